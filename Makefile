@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Half a suite on each core; `make test PYTEST="-n0 -k …"` for one test.
+PYTEST ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check generate schema sandbox clean
+
+help: ## List every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Set up .venv with everything the other targets need
+
+$(INSTALLED): pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements/dev.txt -e '.[dicom,sandbox]'
+	@touch $@
+
+demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each, outputs in demo-output/
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is what `make generate` makes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/generate.py --check
+
+generate: $(INSTALLED) ## Make generated/ from openapi/ (offline, the same bytes every time)
+	$(BIN)/python scripts/generate.py
+
+schema: $(INSTALLED) ## Pull the schema from SCHEMA_URL, show what changed, and regenerate (FORCE=1 to go on)
+	$(BIN)/python scripts/schema.py
+
+sandbox: $(INSTALLED) ## Start a local Grand Challenge to try things against; stop it with Ctrl-C
+	$(BIN)/python -m gcapi_sandbox
+
+clean: ## Remove .venv and what the targets made
+	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

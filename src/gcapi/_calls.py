@@ -1,0 +1,279 @@
+"""The only caller of generated operations: a response becomes a model or an error.
+
+An operation is named as the schema names it, ``tag.operation_id`` (such as ``archives.archives_items_list``), and its
+module is imported when it is first called, since the generated package costs import time.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gcapi._transport import Transport, installed_version
+from gcapi.exceptions import (
+    GCAPIError,
+    UnexpectedAnswer,
+    UnsupportedVersionError,
+    is_json,
+    shown_url,
+    status_error,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+    import httpx
+
+    from grand_challenge_api.client import AuthenticatedClient
+
+
+class Calls:
+    """Call operations of the API.
+
+    Args:
+        transport: What requests go through.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.settings = transport.settings
+        transport.gate = _VersionCheck(transport).ensure
+
+    def operation(
+        self,
+        name: str,
+        *path: str | int,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call one operation of the schema and return what it answers, parsed.
+
+        Args:
+            name: ``tag.operation_id``.
+            path: The operation's path parameters, in the order of its path.
+            params: Query parameters by their API names; `None` values are left out.
+            body: The JSON body by the API's names, for the operations that have one.
+
+        Raises:
+            StatusError: The server refused.
+            UnexpectedAnswer: It answered with something else than the schema promises.
+        """
+        module = operation_module(name)
+        return self._parsed(module, self.send(self._request(module, path, params, body)))
+
+    def get(self, name: str, url: str) -> Any:
+        """GET a URL that the server gave, and parse it as an operation's answer.
+
+        Args:
+            name: The operation whose answer it is.
+            url: An absolute URL on the API's host.
+        """
+        request = self.transport.api.build_request("GET", url)
+        return self._parsed(operation_module(name), self.send(request))
+
+    def send(self, request: httpx.Request, *, follow_redirects: bool = False) -> httpx.Response:
+        """Send a request to the API and return an answer of success.
+
+        Raises:
+            StatusError: Any status from 400, and a redirect that is not followed.
+        """
+        response = self.transport.api.send(request)
+        if follow_redirects:
+            response = self.transport.follow(response, headers={}, stream=False)
+        if not response.is_success:
+            raise status_error(response, storage=not self.settings.is_api(response.url))
+        return response
+
+    def _request(
+        self,
+        module: ModuleType,
+        path: Sequence[str | int],
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+    ) -> httpx.Request:
+        arguments = module._get_kwargs(*path, **_body_argument(module, body))
+        query = {**arguments.pop("params", {}), **_given(params or {})}
+        url = self.settings.root_url + arguments.pop("url")
+        return self.transport.api.build_request(
+            arguments.pop("method").upper(), url, params=query or None, **arguments
+        )
+
+    def _parsed(self, module: ModuleType, response: httpx.Response) -> Any:
+        try:
+            return module._parse_response(client=self.generated_client(), response=response)
+        except GCAPIError:
+            raise
+        except Exception as error:
+            # Whatever parsing trips over, it is the answer that is not as promised.
+            raise UnexpectedAnswer(
+                f"The answer to {response.request.method} {shown_url(response.url)} is not what the API"
+                f" promises ({type(error).__name__}: {error}). It begins: {response.text[:200]!r}"
+            ) from error
+
+    def generated_client(self) -> AuthenticatedClient:
+        """Return the generated client, on this client's connections, authentication and retries."""
+        from grand_challenge_api.client import AuthenticatedClient
+
+        settings = self.settings
+        client = AuthenticatedClient(base_url=settings.root_url, token=settings.token)
+        return client.set_httpx_client(self.transport.api)
+
+    def raw(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+        files: Any,
+        data: Any,
+        follow_redirects: bool,
+    ) -> Any:
+        """Send any request to the API's host; JSON answers are parsed.
+
+        Returns:
+            The parsed body if the content type is JSON, else the whole response.
+
+        Raises:
+            StatusError: The server refused.
+            UnexpectedAnswer: A body that calls itself JSON and is not.
+        """
+        request = self.transport.api.build_request(
+            method.upper(), url, params=params, json=json, headers=headers, files=files, data=data
+        )
+        response = self.send(request, follow_redirects=follow_redirects)
+        if not is_json(response) or not response.content:
+            return response
+        try:
+            return response.json()
+        except ValueError as error:
+            raise UnexpectedAnswer(
+                f"{shown_url(response.url)} answered with broken JSON: {error}"
+            ) from error
+
+
+def operation_module(name: str) -> ModuleType:
+    """Return the generated module of an operation."""
+    return import_module(f"grand_challenge_api.api.{name}")
+
+
+def query_parameters(name: str) -> frozenset[str]:
+    """Return the query parameters that the server honours for an operation, by their API names."""
+    return frozenset(operation_module(name).QUERY_PARAMETERS)
+
+
+def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the operation's body as the generated request model.
+
+    Raises:
+        TypeError: A required field is missing.
+    """
+    if module.BODY_MODEL is None:
+        return {}
+    try:
+        return {"body": module.BODY_MODEL.from_dict(plain(body or {}))}
+    except KeyError as error:
+        raise TypeError(f"{module.BODY_MODEL.__name__} needs {error.args[0]!r}") from error
+
+
+def plain(value: Any) -> Any:
+    """Return a value with every generated model in it turned into plain JSON data.
+
+    The caller's own objects are not changed.
+    """
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+class _VersionCheck:
+    """Ask the server, with the first request, whether it still talks to this version."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._done = False
+
+    def ensure(self) -> None:
+        """Check once; a check that failed is made again with the next request.
+
+        Raises:
+            UnsupportedVersionError: The server refuses this version.
+        """
+        if self._done:
+            return
+        with self._lock:
+            if not self._done:
+                self._check()
+                self._done = True
+
+    def _check(self) -> None:
+        # Through the storage client, since the token is neither needed here nor to be judged here.
+        client = self._transport.storage
+        url = f"{self._transport.settings.root_url}/api/v1/gcapi/"
+        response = client.get(url, headers={"Accept": "application/json"})
+        if not response.is_success:
+            raise status_error(response)
+        compare_versions(installed_version(), _version_answer(response))
+
+
+def _version_answer(response: httpx.Response) -> dict[str, str]:
+    try:
+        answer = response.json()
+        return {key: str(answer[key]) for key in ("latest_version", "lowest_supported_version")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnexpectedAnswer(
+            f"{shown_url(response.url)} is not a Grand Challenge API: it answered {response.text[:200]!r}."
+            " Check base_url, and whether a proxy or a login page answers in its place."
+        ) from error
+
+
+def compare_versions(current: str, answer: Mapping[str, str]) -> None:
+    """Hold this version against what the server says.
+
+    Args:
+        current: The installed version.
+        answer: The server's ``latest_version`` and ``lowest_supported_version``.
+
+    Raises:
+        UnsupportedVersionError: Older than the lowest that is supported.
+    """
+    lowest, latest = answer["lowest_supported_version"], answer["latest_version"]
+    if version_key(current) < version_key(lowest):
+        raise UnsupportedVersionError(
+            f"This is gcapi {current}; the server supports {lowest} and newer. Upgrade gcapi."
+        )
+    if version_key(current) < version_key(latest):
+        warnings.warn(
+            f"This is gcapi {current}; version {latest} is out. Consider an upgrade.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def version_key(version: str) -> tuple[tuple[int, ...], bool]:
+    """Return what orders versions: the release numbers, and a pre-release before its release.
+
+    Raises:
+        UnexpectedAnswer: No version.
+    """
+    match = re.match(r"v?(\d+(?:\.\d+)*)(.*)", version.strip())
+    if match is None:
+        raise UnexpectedAnswer(f"The server names a version {version!r}, which is none.")
+    numbers = [int(number) for number in match[1].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers), not re.match(r"[-_.]?(a|b|c|rc|alpha|beta|pre|dev)", match[2])

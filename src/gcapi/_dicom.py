@@ -1,0 +1,89 @@
+"""De-identification of DICOM files on this machine, to private files on disk, before they are uploaded.
+
+The procedure is Grand Challenge's own, from the package that the server uses too. Imported only when needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gcapi.exceptions import DeidentificationError, MissingExtra
+from gcapi.progress import Listener, ProgressEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: What the server demands to be the same in all files of one image set; checked here before anything is sent.
+SAME_IN_ALL_FILES = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PatientID",
+    "StudyID",
+    "StudyDate",
+    "AccessionNumber",
+    "SeriesNumber",
+)
+
+
+def check_installed() -> None:
+    """Fail early where the extra is missing.
+
+    Raises:
+        MissingExtra: With the command that installs it.
+    """
+    _deidentifier_class()
+
+
+def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> list[Path]:
+    """De-identify the files of one image set.
+
+    Args:
+        files: DICOM files of one series.
+        directory: A private directory; the results are called ``dicom_image_<n>.dcm``, so that nothing of the
+            original names, which may hold a patient's, is left.
+        listener: Hears of each file.
+
+    Returns:
+        The de-identified files, in order.
+
+    Raises:
+        DeidentificationError: A file is no DICOM, of a kind that is refused, or of another series.
+    """
+    deidentifier = _deidentifier_class()(assert_unique_value_for=SAME_IN_ALL_FILES)
+    results: list[Path] = []
+    for number, source in enumerate(files):
+        target = directory / f"dicom_image_{number}.dcm"
+        _deidentify_one(deidentifier, source, target)
+        results.append(target)
+        listener(ProgressEvent("de-identify", source.name, 1, 1))
+    return results
+
+
+def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
+    from grand_challenge_dicom_de_identifier.exceptions import (
+        RejectedDICOMFileError,
+    )
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        deidentifier.deidentify_file(source, output=target)
+    except RejectedDICOMFileError as error:
+        raise DeidentificationError(
+            f"{source} cannot be de-identified and was not sent: {error.justification}"
+        ) from error
+    except InvalidDicomError as error:
+        raise DeidentificationError(f"{source} is not a DICOM file; nothing was sent.") from error
+
+
+def _deidentifier_class() -> Any:
+    try:
+        from grand_challenge_dicom_de_identifier.deidentifier import (
+            DicomDeidentifier,
+        )
+    except ImportError as error:
+        raise MissingExtra(
+            "DICOM files are de-identified on this machine before they are sent, which needs an extra. Install it"
+            " from the checkout of gcapi: pip install '.[dicom]'"
+        ) from error
+    return DicomDeidentifier

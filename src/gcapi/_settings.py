@@ -1,0 +1,163 @@
+"""What a client was told: token, base URL, TLS, timeouts and limits, validated and frozen."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gcapi.exceptions import ConfigurationError
+
+#: Where the token is read from when none is given.
+TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
+#: The public server.
+DEFAULT_BASE_URL = "https://grand-challenge.org/api/v1/"
+#: What every path of the API begins with, below the server's root.
+API_PREFIX = "/api/v1/"
+
+Verify = bool | str | os.PathLike[str] | ssl.SSLContext
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The validated settings of one client.
+
+    Attributes:
+        token: The bare token, without its scheme; in no repr.
+        base_url: Ends in a slash; what paths of the raw call are relative to.
+        verify: Whether, or against which CA bundle or context, TLS certificates are checked.
+        timeout: Seconds that connecting, a read or a write may be idle.
+        max_concurrent_uploads: Connections that uploads use at once.
+        max_concurrent_downloads: Connections that downloads use at once.
+    """
+
+    token: str = field(repr=False)
+    base_url: httpx.URL
+    verify: Verify
+    timeout: float
+    max_concurrent_uploads: int
+    max_concurrent_downloads: int
+
+    @property
+    def root_url(self) -> str:
+        """The server's root, without a slash at its end: what generated paths are appended to."""
+        url = str(self.base_url)
+        return url.removesuffix(API_PREFIX) if url.endswith(API_PREFIX) else url.rstrip("/")
+
+    def is_api(self, url: httpx.URL) -> bool:
+        """Tell whether a URL is on the API's own origin: the only place that may see the token."""
+        return origin(url) == origin(self.base_url)
+
+
+def make_settings(
+    *,
+    token: str,
+    base_url: str,
+    verify: Verify,
+    timeout: float,
+    max_concurrent_uploads: int,
+    max_concurrent_downloads: int,
+) -> Settings:
+    """Validate what a client was given.
+
+    Raises:
+        ConfigurationError: With what to do instead.
+    """
+    return Settings(
+        token=find_token(token),
+        base_url=check_base_url(base_url),
+        verify=check_verify(verify),
+        timeout=_positive("timeout", timeout),
+        max_concurrent_uploads=_count("max_concurrent_uploads", max_concurrent_uploads),
+        max_concurrent_downloads=_count("max_concurrent_downloads", max_concurrent_downloads),
+    )
+
+
+def find_token(token: str) -> str:
+    """Return the bare token from the argument or the environment.
+
+    The form of the token is not judged: only the server knows which it accepts.
+
+    Raises:
+        ConfigurationError: No token, or more than two words.
+    """
+    words = (token or os.environ.get(TOKEN_VARIABLE, "")).split()
+    if not words:
+        raise ConfigurationError(
+            f"No token: pass token=, or set {TOKEN_VARIABLE}. Tokens are made on your Grand Challenge"
+            " profile under 'API tokens'."
+        )
+    if len(words) > len(("scheme", "token")):
+        raise ConfigurationError(
+            f"The token has {len(words)} words; one is expected, or a scheme and the token."
+        )
+    return words[-1]
+
+
+def check_base_url(base_url: str) -> httpx.URL:
+    """Return the base URL, ending in a slash.
+
+    Raises:
+        ConfigurationError: Neither https nor a loopback host.
+    """
+    try:
+        url = httpx.URL(str(base_url))
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"The base URL {base_url!r} is no URL: {error}") from error
+    if not is_safe(url):
+        raise ConfigurationError(
+            f"The base URL {base_url!r} must be https, so that the token travels encrypted"
+            " (http is for a server on this machine only)."
+        )
+    return url if url.path.endswith("/") else url.copy_with(path=url.path + "/")
+
+
+def check_verify(verify: Verify) -> Verify:
+    """Return `verify`, its path checked.
+
+    Raises:
+        ConfigurationError: A path that does not exist.
+    """
+    if isinstance(verify, str | os.PathLike) and not Path(verify).exists():
+        raise ConfigurationError(f"verify={os.fspath(verify)!r}: there is no such CA bundle.")
+    return verify
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return what makes two URLs the same server: scheme, host and effective port."""
+    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    return url.scheme, url.host, port
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_safe(url: httpx.URL) -> bool:
+    """Tell whether a URL may be talked to: https, or http to this machine."""
+    return bool(url.host) and (
+        url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
+    )
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigurationError(f"{name}={value!r} must be a number of seconds above 0.")
+    return float(value)
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r} must be a whole number of at least 1.")
+    return value

@@ -1,0 +1,3 @@
+"""Where `UnsupportedVersionError` used to live."""
+
+from gcapi.exceptions import UnsupportedVersionError as UnsupportedVersionError

@@ -1,0 +1,512 @@
+"""`Client`: the facade over everything, each method a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from gcapi import _submit, jobs, resources
+from gcapi._calls import Calls
+from gcapi._downloads import Downloads
+from gcapi._imports import ImportWatch
+from gcapi._lookup import Lookup
+from gcapi._settings import DEFAULT_BASE_URL, Verify, make_settings
+from gcapi._submit import Pending, Submit
+from gcapi._transport import Transport
+from gcapi._uploads import Uploads
+from gcapi.progress import Listener, nobody
+from gcapi.retries import RetryStrategyFactory, check_factory
+from grand_challenge_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    import httpx
+
+    from gcapi import models
+    from gcapi.sockets import SocketValueSpec
+    from grand_challenge_api.client import AuthenticatedClient
+
+#: Seconds after which waiting ends unless told otherwise: the longest that the server lets a job run.
+A_DAY = 86_400.0
+
+
+class Client:
+    """A connection to Grand Challenge.
+
+    Constructing it does no I/O. The first request asks the server whether it supports this version. A client can be
+    shared between threads; use it as a context manager, or `close` it, to free its connections.
+
+    Args:
+        token: An API token, as made on your Grand Challenge profile; empty to read it from the environment variable
+            ``GRAND_CHALLENGE_AUTHORIZATION``. It goes to the API's host alone.
+        base_url: The API's address; https, or http to this machine.
+        verify: How TLS certificates are checked: `True` against those of the system, a path to a CA bundle, an
+            `ssl.SSLContext`, or `False` for not at all.
+        timeout: Seconds that connecting, a read or a write may be idle.
+        retry_strategy: A strategy class, or a callable that makes a strategy; `None` for up to eight repeats of
+            answers that pass by themselves. No strategy makes a write happen twice.
+        max_concurrent_uploads: Connections that uploads use at once.
+        max_concurrent_downloads: Connections that downloads use at once.
+        progress: Called with a `gcapi.progress.ProgressEvent` for each step of each file; `None` for no one.
+
+    Raises:
+        ConfigurationError: What was given cannot work (also a `RuntimeError`).
+
+    Example:
+        >>> with Client() as client:  # doctest: +SKIP
+        ...     archive = client.archives.detail(slug="my-archive")
+    """
+
+    def __init__(
+        self,
+        token: str = "",
+        base_url: str = DEFAULT_BASE_URL,
+        verify: Verify = True,
+        timeout: float = 60.0,
+        retry_strategy: RetryStrategyFactory | None = None,
+        max_concurrent_uploads: int = 10,
+        max_concurrent_downloads: int = 10,
+        *,
+        progress: Listener | None = None,
+    ) -> None:
+        self._settings = make_settings(
+            token=token,
+            base_url=base_url,
+            verify=verify,
+            timeout=timeout,
+            max_concurrent_uploads=max_concurrent_uploads,
+            max_concurrent_downloads=max_concurrent_downloads,
+        )
+        self._listener = progress or nobody
+        self._transport = Transport(self._settings, check_factory(retry_strategy))
+        self._calls = Calls(self._transport)
+        self._downloads = Downloads(self._calls, self._listener)
+        uploads = Uploads(self._calls, self._listener)
+        self._make_namespaces(uploads)
+        self._lookup = Lookup(
+            interfaces=self.interfaces,
+            archives=self.archives,
+            reader_studies=self.reader_studies,
+            algorithms=self.algorithms,
+        )
+        self._submit = Submit(
+            uploads=uploads,
+            downloads=self._downloads,
+            lookup=self._lookup,
+            listener=self._listener,
+        )
+
+    def _make_namespaces(self, uploads: Uploads) -> None:
+        calls = self._calls
+        self.images = resources.Images(calls, self._downloads)
+        self.uploads = resources.UploadsNamespace(calls, uploads)
+        self.raw_image_upload_sessions = resources.RawImageUploadSessions(calls)
+        self.archives = resources.Archives(calls)
+        self.archive_items = resources.ArchiveItems(calls)
+        self.reader_studies = resources.ReaderStudies(calls)
+        self.algorithms = resources.Algorithms(calls)
+        self.algorithm_images = resources.AlgorithmImages(calls)
+        self.algorithm_jobs = resources.AlgorithmJobs(calls)
+        self.algorithm_endpoints = resources.AlgorithmEndpoints(calls)
+        self.algorithm_invocations = resources.AlgorithmInvocations(calls)
+        self.interfaces = resources.Interfaces(calls)
+        self.challenges = resources.Challenges(calls)
+        self.evaluations = resources.Evaluations(calls)
+        self.profiles = resources.Profiles(calls)
+        self.notifications = resources.Notifications(calls)
+        self.subscriptions = resources.Subscriptions(calls)
+        self.workstations = resources.Workstations(calls)
+        self.workstation_configs = resources.WorkstationConfigs(calls)
+        self.sessions = resources.Sessions(calls)
+        self.feedback = resources.Feedback(calls)
+        self.timezone = resources.Timezone(calls)
+
+    # ------------------------------------------------------------ the connection
+
+    @property
+    def base_url(self) -> httpx.URL:
+        """The API's address."""
+        return self._settings.base_url
+
+    @property
+    def max_concurrent_uploads(self) -> int:
+        """How many connections uploads use at once."""
+        return self._settings.max_concurrent_uploads
+
+    @property
+    def max_concurrent_downloads(self) -> int:
+        """How many connections downloads use at once."""
+        return self._settings.max_concurrent_downloads
+
+    @property
+    def raw(self) -> AuthenticatedClient:
+        """The generated client, for the functions of ``grand_challenge_api.api``.
+
+        It uses this client's connections, authentication and retries.
+        """
+        return self._calls.generated_client()
+
+    def close(self) -> None:
+        """Close all connections. The client cannot be used afterwards."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.base_url}>"
+
+    def __call__(
+        self,
+        method: str = "GET",
+        url: str = "",
+        path: str = "",
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        extra_headers: Mapping[str, str] | None = None,
+        files: Any = None,
+        data: Any = None,
+        follow_redirects: bool = False,
+    ) -> Any:
+        """Send any request to the API.
+
+        Args:
+            method: The HTTP method.
+            url: A whole address on the API's host,
+            path: or a path below `base_url`. Paths of the API end in a slash.
+            params: Query parameters; `None` for none.
+            json: A JSON body; `None` for none.
+            extra_headers: Headers beside the usual ones.
+            files: Files of a multipart body, as httpx takes them.
+            data: A form body, as httpx takes it.
+            follow_redirects: Whether to go where a redirect leads, which for files is the object store.
+
+        Returns:
+            The parsed body if the answer is JSON, else the whole `httpx.Response`.
+
+        Raises:
+            StatusError: The server refused (also an `httpx.HTTPStatusError`).
+            InvalidTarget: The address is on another host, or not https; nothing was sent (also a `RuntimeError`).
+        """
+        return self._calls.raw(
+            method,
+            str(url) or str(self.base_url.join(path)),
+            params=params,
+            json=json,
+            headers=extra_headers,
+            files=files,
+            data=data,
+            follow_redirects=follow_redirects,
+        )
+
+    # ------------------------------------------------------------ cases
+
+    def add_case_to_archive(
+        self,
+        *,
+        archive_slug: str,
+        values: Sequence[SocketValueSpec],
+        title: str | None = None,
+    ) -> models.ArchiveItemPost:
+        """Create an archive item and fill it.
+
+        Args:
+            archive_slug: The archive, as in its address.
+            values: What it holds; may be empty.
+            title: At most 255 characters, unique in the archive if not empty; `None` for none.
+
+        Returns:
+            The item. Values that were uploaded come later: see `wait_for_values`.
+
+        Raises:
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such archive or socket, or no access; nothing was uploaded.
+            IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
+        """
+        return self._submit.add_case(
+            _submit.archive_items(self.archive_items),
+            parent=lambda: {"archive": self._lookup.archives.get(archive_slug).api_url},
+            specs=values,
+            fields=_case_fields(title),
+        )
+
+    def update_archive_item(
+        self,
+        *,
+        archive_item_pk: str,
+        values: Sequence[SocketValueSpec],
+        title: str | None = None,
+    ) -> models.ArchiveItemPost:
+        """Change values of an archive item; sockets that are not given keep theirs.
+
+        Args:
+            archive_item_pk: The item.
+            values: What is new; may be empty.
+            title: The new title, ``""`` to clear it; `None` to leave it.
+
+        Raises:
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
+        """
+        return self._submit.update_case(
+            _submit.archive_items(self.archive_items),
+            archive_item_pk,
+            specs=values,
+            fields=_case_fields(title),
+        )
+
+    def add_case_to_reader_study(
+        self,
+        *,
+        reader_study_slug: str,
+        values: Sequence[SocketValueSpec],
+        title: str | None = None,
+        order: int | None | Unset = UNSET,
+    ) -> models.DisplaySetPost:
+        """Create a display set and fill it.
+
+        Args:
+            reader_study_slug: The reader study, as in its address.
+            values: What it holds; may be empty.
+            title: At most 255 characters, unique in the study if not empty; `None` for none.
+            order: Its place; not given, `None` or 0 for the last.
+
+        Returns:
+            The display set. Values that were uploaded come later: see `wait_for_values`.
+
+        Raises:
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such study or socket, or no access; nothing was uploaded.
+            IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
+        """
+        return self._submit.add_case(
+            _submit.display_sets(self.reader_studies.display_sets),
+            parent=lambda: {
+                "reader_study": self._lookup.reader_studies.get(reader_study_slug).slug
+            },
+            specs=values,
+            fields=_case_fields(title, order),
+        )
+
+    def update_display_set(
+        self,
+        *,
+        display_set_pk: str,
+        values: Sequence[SocketValueSpec],
+        title: str | None = None,
+        order: int | None | Unset = UNSET,
+    ) -> models.DisplaySetPost:
+        """Change values of a display set; sockets that are not given keep theirs.
+
+        Args:
+            display_set_pk: The display set.
+            values: What is new; may be empty.
+            title: The new title, ``""`` to clear it; `None` to leave it.
+            order: The new place, `None` or 0 for the last; not given to leave it.
+
+        Raises:
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
+        """
+        return self._submit.update_case(
+            _submit.display_sets(self.reader_studies.display_sets),
+            display_set_pk,
+            specs=values,
+            fields=_case_fields(title, order),
+        )
+
+    def wait_for_values(
+        self,
+        item: models.ArchiveItem
+        | models.ArchiveItemPost
+        | models.DisplaySet
+        | models.DisplaySetPost,
+        *,
+        values: Sequence[SocketValueSpec],
+        timeout: float | None = A_DAY,
+    ) -> Any:
+        """Wait until the server has taken up the values that a case was given.
+
+        This client remembers what it uploaded to which case. Of a case that another client filled, it can only see
+        whether a socket has a value at all.
+
+        Args:
+            item: The archive item or display set, as the call that filled it returned it.
+            values: The specifications that were given to that call.
+            timeout: Seconds; `None` to wait for as long as it takes.
+
+        Returns:
+            The `ArchiveItem` or `DisplaySet`, with its values.
+
+        Raises:
+            ImportFailed: The server could not import an image; the error has its words.
+            ImportTimeout: Values had not appeared in time, with what is known of their uploads.
+        """
+        namespace = self._namespace_of(item)
+        known = self._submit.pending.get(item.pk, {})
+        unknown = Pending(before=None, uploads=(), is_plain_image=False)
+        watch = ImportWatch(
+            read=lambda: namespace.detail(pk=item.pk),
+            pending={spec.socket_slug: known.get(spec.socket_slug, unknown) for spec in values},
+            sessions=self.raw_image_upload_sessions,
+            uploads=self.uploads,
+            listener=self._listener,
+        )
+        return watch.wait(pk=item.pk, timeout=timeout)
+
+    def _namespace_of(self, item: Any) -> resources.ArchiveItems | resources.DisplaySets:
+        if hasattr(item, "reader_study"):
+            return self.reader_studies.display_sets
+        if hasattr(item, "archive"):
+            return self.archive_items
+        raise TypeError(f"{item!r} is neither an archive item nor a display set.")
+
+    # ------------------------------------------------------------ jobs
+
+    def start_algorithm_job(
+        self, *, algorithm_slug: str, inputs: Sequence[SocketValueSpec]
+    ) -> models.JobPost:
+        """Start a job.
+
+        Args:
+            algorithm_slug: The algorithm, as in its address.
+            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
+
+        Raises:
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
+        """
+        algorithm = self._lookup.algorithms.get(algorithm_slug)
+        posted = self._submit.job_inputs(algorithm, inputs)
+        return self.algorithm_jobs.create(algorithm=algorithm.api_url, inputs=posted)
+
+    def wait_for_job(
+        self,
+        job: models.JobPost | models.HyperlinkedJob | str,
+        *,
+        timeout: float | None = A_DAY,
+    ) -> models.HyperlinkedJob:
+        """Wait until a job has ended.
+
+        Args:
+            job: The job, or its pk.
+            timeout: Seconds; `None` to wait for as long as it takes.
+
+        Returns:
+            The job, with its outputs.
+
+        Raises:
+            JobFailed: It ended in another state than success.
+            JobTimeout: It had not ended in time; it goes on.
+        """
+        pk = job if isinstance(job, str) else job.pk
+        return jobs.wait_for_job(self.algorithm_jobs, pk, timeout=timeout)
+
+    def run_algorithm(
+        self,
+        *,
+        algorithm_slug: str,
+        inputs: Sequence[SocketValueSpec],
+        output_directory: str | Path,
+        timeout: float | None = A_DAY,
+    ) -> jobs.AlgorithmRun:
+        """Start a job, wait for it and download all its outputs.
+
+        Args:
+            algorithm_slug: The algorithm, as in its address.
+            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
+            output_directory: Where the outputs go, each as its socket's relative path says; made if missing.
+            timeout: Seconds to wait for the job; `None` for as long as it takes.
+
+        Raises:
+            JobFailed: It ended in another state than success.
+            JobTimeout: It had not ended in time; it goes on.
+            FileExistsError: An output is there already.
+        """
+        started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
+        job = self.wait_for_job(started, timeout=timeout)
+        return jobs.download_outputs(self._downloads, job, Path(output_directory))
+
+    def invoke_algorithm_endpoint(
+        self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec]
+    ) -> models.InvocationPost:
+        """Invoke an algorithm that is kept running (servers of July 2026 and newer).
+
+        Args:
+            endpoint_pk: The endpoint.
+            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
+
+        Raises:
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such endpoint or socket, or no access; nothing was uploaded.
+        """
+        endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
+        algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
+        posted = self._submit.job_inputs(algorithm, inputs)
+        return self.algorithm_invocations.create(endpoint=endpoint.api_url, inputs=posted)
+
+    # ------------------------------------------------------------ results
+
+    def download_socket_value(
+        self,
+        value: models.HyperlinkedComponentInterfaceValue,
+        *,
+        output_directory: str | Path,
+    ) -> list[Path]:
+        """Write a value to where its socket's relative path says, below a directory.
+
+        Relative paths are unique among sockets, so the values of one case do not get in each other's way.
+
+        Args:
+            value: An item of the values, inputs or outputs of what was read from the server.
+            output_directory: Made if missing.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            FileExistsError: A target is there already; nothing was transferred.
+            UnsafeName: The server names a file that would leave the directory.
+            TransferError: A file came in part; it was not kept.
+        """
+        return self._downloads.socket_value(value, Path(output_directory))
+
+    # ------------------------------------------------------------ withdrawn
+
+    def add_cases_to_archive(self, *_: Any, **__: Any) -> NoReturn:
+        """Withdrawn: use `add_case_to_archive`."""
+        raise NotImplementedError(
+            "add_cases_to_archive is withdrawn: use add_case_to_archive for each case."
+        )
+
+    def add_cases_to_reader_study(self, *_: Any, **__: Any) -> NoReturn:
+        """Withdrawn: use `add_case_to_reader_study`."""
+        raise NotImplementedError(
+            "add_cases_to_reader_study is withdrawn: use add_case_to_reader_study for each case."
+        )
+
+    def run_external_job(self, *_: Any, **__: Any) -> NoReturn:
+        """Withdrawn: use `start_algorithm_job`."""
+        raise NotImplementedError("run_external_job is withdrawn: use start_algorithm_job.")
+
+
+def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[str, Any]:
+    """Return the fields of a case as the API takes them: what is to be left alone is left out."""
+    fields: dict[str, Any] = {}
+    if title is not None:
+        fields["title"] = title
+    if not isinstance(order, Unset):
+        fields["order"] = order or 0
+    return fields

@@ -1,0 +1,3 @@
+"""Where `SocketValueSpec` used to live."""
+
+from gcapi.sockets import SocketValueSpec as SocketValueSpec

@@ -1,0 +1,692 @@
+"""Typed namespaces over the generated operations: each is a declaration of what the API has for one kind of object.
+
+A namespace names its operations as the schema does. What it can do is what it derives from: `Readable` lists and
+shows, `Creatable`, `Updatable`, `PartiallyUpdatable` and `Deletable` write. Filters go by the API's names.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from uuid import UUID
+
+from gcapi._calls import Calls, plain, query_parameters
+from gcapi._uploads import FileObjectSource, Uploads
+from gcapi._uploads import Readable as ReadableFile
+from gcapi.exceptions import (
+    MultipleObjectsReturned,
+    ObjectNotFound,
+    UnknownFilterWarning,
+)
+
+if TYPE_CHECKING:
+    from gcapi import models
+    from gcapi._downloads import Downloads
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Params = Mapping[str, Any]
+
+#: How many objects a page has unless told otherwise, and in `iterate_all`.
+PAGE_SIZE = 100
+#: Query parameters that say which part of a list is wanted, rather than which objects.
+_PAGING = frozenset({"limit", "offset"})
+
+
+class Page(Sequence[T_co]):
+    """One page of a list.
+
+    Attributes:
+        offset: How many objects come before it.
+        limit: How many objects were asked for; the server gives 1,000 at the most.
+        total_count: How many objects the whole list has.
+    """
+
+    def __init__(
+        self, results: Sequence[T_co], *, offset: int, limit: int, total_count: int
+    ) -> None:
+        self._results = list(results)
+        self.offset = offset
+        self.limit = limit
+        self.total_count = total_count
+
+    @overload
+    def __getitem__(self, index: int) -> T_co: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T_co]: ...
+
+    def __getitem__(self, index: int | slice) -> T_co | list[T_co]:
+        return self._results[index]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self)} from {self.offset}, of {self.total_count}>"
+
+
+class Namespace:
+    """A part of the API that a client offers as an attribute.
+
+    Args:
+        calls: Calls the API.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+
+class Listed(Namespace, Generic[T]):
+    """Objects that can be listed."""
+
+    list_operation: ClassVar[str]
+
+    def page(
+        self, offset: int = 0, limit: int = PAGE_SIZE, params: Params | None = None
+    ) -> Page[T]:
+        """Get one page of the list.
+
+        Args:
+            offset: How many objects to leave out before it.
+            limit: How many objects to get; the server gives 1,000 at the most.
+            params: Filters by their API names; `None` for all that you may see.
+        """
+        if offset < 0 or limit < 1:
+            raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
+        self._warn_of_unknown(params or {})
+        query = {**(params or {}), "offset": offset, "limit": limit}
+        answer = self._calls.operation(self.list_operation, params=query)
+        return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
+
+    def iterate_all(self, params: Params | None = None) -> Iterator[T]:
+        """Get every object of the list, a page at a time.
+
+        Args:
+            params: Filters by their API names; `None` for all that you may see.
+        """
+        offset = 0
+        while True:
+            page = self.page(offset, PAGE_SIZE, params)
+            yield from page
+            offset += len(page)
+            if not page or offset >= page.total_count:
+                return
+
+    def count(self, params: Params | None = None) -> int:
+        """Get the number of objects in the list, in one small request."""
+        return self.page(0, 1, params).total_count
+
+    def _only(self, filters: Params) -> T:
+        page = self.page(0, 2, filters)
+        shown = ", ".join(f"{name}={value!r}" for name, value in filters.items())
+        if page.total_count == 0:
+            raise ObjectNotFound(
+                f"{type(self).__name__}: nothing with {shown}: not found, or no access."
+            )
+        if page.total_count > 1:
+            raise MultipleObjectsReturned(
+                f"{type(self).__name__}: {page.total_count} objects with {shown}, and one was expected."
+                " Use iterate_all to go through them."
+            )
+        return page[0]
+
+    def _warn_of_unknown(self, params: Params) -> None:
+        honoured = query_parameters(self.list_operation) - _PAGING
+        unknown = sorted(params.keys() - honoured - _PAGING)
+        if unknown:
+            has = ", ".join(sorted(honoured)) or "no filters"
+            warnings.warn(
+                f"{type(self).__name__}: the server ignores {', '.join(unknown)} and answers as if it were not"
+                f" there. It honours {has}.",
+                UnknownFilterWarning,
+                stacklevel=4,
+            )
+
+
+class Shown(Namespace, Generic[T]):
+    """Objects that can be got by their pk."""
+
+    detail_operation: ClassVar[str]
+
+    def _by_pk(self, pk: str) -> T:
+        answer: T = self._calls.operation(self.detail_operation, pk)
+        return answer
+
+    def _by_url(self, api_url: str) -> T:
+        answer: T = self._calls.get(self.detail_operation, api_url)
+        return answer
+
+
+class Readable(Listed[T], Shown[T]):
+    """Objects that can be listed, and got one at a time."""
+
+    def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
+        """Get one object.
+
+        Args:
+            pk: Its primary key.
+            api_url: Its address in the API, as other objects refer to it.
+            filters: Or filters that only it fits, by their API names, such as ``slug="…"``.
+
+        Raises:
+            ValueError: None or several of the three.
+            ObjectNotFound: Not found, or no access.
+            MultipleObjectsReturned: Several objects fit the filters.
+        """
+        if sum((bool(pk), bool(api_url), bool(filters))) != 1:
+            raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
+        if pk:
+            return self._by_pk(pk)
+        return self._by_url(api_url) if api_url else self._only(filters)
+
+
+class Creatable(Namespace, Generic[T]):
+    """Objects that can be created."""
+
+    create_operation: ClassVar[str]
+
+    def create(self, **fields: Any) -> T:
+        """Create an object.
+
+        Args:
+            fields: The API's fields; values may be models that were read from the server.
+
+        Raises:
+            TypeError: A field that the API needs is missing.
+        """
+        answer: T = self._calls.operation(self.create_operation, body=self._body(fields))
+        return answer
+
+    def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: plain(value) for name, value in fields.items()}
+
+
+class PartiallyUpdatable(Namespace, Generic[T]):
+    """Objects of which single fields can be changed."""
+
+    partial_update_operation: ClassVar[str]
+
+    def partial_update(self, pk: str, **fields: Any) -> T:
+        """Change the given fields of an object, and no others."""
+        answer: T = self._calls.operation(self.partial_update_operation, pk, body=fields)
+        return answer
+
+
+class Updatable(PartiallyUpdatable[T]):
+    """Objects that can be replaced."""
+
+    update_operation: ClassVar[str]
+
+    def update(self, pk: str, **fields: Any) -> T:
+        """Replace an object: the server clears or keeps what is not given, each field by a rule of its own.
+
+        Of archive items and display sets, every socket that is not listed in `values` loses its value.
+        """
+        answer: T = self._calls.operation(self.update_operation, pk, body=fields)
+        return answer
+
+
+class Deletable(Namespace):
+    """Objects that can be deleted; the API has very few."""
+
+    delete_operation: ClassVar[str]
+
+    def delete(self, pk: str) -> None:
+        """Delete an object."""
+        self._calls.operation(self.delete_operation, pk)
+
+
+# ---------------------------------------------------------------- images and uploads
+
+
+class Images(Readable["models.HyperlinkedImage"]):
+    """Images, plain and DICOM."""
+
+    list_operation = "cases.cases_images_list"
+    detail_operation = "cases.cases_images_retrieve"
+
+    def __init__(self, calls: Calls, downloads: Downloads) -> None:
+        super().__init__(calls)
+        self._downloads = downloads
+
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: str | None = None,
+        url: str | None = None,
+        files: Sequence[models.ImageFile] | None = None,
+        **params: Any,
+    ) -> list[Path]:
+        """Download the files of an image, or the instances of a DICOM image set.
+
+        Args:
+            output_directory: Where they go; made if missing.
+            filename: Their name without suffix; `None` for the image's pk. Not for DICOM image sets.
+            image_type: Only files of this type, such as ``gcapi.models.ImageTypeEnum.MHD``; `None` for all.
+            pk: The image, by its primary key,
+            url: or by its API address,
+            files: or the files themselves, from an image's ``files``,
+            params: or filters that only one image fits.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            ValueError: Not exactly one of pk, url, files and filters.
+            FileExistsError: A target is there already; nothing was transferred.
+            TransferError: A file came in part; it was not kept.
+        """
+        if sum((bool(pk), bool(url), files is not None, bool(params))) != 1:
+            raise ValueError("Give exactly one of pk, url, files, or filters.")
+        directory = Path(output_directory)
+        if files is not None:
+            return self._downloads.image_files(
+                files, directory, filename=filename or "image", image_type=image_type
+            )
+        image = self.detail(pk=pk, api_url=url, **params)
+        return self._downloads.image(image, directory, filename=filename, image_type=image_type)
+
+
+class UploadsNamespace(Readable["models.UserUpload"]):
+    """Your own uploads: what `SocketValueSpec` with files makes for you, step by step."""
+
+    list_operation = "uploads.uploads_list"
+    detail_operation = "uploads.uploads_retrieve"
+
+    def __init__(self, calls: Calls, uploads: Uploads) -> None:
+        super().__init__(calls)
+        self._uploads = uploads
+
+    def create(self, *, filename: str | Path) -> models.UserUpload:
+        """Begin a multipart upload under a plain file name of at most 128 characters."""
+        return self._uploads.create(str(filename))
+
+    def generate_presigned_urls(
+        self, *, pk: str, s3_upload_id: str, part_numbers: Sequence[int]
+    ) -> models.UserUploadPresignedURLs:
+        """Get the URLs to PUT parts to, each good for an hour; parts are counted from 1 to 10,000."""
+        return self._uploads.presigned_urls(pk, s3_upload_id, part_numbers)
+
+    def list_parts(self, *, pk: str, s3_upload_id: str) -> models.UserUploadParts:
+        """Get the parts that the store has of an unfinished upload."""
+        answer: models.UserUploadParts = self._calls.operation(
+            "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
+        )
+        return answer
+
+    def complete_multipart_upload(
+        self, *, pk: str, s3_upload_id: str, parts: Iterable[Any]
+    ) -> models.UserUploadComplete:
+        """Put the parts together; each needs its ``ETag`` and ``PartNumber``, and more is not sent."""
+        return self._uploads.complete(pk, s3_upload_id, parts)
+
+    def abort_multipart_upload(self, *, pk: str, s3_upload_id: str) -> models.UserUpload:
+        """Give an unfinished upload up."""
+        return self._uploads.abort(pk, s3_upload_id)
+
+    def upload_fileobj(self, *, fileobj: ReadableFile, filename: str) -> models.UserUploadComplete:
+        """Upload a binary file object, seekable or not, from where it stands to its end.
+
+        Holds one part of 32 MiB in memory. An upload that fails is aborted.
+        """
+        return self.upload_multiple_fileobj(file_objects=[fileobj], filenames=[filename])[0]
+
+    def upload_multiple_fileobj(
+        self, *, file_objects: Sequence[ReadableFile], filenames: Sequence[str]
+    ) -> list[models.UserUploadComplete]:
+        """Upload several binary file objects at once, and return the uploads in their order.
+
+        Holds at most `max_concurrent_uploads` parts of 32 MiB in memory.
+
+        Raises:
+            ValueError: Not as many names as file objects.
+        """
+        pairs = zip(file_objects, filenames, strict=True)
+        return self._uploads.upload_all(
+            [FileObjectSource(fileobj, str(name)) for fileobj, name in pairs]
+        )
+
+
+class RawImageUploadSessions(
+    Readable["models.RawImageUploadSession"], Creatable["models.RawImageUploadSession"]
+):
+    """Imports of images, with the server's words where one failed."""
+
+    list_operation = "cases.cases_upload_sessions_list"
+    detail_operation = "cases.cases_upload_sessions_retrieve"
+    create_operation = "cases.cases_upload_sessions_create"
+
+
+# ---------------------------------------------------------------- archives
+
+
+class Archives(Readable["models.Archive"]):
+    """Archives: collections of cases."""
+
+    list_operation = "archives.archives_list"
+    detail_operation = "archives.archives_retrieve"
+
+    def patients(self, pk: str) -> list[str]:
+        """Get the patient ids of an archive's images."""
+        answer: list[str] = self._calls.operation("archives.archives_patients_retrieve", pk)
+        return answer
+
+    def studies(self, pk: str, patient_id: str) -> list[str]:
+        """Get the study instance uids of one patient's images in an archive."""
+        answer: list[str] = self._calls.operation(
+            "archives.archives_studies_retrieve", pk, params={"patient_id": patient_id}
+        )
+        return answer
+
+
+class ArchiveItems(
+    Readable["models.ArchiveItem"],
+    Creatable["models.ArchiveItemPost"],
+    Updatable["models.ArchiveItemPost"],
+):
+    """Archive items: the cases of an archive."""
+
+    list_operation = "archives.archives_items_list"
+    detail_operation = "archives.archives_items_retrieve"
+    create_operation = "archives.archives_items_create"
+    update_operation = "archives.archives_items_update"
+    partial_update_operation = "archives.archives_items_partial_update"
+
+
+# ---------------------------------------------------------------- reader studies
+
+
+class MyAnswers(Readable["models.Answer"]):
+    """Your own answers that are not ground truth."""
+
+    list_operation = "reader_studies.reader_studies_answers_mine_retrieve"
+    detail_operation = "reader_studies.reader_studies_answers_retrieve"
+
+
+class Answers(
+    Readable["models.Answer"], Creatable["models.Answer"], PartiallyUpdatable["models.Answer"]
+):
+    """Answers to the questions of reader studies."""
+
+    list_operation = "reader_studies.reader_studies_answers_list"
+    detail_operation = "reader_studies.reader_studies_answers_retrieve"
+    create_operation = "reader_studies.reader_studies_answers_create"
+    partial_update_operation = "reader_studies.reader_studies_answers_partial_update"
+
+    #: The fields that refer to other objects, and where those live.
+    _references: ClassVar = {
+        "question": "reader-studies/questions/",
+        "display_set": "reader-studies/display-sets/",
+    }
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self.mine = MyAnswers(calls)
+
+    def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
+        body = super()._body(fields)
+        root = self._calls.settings.root_url
+        for name, path in self._references.items():
+            if _is_pk(body.get(name)):
+                body[name] = f"{root}/api/v1/{path}{body[name]}/"
+        return body
+
+
+class Questions(Readable["models.Question"]):
+    """The questions of reader studies."""
+
+    list_operation = "reader_studies.reader_studies_questions_list"
+    detail_operation = "reader_studies.reader_studies_questions_retrieve"
+
+
+class DisplaySets(
+    Readable["models.DisplaySet"],
+    Creatable["models.DisplaySetPost"],
+    Updatable["models.DisplaySetPost"],
+):
+    """Display sets: the cases of a reader study."""
+
+    list_operation = "reader_studies.reader_studies_display_sets_list"
+    detail_operation = "reader_studies.reader_studies_display_sets_retrieve"
+    create_operation = "reader_studies.reader_studies_display_sets_create"
+    update_operation = "reader_studies.reader_studies_display_sets_update"
+    partial_update_operation = "reader_studies.reader_studies_display_sets_partial_update"
+
+
+class ReaderStudies(Readable["models.ReaderStudy"]):
+    """Reader studies: cases that readers judge."""
+
+    list_operation = "reader_studies.reader_studies_list"
+    detail_operation = "reader_studies.reader_studies_retrieve"
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self.answers = Answers(calls)
+        self.questions = Questions(calls)
+        self.display_sets = DisplaySets(calls)
+
+    def ground_truth(self, pk: str, case_pk: str) -> dict[str, Any]:
+        """Get the ground truth of one display set of an educational study, by the pks of the questions.
+
+        Args:
+            pk: The reader study.
+            case_pk: The display set.
+        """
+        answer = self._calls.operation(
+            "reader_studies.reader_studies_ground_truth_retrieve", pk, case_pk
+        )
+        truth: dict[str, Any] = plain(answer)
+        return truth
+
+
+# ---------------------------------------------------------------- algorithms
+
+
+class Algorithms(Readable["models.Algorithm"]):
+    """Algorithms that can be run."""
+
+    list_operation = "algorithms.algorithms_list"
+    detail_operation = "algorithms.algorithms_retrieve"
+
+
+class AlgorithmImages(Readable["models.AlgorithmImage"]):
+    """The container images of algorithms; for their editors."""
+
+    list_operation = "algorithms.algorithms_images_list"
+    detail_operation = "algorithms.algorithms_images_retrieve"
+
+
+class AlgorithmJobs(Readable["models.HyperlinkedJob"], Creatable["models.JobPost"]):
+    """Runs of algorithms."""
+
+    list_operation = "algorithms.algorithms_jobs_list"
+    detail_operation = "algorithms.algorithms_jobs_retrieve"
+    create_operation = "algorithms.algorithms_jobs_create"
+
+    def by_input_image(self, pk: str) -> Iterator[models.HyperlinkedJob]:
+        """Get the jobs that have an image among their inputs."""
+        return self.iterate_all(params={"input_image": pk})
+
+
+class AlgorithmEndpoints(Readable["models.Endpoint"], Creatable["models.EndpointPost"]):
+    """Algorithms that are kept running, to be invoked at once (servers of July 2026 and newer)."""
+
+    list_operation = "algorithms.algorithms_endpoints_list"
+    detail_operation = "algorithms.algorithms_endpoints_retrieve"
+    create_operation = "algorithms.algorithms_endpoints_create"
+
+    def keep_alive(self, pk: str) -> dict[str, Any]:
+        """Keep an endpoint from being stopped; returns what the server says of it."""
+        answer: dict[str, Any] = plain(
+            self._calls.operation("algorithms.algorithms_endpoints_keep_alive_partial_update", pk)
+        )
+        return answer
+
+
+class AlgorithmInvocations(Readable["models.Invocation"], Creatable["models.InvocationPost"]):
+    """Calls of an algorithm endpoint (servers of July 2026 and newer)."""
+
+    list_operation = "algorithms.algorithms_invocations_list"
+    detail_operation = "algorithms.algorithms_invocations_retrieve"
+    create_operation = "algorithms.algorithms_invocations_create"
+
+
+class Interfaces(Readable["models.ComponentInterface"]):
+    """Sockets, which the API calls component interfaces."""
+
+    list_operation = "components.components_interfaces_list"
+    detail_operation = "components.components_interfaces_retrieve"
+
+
+# ---------------------------------------------------------------- challenges and evaluations
+
+
+class Challenges(Readable["models.PublicChallenge"]):
+    """Challenges. They have no pk: `detail` takes the short name, as ``pk`` or as ``slug``."""
+
+    list_operation = "challenges.challenges_list"
+    detail_operation = "challenges.challenges_retrieve"
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.PublicChallenge:
+        """Get one challenge by its short name or its address."""
+        if set(filters) == {"slug"} and not pk and not api_url:
+            return self._by_pk(filters["slug"])
+        return super().detail(pk=pk, api_url=api_url, **filters)
+
+
+class Evaluations(Readable["models.Evaluation"]):
+    """Evaluations of challenge submissions, those done outside the platform among them."""
+
+    list_operation = "evaluations.evaluations_list"
+    detail_operation = "evaluations.evaluations_retrieve"
+
+    def claimable_evaluations(
+        self, params: Params | None = None
+    ) -> list[models.ExternalEvaluation]:
+        """Get the evaluations that wait for an external evaluator; ``submission__phase`` filters them."""
+        answer: list[models.ExternalEvaluation] = self._calls.operation(
+            "evaluations.evaluations_claimable_evaluations_retrieve", params=params
+        )
+        return answer
+
+    def claim(self, pk: str) -> models.ExternalEvaluation:
+        """Take an evaluation on, to be done within a day."""
+        answer: models.ExternalEvaluation = self._calls.operation(
+            "evaluations.evaluations_claim_partial_update", pk
+        )
+        return answer
+
+    def update_external_evaluation(
+        self, pk: str, *, status: str, metrics: Any = None, error_message: str | None = None
+    ) -> models.ExternalEvaluationUpdate:
+        """Report how a claimed evaluation ended.
+
+        Args:
+            pk: The evaluation.
+            status: ``"Succeeded"``, which needs metrics, or ``"Failed"``, which needs an error message.
+            metrics: Any JSON value; `None` to send none.
+            error_message: At most 1,024 characters; `None` to send none.
+        """
+        given = {"status": status, "metrics": metrics, "error_message": error_message}
+        answer: models.ExternalEvaluationUpdate = self._calls.operation(
+            "evaluations.evaluations_update_external_evaluation_partial_update",
+            pk,
+            body={name: value for name, value in given.items() if value is not None},
+        )
+        return answer
+
+
+# ---------------------------------------------------------------- people and viewers
+
+
+class Profiles(Namespace):
+    """Your own profile: the API shows no other."""
+
+    def self(self) -> models.UserProfile:
+        """Get the profile of the account that the token belongs to."""
+        answer: models.UserProfile = self._calls.operation("profiles.profiles_users_self_retrieve")
+        return answer
+
+
+class Notifications(Readable["models.Notification"], Updatable["models.Notification"], Deletable):
+    """Your notifications; the API tells no more of each than whether it was read."""
+
+    list_operation = "notifications.notifications_list"
+    detail_operation = "notifications.notifications_retrieve"
+    update_operation = "notifications.notifications_update"
+    partial_update_operation = "notifications.notifications_partial_update"
+    delete_operation = "notifications.notifications_destroy"
+
+
+class Subscriptions(Readable["models.Follow"], Updatable["models.Follow"], Deletable):
+    """What you follow."""
+
+    list_operation = "subscriptions.subscriptions_list"
+    detail_operation = "subscriptions.subscriptions_retrieve"
+    update_operation = "subscriptions.subscriptions_update"
+    partial_update_operation = "subscriptions.subscriptions_partial_update"
+    delete_operation = "subscriptions.subscriptions_destroy"
+
+
+class Workstations(Readable["models.Workstation"]):
+    """Viewers."""
+
+    list_operation = "workstations.workstations_list"
+    detail_operation = "workstations.workstations_retrieve"
+
+
+class WorkstationConfigs(Readable["models.WorkstationConfig"]):
+    """How viewers are set up."""
+
+    list_operation = "workstations.workstations_configs_list"
+    detail_operation = "workstations.workstations_configs_retrieve"
+
+
+class Sessions(Readable["models.Session"]):
+    """Your viewer sessions."""
+
+    list_operation = "workstations.workstations_sessions_list"
+    detail_operation = "workstations.workstations_sessions_retrieve"
+
+    def keep_alive(self, pk: str) -> dict[str, Any]:
+        """Let a session end five minutes from now, and no earlier; returns what the server says."""
+        answer: dict[str, Any] = plain(
+            self._calls.operation(
+                "workstations.workstations_sessions_keep_alive_partial_update", pk
+            )
+        )
+        return answer
+
+
+class Feedback(Readable["models.Feedback"], Creatable["models.Feedback"]):
+    """What users of a viewer say of it."""
+
+    list_operation = "workstations.workstations_feedback_list"
+    detail_operation = "workstations.workstations_feedback_retrieve"
+    create_operation = "workstations.workstations_feedback_create"
+
+
+class Timezone(Namespace):
+    """The time zone of the browser session; it has no effect on what a token sees."""
+
+    def update(self, timezone: str) -> models.Timezone:
+        """Set the time zone, by its IANA name."""
+        answer: models.Timezone = self._calls.operation(
+            "timezone.timezone_update", body={"timezone": timezone}
+        )
+        return answer
+
+
+def _is_pk(value: Any) -> bool:
+    try:
+        return bool(UUID(str(value))) and "/" not in str(value)
+    except ValueError:
+        return False

@@ -1,0 +1,72 @@
+"""Request bodies: JSON, urlencoded and multipart become one JSON object."""
+
+from __future__ import annotations
+
+import json
+from email import policy
+from email.parser import BytesParser
+from urllib.parse import parse_qsl
+
+from gcapi_sandbox._errors import BadRequest, Json, UnsupportedMediaType, refused
+
+
+def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
+    """Return the body as an object; an empty one is `{}`."""
+    if not raw:
+        return {}
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in _PARSERS:
+        raise UnsupportedMediaType(content_type)
+    return _PARSERS[kind](content_type, raw)
+
+
+def _json(_: str, raw: bytes) -> dict[str, Json]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise BadRequest({"detail": f"JSON parse error - {error}"}) from None
+    if body is None:
+        raise refused("No data provided")
+    if not isinstance(body, dict):
+        name = type(body).__name__
+        raise refused(f"Invalid data. Expected a dictionary, but got {name}.")
+    return body
+
+
+def _refuse_constant(name: str) -> Json:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")
+
+
+def _gather(pairs: list[tuple[str, str]]) -> dict[str, Json]:
+    """Make repeated names lists, as form parsers do for list fields."""
+    body: dict[str, Json] = {}
+    for name, value in pairs:
+        if name in body:
+            earlier = body[name]
+            body[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+        else:
+            body[name] = value
+    return body
+
+
+def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:
+    return _gather(parse_qsl(raw.decode(), keep_blank_values=True))
+
+
+def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=policy.HTTP).parsebytes(head + raw)
+    pairs = []
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        text = payload.decode() if isinstance(payload, bytes) else ""
+        pairs.append((str(name), text))
+    return _gather(pairs)
+
+
+_PARSERS = {
+    "application/json": _json,
+    "application/x-www-form-urlencoded": _urlencoded,
+    "multipart/form-data": _multipart,
+}

@@ -1,0 +1,209 @@
+"""Records in SQLite: a dataclass is a table, its fields are the columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import sqlite3
+import threading
+import types
+import typing
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Record:
+    """Base of every stored dataclass; `pk` is a text or an integer that SQLite assigns."""
+
+    __slots__ = ()
+    indexes: ClassVar[tuple[str, ...]] = ()
+    pk: Any
+
+
+R = TypeVar("R", bound=Record)
+
+_AFFINITY = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """One field, and how it is written to and read from its column."""
+
+    name: str
+    kind: Any
+
+    @property
+    def definition(self) -> str:
+        key = " PRIMARY KEY" if self.name == "pk" else ""
+        return f'"{self.name}" {_AFFINITY.get(self.kind, "TEXT")}{key}'
+
+    def write(self, value: Any) -> Any:
+        return value if value is None or self.kind in _AFFINITY else json.dumps(value)
+
+    def read(self, cell: Any) -> Any:
+        if cell is None or self.kind in (str, int, float):
+            return cell
+        return bool(cell) if self.kind is bool else json.loads(cell)
+
+
+def _plain(hint: Any) -> Any:
+    """Return the type itself of an annotation such as `str | None`."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+@functools.cache
+def _columns(table: type[Record]) -> tuple[_Column, ...]:
+    hints = typing.get_type_hints(table)
+    fields = dataclasses.fields(table)  # type: ignore[arg-type]
+    return tuple(_Column(field.name, _plain(hints[field.name])) for field in fields)
+
+
+class Store:
+    """One SQLite file in WAL mode, shared by all threads, one transaction at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def create(self, *tables: type[Record]) -> None:
+        """Create the tables and indexes that do not exist yet."""
+        with self.transaction():
+            for table in tables:
+                columns = ", ".join(column.definition for column in _columns(table))
+                self.execute(f'CREATE TABLE IF NOT EXISTS "{table.__name__}" ({columns})')
+                for index in table.indexes:
+                    name = f"{table.__name__}_{index.replace(', ', '_')}"
+                    self.execute(
+                        f'CREATE INDEX IF NOT EXISTS "{name}" ON "{table.__name__}" ({index})'
+                    )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the outermost block, roll back when it raises."""
+        with self._lock:
+            outermost = self._depth == 0
+            if outermost:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                if outermost:
+                    self._connection.execute("ROLLBACK")
+                raise
+            else:
+                if outermost:
+                    self._connection.execute("COMMIT")
+            finally:
+                self._depth -= 1
+
+    def execute(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        """Run one statement and return all its rows."""
+        with self._lock:
+            return self._connection.execute(sql, params).fetchall()
+
+    def add(self, record: R) -> R:
+        """Insert a record; an integer pk of 0 is replaced by the next free one."""
+        columns = _columns(type(record))
+        cells = [column.write(getattr(record, column.name)) for column in columns]
+        if record.pk == 0:
+            cells[[column.name for column in columns].index("pk")] = None
+        marks = ", ".join("?" * len(cells))
+        with self._lock:
+            sql = f'INSERT INTO "{type(record).__name__}" VALUES ({marks})'  # noqa: S608
+            cursor = self._connection.execute(sql, cells)
+            if record.pk == 0:
+                record.pk = cursor.lastrowid
+        return record
+
+    def save(self, record: Record) -> None:
+        """Write all fields of a record that exists."""
+        columns = _columns(type(record))
+        names = ", ".join(f'"{column.name}" = ?' for column in columns)
+        cells = [column.write(getattr(record, column.name)) for column in columns]
+        self.execute(
+            f'UPDATE "{type(record).__name__}" SET {names} WHERE pk = ?',  # noqa: S608
+            *cells,
+            record.pk,
+        )
+
+    def delete(self, table: type[Record], where: str, *params: Any) -> None:
+        """Delete the rows for which `where` holds."""
+        self.execute(f'DELETE FROM "{table.__name__}" WHERE {where}', *params)  # noqa: S608
+
+    def rows(
+        self, table: type[R], where: str = "1", *params: Any, order: str = "rowid"
+    ) -> Rows[R]:
+        """Return the rows for which `where` holds, read when they are asked for."""
+        return Rows(self, table, where, params, order)
+
+    def find(self, table: type[R], where: str, *params: Any) -> R | None:
+        """Return the first row for which `where` holds."""
+        found = self.rows(table, where, *params).slice(1, 0)
+        return found[0] if found else None
+
+    def get(self, table: type[R], pk: str | int) -> R:
+        """Return the row with this pk; it must exist."""
+        found = self.find(table, "pk = ?", pk)
+        if found is None:
+            raise LookupError(f"No {table.__name__} {pk}")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows(Generic[R]):
+    """The rows of one table that a condition selects, in an order, not read yet."""
+
+    store: Store
+    table: type[R]
+    where: str
+    params: tuple[Any, ...]
+    order: str
+
+    def narrow(self, where: str, *params: Any) -> Rows[R]:
+        """Return those of the rows for which `where` holds too."""
+        both = f"({self.where}) AND ({where})"
+        return dataclasses.replace(self, where=both, params=(*self.params, *params))
+
+    def sorted(self, order: str) -> Rows[R]:
+        """Return the same rows in another order."""
+        return dataclasses.replace(self, order=order)
+
+    def count(self) -> int:
+        """Count the rows."""
+        sql = f'SELECT count(*) FROM "{self.table.__name__}" WHERE {self.where}'  # noqa: S608
+        return int(self.store.execute(sql, *self.params)[0][0])
+
+    def slice(self, limit: int, offset: int) -> list[R]:
+        """Read `limit` rows (all if negative) after the first `offset`."""
+        columns = _columns(self.table)
+        names = ", ".join(f'"{column.name}"' for column in columns)
+        sql = (
+            f'SELECT {names} FROM "{self.table.__name__}" WHERE {self.where} '  # noqa: S608
+            f"ORDER BY {self.order} LIMIT ? OFFSET ?"
+        )
+        return [
+            self.table(**{c.name: c.read(cell) for c, cell in zip(columns, row, strict=True)})
+            for row in self.store.execute(sql, *self.params, limit, offset)
+        ]
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.slice(-1, 0))
+
+    def __bool__(self) -> bool:
+        return bool(self.slice(1, 0))

@@ -1,0 +1,109 @@
+"""What the tests of the generated package and of the scripts share."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import grand_challenge_api
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+PACKAGE = Path(grand_challenge_api.__file__).parent
+PUBLISHED: dict[str, Any] = json.loads((PACKAGE / "schema_published.json").read_text("utf-8"))
+CORRECTED: dict[str, Any] = json.loads((PACKAGE / "schema.json").read_text("utf-8"))
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the method, the path and the definition of each operation."""
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+TAGS = {
+    operation["operationId"]: operation["tags"][0].replace("-", "_")
+    for _, _, operation in operations(PUBLISHED)
+}
+
+
+def module_of(operation: str) -> ModuleType:
+    """Return the generated module of an operation."""
+    return import_module(f"grand_challenge_api.api.{TAGS[operation]}.{operation}")
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers every request with `body`, and keeps what was asked."""
+
+    body: ClassVar[bytes] = b"{}"
+    content_type: ClassVar[str] = "application/json"
+    seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
+
+    def do_GET(self) -> None:
+        """Record the request and answer it."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        type(self).seen.append((self.path, headers))
+        self.send_response(200)
+        self.send_header("Content-Type", self.content_type)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+def tiny_schema() -> dict[str, Any]:
+    """Return a schema of this API that is generated in a moment: two operations and their models."""
+
+    def names(*wanted: str) -> dict[str, Any]:
+        return {
+            name: json.loads(json.dumps(PUBLISHED["components"]["schemas"][name]))
+            for name in wanted
+        }
+
+    paths = ("/api/v1/gcapi/", "/api/v1/uploads/{id}/")
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "tiny", "version": "1.0.0"},
+        "paths": {path: json.loads(json.dumps(PUBLISHED["paths"][path])) for path in paths},
+        "components": {"schemas": names("GCAPIVersion", "UserUpload", "Follow")},
+    }
+
+
+TINY_OVERLAY = """\
+overlay: 1.0.0
+info: {title: tiny, version: 1.0.0}
+actions:
+  - target: $.components.schemas.UserUpload.properties.pk.format
+    description: Keys stay strings.
+    remove: true
+  - target: $.components.schemas.UserUpload.properties.checksum.format
+    x-only-if: $.components.schemas.UserUpload.properties.checksum
+    description: Checksums stay strings.
+    remove: true
+"""
+
+
+def tiny_project(root: Path) -> None:
+    """Write a project with the tiny schema and the real templates and settings."""
+    (root / "openapi").mkdir(parents=True)
+    for name in ("templates", "generator.yaml"):
+        copy = shutil.copytree if name == "templates" else shutil.copy
+        copy(ROOT / "openapi" / name, root / "openapi" / name)
+    (root / "openapi" / "overlay.yaml").write_text(TINY_OVERLAY, encoding="utf-8")
+    snapshot = json.dumps(tiny_schema(), indent=2, sort_keys=True) + "\n"
+    (root / "openapi" / "grand-challenge.json").write_text(snapshot, encoding="utf-8")
+    package = root / "src" / "gcapi"
+    package.mkdir(parents=True)
+    package.joinpath("calls.py").write_text(
+        'from grand_challenge_api.models import UserUpload\n\nCALL = "uploads.uploads_retrieve"\n'
+        '"""Not "gcapi.gcapi_retrieve", which is only mentioned."""\n',
+        encoding="utf-8",
+    )
