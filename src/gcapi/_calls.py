@@ -10,11 +10,11 @@ import re
 import threading
 import warnings
 from importlib import import_module
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from gcapi._transport import Transport, installed_version
+from gcapi._transport import SAFE_METHODS, Transport, installed_version
 from gcapi.exceptions import (
-    GCAPIError,
     UnexpectedAnswer,
     UnsupportedVersionError,
     is_json,
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     import httpx
 
     from grand_challenge_api.client import AuthenticatedClient
+
+
+#: What the generated parsers ask of a client: that they fail on a status that the schema does not have.
+_STRICT = SimpleNamespace(raise_on_unexpected_status=True)
 
 
 class Calls:
@@ -82,7 +86,7 @@ class Calls:
             StatusError: Any status from 400, and a redirect that is not followed.
         """
         response = self.transport.api.send(request)
-        if follow_redirects:
+        if follow_redirects and request.method in SAFE_METHODS:
             response = self.transport.follow(response, headers={}, stream=False)
         if not response.is_success:
             raise status_error(response, storage=not self.settings.is_api(response.url))
@@ -104,9 +108,7 @@ class Calls:
 
     def _parsed(self, module: ModuleType, response: httpx.Response) -> Any:
         try:
-            return module._parse_response(client=self.generated_client(), response=response)
-        except GCAPIError:
-            raise
+            return module._parse_response(client=_STRICT, response=response)
         except Exception as error:
             # Whatever parsing trips over, it is the answer that is not as promised.
             raise UnexpectedAnswer(

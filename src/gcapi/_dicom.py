@@ -64,7 +64,6 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
     from grand_challenge_dicom_de_identifier.exceptions import (
         RejectedDICOMFileError,
     )
-    from pydicom.errors import InvalidDicomError
 
     try:
         deidentifier.deidentify_file(source, output=target)
@@ -72,8 +71,13 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
         raise DeidentificationError(
             f"{source} cannot be de-identified and was not sent: {error.justification}"
         ) from error
-    except InvalidDicomError as error:
-        raise DeidentificationError(f"{source} is not a DICOM file; nothing was sent.") from error
+    except OSError:
+        raise
+    except Exception as error:
+        # Files that are no DICOM fail in as many ways as they can be wrong; none of them may be sent.
+        raise DeidentificationError(
+            f"{source} is not a DICOM file that can be de-identified; nothing was sent. ({error})"
+        ) from error
 
 
 def _deidentifier_class() -> Any:

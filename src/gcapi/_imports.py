@@ -111,12 +111,7 @@ class ImportWatch:
 
     def _what_is_known(self, timeout: float | None) -> str:
         lines = [f"{slug}: {self._state_of(item.uploads)}" for slug, item in self._missing.items()]
-        return (
-            f"After {timeout:g} s the server has not taken up {len(lines)} value(s):\n  "
-            + "\n  ".join(lines)
-            if timeout is not None
-            else "\n  ".join(lines)
-        )
+        return f"After {timeout} s these values had not come:\n  " + "\n  ".join(lines)
 
     def _state_of(self, uploads: Sequence[str]) -> str:
         if not uploads:

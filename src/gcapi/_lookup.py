@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gcapi import models
-    from gcapi.resources import Algorithms, Archives, Interfaces, Readable, ReaderStudies
+    from gcapi._namespaces import Readable
+    from gcapi.resources import Algorithms, Archives, Interfaces, ReaderStudies
     from gcapi.sockets import SocketValueSpec
 
 T = TypeVar("T")

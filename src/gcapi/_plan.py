@@ -344,7 +344,52 @@ def _local(path: Path) -> LocalFile:
     return LocalFile(path, check_upload_name(path.name))
 
 
+# ---------------------------------------------------------------- a case's own fields
+
+#: The longest title of a case, in characters, and the highest order of a display set.
+MAX_TITLE, MAX_ORDER = 255, 2**31 - 1
+
+
+def check_title(title: str) -> str:
+    """Return a title that the server takes.
+
+    Raises:
+        SpecError: Too long, or no string.
+    """
+    if not isinstance(title, str):
+        raise SpecTypeError(f"title must be a string, not {title!r}.")
+    if len(title) > MAX_TITLE:
+        raise SpecError(f"The title has {len(title)} characters, and {MAX_TITLE} is the limit.")
+    return title
+
+
+def check_order(order: int) -> int:
+    """Return a place in a reader study that the server takes.
+
+    Raises:
+        SpecError: Out of range, or no whole number.
+    """
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise SpecTypeError(f"order must be a whole number, not {order!r}.")
+    if not 0 <= order <= MAX_ORDER:
+        raise SpecError(f"order={order} must be from 0 to {MAX_ORDER}.")
+    return order
+
+
 # ---------------------------------------------------------------- several values
+
+
+def as_tuple(specs: Iterable[SocketValueSpec]) -> tuple[SocketValueSpec, ...]:
+    """Return specifications such that they can be gone through more than once.
+
+    Raises:
+        SpecTypeError: A single one in place of several.
+    """
+    if isinstance(specs, SocketValueSpec) or not isinstance(specs, Iterable):
+        raise SpecTypeError(
+            "values must be a list of SocketValueSpec objects, also where it is one."
+        )
+    return tuple(specs)
 
 
 def check_no_socket_twice(specs: Iterable[SocketValueSpec]) -> None:

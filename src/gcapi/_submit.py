@@ -20,6 +20,7 @@ from gcapi._plan import (
     Plan,
     RemoteFile,
     Upload,
+    as_tuple,
     check_interface,
     check_no_socket_twice,
     plan_value,
@@ -141,6 +142,7 @@ class Submit:
             specs: Its values; may be empty.
             fields: Its other fields.
         """
+        specs = as_tuple(specs)
         plans = self.plan(specs)
         belongs = parent()
         posted = self.post(plans)
@@ -167,6 +169,7 @@ class Submit:
         fields: Mapping[str, Any],
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
+        specs = as_tuple(specs)
         plans = self.plan(specs)
         before = {value.interface.slug: value.pk for value in kind.namespace.detail(pk=pk).values}
         posted = self.post(plans)
@@ -180,6 +183,7 @@ class Submit:
         self, algorithm: models.Algorithm, specs: Sequence[SocketValueSpec]
     ) -> list[dict[str, Any]]:
         """Check, plan and upload the inputs of a job."""
+        specs = as_tuple(specs)
         plans = self.plan(specs, before=lambda: check_interface(algorithm, specs))
         return self.post(plans).values
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gcapi._settings import is_safe
-from gcapi.exceptions import InvalidTarget, TransferError, shown_url
+from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,13 +83,13 @@ class Transport:
     def _client(self, cls: type[_RetryingClient]) -> _RetryingClient:
         with self._lock:
             if self._closed:
-                raise RuntimeError("This client is closed.")
+                raise ConfigurationError("This client is closed; make a new one.")
             if cls not in self._clients:
                 self._clients[cls] = cls(self)
             return self._clients[cls]
 
     def close(self) -> None:
-        """Close all connections; what is sent afterwards is a `RuntimeError`."""
+        """Close all connections; what is sent afterwards is a `ConfigurationError`."""
         with self._lock:
             self._closed = True
             clients, self._clients = self._clients, {}
@@ -116,7 +116,9 @@ class Transport:
             url = response.url.join(response.headers["Location"])
             response.close()
             client = self.client_for(url)
-            response = client.send(client.build_request("GET", url, headers=headers), stream=stream)
+            response = client.send(
+                client.build_request(response.request.method, url, headers=headers), stream=stream
+            )
         response.close()
         raise TransferError(f"{shown_url(response.url)}: more than {MAX_REDIRECTS} redirects.")
 

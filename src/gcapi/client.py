@@ -10,6 +10,7 @@ from gcapi._calls import Calls
 from gcapi._downloads import Downloads
 from gcapi._imports import ImportWatch
 from gcapi._lookup import Lookup
+from gcapi._plan import check_order, check_title
 from gcapi._settings import DEFAULT_BASE_URL, Verify, make_settings
 from gcapi._submit import Pending, Submit
 from gcapi._transport import Transport
@@ -503,10 +504,14 @@ class Client:
 
 
 def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[str, Any]:
-    """Return the fields of a case as the API takes them: what is to be left alone is left out."""
+    """Return the fields of a case as the API takes them: what is to be left alone is left out.
+
+    Raises:
+        SpecError: A title or an order that the server refuses.
+    """
     fields: dict[str, Any] = {}
     if title is not None:
-        fields["title"] = title
+        fields["title"] = check_title(title)
     if not isinstance(order, Unset):
-        fields["order"] = order or 0
+        fields["order"] = check_order(order or 0)
     return fields

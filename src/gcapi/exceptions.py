@@ -353,7 +353,9 @@ def _join(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
+#: What to do about an answer, by its status, and the class of its error.
 _ADVICE: dict[int, tuple[type[StatusError], str]] = {
+    301: (StatusError, "Paths of the API end in a slash."),
     401: (
         AuthenticationError,
         (

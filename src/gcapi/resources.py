@@ -6,238 +6,30 @@ shows, `Creatable`, `Updatable`, `PartiallyUpdatable` and `Deletable` write. Fil
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from gcapi._calls import Calls, plain, query_parameters
-from gcapi._uploads import FileObjectSource, Uploads
-from gcapi._uploads import Readable as ReadableFile
-from gcapi.exceptions import (
-    MultipleObjectsReturned,
-    ObjectNotFound,
-    UnknownFilterWarning,
+from gcapi._calls import plain
+from gcapi._namespaces import (
+    Creatable,
+    Deletable,
+    Namespace,
+    Params,
+    PartiallyUpdatable,
+    Readable,
+    Updatable,
 )
+from gcapi._uploads import FileObjectSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from gcapi import models
+    from gcapi._calls import Calls
     from gcapi._downloads import Downloads
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-Params = Mapping[str, Any]
-
-#: How many objects a page has unless told otherwise, and in `iterate_all`.
-PAGE_SIZE = 100
-#: Query parameters that say which part of a list is wanted, rather than which objects.
-_PAGING = frozenset({"limit", "offset"})
-
-
-class Page(Sequence[T_co]):
-    """One page of a list.
-
-    Attributes:
-        offset: How many objects come before it.
-        limit: How many objects were asked for; the server gives 1,000 at the most.
-        total_count: How many objects the whole list has.
-    """
-
-    def __init__(
-        self, results: Sequence[T_co], *, offset: int, limit: int, total_count: int
-    ) -> None:
-        self._results = list(results)
-        self.offset = offset
-        self.limit = limit
-        self.total_count = total_count
-
-    @overload
-    def __getitem__(self, index: int) -> T_co: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[T_co]: ...
-
-    def __getitem__(self, index: int | slice) -> T_co | list[T_co]:
-        return self._results[index]
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    def __repr__(self) -> str:
-        return f"<Page of {len(self)} from {self.offset}, of {self.total_count}>"
-
-
-class Namespace:
-    """A part of the API that a client offers as an attribute.
-
-    Args:
-        calls: Calls the API.
-    """
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-
-class Listed(Namespace, Generic[T]):
-    """Objects that can be listed."""
-
-    list_operation: ClassVar[str]
-
-    def page(
-        self, offset: int = 0, limit: int = PAGE_SIZE, params: Params | None = None
-    ) -> Page[T]:
-        """Get one page of the list.
-
-        Args:
-            offset: How many objects to leave out before it.
-            limit: How many objects to get; the server gives 1,000 at the most.
-            params: Filters by their API names; `None` for all that you may see.
-        """
-        if offset < 0 or limit < 1:
-            raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
-        self._warn_of_unknown(params or {})
-        query = {**(params or {}), "offset": offset, "limit": limit}
-        answer = self._calls.operation(self.list_operation, params=query)
-        return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
-
-    def iterate_all(self, params: Params | None = None) -> Iterator[T]:
-        """Get every object of the list, a page at a time.
-
-        Args:
-            params: Filters by their API names; `None` for all that you may see.
-        """
-        offset = 0
-        while True:
-            page = self.page(offset, PAGE_SIZE, params)
-            yield from page
-            offset += len(page)
-            if not page or offset >= page.total_count:
-                return
-
-    def count(self, params: Params | None = None) -> int:
-        """Get the number of objects in the list, in one small request."""
-        return self.page(0, 1, params).total_count
-
-    def _only(self, filters: Params) -> T:
-        page = self.page(0, 2, filters)
-        shown = ", ".join(f"{name}={value!r}" for name, value in filters.items())
-        if page.total_count == 0:
-            raise ObjectNotFound(
-                f"{type(self).__name__}: nothing with {shown}: not found, or no access."
-            )
-        if page.total_count > 1:
-            raise MultipleObjectsReturned(
-                f"{type(self).__name__}: {page.total_count} objects with {shown}, and one was expected."
-                " Use iterate_all to go through them."
-            )
-        return page[0]
-
-    def _warn_of_unknown(self, params: Params) -> None:
-        honoured = query_parameters(self.list_operation) - _PAGING
-        unknown = sorted(params.keys() - honoured - _PAGING)
-        if unknown:
-            has = ", ".join(sorted(honoured)) or "no filters"
-            warnings.warn(
-                f"{type(self).__name__}: the server ignores {', '.join(unknown)} and answers as if it were not"
-                f" there. It honours {has}.",
-                UnknownFilterWarning,
-                stacklevel=4,
-            )
-
-
-class Shown(Namespace, Generic[T]):
-    """Objects that can be got by their pk."""
-
-    detail_operation: ClassVar[str]
-
-    def _by_pk(self, pk: str) -> T:
-        answer: T = self._calls.operation(self.detail_operation, pk)
-        return answer
-
-    def _by_url(self, api_url: str) -> T:
-        answer: T = self._calls.get(self.detail_operation, api_url)
-        return answer
-
-
-class Readable(Listed[T], Shown[T]):
-    """Objects that can be listed, and got one at a time."""
-
-    def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
-        """Get one object.
-
-        Args:
-            pk: Its primary key.
-            api_url: Its address in the API, as other objects refer to it.
-            filters: Or filters that only it fits, by their API names, such as ``slug="…"``.
-
-        Raises:
-            ValueError: None or several of the three.
-            ObjectNotFound: Not found, or no access.
-            MultipleObjectsReturned: Several objects fit the filters.
-        """
-        if sum((bool(pk), bool(api_url), bool(filters))) != 1:
-            raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
-        if pk:
-            return self._by_pk(pk)
-        return self._by_url(api_url) if api_url else self._only(filters)
-
-
-class Creatable(Namespace, Generic[T]):
-    """Objects that can be created."""
-
-    create_operation: ClassVar[str]
-
-    def create(self, **fields: Any) -> T:
-        """Create an object.
-
-        Args:
-            fields: The API's fields; values may be models that were read from the server.
-
-        Raises:
-            TypeError: A field that the API needs is missing.
-        """
-        answer: T = self._calls.operation(self.create_operation, body=self._body(fields))
-        return answer
-
-    def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
-        return {name: plain(value) for name, value in fields.items()}
-
-
-class PartiallyUpdatable(Namespace, Generic[T]):
-    """Objects of which single fields can be changed."""
-
-    partial_update_operation: ClassVar[str]
-
-    def partial_update(self, pk: str, **fields: Any) -> T:
-        """Change the given fields of an object, and no others."""
-        answer: T = self._calls.operation(self.partial_update_operation, pk, body=fields)
-        return answer
-
-
-class Updatable(PartiallyUpdatable[T]):
-    """Objects that can be replaced."""
-
-    update_operation: ClassVar[str]
-
-    def update(self, pk: str, **fields: Any) -> T:
-        """Replace an object: the server clears or keeps what is not given, each field by a rule of its own.
-
-        Of archive items and display sets, every socket that is not listed in `values` loses its value.
-        """
-        answer: T = self._calls.operation(self.update_operation, pk, body=fields)
-        return answer
-
-
-class Deletable(Namespace):
-    """Objects that can be deleted; the API has very few."""
-
-    delete_operation: ClassVar[str]
-
-    def delete(self, pk: str) -> None:
-        """Delete an object."""
-        self._calls.operation(self.delete_operation, pk)
-
+    from gcapi._uploads import Readable as ReadableFile
+    from gcapi._uploads import Uploads
 
 # ---------------------------------------------------------------- images and uploads
 
@@ -430,7 +222,7 @@ class Answers(
         self.mine = MyAnswers(calls)
 
     def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
-        body = super()._body(fields)
+        body = dict(fields)
         root = self._calls.settings.root_url
         for name, path in self._references.items():
             if _is_pk(body.get(name)):

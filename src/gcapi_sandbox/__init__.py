@@ -1,1 +1,25 @@
-"""A local Grand Challenge."""
+"""A local Grand Challenge to try things against; it listens on loopback only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._recording import RecordedRequest
+    from gcapi_sandbox.sandbox import Sandbox
+
+__all__ = ["RecordedRequest", "Sandbox"]
+
+_HOMES = {
+    "RecordedRequest": "gcapi_sandbox._recording",
+    "Sandbox": "gcapi_sandbox.sandbox",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -175,18 +175,17 @@ def _place(call: Call, one: Posted, owner: str, role: str) -> dict[str, Any]:
 
 
 def _apply_file(call: Call, one: Posted, owner: str, role: str) -> None:
-    upload = one.given["user_upload"]
-    call.state.schedule("file", owner, upload=upload.pk, **_place(call, one, owner, role))
+    payload = {"upload": one.given["user_upload"].pk, **_place(call, one, owner, role)}
+    call.state.schedule("file", owner, payload)
 
 
 def _apply_dicom(call: Call, one: Posted, owner: str, role: str) -> None:
-    call.state.schedule(
-        "dicom",
-        owner,
-        name=one.given["image_name"],
-        uploads=[upload.pk for upload in one.given["user_uploads"]],
+    payload = {
+        "name": one.given["image_name"],
+        "uploads": [upload.pk for upload in one.given["user_uploads"]],
         **_place(call, one, owner, role),
-    )
+    }
+    call.state.schedule("dicom", owner, payload)
 
 
 def _apply_uploads(call: Call, one: Posted, owner: str, role: str) -> None:
@@ -202,7 +201,7 @@ def _apply_session(call: Call, one: Posted, owner: str, role: str) -> None:
 def _start(call: Call, session: UploadSession, place: dict[str, Any]) -> None:
     session.target = place
     call.store.save(session)
-    call.state.schedule("import", place["owner"], session=session.pk)
+    call.state.schedule("import", place["owner"], {"session": session.pk})
 
 
 # By what is given, in the order in which it decides.

@@ -67,9 +67,9 @@ class State:
             found = self.store.find(Meta, "pk = ?", name)
             return (found or self.store.add(Meta(pk=name, value=value))).value
 
-    def schedule(self, kind: str, owner: str = "", **payload: Any) -> Task:
+    def schedule(self, kind: str, owner: str, payload: dict[str, Any] | None = None) -> Task:
         """Leave work for the background; it starts when the transaction is committed."""
-        task = self.store.add(Task(kind=kind, owner=owner, payload=payload))
+        task = self.store.add(Task(kind=kind, owner=owner, payload=payload or {}))
         self.announce()
         return task
 

@@ -86,10 +86,10 @@ class Store:
             for table in tables:
                 columns = ", ".join(column.definition for column in _columns(table))
                 self.execute(f'CREATE TABLE IF NOT EXISTS "{table.__name__}" ({columns})')
-                for index in table.indexes:
-                    name = f"{table.__name__}_{index.replace(', ', '_')}"
+                for number, index in enumerate(table.indexes):
                     self.execute(
-                        f'CREATE INDEX IF NOT EXISTS "{name}" ON "{table.__name__}" ({index})'
+                        f'CREATE INDEX IF NOT EXISTS "{table.__name__}_{number}" '
+                        f'ON "{table.__name__}" ({index})'
                     )
 
     @contextmanager

@@ -15,6 +15,11 @@ import grand_challenge_api
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import generate  # noqa: E402
+import schema  # noqa: E402
+
+__all__ = ["generate", "schema"]  # the scripts, which are no package
+
 PACKAGE = Path(grand_challenge_api.__file__).parent
 PUBLISHED: dict[str, Any] = json.loads((PACKAGE / "schema_published.json").read_text("utf-8"))
 CORRECTED: dict[str, Any] = json.loads((PACKAGE / "schema.json").read_text("utf-8"))

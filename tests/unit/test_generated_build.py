@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from generated_support import PUBLISHED, ROOT, tiny_project
-
-import generate
-from generate import GenerationError, Layout
+from generated_support import PUBLISHED, ROOT, generate, tiny_project
 from ruamel.yaml import YAML
 
+GenerationError, Layout = generate.GenerationError, generate.Layout
 REAL = Layout(ROOT)
 OVERLAY = YAML(typ="safe", pure=True).load(REAL.overlay)
 

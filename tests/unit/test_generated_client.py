@@ -8,6 +8,7 @@ from http.server import ThreadingHTTPServer
 import httpx
 import pytest
 from generated_support import Recorder
+
 from grand_challenge_api import AuthenticatedClient, Client
 from grand_challenge_api.api.gcapi import gcapi_retrieve
 from grand_challenge_api.client import DEFAULT_TIMEOUT

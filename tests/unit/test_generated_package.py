@@ -1,7 +1,7 @@
 """What the generated package promises to those who build on it."""
 
 import copy
-import datetime
+import datetime as dt
 import inspect
 import pickle
 import pkgutil
@@ -10,7 +10,6 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import grand_challenge_api
 import httpx
 import pytest
 from generated_responses import (
@@ -29,6 +28,8 @@ from generated_responses import (
     VALUE,
 )
 from generated_support import CORRECTED, PUBLISHED, TAGS, module_of, operations
+
+import grand_challenge_api
 from grand_challenge_api import models
 from grand_challenge_api.client import AuthenticatedClient
 from grand_challenge_api.errors import UnexpectedStatus
@@ -93,7 +94,7 @@ def test_other_statuses_give_no_model(operation: str) -> None:
     assert parse(operation, 404, {"detail": "Not found."}) is None
     strict = AuthenticatedClient("https://gc.localhost", "t", raise_on_unexpected_status=True)
     answer = httpx.Response(404, json={"detail": "Not found."})
-    with pytest.raises(UnexpectedStatus, match="404.*Not found") as caught:
+    with pytest.raises(UnexpectedStatus, match=r"404.*Not found") as caught:
         module_of(operation)._parse_response(client=strict, response=answer)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
@@ -115,7 +116,7 @@ def test_constants_say_what_the_schema_says(operation: str) -> None:
     ]
     parameters = definition.get("parameters", [])
     names = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
-    assert (module.METHOD, module.PATH) == (method.upper(), path)
+    assert (method.upper(), path) == (module.METHOD, module.PATH)
     assert sorted(module.QUERY_PARAMETERS) == sorted(names)
     assert (module.BODY_MODEL is not None) == ("requestBody" in definition)
 
@@ -124,19 +125,13 @@ def example(schema: dict[str, Any]) -> Any:
     """Return a value that the schema allows, with every field there is."""
     if "$ref" in schema:
         return example(CORRECTED["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-    if "allOf" in schema:
-        return example(schema["allOf"][0])
-    if "enum" in schema:
-        return schema["enum"][-1]
-    if schema.get("format") == "date-time":
-        return "2025-11-03T14:05:06Z"
-    plain = {"string": "x", "integer": 1, "number": 1.5, "boolean": True}
-    kind = schema.get("type")
+    kind = schema.get("type", "any")
     if kind == "array":
         return [example(schema["items"])]
     if kind == "object":
         return {name: example(field) for name, field in schema["properties"].items()}
-    return plain[kind] if kind else {"free": ["json", None]}
+    plain = {"integer": 1, "number": 1.5, "boolean": True, "any": {"free": ["json", None]}}
+    return schema["enum"][-1] if "enum" in schema else plain.get(kind, "x")
 
 
 WRITES = sorted(
@@ -200,7 +195,7 @@ def test_nothing_is_sent_that_was_not_given(operation: str) -> None:
 def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
     """Python names become the API's; lists are repeated, dates are ISO."""
     sent = module_of("cases_images_list")._get_kwargs(
-        archive=["a", "b"], patient_id_isempty=True, study_date=datetime.date(2025, 1, 31)
+        archive=["a", "b"], patient_id_isempty=True, study_date=dt.date(2025, 1, 31)
     )
     query = {"archive": ["a", "b"], "patient_id__isempty": True, "study_date": "2025-01-31"}
     assert sent["params"] == query
@@ -277,12 +272,14 @@ def test_put_may_leave_the_parent_out(parent: str) -> None:
     assert put is not post
 
 
-@pytest.mark.parametrize("operation", sorted(RESPONSES))
+@pytest.mark.parametrize(
+    "operation",
+    # a map takes any key, and its values would have to be of one kind
+    sorted(RESPONSES.keys() - {"reader_studies_ground_truth_retrieve"}),
+)
 def test_unknown_fields_are_kept(operation: str) -> None:
     """Fields of a newer server survive the way through the model, at every depth."""
-    status, body, expected = RESPONSES[operation]
-    if expected in {None, "dict"} or operation.startswith("archives_") and expected == "list":
-        pytest.skip("no model")
+    status, body, _ = RESPONSES[operation]
     newer = add_field(body)
     assert to_json(parse(operation, status, newer)) == newer
 
@@ -403,10 +400,10 @@ def test_values_have_python_types() -> None:
     """Keys are str, times are aware datetimes, dates are dates, maps are dicts."""
     upload = models.UserUpload.from_dict(UPLOAD)
     assert isinstance(upload.pk, str)
-    moment = datetime.datetime(2025, 11, 3, 14, 5, 6, 8000, tzinfo=datetime.UTC)
+    moment = dt.datetime(2025, 11, 3, 14, 5, 6, 8000, tzinfo=dt.UTC)
     assert upload.created == moment
     image = models.HyperlinkedImage.from_dict(DICOM_IMAGE)
-    assert image.patient_birth_date == datetime.date(1964, 2, 29)
+    assert image.patient_birth_date == dt.date(1964, 2, 29)
     assert (image.shape, image.shape_without_color) == (UNSET, [None, None])
     display_set = models.DisplaySet.from_dict(DISPLAY_SET)
     assert display_set.descriptions_map_safe == {"scan.mha": "<p>x</p>"}

@@ -6,15 +6,9 @@ if TYPE_CHECKING:
     from .algorithm import Algorithm as Algorithm
     from .algorithm_image import AlgorithmImage as AlgorithmImage
     from .algorithm_interface import AlgorithmInterface as AlgorithmInterface
-    from .algorithms_endpoints_keep_alive_partial_update_response_200 import (
-        AlgorithmsEndpointsKeepAlivePartialUpdateResponse200 as AlgorithmsEndpointsKeepAlivePartialUpdateResponse200,
-    )
     from .answer import Answer as Answer
     from .answer_request import AnswerRequest as AnswerRequest
     from .api_schema_retrieve_lang import ApiSchemaRetrieveLang as ApiSchemaRetrieveLang
-    from .api_schema_retrieve_response_200 import (
-        ApiSchemaRetrieveResponse200 as ApiSchemaRetrieveResponse200,
-    )
     from .archive import Archive as Archive
     from .archive_item import ArchiveItem as ArchiveItem
     from .archive_item_post import ArchiveItemPost as ArchiveItemPost
@@ -51,6 +45,7 @@ if TYPE_CHECKING:
     )
     from .display_set_post_request import DisplaySetPostRequest as DisplaySetPostRequest
     from .endpoint import Endpoint as Endpoint
+    from .endpoint_keep_alive import EndpointKeepAlive as EndpointKeepAlive
     from .endpoint_post import EndpointPost as EndpointPost
     from .endpoint_post_request import EndpointPostRequest as EndpointPostRequest
     from .evaluation import Evaluation as Evaluation
@@ -91,6 +86,7 @@ if TYPE_CHECKING:
     from .look_up_table import LookUpTable as LookUpTable
     from .notification import Notification as Notification
     from .notification_request import NotificationRequest as NotificationRequest
+    from .openapi_schema import OpenAPISchema as OpenAPISchema
     from .paginated_algorithm_image_list import (
         PaginatedAlgorithmImageList as PaginatedAlgorithmImageList,
     )
@@ -189,11 +185,9 @@ _MODULES = {
     "Algorithm": ".algorithm",
     "AlgorithmImage": ".algorithm_image",
     "AlgorithmInterface": ".algorithm_interface",
-    "AlgorithmsEndpointsKeepAlivePartialUpdateResponse200": ".algorithms_endpoints_keep_alive_partial_update_response_200",
     "Answer": ".answer",
     "AnswerRequest": ".answer_request",
     "ApiSchemaRetrieveLang": ".api_schema_retrieve_lang",
-    "ApiSchemaRetrieveResponse200": ".api_schema_retrieve_response_200",
     "Archive": ".archive",
     "ArchiveItem": ".archive_item",
     "ArchiveItemPost": ".archive_item_post",
@@ -220,6 +214,7 @@ _MODULES = {
     "DisplaySetPostDescriptionsMapSafe": ".display_set_post_descriptions_map_safe",
     "DisplaySetPostRequest": ".display_set_post_request",
     "Endpoint": ".endpoint",
+    "EndpointKeepAlive": ".endpoint_keep_alive",
     "EndpointPost": ".endpoint_post",
     "EndpointPostRequest": ".endpoint_post_request",
     "Evaluation": ".evaluation",
@@ -254,6 +249,7 @@ _MODULES = {
     "LookUpTable": ".look_up_table",
     "Notification": ".notification",
     "NotificationRequest": ".notification_request",
+    "OpenAPISchema": ".openapi_schema",
     "PaginatedAlgorithmImageList": ".paginated_algorithm_image_list",
     "PaginatedAlgorithmList": ".paginated_algorithm_list",
     "PaginatedAnswerList": ".paginated_answer_list",
@@ -323,11 +319,9 @@ __all__ = (
     "Algorithm",
     "AlgorithmImage",
     "AlgorithmInterface",
-    "AlgorithmsEndpointsKeepAlivePartialUpdateResponse200",
     "Answer",
     "AnswerRequest",
     "ApiSchemaRetrieveLang",
-    "ApiSchemaRetrieveResponse200",
     "Archive",
     "ArchiveItem",
     "ArchiveItemPost",
@@ -354,6 +348,7 @@ __all__ = (
     "DisplaySetPostDescriptionsMapSafe",
     "DisplaySetPostRequest",
     "Endpoint",
+    "EndpointKeepAlive",
     "EndpointPost",
     "EndpointPostRequest",
     "Evaluation",
@@ -388,6 +383,7 @@ __all__ = (
     "LookUpTable",
     "Notification",
     "NotificationRequest",
+    "OpenAPISchema",
     "PaginatedAlgorithmImageList",
     "PaginatedAlgorithmList",
     "PaginatedAnswerList",

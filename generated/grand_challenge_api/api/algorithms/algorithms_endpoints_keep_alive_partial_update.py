@@ -6,9 +6,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.algorithms_endpoints_keep_alive_partial_update_response_200 import (
-    AlgorithmsEndpointsKeepAlivePartialUpdateResponse200,
-)
+from ...models.endpoint_keep_alive import EndpointKeepAlive
 from ...types import Response
 
 METHOD = "PATCH"
@@ -30,20 +28,18 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(
-    *, client: Any, response: httpx.Response
-) -> AlgorithmsEndpointsKeepAlivePartialUpdateResponse200 | None:
+def _parse_response(*, client: Any, response: httpx.Response) -> EndpointKeepAlive | None:
     if response.status_code == 200:
         answer: Any = response.json()
-        return cast("AlgorithmsEndpointsKeepAlivePartialUpdateResponse200", answer)
-    if client.raise_on_unexpected_status:
+        return cast("EndpointKeepAlive", answer)
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[AlgorithmsEndpointsKeepAlivePartialUpdateResponse200]:
+) -> Response[EndpointKeepAlive]:
     return Response(
         status_code=response.status_code,
         content=response.content,
@@ -56,7 +52,7 @@ def sync_detailed(
     id: str,
     *,
     client: AuthenticatedClient,
-) -> Response[AlgorithmsEndpointsKeepAlivePartialUpdateResponse200]:
+) -> Response[EndpointKeepAlive]:
     """`PATCH /api/v1/algorithms/endpoints/{id}/keep_alive/`, with the whole answer.
 
     Args:
@@ -76,7 +72,7 @@ def sync(
     id: str,
     *,
     client: AuthenticatedClient,
-) -> AlgorithmsEndpointsKeepAlivePartialUpdateResponse200 | None:
+) -> EndpointKeepAlive | None:
     """`PATCH /api/v1/algorithms/endpoints/{id}/keep_alive/`.
 
     Args:
@@ -98,7 +94,7 @@ async def asyncio_detailed(
     id: str,
     *,
     client: AuthenticatedClient,
-) -> Response[AlgorithmsEndpointsKeepAlivePartialUpdateResponse200]:
+) -> Response[EndpointKeepAlive]:
     """`PATCH /api/v1/algorithms/endpoints/{id}/keep_alive/`, with the whole answer.
 
     Args:
@@ -118,7 +114,7 @@ async def asyncio(
     id: str,
     *,
     client: AuthenticatedClient,
-) -> AlgorithmsEndpointsKeepAlivePartialUpdateResponse200 | None:
+) -> EndpointKeepAlive | None:
     """`PATCH /api/v1/algorithms/endpoints/{id}/keep_alive/`.
 
     Args:

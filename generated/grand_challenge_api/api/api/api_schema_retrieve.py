@@ -6,7 +6,7 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.api_schema_retrieve_lang import ApiSchemaRetrieveLang
-from ...models.api_schema_retrieve_response_200 import ApiSchemaRetrieveResponse200
+from ...models.openapi_schema import OpenAPISchema
 from ...types import UNSET, Response, Unset
 
 METHOD = "GET"
@@ -34,20 +34,18 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(
-    *, client: Any, response: httpx.Response
-) -> ApiSchemaRetrieveResponse200 | None:
+def _parse_response(*, client: Any, response: httpx.Response) -> OpenAPISchema | None:
     if response.status_code == 200:
         answer: Any = response.json()
-        return cast("ApiSchemaRetrieveResponse200", answer)
-    if client.raise_on_unexpected_status:
+        return cast("OpenAPISchema", answer)
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ApiSchemaRetrieveResponse200]:
+) -> Response[OpenAPISchema]:
     return Response(
         status_code=response.status_code,
         content=response.content,
@@ -60,7 +58,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
-) -> Response[ApiSchemaRetrieveResponse200]:
+) -> Response[OpenAPISchema]:
     """`GET /api/schema/`, with the whole answer.
 
     Args:
@@ -80,7 +78,7 @@ def sync(
     *,
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
-) -> ApiSchemaRetrieveResponse200 | None:
+) -> OpenAPISchema | None:
     """`GET /api/schema/`.
 
     Args:
@@ -102,7 +100,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
-) -> Response[ApiSchemaRetrieveResponse200]:
+) -> Response[OpenAPISchema]:
     """`GET /api/schema/`, with the whole answer.
 
     Args:
@@ -122,7 +120,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
-) -> ApiSchemaRetrieveResponse200 | None:
+) -> OpenAPISchema | None:
     """`GET /api/schema/`.
 
     Args:

@@ -45,7 +45,7 @@ def _parse_response(
     if response.status_code == 200:
         answer: Any = response.json()
         return PaginatedPublicChallengeList.from_dict(answer)
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

@@ -44,7 +44,7 @@ def _parse_response(*, client: Any, response: httpx.Response) -> list[ExternalEv
             )
             for answer_item in answer
         ]
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

@@ -35,7 +35,7 @@ def _parse_response(*, client: Any, response: httpx.Response) -> GroundTruth | N
     if response.status_code == 200:
         answer: Any = response.json()
         return {key: GroundTruthAnswer.from_dict(value) for key, value in answer.items()}
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

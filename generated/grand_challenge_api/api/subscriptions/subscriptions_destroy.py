@@ -30,7 +30,7 @@ def _get_kwargs(
 def _parse_response(*, client: Any, response: httpx.Response) -> Any | None:
     if response.status_code == 204:
         return None
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

@@ -36,7 +36,7 @@ def _parse_response(*, client: Any, response: httpx.Response) -> UserUploadCreat
     if response.status_code == 201:
         answer: Any = response.json()
         return UserUploadCreate.from_dict(answer)
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

@@ -47,7 +47,7 @@ def _parse_response(*, client: Any, response: httpx.Response) -> PaginatedWorkst
     if response.status_code == 200:
         answer: Any = response.json()
         return PaginatedWorkstationList.from_dict(answer)
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

@@ -32,7 +32,7 @@ def _parse_response(*, client: Any, response: httpx.Response) -> Workstation | N
     if response.status_code == 200:
         answer: Any = response.json()
         return Workstation.from_dict(answer)
-    if client.raise_on_unexpected_status:
+    if getattr(client, "raise_on_unexpected_status", False):
         raise errors.UnexpectedStatus(response.status_code, response.content)
     return None
 

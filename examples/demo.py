@@ -1,0 +1,95 @@
+"""The main job on a sandbox: two cases into an archive, a job on each, the outputs home.
+
+Run it with `make demo`. Nothing leaves this machine: the sandbox is a Grand Challenge of its own on a loopback port.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gcapi import Client, SocketValueSpec
+from gcapi.progress import ProgressEvent
+
+OUTPUT = Path(__file__).parent.parent / "demo-output"
+#: What the sandbox is seeded with.
+ARCHIVE, ALGORITHM, IMAGE_SOCKET = "demo-archive", "demo-algorithm", "generic-medical-image"
+
+
+def sample_images() -> dict[str, Path]:
+    """Find real images that packages ship with their tests: a CT slice and a volume."""
+    import nibabel
+    from pydicom.data import get_testdata_file
+
+    nifti = Path(nibabel.__file__).parent / "tests" / "data" / "anatomical.nii"
+    return {"CT slice": Path(str(get_testdata_file("CT_small.dcm"))), "MR volume": nifti}
+
+
+@contextmanager
+def running_sandbox() -> Iterator[dict[str, str]]:
+    """Start a sandbox on a free port, and stop it at the end."""
+    command = [sys.executable, "-m", "gcapi_sandbox", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise SystemExit(f"The sandbox did not start (exit code {process.wait()}).")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+def show(event: ProgressEvent) -> None:
+    """Print one line for each file or value that is done."""
+    if event.total is not None and event.done == event.total:
+        size = f"{event.total:>9,} bytes" if event.phase in {"upload", "download"} else ""
+        print(f"  {event.phase:<9} {event.name:<45} {size}", flush=True)
+
+
+def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
+    """Do the main job and return what lies where: (case, output, file)."""
+    rows: list[tuple[str, str, Path]] = []
+    for title, path in sample_images().items():
+        print(f"{title}: {path.name}")
+        values = [SocketValueSpec(IMAGE_SOCKET, file=path)]
+        item = client.add_case_to_archive(archive_slug=ARCHIVE, values=values, title=title)
+        case = client.wait_for_values(item, values=values, timeout=60)
+        run = client.run_algorithm(
+            algorithm_slug=ALGORITHM,
+            inputs=[SocketValueSpec(IMAGE_SOCKET, existing_socket_value=case.values[0])],
+            output_directory=output / title.replace(" ", "-"),
+            timeout=60,
+        )
+        print(f"  job       {run.job.pk:<45} {run.job.status}")
+        rows += [(title, slug, file) for slug, files in run.files.items() for file in files]
+    return rows
+
+
+def print_table(rows: list[tuple[str, str, Path]]) -> None:
+    """Print what lies where."""
+    print(f"\n{'case':<10} {'output':<20} {'bytes':>9}  file")
+    for title, slug, file in rows:
+        place = file.relative_to(OUTPUT.parent)
+        print(f"{title:<10} {slug:<20} {file.stat().st_size:>9,}  {place}")
+
+
+def main() -> None:
+    """Run the demo."""
+    began = time.monotonic()
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    with running_sandbox() as sandbox:
+        print(f"A sandbox is running at {sandbox['base_url']}")
+        with Client(sandbox["token"], sandbox["base_url"], progress=show) as client:
+            rows = main_job(client, OUTPUT)
+    print_table(rows)
+    print(f"\nDone in {time.monotonic() - began:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Every module that answers operations or does background work."""
+
+from __future__ import annotations
+
+import importlib
+
+_MODULES = (
+    "_algorithms",
+    "_archives",
+    "_images",
+    "_running",
+    "_sessions",
+    "_site",
+    "_sockets",
+    "_tasks",
+    "_uploads",
+)
+
+
+def load() -> None:
+    """Import them, which registers their handlers."""
+    for module in _MODULES:
+        importlib.import_module(f"gcapi_sandbox.{module}")

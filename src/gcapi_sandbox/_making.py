@@ -1,0 +1,181 @@
+"""Makes what the API cannot make: users, sockets, archives, studies, algorithms."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from gcapi_sandbox._auth import new_token
+from gcapi_sandbox._kinds import BY_CODE, BY_LABEL, Kind, relative_path
+from gcapi_sandbox._records import (
+    Algorithm,
+    AlgorithmImage,
+    Archive,
+    Endpoint,
+    Interface,
+    Membership,
+    Question,
+    ReaderStudy,
+    Socket,
+    User,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from gcapi_sandbox._state import State
+
+    Run = Callable[[Path, Path], None]
+
+_ONE_SEGMENT = [{"name": "Segment 1", "visible": True, "voxel_value": 1}]
+
+
+def slugify(title: str) -> str:
+    """Derive a slug from a title."""
+    slug = re.sub(r"[^a-z0-9_]+", "-", title.lower()).strip("-")
+    if not slug:
+        raise ValueError(f"No slug can be made of the title {title!r}; pass one")
+    return slug
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind by its label or code."""
+    kind = BY_LABEL.get(name) or BY_CODE.get(name)
+    if kind is None:
+        raise ValueError(f"Unknown kind {name!r}; known are {', '.join(BY_LABEL)}")
+    return kind
+
+
+def user(state: State, username: str) -> User:
+    """Return the user of a name, made if there is none."""
+    found = state.store.find(User, "username = ?", username)
+    return found or state.store.add(User(username=username, token=new_token()))
+
+
+def members(state: State, target: str, **roles: Iterable[str]) -> None:
+    """Give users their roles in an object."""
+    for role, usernames in roles.items():
+        for username in usernames:
+            pk = user(state, username).pk
+            state.store.add(Membership(target=target, role=role, user=pk))
+
+
+def socket(state: State, title: str, kind: Kind, slug: str, **extra: Any) -> Socket:
+    """Make a socket."""
+    path = extra.pop("relative_path") or relative_path(kind, slug)
+    segments = extra.pop("overlay_segments") or (_ONE_SEGMENT if kind.code == "SEG" else [])
+    for column, value in (("title", title), ("slug", slug), ("relative_path", path)):
+        if state.store.rows(Socket, f"{column} = ?", value):
+            raise ValueError(f"There is a socket with the {column} {value!r} already")
+    return state.store.add(
+        Socket(
+            title=title,
+            slug=slug,
+            kind=kind.code,
+            relative_path=path,
+            overlay_segments=segments,
+            **extra,
+        )
+    )
+
+
+def socket_named(state: State, slug: str) -> Socket:
+    """Return the socket of a slug."""
+    found = state.store.find(Socket, "slug = ?", slug)
+    if found is None:
+        raise ValueError(f"There is no socket {slug!r}; add it first")
+    return found
+
+
+def check_free(state: State, table: type[Archive | ReaderStudy | Algorithm], slug: str) -> None:
+    """Refuse a slug that is taken."""
+    if state.store.rows(table, "slug = ?", slug):
+        raise ValueError(f"There is one with the slug {slug!r} already")
+
+
+def archive(state: State, title: str, slug: str, **roles: Iterable[str]) -> Archive:
+    """Make an archive."""
+    check_free(state, Archive, slug)
+    made = state.store.add(Archive(title=title, slug=slug))
+    members(state, made.pk, **roles)
+    return made
+
+
+def reader_study(
+    state: State, made: ReaderStudy, questions: Sequence[Mapping[str, Any]], **roles: Iterable[str]
+) -> None:
+    """Store a reader study with its questions and members."""
+    check_free(state, ReaderStudy, made.slug)
+    state.store.add(made)
+    members(state, made.pk, **roles)
+    for order, question in enumerate(questions, start=1):
+        state.store.add(_question(state, made, order, dict(question)))
+
+
+def _question(state: State, study: ReaderStudy, order: int, given: dict[str, Any]) -> Question:
+    answer_type = given.pop("answer_type")
+    interface = given.pop("socket", None)
+    return Question(
+        reader_study=study.pk,
+        order=order,
+        question_text=given.pop("question_text"),
+        answer_type=_answer_code(answer_type),
+        required=given.pop("required", True),
+        interface=socket_named(state, interface).pk if interface else None,
+        options=[_option(10 * order + n, one) for n, one in enumerate(given.pop("options", ()))],
+        extra=given,
+    )
+
+
+def _answer_code(name: str) -> str:
+    from gcapi_sandbox._answer_types import BY_CODE, BY_LABEL  # noqa: PLC0415
+
+    found = BY_LABEL.get(name) or BY_CODE.get(name)
+    if found is None:
+        raise ValueError(f"Unknown answer type {name!r}; known are {', '.join(BY_LABEL)}")
+    return found.code
+
+
+def _option(pk: int, given: str | Mapping[str, Any]) -> dict[str, Any]:
+    option = {"title": given} if isinstance(given, str) else given
+    return {"id": pk, "title": option["title"], "default": option.get("default", False)}
+
+
+def algorithm(
+    state: State,
+    made: Algorithm,
+    interfaces: Sequence[tuple[Sequence[str], Sequence[str]]],
+    run: Run | str,
+    **roles: Iterable[str],
+) -> None:
+    """Store an algorithm with its image, interfaces and members."""
+    check_free(state, Algorithm, made.slug)
+    if isinstance(run, str):
+        module, _, function = run.partition(":")
+        getattr(importlib.import_module(module), function)  # a wrong name shows now
+        made.run = run
+    else:
+        state.runners[made.pk] = run
+    state.store.add(made)
+    state.store.add(AlgorithmImage(algorithm=made.pk))
+    members(state, made.pk, **roles)
+    for inputs, outputs in interfaces:
+        state.store.add(
+            Interface(
+                algorithm=made.pk,
+                inputs=[socket_named(state, slug).pk for slug in inputs],
+                outputs=[socket_named(state, slug).pk for slug in outputs],
+            )
+        )
+
+
+def endpoint(state: State, slug: str, creator: int) -> Endpoint:
+    """Make a running endpoint of an algorithm."""
+    found = state.store.find(Algorithm, "slug = ?", slug)
+    if found is None:
+        raise ValueError(f"There is no algorithm {slug!r}; add it first")
+    expires = time.time() + state.limits.endpoint_seconds
+    return state.store.add(Endpoint(creator=creator, algorithm=found.pk, expires=expires))

@@ -1,0 +1,122 @@
+"""A scripted HTTP server on loopback, for answers that no well-behaved server gives."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+VERSION = {"latest_version": "0.16.1", "lowest_supported_version": "0.13.0"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says.
+
+    Attributes:
+        status: The HTTP status.
+        body: Sent as it is; anything but bytes as JSON.
+        headers: Beside Content-Length, and Content-Type for JSON.
+        length: What Content-Length claims; `None` for the truth.
+    """
+
+    status: int = 200
+    body: Any = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
+
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+    def all_headers(self) -> dict[str, str]:
+        length = len(self.content()) if self.length is None else self.length
+        kind = {} if isinstance(self.body, bytes) else {"Content-Type": "application/json"}
+        return {"Content-Length": str(length), **kind, **self.headers}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Script = Callable[[Seen], Answer]
+
+
+class Loopback:
+    """Answer every request by a script, and remember what came.
+
+    The version check is answered before the script is asked, unless `with_version` is false.
+    """
+
+    def __init__(self, script: Script, *, with_version: bool = True) -> None:
+        self.seen: list[Seen] = []
+        self._script = script
+        self._with_version = with_version
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.origin}/api/v1/"
+
+    def answer(self, seen: Seen) -> Answer:
+        if self._with_version and seen.path == "/api/v1/gcapi/":
+            return Answer(body=VERSION)
+        self.seen.append(seen)
+        return self._script(seen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                seen = Seen(self.command, self.path, dict(self.headers), body)
+                answer = server.answer(seen)
+                content = answer.content()
+                self.send_response(answer.status)
+                for name, value in answer.all_headers().items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+                if answer.length not in {None, len(content)}:
+                    self.close_connection = True
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
