@@ -181,11 +181,16 @@ def _run(module: str, *arguments: str) -> None:
 
 
 def replace(built: Path, package: Path) -> None:
-    """Put a complete package in the place of the old one."""
+    """Put a complete package in the place of the old one, which comes back if that fails."""
     old = built.with_name("replaced")
     if package.exists():
         package.rename(old)
-    built.rename(package)
+    try:
+        built.rename(package)
+    except OSError:
+        if old.exists():
+            old.rename(package)
+        raise
 
 
 def differing(built: Path, package: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import httpx
 from attrs import define, evolve, field
 
-DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=10.0)  # seconds; httpx would wait for ever on None
+DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds to wait for each read and write, and for a connection."""
 
 
@@ -24,7 +24,8 @@ class Client:
         verify_ssl: Whether, or with which certificates, to verify the server.
         follow_redirects: Whether to follow redirects.
         httpx_args: Further arguments of the `httpx` clients.
-        raise_on_unexpected_status: Raise `errors.UnexpectedStatus` for a status that the schema does not have.
+        raise_on_unexpected_status: Raise `errors.UnexpectedStatus` for a status that the schema
+            does not have.
     """
 
     raise_on_unexpected_status: bool = field(default=False, kw_only=True)
@@ -40,15 +41,18 @@ class Client:
     _own_timeout: bool = field(default=False, init=False, repr=False)
 
     def with_headers(self, headers: dict[str, str]) -> Self:
-        """Return a client that also sends these headers, on the same connections; this one stays as it is."""
+        """Return a client that also sends these headers; this one stays as it is.
+
+        The two share their connections, unless this one has not opened any yet.
+        """
         return self._derive(headers={**self._headers, **headers})
 
     def with_cookies(self, cookies: dict[str, str]) -> Self:
-        """Return a client that also sends these cookies, on the same connections; this one stays as it is."""
+        """Return a client that also sends these cookies; this one stays as it is."""
         return self._derive(cookies={**self._cookies, **cookies})
 
     def with_timeout(self, timeout: httpx.Timeout | None) -> Self:
-        """Return a client with this timeout, on the same connections; this one stays as it is."""
+        """Return a client with this timeout, None for no limit; this one stays as it is."""
         derived = self._derive(timeout=timeout)
         derived._own_timeout = True
         return derived
@@ -60,7 +64,10 @@ class Client:
         return derived
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
-        """Send through this client, whose own settings stay; headers, cookies and token are added to each request."""
+        """Send through this client from now on.
+
+        Its own settings stay; headers, cookies and token of this one are added to each request.
+        """
         self._client = client
         return self
 
@@ -70,7 +77,7 @@ class Client:
         return self
 
     def get_httpx_client(self) -> httpx.Client:
-        """Return the client that requests are sent through, made on first use."""
+        """Return the client that requests are sent through, made on first use; it has no token."""
         if self._client is None:
             self._client = httpx.Client(**self._httpx_settings())
         return self._client
@@ -100,12 +107,15 @@ class Client:
 
     def _with_own_settings(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         headers = {**self._token_header(), **self._headers, **kwargs.get("headers", {})}
+        url = kwargs["url"]
+        if url.startswith("/"):  # a client that was set from outside may have no base address
+            url = self._base_url.rstrip("/") + url
         if self._cookies:
             headers["Cookie"] = "; ".join(
                 f"{name}={value}" for name, value in self._cookies.items()
             )
         own = {"timeout": self._timeout} if self._own_timeout else {}
-        return {**kwargs, **own, "headers": headers}
+        return {**kwargs, **own, "url": url, "headers": headers}
 
     def _token_header(self) -> dict[str, str]:
         return {}

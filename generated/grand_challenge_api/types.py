@@ -3,9 +3,8 @@
 
 import datetime
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass  # rather than attrs, so that UNSET can be had without it
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
-
-from attrs import define
 
 
 class Unset:
@@ -50,7 +49,7 @@ FileTypes = (
 RequestFiles = list[tuple[str, FileTypes]]
 
 
-@define
+@dataclass(slots=True)
 class File:
     """A file in a form upload."""
 
@@ -66,7 +65,7 @@ class File:
 T = TypeVar("T")
 
 
-@define
+@dataclass(slots=True)
 class Response(Generic[T]):
     """An answer of the server, and the model that it was parsed into."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ TEXT_KINDS = frozenset({"csv file", "newick tree-format file", "obj file"})
 #: How much of a wrong value a message shows, in characters.
 SHOWN_LIMIT = 60
 DICOM_KIND = "dicom image set"
+#: What the server's database cannot hold in a text, and how JSON text that may have it looks.
+_UNSTORABLE, _SUSPECT = re.compile(r"[\x00\ud800-\udfff]"), re.compile(r"\\u(0000|d[89a-f])")
 
 
 def _expect(fits: Callable[[Any], bool], words: str) -> Shape:
@@ -39,7 +42,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value) and value == int(value)
+    return _is_number(value) and (isinstance(value, int) or value.is_integer())
 
 
 def _list_of(item: Shape, length: int | None = None) -> Shape:
@@ -181,8 +184,10 @@ def encode(value: Any) -> bytes:
         raise ValueError(
             f"JSON has no NaN and no infinity, and no value that holds itself ({error})"
         ) from error
-    if "\\u0000" in text and _has_nul(value):
-        raise ValueError("it holds a NUL character, which the server cannot store")
+    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _texts(value)):
+        raise ValueError(
+            "it holds a NUL character or half a surrogate pair, which the server cannot store"
+        )
     return text.encode()
 
 
@@ -190,10 +195,12 @@ def decode(content: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: No JSON, or JSON with NaN or an infinity, which Python would take and the server does not.
+        ValueError: No JSON, or JSON with NaN, an infinity or a number as large as one, which Python would take and the server does not.
     """
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(
+            content.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text: {error}") from error
     except RecursionError as error:
@@ -204,9 +211,21 @@ def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"JSON has no {constant}")
 
 
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple) and any(_has_nul(item) for item in value)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text} is too large")
+    return number
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every string in a JSON value, without recursion: it may be nested deeper than that goes."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            left += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple):
+            left += item

@@ -165,11 +165,13 @@ class Readable(Listed[T], Shown[T]):
             ObjectNotFound: Not found, or no access.
             MultipleObjectsReturned: Several objects fit the filters.
         """
-        if sum((bool(pk), bool(api_url), bool(filters))) != 1:
+        # An empty filter is none to the server, which would answer with everything.
+        given = {name: value for name, value in filters.items() if not _is_empty(value)}
+        if sum((bool(pk), bool(api_url), bool(given))) != 1:
             raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
         if pk:
             return self._by_pk(pk)
-        return self._by_url(api_url) if api_url else self._only(filters)
+        return self._by_url(api_url) if api_url else self._only(given)
 
 
 class Creatable(Namespace, Generic[T]):
@@ -226,3 +228,7 @@ class Deletable(Namespace):
     def delete(self, pk: str) -> None:
         """Delete an object."""
         self._calls.operation(self.delete_operation, pk)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gcapi.exceptions import (
     SpecFileError,
     SpecFileNotFound,
     SpecTypeError,
+    UnsafeName,
 )
 from gcapi.sockets import SOURCES, SocketValueSpec
 from grand_challenge_api.types import Unset
@@ -175,12 +177,21 @@ def _plan_text_content(spec: SocketValueSpec, socket: ComponentInterface) -> Pla
             f"Socket {spec.socket_slug!r} is of kind {socket.kind}: its value must be the text itself, a str,"
             f" not {type(spec.value).__name__}."
         )
-    return _content(spec, socket, spec.value.encode())
+    try:
+        data = spec.value.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(
+            f"Socket {spec.socket_slug!r}: the text cannot be stored as UTF-8: {error}."
+        ) from error
+    return _content(spec, socket, data)
 
 
 def _content(spec: SocketValueSpec, socket: ComponentInterface, data: bytes) -> Plan:
-    name = PurePosixPath(socket.relative_path).name or spec.socket_slug
-    return Upload(spec.socket_slug, (Content(data, check_upload_name(name)),))
+    return Upload(spec.socket_slug, (Content(data, _socket_file_name(socket)),))
+
+
+def _socket_file_name(socket: ComponentInterface) -> str:
+    return check_upload_name(PurePosixPath(socket.relative_path).name or socket.slug)
 
 
 def _plan_json_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
@@ -197,7 +208,11 @@ def _plan_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     url = _existing(spec, socket).file
     if not isinstance(url, str):
         raise SpecError(f"Socket {spec.socket_slug!r}: the existing value has no file.")
-    return Upload(spec.socket_slug, (RemoteFile(url, name_of(url.partition("?")[0])),))
+    try:
+        name = check_upload_name(name_of(url.partition("?")[0]))
+    except (UnsafeName, SpecError):
+        name = _socket_file_name(socket)
+    return Upload(spec.socket_slug, (RemoteFile(url, name),))
 
 
 def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
@@ -262,7 +277,7 @@ def _existing(
 ) -> HyperlinkedComponentInterfaceValue:
     value = spec.existing_socket_value
     known = getattr(value, "interface", None)
-    if isinstance(value, Unset) or known is None or isinstance(known, str):
+    if isinstance(value, Unset) or not hasattr(known, "pk"):  # a slug, as a write is answered
         raise SpecTypeError(
             f"Socket {spec.socket_slug!r}: existing_socket_value must be a value as read from the server, an item of"
             f" .values, .inputs or .outputs, not {value!r}."
@@ -329,14 +344,20 @@ def _checked_files(spec: SocketValueSpec) -> tuple[Path, ...]:
 
 
 def _check_file(spec: SocketValueSpec, path: Path) -> None:
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise SpecFileNotFound(f"Socket {spec.socket_slug!r}: there is no file {path}") from error
+    except OSError as error:
+        raise SpecFileError(
+            f"Socket {spec.socket_slug!r}: {path} cannot be read: {error}"
+        ) from error
+    if stat.S_ISDIR(mode):
         raise SpecFileError(
             f"Socket {spec.socket_slug!r}: {path} is a directory. Name its files:"
             f" files=sorted(Path({str(path)!r}).iterdir())"
         )
-    if not path.exists():
-        raise SpecFileNotFound(f"Socket {spec.socket_slug!r}: there is no file {path}")
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
         raise SpecFileError(f"Socket {spec.socket_slug!r}: {path} is not a file that can be read.")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from gcapi.exceptions import ConfigurationError
+from gcapi.exceptions import ConfigurationError, shown_url
 
 #: Where the token is read from when none is given.
 TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
@@ -103,12 +104,16 @@ def check_base_url(base_url: str) -> httpx.URL:
     """Return the base URL, ending in a slash.
 
     Raises:
-        ConfigurationError: Neither https nor a loopback host.
+        ConfigurationError: Neither https nor a loopback host, or more than an address.
     """
     try:
         url = httpx.URL(str(base_url))
     except httpx.InvalidURL as error:
         raise ConfigurationError(f"The base URL {base_url!r} is no URL: {error}") from error
+    if url.query or url.fragment or url.userinfo:
+        raise ConfigurationError(
+            f"The base URL {shown_url(url)!r} must be an address alone, without a user name, a query or a fragment."
+        )
     if not is_safe(url):
         raise ConfigurationError(
             f"The base URL {base_url!r} must be https, so that the token travels encrypted"
@@ -121,9 +126,15 @@ def check_verify(verify: Verify) -> Verify:
     """Return `verify`, its path checked.
 
     Raises:
-        ConfigurationError: A path that does not exist.
+        ConfigurationError: A path that does not exist, or nothing that says how to check.
     """
-    if isinstance(verify, str | os.PathLike) and not Path(verify).exists():
+    if isinstance(verify, bool | ssl.SSLContext):
+        return verify
+    if not isinstance(verify, str | os.PathLike):
+        raise ConfigurationError(
+            f"verify={verify!r} must be True, False, the path to a CA bundle, or an ssl.SSLContext."
+        )
+    if not os.fspath(verify) or not Path(verify).exists():
         raise ConfigurationError(f"verify={os.fspath(verify)!r}: there is no such CA bundle.")
     return verify
 
@@ -152,8 +163,10 @@ def is_safe(url: httpx.URL) -> bool:
 
 
 def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigurationError(f"{name}={value!r} must be a number of seconds above 0.")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # No lock and no socket can wait for longer.
+    if not is_number or not 0 < value <= threading.TIMEOUT_MAX:
+        raise ConfigurationError(f"{name}={value!r} must be a finite number of seconds above 0.")
     return float(value)
 
 

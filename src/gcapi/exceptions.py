@@ -136,6 +136,8 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
         response.request = request
+        # Where a redirect would have gone: httpx has made that request already, token and all.
+        response.next_request = None
         super().__init__(message, request=request, response=response)
         self.body = parsed_body(response)
         self.words = describe_body(self.body)
@@ -319,14 +321,13 @@ def describe_body(body: Any) -> str:
     """
     is_text = isinstance(body, str)
     text = _describe_text(body) if is_text else "; ".join(_lines(body, "")) or json.dumps(body)
+    text = " ".join(text.split())
     return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"
 
 
 def _describe_text(text: str) -> str:
-    stripped = text.strip()
-    if stripped[:100].lower().startswith(("<!doctype html", "<html")):
-        return "(an HTML page)"
-    return " ".join(stripped.split())
+    is_page = text.lstrip()[:100].lower().startswith(("<!doctype html", "<html"))
+    return "(an HTML page)" if is_page else text
 
 
 #: Keys that say nothing about where an error is.

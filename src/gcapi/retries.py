@@ -97,7 +97,7 @@ def _seconds(header: str) -> Seconds | None:
 def _until(header: str, now: datetime | None) -> Seconds | None:
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -130,8 +130,8 @@ def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:
         raise ConfigurationError(
             f"retry_strategy={factory!r} makes no strategy: {error}"
         ) from error
-    if not callable(getattr(product, "get_delay", None)):
+    if isinstance(product, type) or not callable(getattr(product, "get_delay", None)):
         raise ConfigurationError(
-            f"retry_strategy={factory!r} makes {product!r}, which has no get_delay()."
+            f"retry_strategy={factory!r} makes {product!r}, which is no strategy: it cannot be asked get_delay()."
         )
     return factory

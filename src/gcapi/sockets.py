@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class SocketValueSpec:
             )
 
     def _check_files(self) -> None:
-        if not isinstance(self.file, Unset) and not isinstance(self.file, str | PathLike):
+        if not isinstance(self.file, Unset) and not _is_path(self.file):
             raise SpecTypeError(
                 f"Socket {self.socket_slug!r}: file must be a path, not {self.file!r}."
                 " Several files go to files=[…]."
@@ -104,7 +104,7 @@ class SocketValueSpec:
                 " a single path goes to file=."
             )
         for path in files:
-            if not isinstance(path, str | PathLike):
+            if not _is_path(path):
                 raise SpecTypeError(
                     f"Socket {self.socket_slug!r}: files has {path!r} in it, which is no path."
                 )
@@ -135,3 +135,7 @@ class SocketValueSpec:
             if not isinstance(getattr(self, field.name), Unset)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | PathLike) and isinstance(fspath(value), str)

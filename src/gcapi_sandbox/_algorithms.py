@@ -160,9 +160,7 @@ def create_job(call: Call) -> Reply:
     check_credits(call, algorithm, image)
     active = call.visible(Job).narrow(_ACTIVE).narrow("kind = 'job'").count()
     if active >= call.state.limits.active_jobs_per_user:
-        raise refused(
-            "You have too many active jobs, please try again after they have completed"
-        )
+        raise refused("You have too many active jobs, please try again after they have completed")
     job = new_job(call, algorithm, image, inputs)
     return Reply(
         201,
@@ -230,7 +228,5 @@ def _check_duplicate(call: Call, job: Job, inputs: list[Posted]) -> None:
     pks = [str(value.pk) for value in values_of(call.store, job.pk, "inputs")]
     job.fingerprint = " ".join([job.algorithm_image, str(len(inputs)), *pks])
     if call.store.rows(Job, "fingerprint = ? AND pk != ?", job.fingerprint, job.pk):
-        raise refused(
-            "A result for these inputs with the current image and model already exists."
-        )
+        raise refused("A result for these inputs with the current image and model already exists.")
     call.store.save(job)

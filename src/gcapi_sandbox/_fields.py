@@ -227,7 +227,9 @@ def _mismatch(url: str) -> str:
     return "Incorrect" if re.fullmatch(r"/api/v1/[-\w/]+/", _path(url)) else "No"
 
 
-_CLOCK = re.compile(r"(?:(?P<days>-?\d+) )?(?:(?:(?P<h>\d+):)?(?P<m>\d+):)?(?P<s>\d+(?:\.\d{1,6})?)")
+_CLOCK = re.compile(
+    r"(?:(?P<days>-?\d+) )?(?:(?:(?P<h>\d+):)?(?P<m>\d+):)?(?P<s>\d+(?:\.\d{1,6})?)"
+)
 _ISO = re.compile(r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>[\d.]+)S)?)?")
 _DURATION_HELP = (
     "Duration has wrong format. Use one of these formats instead: [DD] [HH:[MM:]]ss[.uuuuuu]."

@@ -6,14 +6,20 @@ import importlib
 
 _MODULES = (
     "_algorithms",
+    "_answers",
     "_archives",
+    "_display_sets",
+    "_endpoints",
+    "_evaluations",
     "_images",
+    "_reader_studies",
     "_running",
     "_sessions",
     "_site",
     "_sockets",
     "_tasks",
     "_uploads",
+    "_workstations",
 )
 
 

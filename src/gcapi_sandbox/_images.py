@@ -42,9 +42,7 @@ _IN_JOB = (
 )
 
 FILTERS = (
-    related(
-        "archive", Archive, _IN_CASES.format(table="ArchiveItem", parent="archive"), many=True
-    ),
+    related("archive", Archive, _IN_CASES.format(table="ArchiveItem", parent="archive"), many=True),
     related(
         "reader_study",
         ReaderStudy,
@@ -56,10 +54,7 @@ FILTERS = (
     related("origin", UploadSession, "origin = ?"),
     Filter("name", "name = ?"),
     *(Filter(name, f"coalesce(tags ->> '{name}', '') = ?") for name in _TEXTS),
-    *(
-        Filter(name, f"tags ->> '{name}' = ?", day)
-        for name in ("patient_birth_date", "study_date")
-    ),
+    *(Filter(name, f"tags ->> '{name}' = ?", day) for name in ("patient_birth_date", "study_date")),
     Filter("patient_sex", "tags ->> 'patient_sex' = ?", choice("M", "F", "O")),
     *(
         Filter(f"{name}__isempty", f"(coalesce(tags ->> '{name}', '') = '') = ?", truth)

@@ -109,13 +109,15 @@ def _import(files: list[Path], target: Path) -> Imported:
         shape=list(reversed(image.GetSize())),
         spacing=[] if without_spacing else list(image.GetSpacing()),
         segments=_segments(sitk, image),
-        tags=_tags(image),
+        tags=_tags(sitk, files[0]),
     )
 
 
 def _segments(sitk: Any, image: Any) -> list[int] | None:
     """Return the labels of an image that may be a segmentation."""
-    whole = image.GetNumberOfComponentsPerPixel() == 1 and "float" not in image.GetPixelIDTypeAsString()
+    whole = (
+        image.GetNumberOfComponentsPerPixel() == 1 and "float" not in image.GetPixelIDTypeAsString()
+    )
     if not whole or image.GetDimension() > 3:  # noqa: PLR2004
         return None
     extremes = sitk.MinimumMaximumImageFilter()
@@ -129,10 +131,38 @@ def _segments(sitk: Any, image: Any) -> list[int] | None:
     return [int(label) for label in labels.GetLabels()]
 
 
-def _tags(image: Any) -> dict[str, Any]:
-    """Return the window that DICOM files carry."""
-    window: dict[str, Any] = {}
-    for name, key in (("window_center", "0028|1050"), ("window_width", "0028|1051")):
-        if key in image.GetMetaDataKeys():
-            window[name] = float(image.GetMetaData(key).split("\\")[0])
-    return window
+_TEXT_TAGS = {
+    "patient_id": "0010|0020",
+    "patient_name": "0010|0010",
+    "patient_age": "0010|1010",
+    "patient_sex": "0010|0040",
+    "study_instance_uid": "0020|000d",
+    "series_instance_uid": "0020|000e",
+    "study_description": "0008|1030",
+    "series_description": "0008|103e",
+}
+_DATE_TAGS = {"patient_birth_date": "0010|0030", "study_date": "0008|0020"}
+_NUMBER_TAGS = {"window_center": "0028|1050", "window_width": "0028|1051"}
+
+
+def _tags(sitk: Any, path: Path) -> dict[str, Any]:
+    """Return what a DICOM file tells of patient, study, series and window."""
+    if not is_dicom(path):
+        return {}
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    known = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+    return {
+        **{name: known[key] for name, key in _TEXT_TAGS.items() if known.get(key)},
+        **{name: _day(known[key]) for name, key in _DATE_TAGS.items() if known.get(key)},
+        **{
+            name: float(known[key].split("\\")[0])
+            for name, key in _NUMBER_TAGS.items()
+            if known.get(key)
+        },
+    }
+
+
+def _day(text: str) -> str:
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}"

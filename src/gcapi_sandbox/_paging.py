@@ -115,9 +115,7 @@ def paginate(
     results = [render(call, row) for row in rows.slice(limit, offset)]
     following = _link(call, limit, offset + limit) if offset + limit < count else None
     previous = _link(call, limit, offset - limit) if offset > 0 else None
-    return Reply(
-        200, {"count": count, "next": following, "previous": previous, "results": results}
-    )
+    return Reply(200, {"count": count, "next": following, "previous": previous, "results": results})
 
 
 def _number(text: str, minimum: int, default: int) -> int:

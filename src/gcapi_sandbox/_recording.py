@@ -60,9 +60,7 @@ class Recording:
     def __getitem__(self, index: SupportsIndex) -> RecordedRequest: ...
     @overload
     def __getitem__(self, index: slice) -> list[RecordedRequest]: ...
-    def __getitem__(
-        self, index: SupportsIndex | slice
-    ) -> RecordedRequest | list[RecordedRequest]:
+    def __getitem__(self, index: SupportsIndex | slice) -> RecordedRequest | list[RecordedRequest]:
         return self._copy()[index]
 
     def __repr__(self) -> str:

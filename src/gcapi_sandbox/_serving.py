@@ -45,7 +45,11 @@ class _Server(uvicorn.Server):
 
 def listen(port: int) -> socket.socket:
     """Return a socket bound to a port of the loopback interface, any port for 0."""
-    return socket.create_server((_HOST, port))
+    # asyncio sends small answers without delay only on sockets that say they are TCP.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((_HOST, port))
+    return bound
 
 
 class Serving:

@@ -146,9 +146,7 @@ class Store:
         """Delete the rows for which `where` holds."""
         self.execute(f'DELETE FROM "{table.__name__}" WHERE {where}', *params)  # noqa: S608
 
-    def rows(
-        self, table: type[R], where: str = "1", *params: Any, order: str = "rowid"
-    ) -> Rows[R]:
+    def rows(self, table: type[R], where: str = "1", *params: Any, order: str = "rowid") -> Rows[R]:
         """Return the rows for which `where` holds, read when they are asked for."""
         return Rows(self, table, where, params, order)
 

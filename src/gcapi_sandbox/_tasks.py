@@ -140,9 +140,7 @@ def store_image(
     return image
 
 
-def _place_image(
-    state: State, session: UploadSession, socket: Socket | None, image: Image
-) -> None:
+def _place_image(state: State, session: UploadSession, socket: Socket | None, image: Image) -> None:
     target = session.target
     if socket is None:
         answer = state.store.get(Answer, target["answer"])

@@ -71,9 +71,7 @@ def create_upload(call: Call) -> Reply:
     fields.check()
     if call.visible(Upload).count() >= call.state.limits.uploads_per_user:
         raise refused("You have created too many uploads. Please try again later.")
-    upload = Upload(
-        creator=call.user_id, filename=filename, s3_upload_id=secrets.token_urlsafe(48)
-    )
+    upload = Upload(creator=call.user_id, filename=filename, s3_upload_id=secrets.token_urlsafe(48))
     return Reply(201, render(call, call.store.add(upload)))
 
 

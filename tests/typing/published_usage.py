@@ -3,10 +3,13 @@
 Whatever stands here is a promise about types: it has to be accepted, and `assert_type` says what comes out.
 """
 
+# Users write it this way, so it stays.
+# ruff: noqa: D103, ARG002, B018, PLW0108, SIM105
+
 from __future__ import annotations
 
 import collections.abc
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_type
@@ -217,4 +220,244 @@ def archives(client: Client) -> None:
     assert_type(client.archives.iterate_all(), Iterator[Archive])
     page = client.archives.page(offset=0, limit=10, params={"slug": "my-archive"})
     assert_type(page[0], Archive)
-    assert_type([archive.slug_of() if False else archive.pk for archive in page], list[str]) if False else None
+    assert_type(page[0:2], list[Archive])
+    assert_type(len(page), int)
+    assert_type((page.offset, page.limit, page.total_count), tuple[int, int, int])
+    as_sequence: collections.abc.Sequence[Archive] = page
+    for archive in as_sequence:
+        assert_type(archive.title, str)
+
+
+def archive_items(client: Client, archive: Archive) -> None:
+    assert_type(client.archive_items.detail(pk="…"), ArchiveItem)
+    assert_type(client.archive_items.iterate_all(), Iterator[ArchiveItem])
+    items = list(client.archive_items.iterate_all(params={"archive": archive.pk}))
+    assert_type(items, list[ArchiveItem])
+    assert_type(items[0].values, list[HyperlinkedComponentInterfaceValue])
+    made = client.archive_items.create(archive=archive.api_url, title="Case 1")
+    assert_type(made, ArchiveItemPost)
+    changed = client.archive_items.partial_update(
+        pk=made.pk, values=[{"interface": "lung-volume", "value": 1.9}]
+    )
+    assert_type(changed, ArchiveItemPost)
+    assert_type(client.archive_items.update(pk=made.pk, title="Case 1"), ArchiveItemPost)
+
+
+def reader_studies(client: Client) -> None:
+    study = client.reader_studies.detail(slug="my-study")
+    assert_type(study, ReaderStudy)
+    assert_type(study.questions, list[Question])
+    assert_type(client.reader_studies.iterate_all(), Iterator[ReaderStudy])
+    assert_type(client.reader_studies.page()[0], ReaderStudy)
+    assert_type(client.reader_studies.ground_truth(study.pk, "…"), dict[str, Any])
+    client.reader_studies.ground_truth(pk=study.pk, case_pk="…")
+
+
+def questions(client: Client, study: ReaderStudy) -> None:
+    assert_type(client.reader_studies.questions.detail(pk="…"), Question)
+    asked = client.reader_studies.questions.iterate_all(params={"reader_study": study.pk})
+    assert_type(asked, Iterator[Question])
+    assert_type(client.reader_studies.questions.page()[0], Question)
+
+
+def display_sets(client: Client, study: ReaderStudy) -> None:
+    shown = client.reader_studies.display_sets.iterate_all({"reader_study": study.pk})
+    assert_type(shown, Iterator[DisplaySet])
+    assert_type(client.reader_studies.display_sets.detail(pk="…"), DisplaySet)
+    assert_type(client.reader_studies.display_sets.page(limit=1)[0], DisplaySet)
+    made = client.reader_studies.display_sets.create(reader_study=study.slug, order=10)
+    assert_type(made, DisplaySetPost)
+    changed = client.reader_studies.display_sets.partial_update(pk=made.pk, title="Case 1")
+    assert_type(changed, DisplaySetPost)
+    assert_type(client.reader_studies.display_sets.update(pk=made.pk, values=[]), DisplaySetPost)
+
+
+def answers(client: Client, study: ReaderStudy, question: Question, shown: DisplaySet) -> None:
+    of_study = {"question__reader_study": study.pk}
+    assert_type(client.reader_studies.answers.iterate_all(params=of_study), Iterator[Answer])
+    assert_type(client.reader_studies.answers.detail(pk="…"), Answer)
+    assert_type(client.reader_studies.answers.page()[0].creator, str)
+    assert_type(client.reader_studies.answers.mine.iterate_all(), Iterator[Answer])
+    assert_type(client.reader_studies.answers.mine.page()[0], Answer)
+    made = client.reader_studies.answers.create(
+        question=question.pk, display_set=shown.pk, answer="nothing found"
+    )
+    assert_type(made, Answer)
+    client.reader_studies.answers.create(
+        question=question.api_url, display_set=shown.api_url, answer=True
+    )
+    changed = client.reader_studies.answers.partial_update(pk=made.pk, answer="a nodule")
+    assert_type(changed, Answer)
+    assert_type(changed.created, dt.datetime)
+
+
+def algorithms(client: Client) -> None:
+    algorithm = client.algorithms.detail(slug="my-algorithm")
+    assert_type(algorithm, Algorithm)
+    for interface in algorithm.interfaces:
+        assert_type(interface.inputs, list[ComponentInterface])
+        assert_type(interface.outputs[0].slug, str)
+    assert_type(client.algorithms.iterate_all(), Iterator[Algorithm])
+    images = client.algorithm_images.iterate_all(params={"algorithm": algorithm.pk})
+    assert_type(images, Iterator[AlgorithmImage])
+    assert_type(client.algorithm_images.detail(pk="…"), AlgorithmImage)
+
+
+def jobs(client: Client, algorithm: Algorithm) -> None:
+    job = client.algorithm_jobs.detail(pk="…")
+    assert_type(job, HyperlinkedJob)
+    assert_type(job.outputs, list[HyperlinkedComponentInterfaceValue])
+    assert_type(client.algorithm_jobs.iterate_all(), Iterator[HyperlinkedJob])
+    assert_type(client.algorithm_jobs.by_input_image(pk="…"), Iterator[HyperlinkedJob])
+    made = client.algorithm_jobs.create(
+        algorithm=algorithm.api_url, inputs=[{"interface": "lung-volume", "value": 1.9}]
+    )
+    assert_type(made, JobPost)
+
+
+def endpoints_and_invocations(client: Client) -> None:
+    assert_type(client.algorithm_endpoints.iterate_all(), Iterator[Endpoint])
+    running = client.algorithm_endpoints.page(params={"status": "Running"})
+    assert_type(running[0].algorithm, str)
+    assert_type(client.algorithm_endpoints.detail(pk="…"), Endpoint)
+    assert_type(client.algorithm_invocations.iterate_all(), Iterator[Invocation])
+    assert_type(client.algorithm_invocations.detail(pk="…"), Invocation)
+    made = client.algorithm_invocations.create(endpoint="https://…", inputs=[])
+    assert_type(made, InvocationPost)
+
+
+def images(client: Client, archive: Archive) -> None:
+    image = client.images.detail(pk="…")
+    assert_type(image, HyperlinkedImage)
+    assert_type(image.files, list[ImageFile])
+    of_archive = client.images.iterate_all(params={"archive": archive.pk})
+    assert_type(of_archive, Iterator[HyperlinkedImage])
+    assert_type(client.images.page(params={"name": "ct.mha"})[0].name, str)
+
+
+def image_downloads(client: Client, image: HyperlinkedImage) -> None:
+    assert_type(client.images.download(pk=image.pk, output_directory="results"), list[Path])
+    client.images.download(url=image.api_url, output_directory=Path("results"))
+    client.images.download(files=image.files, output_directory="results", filename="ct")
+    client.images.download(
+        pk=image.pk, output_directory="results", image_type=gcapi.models.ImageTypeEnum.MHD
+    )
+    client.images.download(pk=image.pk, output_directory="results", image_type="TIFF")
+    client.images.download(name="ct.mha", output_directory="results")
+
+
+def value_downloads(client: Client, job: HyperlinkedJob, item: ArchiveItem) -> None:
+    for value in [*job.inputs, *job.outputs, *item.values]:
+        client.download_socket_value(value, output_directory=Path("results"))
+
+
+def sockets(client: Client) -> None:
+    socket = client.interfaces.detail(slug="lung-volume")
+    assert_type(socket, ComponentInterface)
+    assert_type((socket.slug, socket.kind, socket.super_kind), tuple[str, str, str])
+    assert_type(socket.pk, int)
+    assert_type(client.interfaces.iterate_all(), Iterator[ComponentInterface])
+    client.interfaces.detail(pk=str(socket.pk))
+
+
+def the_rest(client: Client) -> None:
+    assert_type(client.sessions.detail(pk="…"), Session)
+    assert_type(client.sessions.iterate_all(), Iterator[Session])
+    assert_type(client.workstation_configs.detail(slug="…"), WorkstationConfig)
+    assert_type(client.workstation_configs.iterate_all(), Iterator[WorkstationConfig])
+    assert_type(client.raw_image_upload_sessions.detail(pk="…"), RawImageUploadSession)
+    assert_type(client.raw_image_upload_sessions.iterate_all(), Iterator[RawImageUploadSession])
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def whole_uploads(client: Client, path: Path) -> None:
+    with path.open("rb") as file:
+        upload = client.uploads.upload_fileobj(fileobj=file, filename=path.name)
+    assert_type(upload, UserUploadComplete)
+    assert_type(upload.api_url, str)
+    with path.open("rb") as first, path.open("rb") as second:
+        uploads = client.uploads.upload_multiple_fileobj(
+            file_objects=[first, second], filenames=["a.dcm", "b.dcm"]
+        )
+    assert_type(uploads, list[UserUploadComplete])
+
+
+def uploads_by_hand(client: Client) -> None:
+    upload = client.uploads.create(filename=Path("ct.mha"))
+    assert_type(upload, UserUpload)
+    assert_type(client.uploads.create(filename="ct.mha"), UserUpload)
+    signed = client.uploads.generate_presigned_urls(
+        pk=upload.pk, s3_upload_id=upload.s3_upload_id, part_numbers=[1, 2]
+    )
+    assert_type(signed, UserUploadPresignedURLs)
+    assert_type(signed.presigned_urls["1"], str)
+    listed = client.uploads.list_parts(pk=upload.pk, s3_upload_id=upload.s3_upload_id)
+    assert_type(listed, UserUploadParts)
+    completed = client.uploads.complete_multipart_upload(
+        pk=upload.pk, s3_upload_id=upload.s3_upload_id, parts=[{"ETag": "…", "PartNumber": 1}]
+    )
+    assert_type(completed, UserUploadComplete)
+    aborted = client.uploads.abort_multipart_upload(pk=upload.pk, s3_upload_id=upload.s3_upload_id)
+    assert_type(aborted, UserUpload)
+    assert_type(client.uploads.iterate_all(), Iterator[UserUpload])
+    assert_type(client.uploads.detail(pk=upload.pk), UserUpload)
+
+
+# ---------------------------------------------------------------- errors and models
+
+
+def catching(client: Client) -> None:
+    try:
+        client.archives.detail(slug="my-archive")
+    except ObjectNotFound:
+        pass
+    except MultipleObjectsReturned:
+        pass
+    except gcapi.exceptions.GCAPIError:
+        pass
+    try:
+        client(path="archives/")
+    except httpx.HTTPStatusError as error:
+        assert_type(error.response, httpx.Response)
+        assert_type(error.response.status_code, int)
+        assert_type(error.request, httpx.Request)
+    try:
+        Client()
+    except (RuntimeError, UnsupportedVersionError, GCAPIError):
+        pass
+
+
+def catching_specifications(client: Client) -> None:
+    try:
+        client.add_case_to_archive(archive_slug="my-archive", values=[])
+    except SocketNotFound as error:
+        assert_type(error.slug, str)
+    except (ValueError, TypeError, FileNotFoundError):
+        pass
+
+
+def enums() -> None:
+    assert_type(gcapi.models.ImageTypeEnum.MHD.value, str)
+    gcapi.models.ColorSpaceEnum("GRAY")
+    gcapi.models.StatusEnum.Succeeded.value.lower()
+    gcapi.models.LocationEnum("NL")
+    gcapi.models.TimezoneEnum("Europe/Amsterdam")
+    gcapi.models.EyeChoiceEnum.OD
+    gcapi.models.FieldOfViewEnum.F1M
+    gcapi.models.StereoscopicChoiceEnum.L
+    gcapi.models.ColorInterpolationEnum.RGB
+    gcapi.models.NullEnum.NoneType_None
+    gcapi.models.BlankEnum.field_
+
+
+def annotated(archive: gcapi.models.Archive, job: gcapi.models.HyperlinkedJob) -> str:
+    return f"{archive.title}: {job.status}"
+
+
+def delays(strategy: BaseRetryStrategy, response: httpx.Response) -> None:
+    assert_type(strategy.get_delay(response), float | None)
+    assert_type(strategy.get_delay(latest_response=response), float | None)
+    assert_type(SelectiveBackoffStrategy(0.1, 8).backoff_factor, float)
+    assert_type(SelectiveBackoffStrategy(0.1, 8).maximum_number_of_retries, int)

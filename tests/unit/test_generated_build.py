@@ -1,6 +1,8 @@
 """Generation is strict about its overlay, and what is checked in is what it gives."""
 
 import copy
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,35 @@ def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixtur
     assert generate.main([], tiny) == 1
     assert "openapi_python_client failed" in capsys.readouterr().err
     assert [path.name for path in tiny.package.iterdir()] == ["old.py"]
+
+
+def test_a_failed_replacement_puts_the_old_package_back(tmp_path: Path) -> None:
+    """When the new package cannot be moved into place, the old one is there again."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (tmp_path / "aside").mkdir()
+    with pytest.raises(OSError, match="missing"):
+        generate.replace(tmp_path / "aside" / "missing", package)
+    assert package.is_dir()
+
+
+def test_the_snapshot_has_its_normal_form() -> None:
+    """The snapshot is laid out so that two of them can be compared line by line."""
+    text = json.dumps(generate.load(REAL), ensure_ascii=False, indent=2, sort_keys=True)
+    assert REAL.snapshot.read_text("utf-8") == text + "\n"
+
+
+def test_what_the_templates_do_not_know_stops(
+    tiny: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kind of value that the templates cannot parse fails loudly, rather than being guessed."""
+    pulled = generate.load(tiny)
+    fields = pulled["components"]["schemas"]["UserUpload"]["properties"]
+    fields["pk"]["format"] = fields["key"]["format"] = "uuid"
+    tiny.snapshot.write_text(json.dumps(pulled), encoding="utf-8")
+    assert generate.main([], tiny) == 1
+    told = re.sub(r"\W+", "", capsys.readouterr().err)  # the generator frames and breaks its lines
+    assert "has_no_json_form_in_construct_jinja" in told
 
 
 SMALL: dict[str, Any] = {"a": {"type": "string", "list": ["x", "y"]}}

@@ -6,7 +6,7 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...types import UNSET, Response
+from ...types import UNSET, Response, Unset
 
 METHOD = "GET"
 PATH = "/api/v1/archives/{id}/studies/"
@@ -17,7 +17,7 @@ BODY_MODEL: type | None = None
 def _get_kwargs(
     id: str,
     *,
-    patient_id: str,
+    patient_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -60,13 +60,13 @@ def sync_detailed(
     id: str,
     *,
     client: AuthenticatedClient,
-    patient_id: str,
+    patient_id: str | Unset = UNSET,
 ) -> Response[list[str]]:
     """`GET /api/v1/archives/{id}/studies/`, with the whole answer.
 
     Args:
         id (str):
-        patient_id (str):
+        patient_id (str | Unset):
         client: Sends the request.
 
     Returns:
@@ -83,13 +83,13 @@ def sync(
     id: str,
     *,
     client: AuthenticatedClient,
-    patient_id: str,
+    patient_id: str | Unset = UNSET,
 ) -> list[str] | None:
     """`GET /api/v1/archives/{id}/studies/`.
 
     Args:
         id (str):
-        patient_id (str):
+        patient_id (str | Unset):
         client: Sends the request.
 
     Returns:
@@ -108,13 +108,13 @@ async def asyncio_detailed(
     id: str,
     *,
     client: AuthenticatedClient,
-    patient_id: str,
+    patient_id: str | Unset = UNSET,
 ) -> Response[list[str]]:
     """`GET /api/v1/archives/{id}/studies/`, with the whole answer.
 
     Args:
         id (str):
-        patient_id (str):
+        patient_id (str | Unset):
         client: Sends the request.
 
     Returns:
@@ -131,13 +131,13 @@ async def asyncio(
     id: str,
     *,
     client: AuthenticatedClient,
-    patient_id: str,
+    patient_id: str | Unset = UNSET,
 ) -> list[str] | None:
     """`GET /api/v1/archives/{id}/studies/`.
 
     Args:
         id (str):
-        patient_id (str):
+        patient_id (str | Unset):
         client: Sends the request.
 
     Returns:

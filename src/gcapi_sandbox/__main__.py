@@ -1,0 +1,84 @@
+"""Run a sandbox from the command line until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from gcapi_sandbox._seed import seed
+from gcapi_sandbox.sandbox import Sandbox
+
+_CONTENTS = ("objects", "parts", "work")
+_DATABASE = "sandbox.sqlite3"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start, say where, serve until SIGINT or SIGTERM; return the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.reset and options.data:
+        _reset(options.data)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        sandbox = Sandbox(options.data, options.port)
+        sandbox.start()
+    except (ModuleNotFoundError, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    try:
+        if sandbox.is_new:
+            seed(sandbox)
+        print(_as_json(sandbox) if options.json else _as_text(sandbox), flush=True)  # noqa: T201
+        stopped.wait()
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gcapi_sandbox", description="A local Grand Challenge on loopback."
+    )
+    parser.add_argument("--port", type=int, default=0, help="port of the API (default: any free)")
+    parser.add_argument("--data", type=Path, help="folder to keep everything in (default: none)")
+    parser.add_argument("--reset", action="store_true", help="empty the folder first")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON when ready")
+    return parser
+
+
+def _reset(folder: Path) -> None:
+    """Remove what an earlier sandbox kept in the folder, and nothing else."""
+    for path in folder.glob(f"{_DATABASE}*"):
+        path.unlink()
+    for name in _CONTENTS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _as_json(sandbox: Sandbox) -> str:
+    return json.dumps(
+        {
+            "base_url": sandbox.base_url,
+            "storage_url": sandbox.storage_url,
+            "token": sandbox.token,
+        }
+    )
+
+
+def _as_text(sandbox: Sandbox) -> str:
+    return (
+        f"A local Grand Challenge listens on {sandbox.base_url}\n"
+        "Use it from another shell:\n\n"
+        f"    export GRAND_CHALLENGE_AUTHORIZATION={sandbox.token}\n"
+        f"    python -c 'import gcapi; gcapi.Client(base_url=\"{sandbox.base_url}\")'\n\n"
+        "The token opens this sandbox and nothing else. Stop with Ctrl-C."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

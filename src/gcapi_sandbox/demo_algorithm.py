@@ -1,0 +1,27 @@
+"""The demo's container: measures an image and marks what is brighter than its mean."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(input_directory: Path, output_directory: Path) -> None:
+    """Write the mean intensity and the thresholded image of the one input image."""
+    import SimpleITK as sitk  # noqa: N813, PLC0415
+
+    (path,) = (input_directory / "images" / "generic-medical-image").glob("*.mha")
+    image = sitk.ReadImage(str(path))
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        image = sitk.VectorMagnitude(image)
+    statistics = sitk.StatisticsImageFilter()
+    statistics.Execute(image)
+    mean = statistics.GetMean()
+    (output_directory / "mean-intensity.json").write_text(json.dumps(mean))
+    folder = output_directory / "images" / "thresholded-image"
+    folder.mkdir(parents=True)
+    brighter = sitk.Cast(sitk.Cast(image, sitk.sitkFloat64) > mean, sitk.sitkUInt8)
+    sitk.WriteImage(brighter, str(folder / "thresholded.mha"), useCompression=True)
