@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -22,12 +25,14 @@ class Answer:
         body: Sent as it is; anything but bytes as JSON.
         headers: Beside Content-Length, and Content-Type for JSON.
         length: What Content-Length claims; `None` for the truth.
+        reset: Break the connection instead of answering.
     """
 
     status: int = 200
     body: Any = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
+    reset: bool = False
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -47,29 +52,61 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes
 
+    def header(self, name: str) -> str:
+        """Return a header whatever its case, empty if there is none."""
+        found = {key.lower(): value for key, value in self.headers.items()}
+        return found.get(name.lower(), "")
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 Script = Callable[[Seen], Answer]
+
+
+def in_turn(*answers: Answer) -> Script:
+    """Give one answer after the other, and the last one again and again."""
+
+    def endless() -> Iterator[Answer]:
+        yield from answers
+        while True:
+            yield answers[-1]
+
+    script, lock = endless(), threading.Lock()
+
+    def answer(_: Seen) -> Answer:
+        with lock:
+            return next(script)
+
+    return answer
 
 
 class Loopback:
     """Answer every request by a script, and remember what came.
 
-    The version check is answered before the script is asked, unless `with_version` is false.
+    The version check is answered before the script is asked, unless `with_version` is false. With a TLS context, it is
+    an https server on localhost.
     """
 
-    def __init__(self, script: Script, *, with_version: bool = True) -> None:
+    def __init__(
+        self, script: Script, *, with_version: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.seen: list[Seen] = []
         self._script = script
         self._with_version = with_version
+        self._tls = tls
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        port = self._server.server_address[1]
+        return f"https://localhost:{port}" if self._tls else f"http://127.0.0.1:{port}"
 
     @property
     def base_url(self) -> str:
@@ -105,6 +142,9 @@ class Loopback:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 seen = Seen(self.command, self.path, dict(self.headers), body)
                 answer = server.answer(seen)
+                if answer.reset:
+                    self.break_off()
+                    return
                 content = answer.content()
                 self.send_response(answer.status)
                 for name, value in answer.all_headers().items():
@@ -113,6 +153,11 @@ class Loopback:
                 self.wfile.write(content)
                 if answer.length not in {None, len(content)}:
                     self.close_connection = True
+
+            def break_off(self) -> None:
+                at_once = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                self.close_connection = True
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 

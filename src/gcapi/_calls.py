@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-import warnings
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from gcapi.exceptions import (
     is_json,
     shown_url,
     status_error,
+    warn_user,
 )
 
 if TYPE_CHECKING:
@@ -259,10 +259,9 @@ def compare_versions(current: str, answer: Mapping[str, str]) -> None:
             f"This is gcapi {current}; the server supports {lowest} and newer. Upgrade gcapi."
         )
     if version_key(current) < version_key(latest):
-        warnings.warn(
+        warn_user(
             f"This is gcapi {current}; version {latest} is out. Consider an upgrade.",
             UserWarning,
-            stacklevel=2,
         )
 
 

@@ -195,7 +195,8 @@ def decode(content: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: No JSON, or JSON with NaN, an infinity or a number as large as one, which Python would take and the server does not.
+        ValueError: No JSON, or JSON with NaN, an infinity or a number too large to be finite, which Python would
+            take and the server does not.
     """
     try:
         return json.loads(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from gcapi import models
     from gcapi._namespaces import Readable
@@ -63,13 +63,12 @@ class Slugs(Generic[T]):
         return f"{words} Did you mean {' or '.join(map(repr, near))}?" if near else words
 
     def _all_slugs(self) -> list[str]:
-        return [str(vars_of(item)["slug"]) for item in self._namespace.iterate_all()]
+        return [slug_of(item) for item in self._namespace.iterate_all()]
 
 
-def vars_of(model: Any) -> Mapping[str, Any]:
-    """Return a model's fields as JSON has them."""
-    fields: Mapping[str, Any] = model.to_dict()
-    return fields
+def slug_of(model: Any) -> str:
+    """Return the slug of an object; archives show theirs in nothing but the address of their page."""
+    return str(getattr(model, "slug", "") or model.url.rstrip("/").rpartition("/")[2])
 
 
 class Lookup:

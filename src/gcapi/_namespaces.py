@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from gcapi._calls import query_parameters
-from gcapi.exceptions import MultipleObjectsReturned, ObjectNotFound, UnknownFilterWarning
+from gcapi.exceptions import (
+    MultipleObjectsReturned,
+    ObjectNotFound,
+    UnknownFilterWarning,
+    warn_user,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,11 +131,10 @@ class Listed(Namespace, Generic[T]):
         unknown = sorted(params.keys() - honoured - _PAGING)
         if unknown:
             has = ", ".join(sorted(honoured)) or "no filters"
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__}: the server ignores {', '.join(unknown)} and answers as if it were not"
                 f" there. It honours {has}.",
                 UnknownFilterWarning,
-                stacklevel=4,
             )
 
 

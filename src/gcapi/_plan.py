@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         AlgorithmInterface,
         ComponentInterface,
         HyperlinkedComponentInterfaceValue,
+        HyperlinkedImage,
     )
 
 # ---------------------------------------------------------------- what a plan is
@@ -276,7 +277,7 @@ def _existing(
     spec: SocketValueSpec, socket: ComponentInterface
 ) -> HyperlinkedComponentInterfaceValue:
     value = spec.existing_socket_value
-    known = getattr(value, "interface", None)
+    known: Any = getattr(value, "interface", None)
     if isinstance(value, Unset) or not hasattr(known, "pk"):  # a slug, as a write is answered
         raise SpecTypeError(
             f"Socket {spec.socket_slug!r}: existing_socket_value must be a value as read from the server, an item of"
@@ -335,9 +336,7 @@ def _single_file(spec: SocketValueSpec) -> Path:
 
 def _checked_files(spec: SocketValueSpec) -> tuple[Path, ...]:
     if not spec.paths:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: files is empty; an image needs at least one file."
-        )
+        raise SpecError(f"Socket {spec.socket_slug!r}: files is empty; name at least one file.")
     for path in spec.paths:
         _check_file(spec, path)
     return spec.paths
@@ -363,6 +362,19 @@ def _check_file(spec: SocketValueSpec, path: Path) -> None:
 
 def _local(path: Path) -> LocalFile:
     return LocalFile(path, check_upload_name(path.name))
+
+
+def check_image_kind(image: HyperlinkedImage, socket: ComponentInterface) -> None:
+    """Check that an image that is to be used again is of the socket's sort.
+
+    Raises:
+        SpecError: A DICOM image set for a plain image socket, or the other way round.
+    """
+    if bool(image.dicom_image_set) != (target(socket) == _DICOM):
+        raise SpecError(
+            f"Socket {socket.slug!r} is of kind {socket.kind} and takes {target(socket)}; image {image.pk} is"
+            f" {_DICOM if image.dicom_image_set else _IMAGE}."
+        )
 
 
 # ---------------------------------------------------------------- a case's own fields

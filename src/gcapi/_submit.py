@@ -21,6 +21,7 @@ from gcapi._plan import (
     RemoteFile,
     Upload,
     as_tuple,
+    check_image_kind,
     check_interface,
     check_no_socket_twice,
     plan_value,
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from gcapi._downloads import Downloads
     from gcapi._lookup import Lookup
     from gcapi.progress import Listener
-    from gcapi.resources import ArchiveItems, DisplaySets
+    from gcapi.resources import ArchiveItems, DisplaySets, Images
     from gcapi.sockets import SocketValueSpec
 
 Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
 
-#: How long a printed call may be before its values are left out, in characters.
+#: How long the values in a printed call may be before they are only called ``values``, in characters.
 CALL_LIMIT = 2000
 
 
@@ -111,15 +112,23 @@ class Submit:
         uploads: Uploads files.
         downloads: Fetches files that are used again.
         lookup: Finds sockets.
+        images: Where images are read.
         listener: Hears of the progress.
     """
 
     def __init__(
-        self, *, uploads: Uploads, downloads: Downloads, lookup: Lookup, listener: Listener
+        self,
+        *,
+        uploads: Uploads,
+        downloads: Downloads,
+        lookup: Lookup,
+        images: Images,
+        listener: Listener,
     ) -> None:
         self._uploads = uploads
         self._downloads = downloads
         self._lookup = lookup
+        self._images = images
         self._listener = listener
         #: What each case that this client filled still waits for, by its pk and the socket's slug.
         self.pending: dict[str, dict[str, Pending]] = {}
@@ -152,11 +161,11 @@ class Submit:
         try:
             filled: Case = kind.namespace.partial_update(case.pk, values=posted.values)
         except BaseException as error:
-            words = _incomplete(kind, case.pk, specs)
+            words = _incomplete(kind, case.pk, specs, error)
             if not isinstance(error, Exception):
                 error.add_note(words)
                 raise
-            raise IncompleteCase(f"{words}\nIt failed with: {error}", pk=case.pk) from error
+            raise IncompleteCase(words, pk=case.pk) from error
         self.pending[case.pk] = posted.pending({})
         return filled
 
@@ -174,7 +183,11 @@ class Submit:
         before = {value.interface.slug: value.pk for value in kind.namespace.detail(pk=pk).values}
         posted = self.post(plans)
         changed: Case = kind.namespace.partial_update(pk, values=posted.values, **fields)
-        self.pending.setdefault(pk, {}).update(posted.pending(before))
+        noted = self.pending.setdefault(pk, {})
+        for spec in specs:
+            # What an earlier call uploaded to this socket is no longer waited for.
+            noted.pop(spec.socket_slug, None)
+        noted.update(posted.pending(before))
         return changed
 
     # ------------------------------------------------------------ jobs
@@ -202,9 +215,17 @@ class Submit:
         sockets = self._lookup.sockets(specs)
         before()
         plans = [plan_value(spec, sockets[spec.socket_slug]) for spec in specs]
+        for plan in plans:
+            self._check_image(plan, sockets[plan.slug])
         if any(isinstance(plan, Upload) and plan.image_name is not None for plan in plans):
             _dicom.check_installed()
         return plans
+
+    def _check_image(self, plan: Plan, socket: models.ComponentInterface) -> None:
+        """Look at an image that is to be used again: the server would refuse a wrong one only after the creation."""
+        if isinstance(plan, Inline) and "image" in plan.source:
+            image = self._images.detail(api_url=plan.source["image"])
+            check_image_kind(image, socket)
 
     def post(self, plans: Sequence[Plan]) -> Posted:
         """Upload what has to be, and return the values as the API takes them."""
@@ -266,10 +287,13 @@ def _posted_value(
     return {"interface": plan.slug, "user_uploads": urls, **name}
 
 
-def _incomplete(kind: CaseKind[Any], pk: str, specs: Sequence[SocketValueSpec]) -> str:
+def _incomplete(
+    kind: CaseKind[Any], pk: str, specs: Sequence[SocketValueSpec], error: BaseException
+) -> str:
     shown = repr(list(specs))
     values = shown if len(shown) <= CALL_LIMIT else "values"
     return (
-        f"The {kind.noun} {pk} was created, and may not have its values yet. This completes it:\n"
+        f"The {kind.noun} {pk} was created and could not be filled: {error or type(error).__name__}\n"
+        "Once that is mended, this completes it:\n"
         f"    {kind.update_call}{pk!r}, values={values})"
     )

@@ -188,9 +188,10 @@ def _response_delay(
 
     An answer of 4xx says that nothing was changed (the server rolls back); any other answer to a write does not.
     """
-    if response.is_error:
-        response.read()
-    delay = strategy.get_delay(latest_response=response)
+    if response.is_success:
+        return None
+    response.read()
+    delay = strategy.get_delay(response)
     if delay is None or is_repeatable(request) or response.is_client_error:
         return delay
     return None

@@ -246,8 +246,11 @@ class Uploads:
         return [future.result() for future in futures]
 
     def _upload(self, source: Source, stop: threading.Event) -> UserUploadComplete:
-        upload = self.create(source.name)
+        if stop.is_set():
+            raise _Stopped
         with ExitStack() as undo:
+            undo.callback(stop.set)
+            upload = self.create(source.name)
             undo.callback(self._abort_quietly, upload)
             parts = list(self._put_parts(source, upload, stop))
             completed = self.complete(upload.pk, upload.s3_upload_id, parts)

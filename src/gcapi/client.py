@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
 from gcapi import _submit, jobs, resources
 from gcapi._calls import Calls
@@ -43,8 +43,9 @@ class Client:
         token: An API token, as made on your Grand Challenge profile; empty to read it from the environment variable
             ``GRAND_CHALLENGE_AUTHORIZATION``. It goes to the API's host alone.
         base_url: The API's address; https, or http to this machine.
-        verify: How TLS certificates are checked: `True` against those of the system, a path to a CA bundle, an
-            `ssl.SSLContext`, or `False` for not at all.
+        verify: How TLS certificates are checked: `True` against the bundle that ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``
+            names, else against that of the package certifi; a path to a CA bundle; an `ssl.SSLContext`; or `False`
+            for not at all.
         timeout: Seconds that connecting, a read or a write may be idle.
         retry_strategy: A strategy class, or a callable that makes a strategy; `None` for up to eight repeats of
             answers that pass by themselves. No strategy makes a write happen twice.
@@ -96,6 +97,7 @@ class Client:
             uploads=uploads,
             downloads=self._downloads,
             lookup=self._lookup,
+            images=self.images,
             listener=self._listener,
         )
 
@@ -325,6 +327,24 @@ class Client:
             specs=values,
             fields=_case_fields(title, order),
         )
+
+    @overload
+    def wait_for_values(
+        self,
+        item: models.ArchiveItem | models.ArchiveItemPost,
+        *,
+        values: Sequence[SocketValueSpec],
+        timeout: float | None = A_DAY,
+    ) -> models.ArchiveItem: ...
+
+    @overload
+    def wait_for_values(
+        self,
+        item: models.DisplaySet | models.DisplaySetPost,
+        *,
+        values: Sequence[SocketValueSpec],
+        timeout: float | None = A_DAY,
+    ) -> models.DisplaySet: ...
 
     def wait_for_values(
         self,

@@ -43,12 +43,15 @@ A connection that cannot be made or breaks raises httpx's own ``TransportError``
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 #: How much of a server's own words a message quotes, in characters.
 QUOTE_LIMIT = 1024
@@ -274,6 +277,16 @@ class JobTimeout(GCAPIError, TimeoutError):
 
 class UnknownFilterWarning(UserWarning):
     """Warn that the server ignores a filter, and so answers with everything."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn, and point at the line outside of this package that led here."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the public way is slow, and reads every source file
+    level = 2
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level - 1)
 
 
 def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], fields: dict[str, Any]) -> GCAPIError:

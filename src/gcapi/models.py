@@ -9,10 +9,6 @@ from enum import Enum, StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-if TYPE_CHECKING:
-    # The generated package has types of the same names as these enums, for the fields of its models: hence the ignores.
-    from grand_challenge_api.models import *
-
 
 class BlankEnum(StrEnum):
     """No choice made."""
@@ -26,7 +22,7 @@ class NullEnum(Enum):
     NoneType_None = None
 
 
-class ColorInterpolationEnum(StrEnum):  # type: ignore[no-redef]
+class ColorInterpolationEnum(StrEnum):
     """How a look-up table goes from one colour to the next."""
 
     RGB = "RGB"
@@ -36,7 +32,7 @@ class ColorInterpolationEnum(StrEnum):  # type: ignore[no-redef]
     Constant = "Constant"
 
 
-class ColorSpaceEnum(StrEnum):  # type: ignore[no-redef]
+class ColorSpaceEnum(StrEnum):
     """What the components of an image's voxels are."""
 
     GRAY = "GRAY"
@@ -45,7 +41,7 @@ class ColorSpaceEnum(StrEnum):  # type: ignore[no-redef]
     YCBCR = "YCBCR"
 
 
-class EyeChoiceEnum(StrEnum):  # type: ignore[no-redef]
+class EyeChoiceEnum(StrEnum):
     """Which eye an image shows."""
 
     OD = "OD"
@@ -54,7 +50,7 @@ class EyeChoiceEnum(StrEnum):  # type: ignore[no-redef]
     NA = "NA"
 
 
-class FieldOfViewEnum(StrEnum):  # type: ignore[no-redef]
+class FieldOfViewEnum(StrEnum):
     """What part of the eye an image shows."""
 
     F1M = "F1M"
@@ -67,7 +63,7 @@ class FieldOfViewEnum(StrEnum):  # type: ignore[no-redef]
     U = "U"
 
 
-class ImageTypeEnum(StrEnum):  # type: ignore[no-redef]
+class ImageTypeEnum(StrEnum):
     """How an image file is stored."""
 
     MHD = "MHD"
@@ -75,7 +71,7 @@ class ImageTypeEnum(StrEnum):  # type: ignore[no-redef]
     DZI = "DZI"
 
 
-class PatientSexEnum(StrEnum):  # type: ignore[no-redef]
+class PatientSexEnum(StrEnum):
     """A patient's sex, as DICOM has it."""
 
     M = "M"
@@ -83,20 +79,34 @@ class PatientSexEnum(StrEnum):  # type: ignore[no-redef]
     O = "O"
 
 
-class StatusEnum(StrEnum):  # type: ignore[no-redef]
+class StatusEnum(StrEnum):
     """How an external evaluation ended."""
 
     Succeeded = "Succeeded"
     Failed = "Failed"
 
 
-class StereoscopicChoiceEnum(StrEnum):  # type: ignore[no-redef]
+class StereoscopicChoiceEnum(StrEnum):
     """Which image of a stereoscopic pair it is."""
 
     L = "L"
     R = "R"
     U = "U"
 
+
+if TYPE_CHECKING:
+    # A type checker keeps the first of two definitions: the enums here, rather than the generated types.
+    class LocationEnum(StrEnum):
+        """A country, by its ISO code."""
+
+        NL = "NL"
+
+    class TimezoneEnum(StrEnum):
+        """A time zone, by its IANA name."""
+
+        UTC = "UTC"
+
+    from grand_challenge_api.models import *
 
 #: Enums too long to be spelled out here, made from the generated ones when they are first touched.
 _LONG_ENUMS = frozenset({"LocationEnum", "TimezoneEnum"})

@@ -349,7 +349,7 @@ class Challenges(Readable["models.PublicChallenge"]):
         self, pk: str | None = None, api_url: str | None = None, **filters: Any
     ) -> models.PublicChallenge:
         """Get one challenge by its short name or its address."""
-        if set(filters) == {"slug"} and not pk and not api_url:
+        if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
             return self._by_pk(filters["slug"])
         return super().detail(pk=pk, api_url=api_url, **filters)
 

@@ -130,11 +130,20 @@ class SocketValueSpec:
 
     def __repr__(self) -> str:
         given = [
-            f"{field.name}={getattr(self, field.name)!r}"
+            f"{field.name}={_plain_paths(getattr(self, field.name))!r}"
             for field in fields(self)
             if not isinstance(getattr(self, field.name), Unset)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _plain_paths(source: Any) -> Any:
+    """Return paths as strings: what is printed can then be run with nothing but this package imported."""
+    if isinstance(source, PathLike):
+        return fspath(source)
+    if isinstance(source, list | tuple) and any(isinstance(item, PathLike) for item in source):
+        return [fspath(path) for path in source]
+    return source
 
 
 def _is_path(value: Any) -> bool:

@@ -1,5 +1,9 @@
 """Who may see and who may change what: SQL conditions in which `:user` is the user's pk."""
 
+# the conditions are put together of constants and whole numbers
+
+# ruff: noqa: S608  # the conditions are put together of constants and whole numbers
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -83,8 +83,8 @@ def check_answer(question: Question, answer: Json) -> None:
         )
     if answer == kind.empty:
         _check_empty(question, kind)
-    else:
-        _CHECKS.get(kind.code, lambda *_: None)(question, answer)
+    elif check := _CHECKS.get(kind.code):
+        check(question, answer)
 
 
 def _check_empty(question: Question, kind: AnswerType) -> None:

@@ -57,7 +57,7 @@ class Api:
             return _page(error.status)
         except ServerError:
             return _page(500)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a fault of the sandbox, logged with its traceback
             _log.exception("%s %s", request.method, request.url.path)
             return _page(500)
 

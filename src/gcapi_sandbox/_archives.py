@@ -1,5 +1,7 @@
 """Archives and their items."""
 
+# ruff: noqa: S608  # the conditions are constants, values are bound
+
 from __future__ import annotations
 
 from gcapi_sandbox._access import has_role, with_role
@@ -7,7 +9,7 @@ from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Forbidden, Json, NotFound
 from gcapi_sandbox._fields import hyperlink
 from gcapi_sandbox._paging import SLUG, paginate, related
-from gcapi_sandbox._posted import apply, posted_values, remove_others
+from gcapi_sandbox._posted import apply, remove_others, take_values
 from gcapi_sandbox._records import Archive, ArchiveItem
 from gcapi_sandbox._titles import check_unique, title
 from gcapi_sandbox._values import read_shape, write_shape
@@ -45,7 +47,7 @@ def _tags(call: Call, archive: Archive, name: str, where: str = "1", *params: st
         JOIN Value v ON v.image = i.pk JOIN Attachment a ON a.value = v.pk
         JOIN ArchiveItem c ON c.pk = a.owner
         WHERE c.archive = ? AND {where} AND i.tags ->> '{name}' != '' ORDER BY 1
-    """  # noqa: S608
+    """
     return [row[0] for row in call.store.execute(sql, archive.pk, *params)]
 
 
@@ -110,7 +112,7 @@ def create_item(call: Call) -> Reply:
     name = fields.take("title", title, "")
     archives = with_role(call.store, Archive, call.user_id, *_MAY_CHANGE)
     archive = fields.require("archive", hyperlink(archives, "archives"))
-    values = fields.take("values", posted_values(call), [])
+    values = take_values(call, fields)
     fields.check()
     check_unique(call.store, ArchiveItem, "archive", archive.pk, name)
     if values:
@@ -130,7 +132,7 @@ def update_item(call: Call) -> Reply:
     item.title = fields.take("title", title, item.title if fields.partial else "")
     archives = with_role(call.store, Archive, call.user_id, *_MAY_CHANGE)
     archive = fields.take("archive", hyperlink(archives, "archives"), None)
-    values = fields.take("values", posted_values(call), [])
+    values = take_values(call, fields)
     fields.check()
     item.archive = archive.pk if archive else item.archive
     check_unique(call.store, ArchiveItem, "archive", item.archive, item.title, item.pk)

@@ -43,7 +43,7 @@ def authenticate(store: Store, header: bytes | None) -> User | None:
 def _token(words: list[bytes]) -> str:
     if len(words) == 1:
         raise Unauthenticated("Invalid token header. No credentials provided.")
-    if len(words) > 2:  # noqa: PLR2004  # the scheme and the token
+    if words[2:]:
         raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
     if not words[1].isascii():
         raise Unauthenticated(

@@ -96,7 +96,7 @@ class Call:
 
 
 def _has_integer_pk(table: type[R]) -> bool:
-    return table.__annotations__["pk"] == "int"
+    return bool(table.__annotations__["pk"] == "int")
 
 
 HANDLERS: dict[str, Callable[[Call], Reply]] = {}

@@ -20,9 +20,9 @@ def check_credits(call: Call, algorithm: Algorithm, image: AlgorithmImage) -> No
     limits = call.state.limits
     jobs = call.store.rows(Job, "creator = ? AND kind = 'job'", call.user_id)
     of_image = jobs.narrow("algorithm_image = ?", image.pk).count()
-    if has_role(call.store, algorithm.pk, call.user_id, "editors"):
-        if of_image < limits.free_jobs_for_editors:
-            return
+    edits = has_role(call.store, algorithm.pk, call.user_id, "editors")
+    if edits and of_image < limits.free_jobs_for_editors:
+        return
     if _spent(call) + limits.credits_per_job > limits.credits:
         raise refused("You have run out of algorithm credits")
 

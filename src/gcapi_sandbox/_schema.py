@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
+def _is_number(data: Any) -> bool:
+    return isinstance(data, int | float) and not isinstance(data, bool)
+
+
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda data: isinstance(data, str),
     "integer": lambda data: _is_number(data) and float(data).is_integer(),
-    "number": lambda data: _is_number(data),
+    "number": _is_number,
     "boolean": lambda data: isinstance(data, bool),
     "null": lambda data: data is None,
     "array": lambda data: isinstance(data, list),
     "object": lambda data: isinstance(data, dict),
 }
-
-
-def _is_number(data: Any) -> bool:
-    return isinstance(data, int | float) and not isinstance(data, bool)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -84,7 +85,7 @@ def _number(data: Any) -> Any:
     return data if _is_number(data) else None
 
 
-def _length(kind: type) -> Callable[[Any], int | None]:
+def _length(kind: type[str | list[Any]]) -> Callable[[Any], int | None]:
     return lambda data: len(data) if isinstance(data, kind) else None
 
 

@@ -45,6 +45,7 @@ def seed(sandbox: Sandbox) -> None:
     for title, kind, store_in_database in _SOCKETS:
         sandbox.add_socket(title, kind, store_in_database=store_in_database)
     sandbox.add_archive("Demo Archive")
+    sandbox.add_viewer_session()
     sandbox.add_reader_study("Demo Study", readers=["sandbox"], questions=_QUESTIONS)
     sandbox.add_algorithm(
         "Demo Algorithm",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._call import Call, Reply, operation
-from gcapi_sandbox._errors import Json
 from gcapi_sandbox._kinds import BY_CODE, Kind, SuperKind, super_kind
 from gcapi_sandbox._paging import SLUG, paginate
 from gcapi_sandbox._records import Image, Socket
@@ -14,6 +13,8 @@ from gcapi_sandbox._shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gcapi_sandbox._errors import Json
 
 _LARGEST_SEGMENT_COUNT = 64
 _FIELD_DIMENSIONS, _FIELD_COMPONENTS = 4, 3
@@ -99,5 +100,5 @@ _IMAGE_CHECKS: dict[str, Callable[[Socket, Image], str | None]] = {
 
 def image_problem(socket: Socket, image: Image) -> str | None:
     """Return what is wrong with an image for a socket, in the server's words."""
-    check = _IMAGE_CHECKS.get(socket.kind, lambda *_: None)
+    check = _IMAGE_CHECKS.get(socket.kind, _dicom_problem)
     return _dicom_problem(socket, image) or check(socket, image)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import gzip
-import os
 import re
 import uuid
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from gcapi_sandbox import _auth, _objects
-from gcapi_sandbox._recipes import DICOM_ROOT, signer as dicom_signer
+from gcapi_sandbox._recipes import DICOM_ROOT
+from gcapi_sandbox._recipes import signer as dicom_signer
 from gcapi_sandbox._records import Image, Instance, Part, StoredObject, Upload, now
 from gcapi_sandbox._signing import BadSignature
 from gcapi_sandbox._uploads import BUCKET, signer
@@ -98,7 +98,7 @@ class Storage:
         with store.transaction():
             if not store.rows(Upload, "pk = ? AND status = 'Initialized'", part.upload):
                 raise _no_such_upload()
-            os.replace(temporary, _objects.part_file(self._state, part.upload, part.number))
+            temporary.replace(_objects.part_file(self._state, part.upload, part.number))
             store.delete(Part, "upload = ? AND number = ?", part.upload, part.number)
             part.modified = now()
             store.add(part)
@@ -116,12 +116,11 @@ class Storage:
         return upload
 
     def _dicom(self, request: Request) -> Response:
-        headers = {name: value for name, value in request.headers.items()}
         dicom_signer(self._state).check_headers(
             request.method,
             request.url.path,
             request.url.query,
-            headers,
+            dict(request.headers),
             self._state.limits.dicom_recipe_seconds,
         )
         if found := re.search(r"/instances/([^/]+)$", request.url.path):

@@ -1,16 +1,18 @@
 """Records in SQLite: a dataclass is a table, its fields are the columns."""
 
+
+# ruff: noqa: S608  # table and column names come from dataclasses, values are bound
+
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import sqlite3
 import threading
 import types
 import typing
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,11 +60,16 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-@functools.cache
+_known_columns: dict[type[Record], tuple[_Column, ...]] = {}
+
+
 def _columns(table: type[Record]) -> tuple[_Column, ...]:
-    hints = typing.get_type_hints(table)
-    fields = dataclasses.fields(table)  # type: ignore[arg-type]
-    return tuple(_Column(field.name, _plain(hints[field.name])) for field in fields)
+    """Return the columns of a table, read off the dataclass once."""
+    if table not in _known_columns:
+        hints = typing.get_type_hints(table)
+        fields = dataclasses.fields(cast("Any", table))
+        _known_columns[table] = tuple(_Column(f.name, _plain(hints[f.name])) for f in fields)
+    return _known_columns[table]
 
 
 class Store:
@@ -125,7 +132,7 @@ class Store:
             cells[[column.name for column in columns].index("pk")] = None
         marks = ", ".join("?" * len(cells))
         with self._lock:
-            sql = f'INSERT INTO "{type(record).__name__}" VALUES ({marks})'  # noqa: S608
+            sql = f'INSERT INTO "{type(record).__name__}" VALUES ({marks})'
             cursor = self._connection.execute(sql, cells)
             if record.pk == 0:
                 record.pk = cursor.lastrowid
@@ -137,14 +144,14 @@ class Store:
         names = ", ".join(f'"{column.name}" = ?' for column in columns)
         cells = [column.write(getattr(record, column.name)) for column in columns]
         self.execute(
-            f'UPDATE "{type(record).__name__}" SET {names} WHERE pk = ?',  # noqa: S608
+            f'UPDATE "{type(record).__name__}" SET {names} WHERE pk = ?',
             *cells,
             record.pk,
         )
 
     def delete(self, table: type[Record], where: str, *params: Any) -> None:
         """Delete the rows for which `where` holds."""
-        self.execute(f'DELETE FROM "{table.__name__}" WHERE {where}', *params)  # noqa: S608
+        self.execute(f'DELETE FROM "{table.__name__}" WHERE {where}', *params)
 
     def rows(self, table: type[R], where: str = "1", *params: Any, order: str = "rowid") -> Rows[R]:
         """Return the rows for which `where` holds, read when they are asked for."""
@@ -184,7 +191,7 @@ class Rows(Generic[R]):
 
     def count(self) -> int:
         """Count the rows."""
-        sql = f'SELECT count(*) FROM "{self.table.__name__}" WHERE {self.where}'  # noqa: S608
+        sql = f'SELECT count(*) FROM "{self.table.__name__}" WHERE {self.where}'
         return int(self.store.execute(sql, *self.params)[0][0])
 
     def slice(self, limit: int, offset: int) -> list[R]:
@@ -192,7 +199,7 @@ class Rows(Generic[R]):
         columns = _columns(self.table)
         names = ", ".join(f'"{column.name}"' for column in columns)
         sql = (
-            f'SELECT {names} FROM "{self.table.__name__}" WHERE {self.where} '  # noqa: S608
+            f'SELECT {names} FROM "{self.table.__name__}" WHERE {self.where} '
             f"ORDER BY {self.order} LIMIT ? OFFSET ?"
         )
         return [

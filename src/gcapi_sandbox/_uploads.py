@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from gcapi_sandbox import _objects
 from gcapi_sandbox._call import Call, Reply, operation
@@ -14,8 +14,11 @@ from gcapi_sandbox._records import Part, Upload
 from gcapi_sandbox._signing import Signer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gcapi_sandbox._state import State
 
+T = TypeVar("T")
 BUCKET = "uploads"
 _part_number = integer(1, 10_000)
 
@@ -122,7 +125,7 @@ def presign(call: Call) -> Reply:
     return Reply(200, {**render(call, upload), "presigned_urls": urls})
 
 
-def _required(fields: Fields, name: str, parse):  # type: ignore[no-untyped-def]
+def _required(fields: Fields, name: str, parse: Callable[[Json], T]) -> T:
     if name not in fields.body:
         raise refused(f"The `{name}` field is required")
     found = fields.require(name, parse)

@@ -28,7 +28,7 @@ _log = logging.getLogger("gcapi_sandbox")
 UNEXPECTED = "An unexpected error occurred"
 
 
-class Refused(Exception):  # noqa: N818  # an outcome, not a fault
+class Refused(Exception):  # an outcome, not a fault
     """What was uploaded cannot become what was asked for; `consume`: it is used up anyway."""
 
     def __init__(self, reason: str, *, consume: bool = False) -> None:
@@ -112,7 +112,7 @@ class Worker:
         try:
             with tempfile.TemporaryDirectory(dir=self._state.work) as folder:
                 self._run(task, Path(folder))
-        except Exception:
+        except Exception:  # noqa: BLE001  # a fault of the sandbox, logged with its traceback
             _log.exception("Background task %s could not be finished", task.kind)
             self._settle(task, lambda: None)
         finally:
@@ -126,7 +126,7 @@ class Worker:
             self._settle(task, kind.work(self._state, task, folder))
         except Refused as refused:
             self._settle(task, partial(kind.failed, self._state, task, refused))
-        except Exception:
+        except Exception:  # noqa: BLE001  # a fault of the sandbox, logged with its traceback
             _log.exception("Background task %s failed", task.kind)
             unexpected = Refused(UNEXPECTED)
             self._settle(task, partial(kind.failed, self._state, task, unexpected))

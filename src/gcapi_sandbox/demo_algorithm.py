@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from gcapi_sandbox._importing import load_sitk
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def run(input_directory: Path, output_directory: Path) -> None:
     """Write the mean intensity and the thresholded image of the one input image."""
-    import SimpleITK as sitk  # noqa: N813, PLC0415
-
+    sitk = load_sitk()
     (path,) = (input_directory / "images" / "generic-medical-image").glob("*.mha")
     image = sitk.ReadImage(str(path))
     if image.GetNumberOfComponentsPerPixel() > 1:

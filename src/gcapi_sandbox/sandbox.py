@@ -13,7 +13,7 @@ from gcapi_sandbox._records import Algorithm, ReaderStudy, Socket
 from gcapi_sandbox._state import Limits, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -77,10 +77,10 @@ class Sandbox:
         if self._running is not None:
             raise RuntimeError("The sandbox runs already")
         try:
-            from gcapi_sandbox._api import Api  # noqa: PLC0415
-            from gcapi_sandbox._serving import Serving, listen, url_of  # noqa: PLC0415
-            from gcapi_sandbox._storage import Storage  # noqa: PLC0415
-            from gcapi_sandbox._worker import Worker  # noqa: PLC0415
+            from gcapi_sandbox._api import Api
+            from gcapi_sandbox._serving import Serving, listen, url_of
+            from gcapi_sandbox._storage import Storage
+            from gcapi_sandbox._worker import Worker
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(_INSTALL, name=error.name) from error
         with ExitStack() as undo:
@@ -93,9 +93,11 @@ class Sandbox:
             worker = Worker(state, self._workers)
             worker.start()
             undo.callback(worker.stop)
-            apps = ("api", Api(state), api), ("storage", Storage(state), storage)
             serving = Serving(
-                [(Recorder(app, name, self.requests), bound) for name, app, bound in apps]
+                [
+                    (Recorder(Api(state), "api", self.requests), api),
+                    (Recorder(Storage(state), "storage", self.requests), storage),
+                ]
             )
             undo.callback(serving.stop)
             self._running = state, worker
@@ -243,6 +245,36 @@ class Sandbox:
         with self._state.store.transaction():
             creator = _making.user(self._state, _DEFAULT_USER).pk
             return _making.endpoint(self._state, algorithm_slug, creator).pk
+
+    def add_ground_truth(self, display_set: str, answers: Mapping[str, Any]) -> None:
+        """Give a display set its right answers, by the text of the question."""
+        with self._state.store.transaction():
+            creator = _making.user(self._state, _DEFAULT_USER).pk
+            _making.ground_truth(self._state, display_set, answers, creator)
+
+    def add_evaluation(
+        self, challenge: str, phase: str, *, evaluators: Sequence[str] = _EDITORS
+    ) -> str:
+        """Make a pending evaluation and return its pk; challenge and phase are made if new.
+
+        Args:
+            challenge: The challenge's short name.
+            phase: The phase's title.
+            evaluators: Who may claim evaluations of the phase.
+        """
+        with self._state.store.transaction():
+            creator = _making.user(self._state, _DEFAULT_USER).pk
+            return _making.evaluation(self._state, challenge, phase, creator, evaluators).pk
+
+    def add_viewer_session(self, username: str = _DEFAULT_USER) -> str:
+        """Make a running viewer session of a user and return its pk."""
+        with self._state.store.transaction():
+            return _making.viewer_session(self._state, username).pk
+
+    def add_subscription(self, username: str = _DEFAULT_USER) -> int:
+        """Make a subscription of a user and return its pk."""
+        with self._state.store.transaction():
+            return _making.subscription(self._state, username).pk
 
     def hold_background(self) -> AbstractContextManager[None]:
         """Let background work wait while a `with` block runs."""

@@ -12,7 +12,7 @@ import collections.abc
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import httpx
 
@@ -439,7 +439,7 @@ def catching_specifications(client: Client) -> None:
 
 
 def enums() -> None:
-    assert_type(gcapi.models.ImageTypeEnum.MHD.value, str)
+    assert_type(gcapi.models.ImageTypeEnum.MHD.value, Literal["MHD"])
     gcapi.models.ColorSpaceEnum("GRAY")
     gcapi.models.StatusEnum.Succeeded.value.lower()
     gcapi.models.LocationEnum("NL")

@@ -1,0 +1,56 @@
+"""The bytes that travel: a fixed pattern without end, so that any stretch of it can be made and checked anywhere.
+
+Its period is prime, so that a stretch that starts at a wrong offset, however round, differs from the right one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1024 * 1024
+#: The largest prime below 1 MiB.
+PERIOD = 1_048_573
+_BLOCK = random.Random("gcapi").randbytes(PERIOD)
+_TWICE = memoryview(_BLOCK * 2)
+
+
+def stretch(offset: int, length: int, piece: int = PERIOD) -> Iterator[memoryview]:
+    """Yield the bytes from an offset on, in pieces of at most `piece` bytes, without copying any.
+
+    Args:
+        offset: Where in the pattern to begin.
+        length: How many bytes.
+        piece: At most `PERIOD`.
+    """
+    end = offset + length
+    while offset < end:
+        start, size = offset % PERIOD, min(piece, end - offset)
+        yield _TWICE[start : start + size]
+        offset += size
+
+
+def md5(offset: int, length: int) -> str:
+    """Return the hex MD5 of a stretch."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in stretch(offset, length):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def write(path: Path, offset: int, length: int) -> None:
+    """Write a stretch to a file."""
+    with path.open("wb") as file:
+        for piece in stretch(offset, length):
+            file.write(piece)
+
+
+def file_md5(path: Path) -> str:
+    """Return the hex MD5 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

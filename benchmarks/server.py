@@ -1,0 +1,60 @@
+"""The benchmark's own server: an API and an object store on two loopback ports, over TLS, behind a made-up link.
+
+Run by `run.py`. It prints one line of JSON when it is ready, answers each line on its standard input with a line of
+JSON (what it saw since the line before), and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import ssl
+import sys
+
+import trustme
+
+from wire import Link, Origin
+from world import API, World, large_md5
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    options = _options()
+    link = Link(options.latency_ms / 1000, options.rate_mb * 1e6)
+    context, authority = _tls()
+    api = Origin(context, link, hashes=False)
+    store = Origin(context, link, hashes=True)
+    world = World(api.url, store.url)
+    api.handler, store.handler = world.api, world.store
+    large_md5()
+    for origin in (api, store):
+        origin.start()
+    _say({"base_url": f"{api.url}{API}/", "store_url": store.url, "authority": authority})
+    for _ in sys.stdin:
+        # The uploads are checked before the answer, so that nothing is left to do when the next client begins.
+        counts = {"api": api.counts.take(), "store": store.counts.take()}
+        _say({**counts, "uploads": world.take_uploads()})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="of every request")
+    parser.add_argument("--rate-mb", type=float, default=0.0, help="MB/s a connection; 0: no limit")
+    return parser.parse_args()
+
+
+def _tls() -> tuple[ssl.SSLContext, str]:
+    """Return server settings with a certificate that nobody else trusts, and its authority as PEM."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context, authority.cert_pem.bytes().decode()
+
+
+def _say(content: object) -> None:
+    print(json.dumps(content), flush=True)
+
+
+if __name__ == "__main__":
+    main()

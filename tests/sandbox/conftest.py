@@ -1,0 +1,29 @@
+"""Plain HTTP access to the sandbox, for the tests of the server itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from server_support import Web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gcapi_sandbox import Sandbox
+
+
+@pytest.fixture
+def web(sandbox: Sandbox) -> Iterator[Web]:
+    """Give plain HTTP access as the default user."""
+    user = Web(sandbox)
+    yield user
+    user.close()
+
+
+@pytest.fixture
+def stranger(sandbox: Sandbox) -> Iterator[Web]:
+    """Give plain HTTP access as somebody who belongs to nothing."""
+    user = Web(sandbox, sandbox.add_user("stranger"))
+    yield user
+    user.close()

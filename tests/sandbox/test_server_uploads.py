@@ -1,0 +1,258 @@
+"""Uploads: the state machine, and the storage that takes the parts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server_support import Web
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def limits(web: Web) -> Iterator[object]:
+    """Give the limits and restore them afterwards."""
+    before = vars(web.sandbox.limits).copy()
+    yield web.sandbox.limits
+    vars(web.sandbox.limits).update(before)
+
+
+def test_life_of_an_upload(web: Web) -> None:
+    """An upload is created, takes parts, lists them and completes."""
+    upload, path = web.begin("scan.mha")
+    assert upload.keys() == {"pk", "created", "filename", "key", "s3_upload_id", "status", "api_url"}
+    assert (upload["filename"], upload["status"]) == ("scan.mha", "Initialized")
+    assert upload["key"].endswith(f"/{upload['pk']}")
+    etag = web.put(web.presign(path, 1)["1"], b"bytes")
+    assert etag == f'"{hashlib.md5(b"bytes").hexdigest()}"'
+    (part,) = web.get(f"{path}list-parts/")["parts"]
+    assert (part["ETag"], part["PartNumber"], part["Size"]) == (etag, 1, 5)
+    reply = web.complete(path, (1, etag.strip('"')))
+    assert reply.json() == {**upload, "status": "Completed"}
+    assert web.get(upload["api_url"])["status"] == "Completed"
+
+
+def test_parts_may_be_sent_again(web: Web) -> None:
+    """The last bytes of a part number count, and gaps in numbers are fine."""
+    _, path = web.begin()
+    urls = web.presign(path, 3, 9000)
+    web.put(urls["3"], b"wrong")
+    etags = [web.put(urls["3"], bytes(5 * MIB)), web.put(urls["9000"], b"")]
+    assert [part["Size"] for part in web.get(f"{path}list-parts/")["parts"]] == [5 * MIB, 0]
+    assert web.complete(path, (3, etags[0]), (9000, etags[1])).status_code == 200
+
+
+@pytest.mark.parametrize("action", ["complete", "abort", "list-parts"])
+def test_completed_uploads_are_over(web: Web, action: str) -> None:
+    """What is completed cannot be completed, aborted or listed again: a 500 in HTML."""
+    upload, path = web.begin()
+    etag = web.put(web.presign(path, 1)["1"], b"x")
+    web.complete(path, (1, etag))
+    replies = {
+        "complete": lambda: web.complete(path, (1, etag)),
+        "abort": lambda: web.api.patch(f"{path}abort-multipart-upload/"),
+        "list-parts": lambda: web.api.get(f"{path}list-parts/"),
+    }
+    reply = replies[action]()
+    assert reply.status_code == 500
+    assert reply.headers["Content-Type"].startswith("text/html")
+    assert web.get(upload["api_url"])["status"] == "Completed"
+
+
+def test_presigning_a_completed_upload(web: Web) -> None:
+    """No URLs are signed for an upload that is over."""
+    _, path = web.begin()
+    web.complete(path, (1, web.put(web.presign(path, 1)["1"], b"x")))
+    reply = web.api.patch(f"{path}generate-presigned-urls/", json={"part_numbers": [2]})
+    assert (reply.status_code, reply.json()) == (403, {"detail": "Upload limit reached"})
+
+
+def test_abort(web: Web) -> None:
+    """Aborting clears the S3 id, with which nothing is found afterwards."""
+    upload, path = web.begin()
+    url = web.presign(path, 1)["1"]
+    reply = web.api.patch(f"{path}abort-multipart-upload/").json()
+    assert (reply["status"], reply["s3_upload_id"]) == ("Aborted", "")
+    assert web.api.get(f"{path}list-parts/").json() == {"detail": "Not found."}
+    refused = web.storage.put(url, content=b"late")
+    assert refused.status_code == 404
+    assert "<Code>NoSuchUpload</Code>" in refused.text
+    assert web.get(upload["api_url"])["status"] == "Aborted"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [{"PartNumber": 1}],
+        [{"PartNumber": 1, "ETag": "wrong"}],
+        [{"PartNumber": 2, "ETag": "{2}"}, {"PartNumber": 1, "ETag": "{1}"}],
+        [{"PartNumber": 1, "ETag": "{1}"}, {"PartNumber": 2, "ETag": "{2}"}],
+        [{"PartNumber": 1, "ETag": "{1}", "LastModified": "2026-01-01T00:00:00Z", "Size": 1}],
+    ],
+    ids=["none", "no ETag", "wrong ETag", "descending", "too small", "stray keys"],
+)
+def test_what_storage_refuses_is_a_500(web: Web, parts: list[dict[str, object]]) -> None:
+    """Storage's refusals are 500 in HTML, and the upload can still be completed."""
+    upload, path = web.begin()
+    urls = web.presign(path, 1, 2)
+    etags = {f"{{{number}}}": web.put(urls[str(number)], b"tiny") for number in (1, 2)}
+    body = [{key: etags.get(str(value), value) for key, value in part.items()} for part in parts]
+    reply = web.api.patch(f"{path}complete-multipart-upload/", json={"parts": body})
+    assert reply.status_code == 500
+    assert reply.headers["Content-Type"].startswith("text/html")
+    assert web.get(upload["api_url"])["status"] == "Initialized"
+    assert web.complete(path, (1, etags["{1}"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "error"),
+    [
+        ("complete-multipart-upload", {}, {"non_field_errors": ["The `parts` field is required"]}),
+        ("complete-multipart-upload", {"parts": None}, {"parts": ["This field may not be null."]}),
+        (
+            "complete-multipart-upload",
+            {"parts": [{"PartNumber": 0, "ETag": "x"}]},
+            {"parts": [{"PartNumber": ["Ensure this value is greater than or equal to 1."]}]},
+        ),
+        (
+            "generate-presigned-urls",
+            {},
+            {"non_field_errors": ["The `part_numbers` field is required"]},
+        ),
+        (
+            "generate-presigned-urls",
+            {"part_numbers": [0, 1, "x"]},
+            {
+                "part_numbers": {
+                    "0": ["Ensure this value is greater than or equal to 1."],
+                    "2": ["A valid integer is required."],
+                }
+            },
+        ),
+    ],
+)
+def test_bad_part_lists(web: Web, action: str, body: object, error: object) -> None:
+    """A bad list of parts is refused in the server's three different shapes."""
+    _, path = web.begin()
+    reply = web.api.patch(f"{path}{action}/", json=body)
+    assert (reply.status_code, reply.json()) == (400, error)
+
+
+def test_presign_edges(web: Web) -> None:
+    """No numbers give no URLs, the same number twice gives one."""
+    _, path = web.begin()
+    assert web.presign(path) == {}
+    assert web.presign(path, 7, 7).keys() == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a/b.txt", "a/b.txt is not a valid filename"),
+        (".", ". is not a valid filename"),
+        ("  ", "This field may not be blank."),
+        ("x" * 129, "Ensure this field has no more than 128 characters."),
+        ("a\0b", "Null characters are not allowed."),
+        (None, "This field may not be null."),
+    ],
+)
+def test_refused_filenames(web: Web, name: str | None, problem: str) -> None:
+    """A file name must be its own base name, and of a sane length."""
+    reply = web.api.post("uploads/", json={"filename": name})
+    assert (reply.status_code, reply.json()) == (400, {"filename": [problem]})
+
+
+@pytest.mark.parametrize("name", ["..", "a\\b", 'a:b*?"', "ä", 12])
+def test_accepted_filenames(web: Web, name: object) -> None:
+    """Many odd names are accepted, and numbers become text."""
+    assert web.made("uploads/", {"filename": name})["filename"] == str(name)
+
+
+def test_upload_limits(web: Web, limits) -> None:
+    """Too many uploads are a 400, too many bytes a 403 before URLs are signed."""
+    _, path = web.begin()
+    url = web.presign(path, 1)["1"]
+    web.put(url, b"12345")
+    limits.upload_bytes = 5
+    reply = web.api.patch(f"{path}generate-presigned-urls/", json={"part_numbers": [2]})
+    assert (reply.status_code, reply.json()) == (403, {"detail": "Upload limit reached"})
+    web.put(url, b"123456")
+    limits.uploads_per_user = 1
+    reply = web.api.post("uploads/", json={"filename": "x"})
+    assert reply.json() == {
+        "non_field_errors": ["You have created too many uploads. Please try again later."]
+    }
+
+
+def test_others_uploads_are_invisible(web: Web, stranger: Web) -> None:
+    """Uploads are their creator's only."""
+    upload, path = web.begin()
+    assert stranger.get("uploads/")["count"] == 0
+    assert stranger.api.get(upload["api_url"]).status_code == 404
+    assert stranger.api.get(f"{path}list-parts/").status_code == 404
+    assert web.api.get(f"uploads/{upload['pk']}/other/list-parts/").json() == {
+        "detail": "Not found."
+    }
+
+
+def test_expired_url(web: Web, limits) -> None:
+    """An expired URL is a 403 in S3's XML, and a new one works."""
+    _, path = web.begin()
+    limits.presigned_url_seconds = 0
+    refused = web.storage.put(web.presign(path, 1)["1"], content=b"x")
+    assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/xml")
+    assert "Request has expired" in refused.text
+    limits.presigned_url_seconds = 60
+    assert web.put(web.presign(path, 1)["1"], b"x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: url.replace("partNumber=1", "partNumber=2"),
+        lambda url: url.replace("X-Amz-Expires=3600", "X-Amz-Expires=999999"),
+        lambda url: url.partition("?")[0],
+    ],
+    ids=["another part", "a longer life", "no signature"],
+)
+def test_changed_urls(web: Web, change) -> None:
+    """A URL works only as it was signed."""
+    _, path = web.begin()
+    refused = web.storage.put(change(web.presign(path, 1)["1"]), content=b"x")
+    assert refused.status_code == 403
+    assert refused.text.startswith("<?xml")
+
+
+def test_signed_for_one_method(web: Web) -> None:
+    """A URL signed for PUT does not answer GET."""
+    _, path = web.begin()
+    refused = web.storage.get(web.presign(path, 1)["1"])
+    assert "SignatureDoesNotMatch" in refused.text
+
+
+def test_storage_refuses_tokens(web: Web) -> None:
+    """A request that brings the API token to storage is refused and recorded."""
+    _, path = web.begin()
+    url = web.presign(path, 1)["1"]
+    web.sandbox.requests.clear()
+    refused = web.storage.put(url, content=b"x", headers={"Authorization": "Bearer secret"})
+    assert refused.status_code == 400
+    (recorded,) = web.sandbox.requests
+    assert (recorded.origin, recorded.authorization, recorded.status) == ("storage", "Bearer", 400)
+
+
+def test_storage_is_another_origin(web: Web) -> None:
+    """Signed URLs point to the storage origin, signed in the query."""
+    _, path = web.begin()
+    url = web.presign(path, 1)["1"]
+    assert url.startswith(web.sandbox.storage_url)
+    assert not url.startswith(web.sandbox.base_url.removesuffix("api/v1/"))
+    for name in ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-SignedHeaders=host", "X-Amz-Expires=3600"):
+        assert name in url

@@ -1,0 +1,209 @@
+"""How long is waited before a request is repeated, and what may decide it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi import retries
+from gcapi.exceptions import ConfigurationError
+from gcapi.retries import (
+    DEFAULT_STRATEGY,
+    BaseRetryStrategy,
+    SelectiveBackoffStrategy,
+    check_factory,
+    retry_after,
+)
+
+NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+class NoRetries(BaseRetryStrategy):
+    """The strategy that the documentation shows."""
+
+    def get_delay(self, latest_response: httpx.Response) -> None:  # noqa: ARG002, D102
+        return None
+
+
+def answer(status: int, retry_after: str | None = None) -> httpx.Response:
+    """Return an answer, perhaps with a Retry-After header."""
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return httpx.Response(status, headers=headers)
+
+
+# ---------------------------------------------------------------- backoff
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
+@pytest.mark.parametrize("factor", [0.1, 1, 3])
+def test_delays_double_until_used_up(status: int, factor: float) -> None:
+    """The nth repeat waits factor times 2 to the n, and after the last one there is none."""
+    strategy = SelectiveBackoffStrategy(backoff_factor=factor, maximum_number_of_retries=5)
+    delays = [strategy.get_delay(answer(status)) for _ in range(7)]
+    assert delays == [factor, factor * 2, factor * 4, factor * 8, factor * 16, None, None]
+
+
+def test_statuses_are_counted_by_themselves() -> None:
+    """A repeat for one status does not use up those of another."""
+    strategy = SelectiveBackoffStrategy(1, 2)
+    statuses = [503, 502, 503, 502, 503, 429]
+    assert [strategy.get_delay(answer(status)) for status in statuses] == [1, 1, 2, 2, None, 1]
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 409, 500, 501])
+def test_other_statuses_are_final(status: int) -> None:
+    """Success, refusals and 500, which this server answers to mistakes, are never repeated."""
+    assert SelectiveBackoffStrategy(1, 8).get_delay(answer(status, "1")) is None
+
+
+def test_no_retries_means_none() -> None:
+    """With a maximum of 0 the first answer is final."""
+    assert SelectiveBackoffStrategy(1, 0).get_delay(answer(503)) is None
+
+
+def test_default_waits_as_it_says() -> None:
+    """The default strategy repeats eight times, 25.5 seconds in all."""
+    strategy = DEFAULT_STRATEGY()
+    delays = [strategy.get_delay(answer(503)) for _ in range(9)]
+    assert delays.pop() is None
+    assert sum(delay or 0 for delay in delays) == pytest.approx(25.5)
+
+
+def test_instance_is_its_own_factory() -> None:
+    """Calling a strategy gives a fresh one with the same numbers, whatever the first has used up."""
+    used = SelectiveBackoffStrategy(2, 1)
+    used.get_delay(answer(503))
+    fresh = used()
+    assert fresh is not used
+    assert (used.get_delay(answer(503)), fresh.get_delay(answer(503))) == (None, 2)
+
+
+def test_factory_keeps_the_class() -> None:
+    """A strategy derived from the selective one makes its own kind."""
+
+    class Own(SelectiveBackoffStrategy):
+        pass
+
+    assert type(Own(1, 1)()) is Own
+
+
+# ---------------------------------------------------------------- Retry-After
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("1.5", 1.5),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
+        ("Wed, 01 Jul 2026 14:01:00 +0200", 60.0),
+        ("Wed, 01 Jul 2026 12:01:00 -0000", 60.0),
+        ("-5", None),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+        ("Wed, 99 Jul 2026 12:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 00:00:00 +99999999999999999999", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float | None) -> None:
+    """Seconds are taken as sent, a date as the time until it, at least 0, and all else as nothing."""
+    assert retry_after(header, now=NOW) == expected
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ Jan \d+ \d+:\d+:\d+ ([+-]\d+|GMT)"))
+def test_any_retry_after_is_seconds_or_nothing(header: str) -> None:
+    """No header, however broken, is more than a number of seconds or nothing."""
+    seconds = retry_after(header, now=NOW)
+    assert seconds is None or seconds >= 0
+
+
+def test_clock_is_asked_by_default() -> None:
+    """Without a time given, a date long past is already over."""
+    assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("header", "delays"),
+    [
+        ("3", [3.0, 3.0, None]),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", [0.0, 0.0, None]),
+        ("soon", [1, 2, None]),
+        (None, [1, 2, None]),
+    ],
+)
+def test_server_says_how_long(header: str | None, delays: list[float | None]) -> None:
+    """Retry-After goes before the backoff and is counted with it; garbage leaves the backoff."""
+    strategy = SelectiveBackoffStrategy(1, 2)
+    assert [strategy.get_delay(answer(503, header)) for _ in range(3)] == delays
+
+
+# ---------------------------------------------------------------- what may make a strategy
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        NoRetries,
+        SelectiveBackoffStrategy(1, 1),
+        lambda: SelectiveBackoffStrategy(1, 1),
+        lambda: NoRetries(),
+    ],
+)
+def test_factory_is_taken_as_it_is(factory: Callable[[], BaseRetryStrategy]) -> None:
+    """A class, an instance that is its own factory, and any callable that makes a strategy are taken."""
+    assert check_factory(factory) is factory
+
+
+def test_documented_class_runs_as_it_stands() -> None:
+    """The documented NoRetries class takes every answer as final."""
+    assert check_factory(NoRetries)().get_delay(answer(503)) is None
+
+
+def test_none_is_the_default() -> None:
+    """Without a strategy the default one is used."""
+    assert check_factory(None) is DEFAULT_STRATEGY
+
+
+def raising() -> BaseRetryStrategy:
+    """Fail to make a strategy."""
+    raise LookupError("no luck")
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (NoRetries(), "must be a strategy class or a callable"),
+        (3, "must be a strategy class or a callable"),
+        ("NoRetries", "must be a strategy class or a callable"),
+        (lambda: None, "makes None"),
+        (lambda: NoRetries, "is no strategy"),
+        (dict, "is no strategy"),
+        (raising, "no luck"),
+        (SelectiveBackoffStrategy, "makes no strategy"),
+        (lambda argument: argument, "makes no strategy"),
+    ],
+)
+def test_what_makes_no_strategy_is_refused(factory: Any, words: str) -> None:
+    """What cannot make a strategy is an error at construction, not with the first broken answer."""
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        check_factory(factory)
+    assert isinstance(caught.value, RuntimeError)
+
+
+def test_base_class_asks_for_get_delay() -> None:
+    """A strategy without a get_delay of its own says what it lacks."""
+    with pytest.raises(NotImplementedError, match=r"get_delay\(\)"):
+        retries.BaseRetryStrategy().get_delay(answer(503))
