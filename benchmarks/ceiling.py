@@ -27,10 +27,10 @@ class Bare:
         parts = urlsplit(url)
         self._connection = HTTPSConnection(parts.hostname or "", parts.port, context=context)
 
-    def upload(self, number: int) -> None:
-        """Send one share of the large file."""
-        body = b"".join(pattern.stretch(number * _SHARE, _SHARE))
-        self._connection.request("PUT", "/scratch", body=body)
+    def upload(self, _: int) -> None:
+        """Send as many bytes as one share of the large file."""
+        body = pattern.stretch(0, _SHARE, _PIECE)
+        self._connection.request("PUT", "/scratch", body, {"Content-Length": str(_SHARE)})
         self._finish(200)
 
     def download(self, number: int) -> None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import ssl
 import sys
+import threading
 
 import trustme
-
 from wire import Link, Origin
-from world import API, World, large_md5
+from world import API, OBJECTS, World, large_md5
 
 
 def main() -> None:
     """Serve until standard input ends."""
     options = _options()
+    # Whatever becomes of who started it, it ends.
+    end = threading.Timer(options.life, os._exit, (1,))
+    end.daemon = True
+    end.start()
     link = Link(options.latency_ms / 1000, options.rate_mb * 1e6)
     context, authority = _tls()
     api = Origin(context, link, hashes=False)
@@ -29,7 +34,14 @@ def main() -> None:
     large_md5()
     for origin in (api, store):
         origin.start()
-    _say({"base_url": f"{api.url}{API}/", "store_url": store.url, "authority": authority})
+    _say(
+        {
+            "base_url": f"{api.url}{API}/",
+            "store_url": store.url,
+            "authority": authority,
+            "objects": OBJECTS,
+        }
+    )
     for _ in sys.stdin:
         # The uploads are checked before the answer, so that nothing is left to do when the next client begins.
         counts = {"api": api.counts.take(), "store": store.counts.take()}
@@ -40,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency-ms", type=float, default=0.0, help="of every request")
     parser.add_argument("--rate-mb", type=float, default=0.0, help="MB/s a connection; 0: no limit")
+    parser.add_argument("--life", type=float, default=3600.0, help="seconds after which it ends")
     return parser.parse_args()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import ssl
 import threading
 import time
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import pattern
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
 #: What is read, hashed, paced and sent at once, in bytes.
@@ -147,7 +147,6 @@ class Reply:
         return "\r\n".join([*lines, f"Content-Length: {self.length}", "\r\n"]).encode("latin-1")
 
 
-
 class Origin:
     """One host and port that answers requests.
 
@@ -216,7 +215,9 @@ class Connection:
         method, target, _ = first.split(" ")
         path, _, query = target.partition("?")
         pairs = (line.partition(":") for line in lines)
-        return Request(method, path, query, {name.lower(): value.strip() for name, _, value in pairs})
+        return Request(
+            method, path, query, {name.lower(): value.strip() for name, _, value in pairs}
+        )
 
     def _read_body(self, request: Request) -> None:
         request.size = int(request.headers.get("content-length", "0"))

@@ -44,6 +44,14 @@ ARCHIVE = name("archive")
 IMAGE, IMAGE_FILE, DICOM_IMAGE = name("image"), name("image file"), name("DICOM image")
 FILE_SOCKET, IMAGE_SOCKET, VALUE_SOCKET = "bench-file", "bench-image", "bench-value"
 ARCHIVE_SLUG = "bench"
+#: What the workloads have to name.
+OBJECTS = {
+    "archive": ARCHIVE_SLUG,
+    "file_socket": FILE_SOCKET,
+    "image_socket": IMAGE_SOCKET,
+    "image": IMAGE,
+    "dicom_image": DICOM_IMAGE,
+}
 
 
 def _socket(pk: int, slug: str, kind: str, super_kind: str, relative_path: str) -> dict[str, Any]:
@@ -69,7 +77,11 @@ SOCKETS = {
         _socket(3, VALUE_SOCKET, "Float", "Value", "bench.json"),
     )
 }
-VIEW = {"hanging_protocol": None, "optional_hanging_protocols": [], "view_content": {}}
+VIEW: dict[str, Any] = {
+    "hanging_protocol": None,
+    "optional_hanging_protocols": [],
+    "view_content": {},
+}
 
 
 @dataclass
@@ -118,13 +130,13 @@ class World:
     def api(self, request: Request) -> Reply:
         """Answer a request to the API."""
         bare = request.path.startswith("/media/") or request.path == f"{API}/gcapi/"
-        if not bare and not request.headers.get("authorization", "").startswith("Bearer "):
+        if not bare and not _has_token(request):
             return _json({"detail": "Authentication credentials were not provided."}, 401)
         return _route(_API_ROUTES, self, request)
 
     def store(self, request: Request) -> Reply:
         """Answer a request to the object store, which never takes a token."""
-        if request.headers.get("authorization", "").lower().startswith("bearer"):
+        if _has_token(request):
             return Reply(400)
         return _route(_STORE_ROUTES, self, request)
 
@@ -216,7 +228,9 @@ class World:
 
     def update_item(self, request: Request, pk: str) -> Reply:
         """Take values, of which those with uploads would appear later."""
-        wanted = [url for value in json.loads(request.body)["values"] for url in _upload_urls(value)]
+        wanted = [
+            url for value in json.loads(request.body)["values"] for url in _upload_urls(value)
+        ]
         with self._lock:
             done = [self._uploads[_pk_of(url)].status == "Completed" for url in wanted]
         return _json(self._items[pk], 200 if all(done) else 400)
@@ -242,7 +256,9 @@ class World:
     def presign(self, request: Request, pk: str, s3_upload_id: str) -> Reply:
         """Give a signed URL for each part that is asked for."""
         urls = {
-            str(number): f"{self.store_url}/uploads/1/{pk}?uploadId={s3_upload_id}&partNumber={number}&{SIGNED}"
+            str(
+                number
+            ): f"{self.store_url}/uploads/1/{pk}?uploadId={s3_upload_id}&partNumber={number}&{SIGNED}"
             for number in json.loads(request.body)["part_numbers"]
         }
         return _json({**self._upload(self._uploads[pk]), "presigned_urls": urls})
@@ -306,13 +322,14 @@ class World:
         if pk == IMAGE:
             return _json(self._image(pk, [self._image_file()], None))
         if pk == DICOM_IMAGE:
-            image = self._image(pk, [], {"image_set_id": uuid.UUID(pk).hex})
-            del image["shape"]
-            return _json(image)
+            # The real server leaves out `shape` here, which the published client takes for an error.
+            return _json(self._image(pk, [], {"image_set_id": uuid.UUID(pk).hex}))
         return Reply(404)
 
     def _image_file(self) -> dict[str, Any]:
-        url = f"{self.api_url}/media/images/{IMAGE[:2]}/{IMAGE[2:4]}/{IMAGE}/{IMAGE_FILE}/from-0.mha"
+        url = (
+            f"{self.api_url}/media/images/{IMAGE[:2]}/{IMAGE[2:4]}/{IMAGE}/{IMAGE_FILE}/from-0.mha"
+        )
         return {"pk": IMAGE_FILE, "image": IMAGE, "file": url, "image_type": "MHD"}
 
     def _image(self, pk: str, files: list[dict[str, Any]], image_set: object) -> dict[str, Any]:
@@ -324,7 +341,7 @@ class World:
             "files": files,
             "dicom_image_set": image_set,
             **dict.fromkeys(sizes),
-            "color_space": "GRAY" if files else "",
+            "color_space": "GRAY",
             "modality": None,
             "eye_choice": "NA",
             "stereoscopic_choice": None,
@@ -382,15 +399,17 @@ class World:
         if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
             return Reply(403)
         offset = (int(number) - 1) * INSTANCE_SIZE
-        return Reply(
-            200, Stretch(offset, INSTANCE_SIZE), {"Content-Type": "application/dicom"}
-        )
+        return Reply(200, Stretch(offset, INSTANCE_SIZE), {"Content-Type": "application/dicom"})
 
 
 @cache
 def large_md5() -> str:
     """Return the hex MD5 of the large file."""
     return pattern.md5(0, LARGE)
+
+
+def _has_token(request: Request) -> bool:
+    return request.headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def _query(request: Request) -> dict[str, str]:

@@ -13,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from gcapi import Client
+
+TOKEN = "0123456789abcdef"
+#: Certificates take a while to be loaded, and loopback needs none.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 VERSION = {"latest_version": "0.16.1", "lowest_supported_version": "0.13.0"}
 
 
@@ -81,6 +86,11 @@ def in_turn(*answers: Answer) -> Script:
     return answer
 
 
+def connect(server: Loopback, **options: Any) -> Client:
+    """Make a client of a server, whose token is `TOKEN` unless told otherwise."""
+    return Client(**{"token": TOKEN, "base_url": server.base_url, "verify": NO_TLS, **options})
+
+
 class Loopback:
     """Answer every request by a script, and remember what came.
 
@@ -137,6 +147,7 @@ class Loopback:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

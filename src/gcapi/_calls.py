@@ -113,7 +113,7 @@ class Calls:
             # Whatever parsing trips over, it is the answer that is not as promised.
             raise UnexpectedAnswer(
                 f"The answer to {response.request.method} {shown_url(response.url)} is not what the API"
-                f" promises ({type(error).__name__}: {error}). It begins: {response.text[:200]!r}"
+                f" promises ({type(error).__name__}: {str(error)[:200]}). It begins: {response.text[:200]!r}"
             ) from error
 
     def generated_client(self) -> AuthenticatedClient:

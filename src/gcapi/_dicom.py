@@ -49,6 +49,7 @@ def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> li
 
     Raises:
         DeidentificationError: A file is no DICOM, of a kind that is refused, or of another series.
+        OSError: A file cannot be read, or there is no room for its copy.
     """
     deidentifier = _deidentifier_class()(assert_unique_value_for=SAME_IN_ALL_FILES)
     results: list[Path] = []
@@ -71,8 +72,14 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
         raise DeidentificationError(
             f"{source} cannot be de-identified and was not sent: {error.justification}"
         ) from error
-    except OSError:
-        raise
+    except OSError as error:
+        # pydicom wraps what the system says, and drops its number.
+        told = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise OSError(
+            told.errno,
+            f"{source} could not be de-identified into {target.parent}, and nothing was sent:"
+            f" {told.strerror or told}. Temporary files go to where TMPDIR says",
+        ) from error
     except Exception as error:
         # Files that are no DICOM fail in as many ways as they can be wrong; none of them may be sent.
         raise DeidentificationError(

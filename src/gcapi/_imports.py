@@ -123,8 +123,8 @@ class ImportWatch:
                 " tells no more; your notifications on the site do."
             )
         return (
-            "the upload is gone: it was used, and the value should appear soon, or (of a DICOM image set) the import"
-            " failed, which only your notifications on the site tell."
+            "the upload is gone: it was used, and the value should appear soon, or the import failed (of a DICOM image"
+            " set, or of files that make several images), which only your notifications on the site tell."
         )
 
     def _exists(self, pk: str) -> bool:

@@ -9,6 +9,7 @@ from gcapi._calls import query_parameters
 from gcapi.exceptions import (
     MultipleObjectsReturned,
     ObjectNotFound,
+    UnexpectedAnswer,
     UnknownFilterWarning,
     warn_user,
 )
@@ -92,6 +93,11 @@ class Listed(Namespace, Generic[T]):
         self._warn_of_unknown(params or {})
         query = {**(params or {}), "offset": offset, "limit": limit}
         answer = self._calls.operation(self.list_operation, params=query)
+        if not _is_page(answer):
+            raise UnexpectedAnswer(
+                f"{type(self).__name__}: the server's page is not what the API promises, a count and a list of"
+                f" objects. It begins: {str(answer.to_dict())[:200]!r}"
+            )
         return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
 
     def iterate_all(self, params: Params | None = None) -> Iterator[T]:
@@ -136,6 +142,15 @@ class Listed(Namespace, Generic[T]):
                 f" there. It honours {has}.",
                 UnknownFilterWarning,
             )
+
+
+def _is_page(answer: Any) -> bool:
+    """Tell whether a page has what the generated models take on trust."""
+    return (
+        isinstance(answer.count, int)
+        and isinstance(answer.results, list)
+        and all(hasattr(result, "to_dict") for result in answer.results)
+    )
 
 
 class Shown(Namespace, Generic[T]):

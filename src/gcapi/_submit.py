@@ -291,7 +291,9 @@ def _incomplete(
     kind: CaseKind[Any], pk: str, specs: Sequence[SocketValueSpec], error: BaseException
 ) -> str:
     shown = repr(list(specs))
-    values = shown if len(shown) <= CALL_LIMIT else "values"
+    # What was read from the server has no printed form that can be run.
+    can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
+    values = shown if can_be_run and len(shown) <= CALL_LIMIT else "values"
     return (
         f"The {kind.noun} {pk} was created and could not be filled: {error or type(error).__name__}\n"
         "Once that is mended, this completes it:\n"

@@ -13,15 +13,15 @@ import re
 import ssl
 import threading
 import time
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from gcapi._settings import is_safe
-from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, shown_url
+from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, shown_url, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,11 @@ class Transport:
         self._clients: dict[type[_RetryingClient], _RetryingClient] = {}
         self._closed = False
 
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """What checks certificates: loaded once for both clients, since that takes a while."""
+        return _context(self.settings)
+
     @property
     def api(self) -> httpx.Client:
         """The client that adds the token, and talks to the API's origin only."""
@@ -110,8 +115,8 @@ class Transport:
             InvalidTarget: A hop to a host that is neither https nor this machine.
             TransferError: More than `MAX_REDIRECTS` hops.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            if not response.is_redirect:
+        for _ in range(MAX_REDIRECTS):
+            if not response.has_redirect_location:
                 return response
             url = response.url.join(response.headers["Location"])
             response.close()
@@ -119,8 +124,10 @@ class Transport:
             response = client.send(
                 client.build_request(response.request.method, url, headers=headers), stream=stream
             )
-        response.close()
-        raise TransferError(f"{shown_url(response.url)}: more than {MAX_REDIRECTS} redirects.")
+        if response.has_redirect_location:
+            response.close()
+            raise TransferError(f"{shown_url(response.url)}: more than {MAX_REDIRECTS} redirects.")
+        return response
 
     def client_for(self, url: httpx.URL) -> httpx.Client:
         """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*."""
@@ -142,6 +149,7 @@ class Transport:
             try:
                 response = attempt()
             except httpx.TransportError as error:
+                error.request = without_secrets(request)
                 delay = _error_delay(strategy, error)
                 if delay is None or not (is_repeatable(request) or _never_arrived(error)):
                     raise
@@ -206,7 +214,7 @@ class _RetryingClient(httpx.Client):
         connections = max(settings.max_concurrent_uploads, settings.max_concurrent_downloads) + 2
         super().__init__(
             base_url=settings.root_url,
-            verify=_context(settings),
+            verify=transport.tls,
             timeout=httpx.Timeout(settings.timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers=self._default_headers(),
@@ -264,11 +272,14 @@ def installed_version() -> str:
     return version("gcapi")
 
 
-def _context(settings: Settings) -> ssl.SSLContext | bool:
+def _context(settings: Settings) -> ssl.SSLContext:
     """Return what httpx takes: it no longer reads a CA bundle from a path."""
-    if not isinstance(settings.verify, str | PathLike):
-        return settings.verify
-    path = Path(settings.verify)
+    verify = settings.verify
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if isinstance(verify, bool):
+        return httpx.create_ssl_context(verify=verify)
+    path = Path(verify)
     if path.is_dir():
         return ssl.create_default_context(capath=path)
     return ssl.create_default_context(cafile=path)

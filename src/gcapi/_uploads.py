@@ -6,11 +6,12 @@ many parts are in memory. An upload that fails is aborted, so that the store kee
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx
 
@@ -36,6 +37,8 @@ MAX_PARTS = 10_000
 MIN_PART_SIZE = 5 * 1024 * 1024
 #: The size of a part unless the file needs larger ones, in bytes.
 PART_SIZE = 32 * 1024 * 1024
+#: How much of a part is handed to the connection at once, in bytes.
+BLOCK = 256 * 1024
 #: How many presigned URLs are asked for at once.
 URL_BATCH = 5
 
@@ -89,6 +92,7 @@ class PathSource:
             for part in _blocks(file, size):
                 seen += len(part)
                 yield part
+                del part
         if seen != expected:
             raise TransferError(
                 f"{self.path} changed while it was uploaded: it had {expected} bytes, and {seen} were read."
@@ -114,9 +118,14 @@ class BytesSource:
 
 
 class FileObjectSource:
-    """A binary file object, seekable or not, read once from where it stands."""
+    """A binary file object, seekable or not, read once from where it stands.
+
+    Raises:
+        SpecTypeError: A file that was opened as text.
+    """
 
     def __init__(self, fileobj: Readable, name: str) -> None:
+        _check_binary(fileobj)
         self.fileobj = fileobj
         self.name = check_upload_name(name)
         self.size = None
@@ -128,12 +137,13 @@ class FileObjectSource:
 
 def _blocks(file: Readable, size: int) -> Iterator[bytes]:
     """Yield full blocks until the end; one empty block for an empty file, since the store wants a part."""
-    block = _full_block(file, size)
-    yield block
-    while block:
-        block = _full_block(file, size)
-        if block:
-            yield block
+    is_empty = True
+    while block := _full_block(file, size):
+        is_empty = False
+        yield block
+        del block  # before the next one is read
+    if is_empty:
+        yield b""
 
 
 def _full_block(file: Readable, size: int) -> bytes:
@@ -143,14 +153,22 @@ def _full_block(file: Readable, size: int) -> bytes:
     while missing:
         piece = file.read(missing)
         if not isinstance(piece, bytes | bytearray | memoryview):
-            raise SpecTypeError(
-                f"{file!r} gives {type(piece).__name__}; open the file in binary mode ('rb')."
-            )
+            raise _no_binary(file, type(piece).__name__)
         if not piece:
             break
         pieces.append(bytes(piece))
         missing -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _check_binary(file: object) -> None:
+    """Refuse a file that was opened as text before anything is sent for it."""
+    if isinstance(file, io.TextIOBase):
+        raise _no_binary(file, "str")
+
+
+def _no_binary(file: object, gives: str) -> SpecTypeError:
+    return SpecTypeError(f"{file!r} gives {gives}; open the file in binary mode ('rb').")
 
 
 def part_size(size: int | None) -> int:
@@ -267,15 +285,17 @@ class Uploads:
         self, source: Source, upload: UserUpload, stop: threading.Event
     ) -> Iterator[dict[str, Any]]:
         urls: dict[str, str] = {}
-        sent, total = 0, source.size
+        number, sent, total = 0, 0, source.size
         self._listener(ProgressEvent("upload", source.name, 0, total))
-        for number, data in enumerate(source.parts(part_size(total)), start=1):
+        for data in source.parts(part_size(total)):
             if stop.is_set():
                 raise _Stopped
+            number += 1  # noqa: SIM113 - `enumerate` holds a part while the next one is read
             if str(number) not in urls:
                 urls = self._next_urls(upload, number)
             yield {"ETag": self._put(urls[str(number)], data), "PartNumber": number}
             sent += len(data)
+            del data
             self._listener(ProgressEvent("upload", source.name, sent, total))
 
     def _next_urls(self, upload: UserUpload, number: int) -> dict[str, str]:
@@ -285,13 +305,35 @@ class Uploads:
 
     def _put(self, url: str, data: bytes) -> str:
         client = self._calls.transport.client_for(httpx.URL(url))
-        response = client.send(client.build_request("PUT", url, content=data))
+        headers = {"Content-Length": str(len(data))}
+        with _Body(data) as body:
+            response = client.send(client.build_request("PUT", url, content=body, headers=headers))
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")
         if not etag:
             raise TransferError(f"The store took a part at {shown_url(url)} and gave it no ETag.")
         return str(etag)
+
+
+class _Body:
+    """A part on its way, in blocks; it can be sent again until it is let go of.
+
+    An answered request is part of a reference cycle, and would keep the part in memory until that is collected.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._data), BLOCK):
+            yield self._data[start : start + BLOCK]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._data = b""
 
 
 class _Stopped(GCAPIError):

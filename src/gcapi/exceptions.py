@@ -43,6 +43,7 @@ A connection that cannot be made or breaks raises httpx's own ``TransportError``
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
         response.request = request
+        response.next_request = None  # it would have the token too
         # Where a redirect would have gone: httpx has made that request already, token and all.
         response.next_request = None
         super().__init__(message, request=request, response=response)
@@ -330,7 +332,8 @@ def describe_body(body: Any) -> str:
     """Return any error body of the API as one line of at most `QUOTE_LIMIT` characters.
 
     Source: the nine shapes that the server's errors come in; ``values[1].user_upload: …`` shows where.
-    HTML pages are named, not quoted.
+    HTML pages are named, not quoted; of the object store's XML only its code and message are, since the rest repeats
+    the request.
     """
     is_text = isinstance(body, str)
     text = _describe_text(body) if is_text else "; ".join(_lines(body, "")) or json.dumps(body)
@@ -338,9 +341,15 @@ def describe_body(body: Any) -> str:
     return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"
 
 
+#: What is said in an error of the object store.
+_STORE_WORDS = re.compile(r"<(?:Code|Message)>([^<]+)<")
+
+
 def _describe_text(text: str) -> str:
     is_page = text.lstrip()[:100].lower().startswith(("<!doctype html", "<html"))
-    return "(an HTML page)" if is_page else text
+    if is_page:
+        return "(an HTML page)"
+    return ": ".join(_STORE_WORDS.findall(text)) if "<Error>" in text[:100] else text
 
 
 #: Keys that say nothing about where an error is.

@@ -137,7 +137,7 @@ def _generated() -> Any:
 def __getattr__(name: str) -> Any:
     if name in _LONG_ENUMS:
         value: Any = _long_enum(name)
-    elif name.startswith("_"):
+    elif name.startswith("_") or name not in _generated().__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     else:
         value = getattr(_generated(), name)

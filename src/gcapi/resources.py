@@ -21,6 +21,7 @@ from gcapi._namespaces import (
     Updatable,
 )
 from gcapi._uploads import FileObjectSource
+from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -139,6 +140,10 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         Raises:
             ValueError: Not as many names as file objects.
         """
+        if len(file_objects) != len(filenames):
+            raise ValueError(
+                f"{len(file_objects)} file objects and {len(filenames)} names for them."
+            )
         pairs = zip(file_objects, filenames, strict=True)
         return self._uploads.upload_all(
             [FileObjectSource(fileobj, str(name)) for fileobj, name in pairs]
@@ -166,15 +171,15 @@ class Archives(Readable["models.Archive"]):
 
     def patients(self, pk: str) -> list[str]:
         """Get the patient ids of an archive's images."""
-        answer: list[str] = self._calls.operation("archives.archives_patients_retrieve", pk)
-        return answer
+        return _texts(self._calls.operation("archives.archives_patients_retrieve", pk))
 
     def studies(self, pk: str, patient_id: str) -> list[str]:
         """Get the study instance uids of one patient's images in an archive."""
-        answer: list[str] = self._calls.operation(
-            "archives.archives_studies_retrieve", pk, params={"patient_id": patient_id}
+        return _texts(
+            self._calls.operation(
+                "archives.archives_studies_retrieve", pk, params={"patient_id": patient_id}
+            )
         )
-        return answer
 
 
 class ArchiveItems(
@@ -475,6 +480,14 @@ class Timezone(Namespace):
             "timezone.timezone_update", body={"timezone": timezone}
         )
         return answer
+
+
+def _texts(answer: Any) -> list[str]:
+    if not isinstance(answer, list):
+        raise UnexpectedAnswer(
+            f"The answer is not the list that the API promises. It begins: {str(answer)[:200]!r}"
+        )
+    return answer
 
 
 def _is_pk(value: Any) -> bool:

@@ -121,7 +121,8 @@ def _check_sources(socket: Socket, item: dict[str, Json], given: dict[str, Any])
     if len(sources) > 1:
         raise _refuse(f"You can only provide one of {_SOURCES} for each socket.")
     needs, alternatives = _NEEDS["DICOM" if kind_of(socket).is_dicom else super_kind_of(socket)]
-    if not any(all(given.get(name) not in (None, []) for name in names) for names in alternatives):
+    usable = given.keys() - ({"user_uploads"} if given.get("user_uploads") == [] else set())
+    if not any(usable >= set(names) for names in alternatives):
         raise _refuse(f"{needs} required for interface kind {socket.kind}")
 
 

@@ -68,6 +68,9 @@ def create_session(call: Call) -> Reply:
     session = UploadSession(creator=call.user_id, uploads=[upload.pk for upload in uploads])
     session.target = _target(call, socket, targets)
     call.store.add(session)
+    if "answer" in targets:
+        targets["answer"].answer = {"upload_session_pk": session.pk}
+        call.store.save(targets["answer"])
     if session.target:
         owner = session.target["owner"] or session.pk
         call.state.schedule("import", owner, {"session": session.pk})

@@ -87,7 +87,7 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
     socket = _target_socket(state, session)
     _unpack(state, session.uploads, folder / "files")
     outcome = import_folder(folder / "files", folder)
-    _check_import(outcome, socket)
+    _check_import(outcome, socket, single="archive" not in session.target)
     staged = [_objects.Staged.measure(image.path) for image in outcome.images]
 
     def finish() -> None:
@@ -102,17 +102,17 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
     return finish
 
 
-def _check_import(outcome: Import, socket: Socket | None) -> None:
+def _check_import(outcome: Import, socket: Socket | None, *, single: bool) -> None:
     if outcome.failed:
         count = len(outcome.failed)
         raise Refused(f"{count} file{'s' * (count > 1)} could not be imported")
     if socket is None:
         return
-    if len(outcome.images) != 1:
+    if single and len(outcome.images) != 1:
         raise Refused("Image imports should result in a single image", consume=True)
-    problem = image_problem(socket, new_image(outcome.images[0]))
-    if problem:
-        raise Refused(problem)
+    for image in outcome.images:
+        if problem := image_problem(socket, new_image(image)):
+            raise Refused(problem)
 
 
 def new_image(imported: Imported, origin: str | None = None) -> Image:

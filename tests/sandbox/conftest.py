@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from server_support import Web
+from server_support import Web, image_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,3 +27,9 @@ def stranger(sandbox: Sandbox) -> Iterator[Web]:
     user = Web(sandbox, sandbox.add_user("stranger"))
     yield user
     user.close()
+
+
+@pytest.fixture
+def scan() -> bytes:
+    """Give the bytes of a small image."""
+    return image_bytes()

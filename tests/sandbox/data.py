@@ -174,7 +174,9 @@ def content_of(client: Client, value: Any) -> bytes:
     """Return the bytes of a file value as the server has them."""
     response = client(url=value.file, follow_redirects=True)
     # The raw call parses JSON; what was stored is asked for as text then.
-    return response.content if isinstance(response, httpx.Response) else json.dumps(response).encode()
+    return (
+        response.content if isinstance(response, httpx.Response) else json.dumps(response).encode()
+    )
 
 
 @dataclass
@@ -197,7 +199,9 @@ class Home:
     def cases(self) -> Any:
         """The namespace of its cases."""
         return (
-            self.client.archive_items if self.is_archive else self.client.reader_studies.display_sets
+            self.client.archive_items
+            if self.is_archive
+            else self.client.reader_studies.display_sets
         )
 
     def add(self, *values: SocketValueSpec, **fields: Any) -> Any:

@@ -121,7 +121,10 @@ def dicom_bytes(number: int = 1, **tags: str) -> bytes:
     dataset.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.3"
     dataset.Modality, dataset.PatientID, dataset.StudyDate = "CT", "p", "20200102"
     dataset.InstanceNumber = number
-    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, number], [1, 0, 0, 0, 1, 0]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = (
+        [0, 0, number],
+        [1, 0, 0, 0, 1, 0],
+    )
     dataset.PixelSpacing = [1, 1]
     dataset.Rows = dataset.Columns = 4
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"

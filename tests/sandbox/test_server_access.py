@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
 
 
-def ask(sandbox: Sandbox, authorization: str | bytes | None, path: str = "archives/", method: str = "GET"):
+def ask(
+    sandbox: Sandbox,
+    authorization: str | bytes | None,
+    path: str = "archives/",
+    method: str = "GET",
+):
     """Send one request with this header."""
     headers = {} if authorization is None else {"Authorization": authorization}
     return httpx.request(method, f"{sandbox.base_url}{path}", headers=headers)
@@ -47,7 +52,10 @@ def test_other_schemes_are_anonymous(sandbox: Sandbox, template: str) -> None:
         ("Bearer xyz", "Invalid token."),
         ("Bearer", "Invalid token header. No credentials provided."),
         ("Bearer a b", "Invalid token header. Token string should not contain spaces."),
-        ("Bearer é".encode(), "Invalid token header. Token string should not contain invalid characters."),
+        (
+            "Bearer é".encode(),
+            "Invalid token header. Token string should not contain invalid characters.",
+        ),
     ],
 )
 def test_bad_tokens(sandbox: Sandbox, header: str | bytes, detail: str) -> None:
@@ -163,7 +171,12 @@ def test_missing_slash_redirects(web: Web, method: str) -> None:
     ("content", "content_type", "status", "body"),
     [
         (b"x", "text/plain", 415, {"detail": 'Unsupported media type "text/plain" in request.'}),
-        (b"[]", "application/json", 400, {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
+        (
+            b"[]",
+            "application/json",
+            400,
+            {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]},
+        ),
         (b"null", "application/json", 400, {"non_field_errors": ["No data provided"]}),
         (b"", "application/json", 400, {"filename": ["This field is required."]}),
     ],

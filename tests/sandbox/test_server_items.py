@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gcapi_sandbox import Sandbox
     from server_support import Web
+
+    from gcapi_sandbox import Sandbox
 
 POINT = {"type": "Point", "version": {"major": 1, "minor": 0}, "point": [1, 2, 3]}
 SOURCES = (
@@ -254,7 +255,11 @@ def test_moving(web: Web) -> None:
         ),
         (
             {"interface": "count", "value": 11},
-            {"__all__": ["JSON does not fulfill schema: instance is greater than the maximum of 10"]},
+            {
+                "__all__": [
+                    "JSON does not fulfill schema: instance is greater than the maximum of 10"
+                ]
+            },
         ),
         (
             {"interface": "picture", "image": "nonsense"},
@@ -285,7 +290,9 @@ def test_nulls_are_absent(web: Web) -> None:
         (
             b'{"values": [{"interface": "free", "value": NaN}]}',
             400,
-            {"detail": "JSON parse error - Out of range float values are not JSON compliant: 'NaN'"},
+            {
+                "detail": "JSON parse error - Out of range float values are not JSON compliant: 'NaN'"
+            },
         ),
         (
             b'{"values": [{"interface": "free", "value": 1e400}]}',
@@ -314,7 +321,11 @@ def test_odd_json(web: Web, content: bytes, status: int, body: object) -> None:
         ("number", [1, 1.5, -3], [True, "1"]),
         ("count", [1, 1.0], [True, 1.5, "1"]),
         ("spot", [POINT, {**POINT, "name": "x", "probability": 0.5}], []),
-        ("spot", [], [{**POINT, "extra": 1}, {**POINT, "point": [1, 2]}, {**POINT, "probability": 2}]),
+        (
+            "spot",
+            [],
+            [{**POINT, "extra": 1}, {**POINT, "point": [1, 2]}, {**POINT, "probability": 2}],
+        ),
         ("free", ["", [], {"a": None}, False], []),
     ],
 )
@@ -332,7 +343,9 @@ def test_kinds(web: Web, socket: str, good: list[object], bad: list[object]) -> 
 def test_existing_images_are_set_at_once(web: Web) -> None:
     """An image that is there is in the reply; images of the wrong sort are refused."""
     image = web.image()["api_url"]
-    (value,) = web.patch(web.item(), {"interface": "other-picture", "image": image}).json()["values"]
+    (value,) = web.patch(web.item(), {"interface": "other-picture", "image": image}).json()[
+        "values"
+    ]
     assert value["image"] == image
     reply = web.patch(web.item(), {"interface": "series", "image": image})
     assert reply.json() == {"values": [{"__all__": ["Image must be DICOM"]}]}

@@ -26,7 +26,15 @@ def limits(web: Web) -> Iterator[object]:
 def test_life_of_an_upload(web: Web) -> None:
     """An upload is created, takes parts, lists them and completes."""
     upload, path = web.begin("scan.mha")
-    assert upload.keys() == {"pk", "created", "filename", "key", "s3_upload_id", "status", "api_url"}
+    assert upload.keys() == {
+        "pk",
+        "created",
+        "filename",
+        "key",
+        "s3_upload_id",
+        "status",
+        "api_url",
+    }
     assert (upload["filename"], upload["status"]) == ("scan.mha", "Initialized")
     assert upload["key"].endswith(f"/{upload['pk']}")
     etag = web.put(web.presign(path, 1)["1"], b"bytes")
@@ -254,5 +262,9 @@ def test_storage_is_another_origin(web: Web) -> None:
     url = web.presign(path, 1)["1"]
     assert url.startswith(web.sandbox.storage_url)
     assert not url.startswith(web.sandbox.base_url.removesuffix("api/v1/"))
-    for name in ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-SignedHeaders=host", "X-Amz-Expires=3600"):
+    for name in (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "X-Amz-SignedHeaders=host",
+        "X-Amz-Expires=3600",
+    ):
         assert name in url

@@ -195,6 +195,8 @@ def test_a_used_image_can_come_back(home: Home, sandbox: Sandbox, tmp_path: Path
     """A socket whose image was replaced can have its first image again, and waiting for that returns at once."""
     slug = sandbox.add_socket(unique("image"))
     first = home.filled(home.add(SocketValueSpec(slug, file=noise(tmp_path / "a.mha", 8))).pk)
+    # An image that no case has can be used by nobody.
+    home.add(SocketValueSpec(slug, existing_socket_value=value_of(first, slug)))
     home.update(first.pk, SocketValueSpec(slug, file=noise(tmp_path / "b.mha", 16)))
     home.filled(first.pk)
     again = [SocketValueSpec(slug, existing_image_api_url=value_of(first, slug).image)]

@@ -61,6 +61,11 @@ def items_key(kind: str) -> str:
     return next(key for _, name, key, _ in ANNOTATIONS if name == kind)
 
 
+def of(kind: str, *values: Any) -> list[tuple[str, Any]]:
+    """Return each value with its kind."""
+    return [(kind, value) for value in values]
+
+
 #: A value of each JSON kind.
 VALID: dict[str, Any] = {
     "String": "words",
@@ -84,7 +89,7 @@ ALSO_VALID: list[tuple[str, Any]] = [
     ("Integer", 10**400),
     ("Float", 3),
     ("Bool", True),
-    *[("Anything", value) for value in (None, True, 0, "", [], {})],
+    *of("Anything", None, True, 0, "", [], {}),
     ("Multiple choice", []),
     *[(kind, {**singular(kind), "name": "n", "probability": p}) for kind in SINGLE for p in (0, 1)],
     *[(kind, {**plural(kind), "name": "n"}) for kind in MULTIPLE],
@@ -126,7 +131,17 @@ def _wrong_annotations() -> Iterator[tuple[str, Any]]:
 
 def _wrong_points() -> Iterator[tuple[str, Any]]:
     """Yield each place of a point with points that are none."""
-    for point in ([1, 2], [1, 2, 3, 4], [1, 2, True], [1, 2, "3"], [1, 2, None], "123", {}, None):
+    wrong: list[Any] = [
+        [1, 2],
+        [1, 2, 3, 4],
+        [1, 2, True],
+        [1, 2, "3"],
+        [1, 2, None],
+        "123",
+        {},
+        None,
+    ]
+    for point in wrong:
         yield "Point", {**singular("Point"), "point": point}
         yield "Multiple points", plural("Multiple points", point=point)
         yield "2D bounding box", {**singular("2D bounding box"), "corners": [POINT] * 3 + [point]}
@@ -142,24 +157,22 @@ def _wrong_points() -> Iterator[tuple[str, Any]]:
 
 #: Values that do not fit.
 INVALID: list[tuple[str, Any]] = [
-    *[("String", value) for value in (1, None, True, ["a"], {})],
-    *[("Integer", value) for value in (1.5, True, "1", None, float("inf"), float("nan"), [])],
-    *[("Float", value) for value in (True, "1.9", None, [], {})],
-    *[("Bool", value) for value in (0, 1, "true", None)],
-    *[("Chart", value) for value in ([], "words", None, 1)],
-    *[("Choice", value) for value in (1, None, ["left"])],
-    *[("Multiple choice", value) for value in ("left", [1], [None], {}, ["left", 1])],
-    *[
-        ("Affine transform registration", value)
-        for value in (
-            MATRIX,
-            {},
-            {"3d_affine_transform": MATRIX[:3]},
-            {"3d_affine_transform": [row[:3] for row in MATRIX]},
-            {"3d_affine_transform": [[True] * 4] * 4},
-            {"3d_affine_transform": MATRIX, "extra": 1},
-        )
-    ],
+    *of("String", 1, None, True, ["a"], {}),
+    *of("Integer", 1.5, True, "1", None, float("inf"), float("nan"), []),
+    *of("Float", True, "1.9", None, [], {}),
+    *of("Bool", 0, 1, "true", None),
+    *of("Chart", [], "words", None, 1),
+    *of("Choice", 1, None, ["left"]),
+    *of("Multiple choice", "left", [1], [None], {}, ["left", 1]),
+    *of(
+        "Affine transform registration",
+        MATRIX,
+        {},
+        {"3d_affine_transform": MATRIX[:3]},
+        {"3d_affine_transform": [row[:3] for row in MATRIX]},
+        {"3d_affine_transform": [[True] * 4] * 4},
+        {"3d_affine_transform": MATRIX, "extra": 1},
+    ),
     *_wrong_annotations(),
     *_wrong_points(),
     ("2D bounding box", {**singular("2D bounding box"), "corners": [POINT] * 3}),

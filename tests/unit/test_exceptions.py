@@ -36,7 +36,7 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-CLASSES = {
+CLASSES: dict[str, Any] = {
     name: cls
     for name, cls in vars(exceptions).items()
     if isinstance(cls, type) and issubclass(cls, GCAPIError)
@@ -255,6 +255,21 @@ def test_messages_hold_no_presigned_query(storage: bool) -> None:
     assert SECRET not in f"{error}{error!r}"
 
 
+def test_messages_hold_no_query_that_the_store_repeats() -> None:
+    """An object store that quotes the signed request back is not quoted in turn; its answer keeps all."""
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SignatureDoesNotMatch</Code>'
+        "<Message>The signature does not match.</Message>"
+        f"<CanonicalRequest>PUT\n/a\nX-Amz-Credential={SECRET}</CanonicalRequest></Error>"
+    )
+    response = answer(403, method="PUT", url=PRESIGNED, text=text)
+    error = status_error(response, storage=True)
+    assert str(error).endswith(
+        "403 Forbidden: SignatureDoesNotMatch: The signature does not match."
+    )
+    assert error.body == text
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -318,6 +333,12 @@ def test_empty_answer_adds_no_colon() -> None:
         (None, "null"),
         ("<!DOCTYPE html>\n<title>Sorry</title>", "(an HTML page)"),
         ("\n <HTML lang=en><body>", "(an HTML page)"),
+        (
+            '<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Expired</Message></Error>',
+            "AccessDenied: Expired",
+        ),
+        ("<Error><Code>SlowDown</Code></Error>", "SlowDown"),
+        ("<Error></Error>", ""),
     ],
 )
 def test_every_shape_of_error_body_is_quoted(body: Any, words: str) -> None:

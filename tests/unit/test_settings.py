@@ -234,7 +234,7 @@ def test_origin_of_an_unknown_scheme_has_no_port() -> None:
 )
 def test_bad_timeout_is_refused(timeout: Any) -> None:
     """A timeout is a finite number above 0 that a socket can wait for."""
-    with pytest.raises(ConfigurationError, match="timeout=.*above 0"):
+    with pytest.raises(ConfigurationError, match=r"timeout=.*above 0"):
         made(timeout=timeout)
 
 

@@ -1,0 +1,313 @@
+"""The processes of a benchmark: the server, the two clients, and what each measurement of them gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pattern
+from sizes import (
+    CONNECTIONS,
+    FILE_SIZE,
+    FILES,
+    INSTANCE_SIZE,
+    INSTANCES,
+    ITEMS,
+    LARGE,
+    upload_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+PUBLISHED = "0.16.1"
+#: Seconds after which one measurement is given up.
+LIMIT = 180.0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A link to measure over.
+
+    Attributes:
+        name: How the table calls it.
+        latency: Seconds a request.
+        rate: Bytes a second and connection; 0 for no limit.
+    """
+
+    name: str
+    latency: float = 0.0
+    rate: float = 0.0
+
+
+LINK, LOOPBACK = Mode("link", 0.030, 25e6), Mode("loopback")
+MODES = {mode.name: mode for mode in (LINK, LOOPBACK)}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One measurement of one client: seconds, CPU seconds, bytes of memory, and what the server counted."""
+
+    seconds: float
+    cpu: float
+    peak: int
+    growth: int
+    connections: int
+    requests: int
+
+
+class BenchmarkError(Exception):
+    """A client did not do what the benchmark asks, or a process failed: there is nothing to compare."""
+
+
+class Server:
+    """The running server.
+
+    Args:
+        requests: Its standard input.
+        answers: Its standard output.
+    """
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests = requests
+        self._answers = answers
+        self.ready = self._read()
+
+    def take(self) -> dict[str, Any]:
+        """Return what the server saw since this was last asked."""
+        self._requests.write("\n")
+        self._requests.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        line = self._answers.readline()
+        if not line:
+            raise BenchmarkError("The benchmark's server has ended.")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def running_server(mode: Mode) -> Iterator[Server]:
+    """Start a server for a mode, and end it."""
+    options = ("--latency-ms", str(mode.latency * 1000), "--rate-mb", str(mode.rate / 1e6))
+    command = [sys.executable, str(HERE / "server.py"), *options]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            yield Server(process.stdin, process.stdout)
+        finally:
+            process.kill()
+
+
+def published_python(directory: Path) -> Path:
+    """Return the interpreter that has the published client, installed at the first call."""
+    environment = directory / f"published-{PUBLISHED}"
+    python = environment / "bin" / "python"
+    done = environment / ".installed"
+    if not done.exists():
+        print(f"Installing gcapi {PUBLISHED} into an environment of its own …", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"gcapi=={PUBLISHED}"], check=True)
+        done.touch()
+    return python
+
+
+class Files:
+    """What the workloads send, and where they write to.
+
+    Args:
+        directory: Empty.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.large = directory / upload_name(0, "zip")
+        self.small = directory / "small"
+        self.small.mkdir()
+        pattern.write(self.large, 0, LARGE)
+        for offset in range(0, FILES * FILE_SIZE, FILE_SIZE):
+            pattern.write(self.small / upload_name(offset, "mha"), offset, FILE_SIZE)
+
+    def bundle(self, authority: str) -> Path:
+        """Return a CA bundle that holds nothing but the server's authority."""
+        path = self.directory / "bundle.pem"
+        path.write_text(authority)
+        return path
+
+
+class Bench:
+    """Measures clients against one running server.
+
+    Args:
+        server: The server.
+        files: What the workloads send.
+    """
+
+    def __init__(self, server: Server, files: Files) -> None:
+        self._server = server
+        self._files = files
+        self._bundle = files.bundle(server.ready["authority"])
+        self.versions: dict[str, dict[str, str]] = {}
+
+    def measure(self, python: Path, workload: str) -> Figures:
+        """Let a client do a workload in a fresh process, and check that it was done.
+
+        Args:
+            python: The interpreter that has the client.
+            workload: A name of `workloads.py`.
+
+        Raises:
+            BenchmarkError: It failed, or bytes or objects are missing or wrong.
+        """
+        with tempfile.TemporaryDirectory(dir=self._files.directory) as output:
+            place = {
+                "base_url": self._server.ready["base_url"],
+                "verify": str(self._bundle),
+                "large": str(self._files.large),
+                "small": str(self._files.small),
+                "output": output,
+                "objects": self._server.ready["objects"],
+            }
+            cost = run_json(
+                [str(python), str(HERE / "workloads.py"), workload],
+                place,
+                # The published client fetches DICOM instances with the defaults of its HTTP library.
+                SSL_CERT_FILE=str(self._bundle),
+            )
+            seen = self._server.take()
+            problem = _problem(workload, cost["result"], seen, Path(output))
+        if problem:
+            raise BenchmarkError(f"{workload}: {problem}")
+        self.versions[str(python)] = cost["versions"]
+        return Figures(
+            seconds=cost["seconds"],
+            cpu=cost["cpu"],
+            peak=cost["peak"],
+            growth=cost["growth"],
+            connections=seen["api"]["connections"] + seen["store"]["connections"],
+            requests=seen["api"]["requests"] + seen["store"]["requests"],
+        )
+
+    def ceiling(self, work: str) -> float:
+        """Return the seconds that bare sockets need for the large file: ``upload`` or ``download``."""
+        ready = self._server.ready
+        place = {"url": ready["store_url"], "authority": ready["authority"]}
+        seconds: float = run_json([sys.executable, str(HERE / "ceiling.py"), work], place)[
+            "seconds"
+        ]
+        self._server.take()
+        return seconds
+
+
+def run_json(command: list[str], given: object, **variables: str) -> dict[str, Any]:
+    """Run a program that takes and gives JSON.
+
+    Args:
+        command: The program.
+        given: Its standard input.
+        variables: What its environment has beside this one's.
+
+    Raises:
+        BenchmarkError: It failed or took too long, with the end of what it said.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            env={**_environment(), **variables},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{Path(command[1]).name} took longer than {LIMIT:.0f} s.") from error
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(command[2:])} failed:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment without what would make a client behave differently on another machine."""
+    drop = {"PYTHONPATH", "PYTHONHOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key not in drop
+        and not key.lower().endswith("_proxy")
+        and not key.startswith(("GRAND_CHALLENGE_", "GCAPI_"))
+    }
+
+
+def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> str:
+    """Return what is wrong with what a client did; nothing if it did what it should."""
+    refused = seen["api"]["problems"] + seen["store"]["problems"]
+    if refused:
+        return f"the server refused {refused[:3]}"
+    if workload in {"upload", "files"}:
+        return _upload_problem(workload, seen["uploads"])
+    if workload in {"download", "dicom"}:
+        return _download_problem(workload, output)
+    if workload == "iterate" and result != ITEMS:
+        return f"{result} different items came, of {ITEMS}"
+    return ""
+
+
+def _upload_problem(workload: str, uploads: list[dict[str, Any]]) -> str:
+    expected = [LARGE] if workload == "upload" else [FILE_SIZE] * FILES
+    whole = [
+        upload["bytes"]
+        for upload in uploads
+        if upload["intact"] and upload["status"] == "Completed"
+    ]
+    return "" if whole == expected else f"{len(whole)} whole uploads came, of {len(expected)}"
+
+
+def _download_problem(workload: str, output: Path) -> str:
+    large = [(0, LARGE)]
+    instances = [(number * INSTANCE_SIZE, INSTANCE_SIZE) for number in range(INSTANCES)]
+    parts = large if workload == "download" else instances
+    expected = Counter(pattern.md5(offset, size) for offset, size in parts)
+    found = Counter(pattern.file_md5(path) for path in output.rglob("*") if path.is_file())
+    return "" if found == expected else f"{found.total()} files came, and not all are right"
+
+
+def md5_seconds(size: int) -> float:
+    """Return the CPU seconds that the MD5 of this many bytes takes here."""
+    block = bytes(pattern.MIB)
+    digest = hashlib.md5(usedforsecurity=False)
+    started = time.process_time()
+    for _ in range(size // len(block)):
+        digest.update(block)
+    return time.process_time() - started
+
+
+def limit_seconds(mode: Mode, size: int, transfers: int) -> float | None:
+    """Return how long the link itself needs, with every connection busy all the time.
+
+    Args:
+        mode: The link.
+        size: Bytes.
+        transfers: How many requests move them at least; each connection does its share of them.
+    """
+    if not mode.rate:
+        return None
+    rounds = -(-transfers // CONNECTIONS)
+    return size / (CONNECTIONS * mode.rate) + rounds * mode.latency

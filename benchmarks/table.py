@@ -1,0 +1,231 @@
+"""The rows of the benchmark, what is required of each, and how the result is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from harness import LINK, Figures, Mode, limit_seconds
+from sizes import (
+    CONNECTIONS,
+    FILE_SIZE,
+    FILES,
+    INSTANCE_SIZE,
+    INSTANCES,
+    LARGE,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+THEIRS, OURS = "published", "this"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One workload.
+
+    Attributes:
+        name: As in `workloads.py`.
+        title: What the table calls it.
+        size: How many bytes it moves; 0 where the link's limit means nothing.
+        transfers: How many requests move them at least, `CONNECTIONS` for a file that can be split.
+        faster: How many times faster than the published client it has to be over the link.
+        near: Within how many times the link's limit.
+        growth: How many bytes of memory it may take.
+        cpu: Which share of the published client's CPU seconds it may take over the link.
+        connections: How many connections it may open.
+        repeats: Measurements a round.
+    """
+
+    name: str
+    title: str
+    size: int = 0
+    transfers: int = CONNECTIONS
+    faster: float | None = None
+    near: float | None = None
+    growth: float | None = None
+    cpu: float | None = None
+    connections: int | None = None
+    repeats: int = 1
+
+
+ROWS = (
+    Row("upload", "upload one 256 MiB file", LARGE, faster=7, near=1.4, growth=100e6),
+    Row("files", "one case of 200 files of 0.5 MiB", FILES * FILE_SIZE, FILES, faster=1.8),
+    Row("download", "download one 256 MiB file", LARGE, faster=7, near=1.4, growth=60e6),
+    Row(
+        "dicom",
+        "DICOM set of 300 instances of 0.5 MiB",
+        INSTANCES * INSTANCE_SIZE,
+        INSTANCES,
+        faster=1.05,
+        cpu=0.7,
+        connections=CONNECTIONS + 2,
+    ),
+    Row("iterate", "`iterate_all` over 20,000 items", faster=4),
+)
+#: Rows that need no server; they are measured once for both links, and nothing is required of them.
+IMPORT_ROWS = (
+    Row("import", "`import gcapi` and its `Client`", repeats=3),
+    Row("import-httpx", "`import httpx` in the same environment", repeats=3),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row over a link: every measurement of both clients.
+
+    Attributes:
+        md5: CPU seconds that the MD5 of the row's bytes takes.
+    """
+
+    row: Row
+    mode: Mode
+    figures: dict[str, list[Figures]]
+    md5: float = 0.0
+
+    def seconds(self, client: str) -> float:
+        """Return the median."""
+        return median(figure.seconds for figure in self.figures[client])
+
+    def cpu(self, client: str) -> float:
+        """Return the median."""
+        return median(figure.cpu for figure in self.figures[client])
+
+    def growth(self, client: str) -> int:
+        """Return the largest."""
+        return max(figure.growth for figure in self.figures[client])
+
+    def peak(self, client: str) -> int:
+        """Return the largest."""
+        return max(figure.peak for figure in self.figures[client])
+
+    def connections(self, client: str) -> int:
+        """Return the largest."""
+        return max(figure.connections for figure in self.figures[client])
+
+    def requests(self, client: str) -> int:
+        """Return the largest."""
+        return max(figure.requests for figure in self.figures[client])
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than the published client."""
+        return self.seconds(THEIRS) / self.seconds(OURS)
+
+    @property
+    def limit(self) -> float | None:
+        """The link's own seconds."""
+        row = self.row
+        return limit_seconds(self.mode, row.size, row.transfers) if row.size else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A requirement and what was measured."""
+
+    title: str
+    link: str
+    required: str
+    measured: str
+    met: bool
+
+
+def verdicts(results: Iterable[Result]) -> list[Verdict]:
+    """Hold every result against what is required of it."""
+    return [
+        Verdict(result.row.title, result.mode.name, *outcome)
+        for result in results
+        for outcome in (_over_link(result) if result.mode == LINK else _over_loopback(result))
+    ]
+
+
+Outcome = tuple[str, str, bool]
+
+
+def _over_link(result: Result) -> Iterable[Outcome]:
+    row, limit, growth = result.row, result.limit, result.growth(OURS)
+    if row.faster is not None:
+        yield (
+            f"at least {row.faster:g} × the published client",
+            f"{result.ratio:.2f} ×",
+            result.ratio >= row.faster,
+        )
+    if row.near is not None and limit is not None:
+        times = result.seconds(OURS) / limit
+        yield f"within {row.near:g} × the link's limit", f"{times:.2f} ×", times <= row.near
+    if row.growth is not None:
+        yield f"growth at most {_mb(row.growth)}", _mb(growth), growth <= row.growth
+    if row.cpu is not None:
+        share = result.cpu(OURS) / result.cpu(THEIRS)
+        yield f"CPU at most {row.cpu:g} × the published", f"{share:.2f} ×", share <= row.cpu
+    if row.connections is not None:
+        opened = result.connections(OURS)
+        yield f"at most {row.connections} connections", str(opened), opened <= row.connections
+
+
+def _over_loopback(result: Result) -> Iterable[Outcome]:
+    if result.row.faster is None:
+        return
+    yield "no slower", f"{result.ratio:.2f} ×", result.ratio >= 1
+    ours, allowed = result.cpu(OURS), result.cpu(THEIRS) + result.md5
+    yield f"CPU at most {allowed:.2f} s (published + MD5)", f"{ours:.2f} s", ours <= allowed
+
+
+def render(results: Sequence[Result]) -> str:
+    """Return the figures and the verdicts as Markdown."""
+    parts = [_figures(results), "", _verdicts(verdicts(results))]
+    return "\n".join(parts)
+
+
+def _figures(results: Sequence[Result]) -> str:
+    head = (
+        *("work", "link", "seconds: published", "seconds: this", "ratio", "link's limit"),
+        *("CPU s: published", "CPU s: this", "MD5", "growth (peak): published"),
+        *(
+            "growth (peak): this",
+            "connections / requests: published",
+            "connections / requests: this",
+        ),
+    )
+    return _table(head, [_figures_row(result) for result in results])
+
+
+def _figures_row(result: Result) -> tuple[str, ...]:
+    limit = result.limit
+    return (
+        result.row.title,
+        result.mode.name,
+        *(_spread([each.seconds for each in result.figures[who]]) for who in (THEIRS, OURS)),
+        f"**{result.ratio:.2f}**",
+        "" if limit is None else f"{limit:.2f}",
+        *(f"{result.cpu(who):.2f}" for who in (THEIRS, OURS)),
+        f"{result.md5:.2f}" if result.md5 else "",
+        *(f"{_mb(result.growth(who))} ({_mb(result.peak(who))})" for who in (THEIRS, OURS)),
+        *(f"{result.connections(who)} / {result.requests(who)}" for who in (THEIRS, OURS)),
+    )
+
+
+def _verdicts(found: Sequence[Verdict]) -> str:
+    head = ("work", "link", "required", "measured", "")
+    rows = [
+        (each.title, each.link, each.required, each.measured, "met" if each.met else "**not met**")
+        for each in found
+    ]
+    unmet = sum(not each.met for each in found)
+    return f"{len(found) - unmet} of {len(found)} requirements are met.\n\n" + _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
+
+
+def _mb(count: float) -> str:
+    return f"{count / 1e6:.0f} MB"

@@ -1,0 +1,181 @@
+"""What both clients do, in the words of their common public API, and what it costs them.
+
+Run by `run.py` with the interpreter of either client, as a fresh process for each measurement:
+`workloads.py NAME`, a `Place` as JSON on standard input, the `Cost` as JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gcapi import Client
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the server is, and the files.
+
+    Attributes:
+        base_url: The API's address.
+        verify: A CA bundle.
+        large: The large file.
+        small: The directory of the files of one case.
+        output: An empty directory.
+        objects: What the server calls its objects, by what they are here.
+    """
+
+    base_url: str
+    verify: str
+    large: str
+    small: str
+    output: str
+    objects: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a workload took.
+
+    Attributes:
+        seconds: By the clock.
+        cpu: Seconds of user and system time of this process.
+        peak: The most memory that this process ever held, in bytes.
+        growth: By how much the workload raised that.
+        result: What the workload found, for a check.
+        versions: Of the client and what it stands on.
+    """
+
+    seconds: float
+    cpu: float
+    peak: int
+    growth: int
+    result: int
+    versions: dict[str, str]
+
+
+def upload_large(client: Client, place: Place) -> int:
+    """Make a case of one large file."""
+    return _add_case(client, place, socket=place.objects["file_socket"], file=place.large)
+
+
+def upload_small(client: Client, place: Place) -> int:
+    """Make a case of one image of many files."""
+    files = [str(path) for path in sorted(Path(place.small).iterdir())]
+    return _add_case(client, place, socket=place.objects["image_socket"], files=files)
+
+
+def _add_case(client: Client, place: Place, *, socket: str, **source: Any) -> int:
+    import gcapi
+
+    values = [gcapi.SocketValueSpec(socket_slug=socket, **source)]
+    client.add_case_to_archive(archive_slug=place.objects["archive"], values=values)
+    return 1
+
+
+def download_large(client: Client, place: Place) -> int:
+    """Fetch an image of one large file."""
+    return _download(client, place, place.objects["image"])
+
+
+def download_dicom(client: Client, place: Place) -> int:
+    """Fetch the instances of a DICOM image set."""
+    return _download(client, place, place.objects["dicom_image"])
+
+
+def _download(client: Client, place: Place, pk: str) -> int:
+    return len(client.images.download(pk=pk, output_directory=Path(place.output)))
+
+
+def iterate(client: Client, _: Place) -> int:
+    """Go through a long list, keeping nothing of it but the pks."""
+    return len({item.pk for item in client.archive_items.iterate_all()})
+
+
+WORKLOADS: dict[str, Callable[[Client, Place], int]] = {
+    "upload": upload_large,
+    "files": upload_small,
+    "download": download_large,
+    "dicom": download_dicom,
+    "iterate": iterate,
+}
+
+
+def measure(name: str, place: Place) -> Cost:
+    """Make a client and let it do one workload; importing it is not part of it."""
+    import gcapi
+
+    # The class may be loaded lazily, and importing is a row of its own.
+    client_class = gcapi.Client
+
+    def work() -> int:
+        # The published client's annotation knows no path, its HTTP library does.
+        verify: Any = place.verify
+        client = client_class(token="0" * 64, base_url=place.base_url, verify=verify)
+        return WORKLOADS[name](client, place)
+
+    return _cost(work)
+
+
+def import_client() -> int:
+    """Import the client and its main class."""
+    import gcapi
+
+    return len([gcapi.Client])
+
+
+def import_http() -> int:
+    """Import the HTTP library, which both clients stand on."""
+    import httpx
+
+    return len([httpx.Client])
+
+
+IMPORTS = {"import": import_client, "import-httpx": import_http}
+
+
+def _cost(work: Callable[[], int]) -> Cost:
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    result = work()
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    return Cost(
+        seconds=seconds,
+        cpu=_cpu(after) - _cpu(before),
+        peak=after.ru_maxrss * _MAXRSS_UNIT,
+        growth=(after.ru_maxrss - before.ru_maxrss) * _MAXRSS_UNIT,
+        result=result,
+        versions=_versions(),
+    )
+
+
+#: Linux counts in KiB, macOS in bytes.
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _cpu(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("gcapi", "httpx")}
+
+
+def main() -> None:
+    """Measure the workload of the command line."""
+    name, place = sys.argv[1], json.load(sys.stdin)
+    cost = _cost(IMPORTS[name]) if name in IMPORTS else measure(name, Place(**place))
+    print(json.dumps(asdict(cost)))
+
+
+if __name__ == "__main__":
+    main()
