@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gcapi._settings import is_safe
-from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, shown_url, without_secrets
+from gcapi.exceptions import (
+    ConfigurationError,
+    InvalidTarget,
+    TransferError,
+    shown_url,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -140,7 +140,6 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
         response.request = request
-        response.next_request = None  # it would have the token too
         # Where a redirect would have gone: httpx has made that request already, token and all.
         response.next_request = None
         super().__init__(message, request=request, response=response)
