@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from grand_challenge_api.client import AuthenticatedClient
 
 
+#: How much of an unexpected body a message quotes, in characters.
+QUOTED = 200
 #: What the generated parsers ask of a client: that they fail on a status that the schema does not have.
 _STRICT = SimpleNamespace(raise_on_unexpected_status=True)
 
@@ -113,7 +115,7 @@ class Calls:
             # Whatever parsing trips over, it is the answer that is not as promised.
             raise UnexpectedAnswer(
                 f"The answer to {response.request.method} {shown_url(response.url)} is not what the API"
-                f" promises ({type(error).__name__}: {str(error)[:200]}). It begins: {response.text[:200]!r}"
+                f" promises ({type(error).__name__}: {str(error)[:200]}). It begins: {_quote(response)!r}"
             ) from error
 
     def generated_client(self) -> AuthenticatedClient:
@@ -167,6 +169,11 @@ def operation_module(name: str) -> ModuleType:
 def query_parameters(name: str) -> frozenset[str]:
     """Return the query parameters that the server honours for an operation, by their API names."""
     return frozenset(operation_module(name).QUERY_PARAMETERS)
+
+
+def _quote(response: httpx.Response) -> str:
+    """Return the beginning of a body, without the queries of URLs in it: a presigned URL is a key."""
+    return re.sub(r"(https?://[^\s\"'?]*)\?[^\s\"']*", r"\1", response.text)[:QUOTED]
 
 
 def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -238,7 +245,7 @@ def _version_answer(response: httpx.Response) -> dict[str, str]:
         return {key: str(answer[key]) for key in ("latest_version", "lowest_supported_version")}
     except (ValueError, KeyError, TypeError) as error:
         raise UnexpectedAnswer(
-            f"{shown_url(response.url)} is not a Grand Challenge API: it answered {response.text[:200]!r}."
+            f"{shown_url(response.url)} is not a Grand Challenge API: it answered {_quote(response)!r}."
             " Check base_url, and whether a proxy or a login page answers in its place."
         ) from error
 
@@ -265,16 +272,22 @@ def compare_versions(current: str, answer: Mapping[str, str]) -> None:
         )
 
 
-def version_key(version: str) -> tuple[tuple[int, ...], bool]:
-    """Return what orders versions: the release numbers, and a pre-release before its release.
+#: A version: its numbers, and what makes it a pre-release.
+_VERSION = re.compile(
+    r"v?(\d{1,9}(?:\.\d{1,9})*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|dev)[-_.]?(\d{0,9}))?.*"
+)
+
+
+def version_key(version: str) -> tuple[tuple[int, ...], bool, str, int]:
+    """Return what orders versions: the release numbers, and pre-releases in their order before their release.
 
     Raises:
         UnexpectedAnswer: No version.
     """
-    match = re.match(r"v?(\d+(?:\.\d+)*)(.*)", version.strip())
+    match = _VERSION.fullmatch(version.strip().lower())
     if match is None:
         raise UnexpectedAnswer(f"The server names a version {version!r}, which is none.")
     numbers = [int(number) for number in match[1].split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
-    return tuple(numbers), not re.match(r"[-_.]?(a|b|c|rc|alpha|beta|pre|dev)", match[2])
+    return tuple(numbers), match[2] is None, match[2] or "", int(match[3] or 0)

@@ -103,8 +103,8 @@ class Downloads:
                 self._listener(ProgressEvent("download", name, received, total))
         except httpx.RemoteProtocolError as error:
             raise TransferError(
-                f"{shown_url(response.url)}: the connection ended after {received} of {total} bytes;"
-                " nothing was kept. Run it again."
+                f"{shown_url(response.url)}: the connection ended before"
+                f" {'its end' if total is None else f'all {total} bytes'} had come; nothing was kept. Run it again."
             ) from error
         if total is not None and received != total:
             raise TransferError(
@@ -227,7 +227,7 @@ class Downloads:
         )
 
     def _recipe_filler(self, recipe: Mapping[str, Any], name: str) -> Callable[[BinaryIO], None]:
-        url, headers = _checked_recipe(recipe)
+        url, headers = _checked_recipe(recipe, self._calls.settings.token)
 
         def fill(file: BinaryIO) -> None:
             storage = self._calls.transport.storage
@@ -254,21 +254,30 @@ def _recipes(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return recipes
 
 
-def _checked_recipe(recipe: Mapping[str, Any]) -> tuple[httpx.URL, dict[str, str]]:
+def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]:
     """Return where a recipe leads and the headers that sign it.
 
+    Args:
+        recipe: As the server gives it.
+        token: What must not be in it.
+
     Raises:
-        UnexpectedAnswer: It asks for something else than to read.
-        InvalidTarget: It leads to a host that is neither https nor this machine.
+        UnexpectedAnswer: It is none, or asks for something else than to read.
+        InvalidTarget: It leads to a host that is neither https nor this machine, or takes the token along.
     """
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("headers") or {}, dict):
+        raise UnexpectedAnswer(f"The server says {str(recipe)[:200]!r} of how to fetch an instance.")
     if str(recipe.get("method", "GET")).upper() != "GET" or recipe.get("data") is not None:
         raise UnexpectedAnswer(
             f"The server asks for a {recipe.get('method')!r} request in place of a download; it is not sent."
         )
-    url = httpx.URL(str(recipe["url"]))
+    url = httpx.URL(str(recipe.get("url")))
     if not is_safe(url):
         raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
-    return url, {str(name): str(value) for name, value in (recipe.get("headers") or {}).items()}
+    headers = {str(name): str(value) for name, value in (recipe.get("headers") or {}).items()}
+    if any(token in text for text in (str(url), *headers.values())):
+        raise InvalidTarget(f"{shown_url(url)} is not fetched: it would be sent the token.")
+    return url, headers
 
 
 # ---------------------------------------------------------------- files on this machine

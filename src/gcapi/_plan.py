@@ -152,19 +152,22 @@ def _plan_inline_value(spec: SocketValueSpec, socket: ComponentInterface) -> Pla
 
 
 def _plan_value_from_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    return _inline_value(spec, socket, _read_json(spec, _single_file(spec)))
+    path = _single_file(spec)
+    return _inline_value(spec, socket, _read_json(spec, path), where=f"{path}: ")
 
 
 def _plan_reused_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     return _inline_value(spec, socket, _existing(spec, socket).value)
 
 
-def _inline_value(spec: SocketValueSpec, socket: ComponentInterface, value: Any) -> Plan:
+def _inline_value(
+    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, where: str = ""
+) -> Plan:
     if value is None or isinstance(value, Unset):
         raise SpecError(
             f"Socket {spec.socket_slug!r}: null cannot be stored through the API. Leave the socket out instead."
         )
-    _encoded(spec, socket, value)
+    _encoded(spec, socket, value, where=where)
     return Inline(spec.socket_slug, {"value": value})
 
 
@@ -291,7 +294,9 @@ def _existing(
     return value
 
 
-def _encoded(spec: SocketValueSpec, socket: ComponentInterface, value: Any) -> bytes:
+def _encoded(
+    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, where: str = ""
+) -> bytes:
     """Return a value as JSON, checked against its kind."""
     try:
         data = _kinds.encode(value)
@@ -299,7 +304,7 @@ def _encoded(spec: SocketValueSpec, socket: ComponentInterface, value: Any) -> b
         raise SpecError(
             f"Socket {spec.socket_slug!r}: the value cannot be sent: {error}."
         ) from error
-    _check_shape(spec, socket, value, "")
+    _check_shape(spec, socket, value, where)
     return data
 
 

@@ -114,6 +114,8 @@ def check_base_url(base_url: str) -> httpx.URL:
         raise ConfigurationError(
             f"The base URL {shown_url(url)!r} must be an address alone, without a user name, a query or a fragment."
         )
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise ConfigurationError(f"The base URL {base_url!r} names a port that does not exist.")
     if not is_safe(url):
         raise ConfigurationError(
             f"The base URL {base_url!r} must be https, so that the token travels encrypted"

@@ -164,7 +164,7 @@ class Transport:
                 if delay is None:
                     return response
                 response.close()
-            self._sleep(delay)
+            self._sleep(min(delay, threading.TIMEOUT_MAX))
 
 
 def is_repeatable(request: httpx.Request) -> bool:

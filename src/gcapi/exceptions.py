@@ -322,7 +322,7 @@ def parsed_body(response: httpx.Response) -> Any:
     if is_json(response):
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return response.text
     return response.text
 
@@ -355,15 +355,22 @@ def _describe_text(text: str) -> str:
 _NO_PLACE = frozenset({"detail", "non_field_errors", "__all__"})
 
 
-def _lines(body: Any, place: str) -> Iterator[str]:
+#: How deep an error body is looked into; the server's own are four levels deep.
+_DEEPEST = 30
+
+
+def _lines(body: Any, place: str, depth: int = 0) -> Iterator[str]:
     """Yield ``place: words`` for every leaf of an error body; empty objects are the good items."""
-    if isinstance(body, dict):
+    if depth == _DEEPEST:
+        yield f"{place}: …"
+    elif isinstance(body, dict):
         for key, value in body.items():
-            yield from _lines(value, place if key in _NO_PLACE else _join(place, str(key)))
+            inner = place if key in _NO_PLACE else _join(place, str(key))
+            yield from _lines(value, inner, depth + 1)
     elif isinstance(body, list):
         plain = not any(isinstance(item, dict | list) for item in body)
         for index, item in enumerate(body):
-            yield from _lines(item, place if plain else f"{place}[{index}]")
+            yield from _lines(item, place if plain else f"{place}[{index}]", depth + 1)
     else:
         words = body if isinstance(body, str) else json.dumps(body)
         yield f"{place}: {words}" if place else words

@@ -540,8 +540,11 @@ def test_one_failed_upload_of_several_leaves_no_case(sandbox: Sandbox, tmp_path:
         assert home.all() == []
 
 
-def test_what_is_uploaded_is_what_was_there(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_is_uploaded_is_what_was_there(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
     """A file of two parts arrives as one, and the user's file is left alone."""
+    home = make_home(sandbox, client, "archive")
     slug = sandbox.add_socket(unique("zip"), "ZIP file")
     path = tmp_path / "large.zip"
     with path.open("wb") as file:
