@@ -98,18 +98,18 @@ def main() -> None:
     """Measure what the command line asks for, show it, and keep it if it is whole."""
     options = _options()
     load = os.getloadavg()[0]
-    try:
-        # On disk, like what users download.
-        with tempfile.TemporaryDirectory(prefix="gcapi-bench-") as directory:
-            run = Run(options, Files(Path(directory)))
+    # On disk, like what users download.
+    with tempfile.TemporaryDirectory(prefix="gcapi-bench-") as directory:
+        run = Run(options, Files(Path(directory)))
+        try:
             _measure(run, options)
-    except BenchmarkError as error:
-        raise SystemExit(f"No result: {error}") from error
+        except BenchmarkError as error:
+            print(render(run.results))
+            raise SystemExit(f"The benchmark ended early: {error}") from error
     text = "\n".join([_facts(run, options.rounds, load), "", render(run.results)])
     print(text)
-    if options.only or options.mode or options.no_write:
-        return
-    _write(text)
+    if not (options.only or options.mode or options.no_write):
+        _write(text)
 
 
 def _measure(run: Run, options: argparse.Namespace) -> None:

@@ -266,7 +266,9 @@ def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]
         InvalidTarget: It leads to a host that is neither https nor this machine, or takes the token along.
     """
     if not isinstance(recipe, dict) or not isinstance(recipe.get("headers") or {}, dict):
-        raise UnexpectedAnswer(f"The server says {str(recipe)[:200]!r} of how to fetch an instance.")
+        raise UnexpectedAnswer(
+            f"The server says {str(recipe)[:200]!r} of how to fetch an instance."
+        )
     if str(recipe.get("method", "GET")).upper() != "GET" or recipe.get("data") is not None:
         raise UnexpectedAnswer(
             f"The server asks for a {recipe.get('method')!r} request in place of a download; it is not sent."

@@ -41,8 +41,10 @@ class _Column:
 
     @property
     def definition(self) -> str:
-        key = " PRIMARY KEY" if self.name == "pk" else ""
-        return f'"{self.name}" {_AFFINITY.get(self.kind, "TEXT")}{key}'
+        affinity = _AFFINITY.get(self.kind, "TEXT")
+        # A pk is never given twice, even if the row with the highest one is deleted.
+        unique = " AUTOINCREMENT" if self.kind is int else ""
+        return f'"{self.name}" {affinity}' + (f" PRIMARY KEY{unique}" if self.name == "pk" else "")
 
     def write(self, value: Any) -> Any:
         return value if value is None or self.kind in _AFFINITY else json.dumps(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,12 @@ _INSTALL = "The sandbox needs its extra: pip install '.[sandbox]' in a checkout 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="gcapi-sandbox-")
+
+
+def _check_installed() -> None:
+    for name in ("starlette", "uvicorn", "SimpleITK"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(_INSTALL, name=name)
 
 
 class Sandbox:
@@ -76,13 +83,12 @@ class Sandbox:
         """Start both origins and the workers; return when they are ready."""
         if self._running is not None:
             raise RuntimeError("The sandbox runs already")
-        try:
-            from gcapi_sandbox._api import Api
-            from gcapi_sandbox._serving import Serving, listen, url_of
-            from gcapi_sandbox._storage import Storage
-            from gcapi_sandbox._worker import Worker
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(_INSTALL, name=error.name) from error
+        _check_installed()
+        from gcapi_sandbox._api import Api
+        from gcapi_sandbox._serving import Serving, listen, url_of
+        from gcapi_sandbox._storage import Storage
+        from gcapi_sandbox._worker import Worker
+
         with ExitStack() as undo:
             api, storage = (undo.enter_context(listen(port)) for port in (self._port, 0))
             self.base_url, self.storage_url = f"{url_of(api)}api/v1/", url_of(storage)

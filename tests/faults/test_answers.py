@@ -69,7 +69,9 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "write": lambda client: client.uploads.create(filename="a.mha"),
 }
 WRONG: dict[str, Answer] = {
-    "HTML": Answer(body=b"<!doctype html><title>Log in</title>", headers={"Content-Type": "text/html"}),
+    "HTML": Answer(
+        body=b"<!doctype html><title>Log in</title>", headers={"Content-Type": "text/html"}
+    ),
     "HTML called JSON": Answer(body=b"<!doctype html>", headers=JSON),
     "broken JSON": Answer(body=b'{"count": 1, "results": [', headers=JSON),
     "no JSON at all": Answer(body=b"", headers=JSON),
@@ -90,7 +92,9 @@ def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
     body = WRONG[wrong].content()
     status = 201 if call == "write" else 200
     answer = Answer(status=status, body=body, headers=WRONG[wrong].all_headers())
-    with pytest.raises(UnexpectedAnswer, match=r"/api/v1/uploads/.* is not what the API promises") as caught:
+    with pytest.raises(
+        UnexpectedAnswer, match=r"/api/v1/uploads/.* is not what the API promises"
+    ) as caught:
         ask(answer, CALLS[call])
     assert body[:10].decode(errors="replace") in str(caught.value)
     assert isinstance(caught.value, GCAPIError)
@@ -137,7 +141,9 @@ def test_undocumented_statuses_of_success_are_unexpected(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202])
-@pytest.mark.parametrize("content", [b"x" * 200_000, json.dumps({"created": "y" * 200_000, **UPLOAD, "pk": 3}).encode()])
+@pytest.mark.parametrize(
+    "content", [b"x" * 200_000, json.dumps({"created": "y" * 200_000, **UPLOAD, "pk": 3}).encode()]
+)
 def test_quotes_are_short(status: int, content: bytes) -> None:
     """However long the answer is, the message is not."""
     answer = Answer(status=status, body=content[: len(content) - (status == 200)], headers=JSON)
@@ -171,10 +177,14 @@ def test_unknown_fields_are_kept() -> None:
     assert upload.to_dict() == newer
 
 
-@pytest.mark.parametrize("field", ["color_space", "eye_choice", "stereoscopic_choice", "field_of_view"])
+@pytest.mark.parametrize(
+    "field", ["color_space", "eye_choice", "stereoscopic_choice", "field_of_view"]
+)
 def test_unknown_enum_values_are_kept(field: str) -> None:
     """A choice that is newer than this client is read as it is."""
-    image = ask(Answer(body={**IMAGE, field: "HOLOGRAM"}), lambda client: client.images.detail(pk=PK))
+    image = ask(
+        Answer(body={**IMAGE, field: "HOLOGRAM"}), lambda client: client.images.detail(pk=PK)
+    )
     assert getattr(image, field) == "HOLOGRAM"
 
 
@@ -213,5 +223,7 @@ def test_times_become_datetimes() -> None:
 
 def test_more_than_was_asked_for_is_taken() -> None:
     """A page that is longer than its limit is handed on as it is."""
-    uploads = ask(Answer(body=page(UPLOAD, UPLOAD, UPLOAD)), lambda client: client.uploads.page(limit=1))
+    uploads = ask(
+        Answer(body=page(UPLOAD, UPLOAD, UPLOAD)), lambda client: client.uploads.page(limit=1)
+    )
     assert len(uploads) == 3

@@ -18,7 +18,6 @@ from loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import GCAPIError
 from gcapi.models import ImageFile
-from gcapi.retries import BaseRetryStrategy
 from gcapi_sandbox import Sandbox
 from grand_challenge_api.api.archives import archives_list
 
@@ -202,13 +201,15 @@ def test_logs_show_no_token(
 def test_cookies_are_not_kept() -> None:
     """A cookie of the server is not sent back, by no part of the client."""
     cookie = {"Set-Cookie": "sessionid=abc; Path=/", "Content-Type": "application/json"}
-    with Loopback(in_turn(Answer(body=EMPTY.body, headers=cookie))) as server:
-        with connect(server) as client:
-            client.archives.count()
-            client(path="archives/")
-            archives_list.sync(client=client.raw)
-            client.archives.count()
-            assert not client._transport.api.cookies
+    with (
+        Loopback(in_turn(Answer(body=EMPTY.body, headers=cookie))) as server,
+        connect(server) as client,
+    ):
+        client.archives.count()
+        client(path="archives/")
+        archives_list.sync(client=client.raw)
+        client.archives.count()
+        assert not client._transport.api.cookies
     assert len(server.seen) == 4
     assert [seen.header("Cookie") for seen in server.seen] == [""] * 4
 
@@ -234,9 +235,9 @@ def test_cookies_of_the_store_are_not_kept(tmp_path: Path) -> None:
 
 def test_version_check_has_no_token() -> None:
     """The version is public: asking for it shows the token to nobody."""
-    with Loopback(in_turn(Answer(status=404)), with_version=False) as server:
-        with connect(server) as client, pytest.raises(GCAPIError):
-            client.archives.count()
+    refusing = Loopback(in_turn(Answer(status=404)), with_version=False)
+    with refusing as server, connect(server) as client, pytest.raises(GCAPIError):
+        client.archives.count()
     assert [seen.header("Authorization") for seen in server.seen] == [""]
 
 
@@ -248,18 +249,19 @@ def test_presigned_keys_show_in_no_message(tmp_path: Path) -> None:
         with Loopback(in_turn(away)) as server, connect(server) as client:
             fields = {"pk": PK, "image": PK, "file": f"{server.origin}/a.mha", "image_type": "MHD"}
             with pytest.raises(GCAPIError) as caught:
-                client.images.download(files=[ImageFile.from_dict(fields)], output_directory=tmp_path)
+                client.images.download(
+                    files=[ImageFile.from_dict(fields)], output_directory=tmp_path
+                )
     assert "s3cret" not in str(caught.value)
 
 
 def test_token_of_the_generated_client_stays_here() -> None:
     """What the generated client sends to another origin is refused as well."""
-
-    class Never(BaseRetryStrategy):
-        def get_delay(self, latest_response: httpx.Response) -> None:
-            return
-
-    with Loopback(in_turn(EMPTY)) as other, Loopback(in_turn(EMPTY)) as server:
-        with connect(server, retry_strategy=Never) as client, pytest.raises(RuntimeError):
-            client.raw.send(method="get", url=f"{other.origin}/api/v1/archives/")
+    with (
+        Loopback(in_turn(EMPTY)) as other,
+        Loopback(in_turn(EMPTY)) as server,
+        connect(server) as client,
+        pytest.raises(RuntimeError),
+    ):
+        client.raw.send(method="get", url=f"{other.origin}/api/v1/archives/")
     assert other.seen == []

@@ -100,7 +100,7 @@ class Web:
 
 def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str = ".mha") -> bytes:
     """Return an image file of one value."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813  # as everybody calls it
 
     image = sitk.Image(list(size), sitk.sitkUInt8) + value
     with tempfile.TemporaryDirectory() as folder:

@@ -120,7 +120,15 @@ def test_image_type_chooses_files(
     assert [path.name for path in paths] == names
 
 
-@pytest.mark.parametrize("given", [{}, {"pk": PK, "url": "https://gc.localhost/"}, {"pk": PK, "name": "a"}, {"url": "x", "files": []}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"pk": PK, "url": "https://gc.localhost/"},
+        {"pk": PK, "name": "a"},
+        {"url": "x", "files": []},
+    ],
+)
 def test_exactly_one_way(sandbox: Sandbox, client: Client, tmp_path: Path, given: Any) -> None:
     """None or several of pk, url, files and filters is a ValueError before anything is sent."""
     sandbox.requests.clear()
@@ -174,9 +182,7 @@ def test_filenames_stay_in_the_directory(
     assert {path.name for path in tmp_path.iterdir()} <= {"out"}
 
 
-def test_progress_of_a_download(
-    sandbox: Sandbox, image: HyperlinkedImage, tmp_path: Path
-) -> None:
+def test_progress_of_a_download(sandbox: Sandbox, image: HyperlinkedImage, tmp_path: Path) -> None:
     """A listener hears of the beginning and of the last byte, with the total."""
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
@@ -368,7 +374,20 @@ def socket_value(relative_path: str, **source: Any) -> HyperlinkedComponentInter
 
 @pytest.mark.parametrize(
     "path",
-    ["../x", "a/../../x", "/etc/x", "..", ".", "a//b", "a/", "a\\..\\x", "C:/x", "CON/x", "a/nul.json", "a\0b"],
+    [
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "..",
+        ".",
+        "a//b",
+        "a/",
+        "a\\..\\x",
+        "C:/x",
+        "CON/x",
+        "a/nul.json",
+        "a\0b",
+    ],
 )
 @pytest.mark.parametrize("source", ["value", "file", "image"])
 def test_hostile_relative_paths_are_refused(tmp_path: Path, path: str, source: str) -> None:
@@ -438,7 +457,9 @@ def test_refusal_of_the_api_leaves_no_file(tmp_path: Path, status: int) -> None:
     assert everything_below(tmp_path) == set()
 
 
-@pytest.mark.parametrize("location", ["http://example.org/a.mha", "http://10.0.0.1/a.mha", "ftp://localhost/a"])
+@pytest.mark.parametrize(
+    "location", ["http://example.org/a.mha", "http://10.0.0.1/a.mha", "ftp://localhost/a"]
+)
 def test_redirect_to_an_unencrypted_host_is_refused(tmp_path: Path, location: str) -> None:
     """A file is not fetched by http from another machine."""
     with pytest.raises(InvalidTarget):
@@ -625,7 +646,10 @@ def test_uids_that_are_none_are_refused(tmp_path: Path, uid: str) -> None:
 
 def test_recipe_that_is_answered_with_an_error(tmp_path: Path) -> None:
     """A recipe that the store no longer accepts is a StorageError, and no file; nor is a redirect followed."""
-    for answer in (Answer(status=403, body=b"<Error/>"), Answer(status=302, headers={"Location": "/x"})):
+    for answer in (
+        Answer(status=403, body=b"<Error/>"),
+        Answer(status=302, headers={"Location": "/x"}),
+    ):
         with Loopback(in_turn(answer)) as store:
             instances = [{"sop_instance_uid": "1.2", "get_instance": recipe(f"{store.origin}/1")}]
             with pytest.raises(StorageError):

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import Answer, Loopback, Seen, in_turn
+from loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import (
@@ -23,14 +23,12 @@ from gcapi.exceptions import (
 )
 from gcapi_sandbox import Sandbox
 
-TOKEN = "0123456789abcdef"
-
 
 def say(answer: Answer, *args: Any, **kwargs: Any) -> tuple[Any, Seen]:
     """Call a server that always gives this answer; return what the call gives, and what it sent."""
     with (
         Loopback(in_turn(answer)) as server,
-        Client(token=TOKEN, base_url=server.base_url) as client,
+        connect(server) as client,
     ):
         return client(*args, **kwargs), server.seen[0]
 
@@ -54,7 +52,9 @@ def test_json_is_parsed(content_type: str, value: object) -> None:
     assert say(answer, path="x/")[0] == value
 
 
-@pytest.mark.parametrize("content_type", ["text/csv", "text/html; charset=utf-8", "application/jsonlines", ""])
+@pytest.mark.parametrize(
+    "content_type", ["text/csv", "text/html; charset=utf-8", "application/jsonlines", ""]
+)
 def test_other_types_come_back_as_the_response(content_type: str) -> None:
     """A body of any other type comes back as the whole response."""
     headers = {"Content-Type": content_type} if content_type else {}
@@ -141,7 +141,9 @@ def test_writes_reach_the_server(sandbox: Sandbox, client: Client) -> None:
 def test_a_whole_address_is_taken(client: Client) -> None:
     """Links that the server gave can be followed by hand."""
     page = client(url=f"{client.base_url}components/interfaces/?limit=1")
-    assert client(url=httpx.URL(f"{client.base_url}components/interfaces/"))["count"] == page["count"]
+    assert (
+        client(url=httpx.URL(f"{client.base_url}components/interfaces/"))["count"] == page["count"]
+    )
 
 
 def test_the_callers_objects_are_not_changed(client: Client) -> None:
@@ -180,7 +182,7 @@ def test_other_hosts_get_nothing(url: str, how: str) -> None:
     """Another host, scheme or port is refused with a RuntimeError, and not even the version is asked."""
     with (
         Loopback(in_turn(Answer(body=1)), with_version=False) as server,
-        Client(token=TOKEN, base_url=server.base_url) as client,
+        connect(server) as client,
     ):
         base = client.base_url
         with pytest.raises(RuntimeError, match="the request was not sent") as caught:
@@ -286,7 +288,7 @@ def test_error_body_that_lies_about_its_type() -> None:
         say(answer, path="x/")
 
 
-def test_errors_of_the_sandbox(sandbox: Sandbox, client: Client) -> None:
+def test_errors_of_the_sandbox(client: Client) -> None:
     """A refused write of the server itself shows the field, the words and the class of the problem."""
     with pytest.raises(StatusError, match=r"400 Bad Request: archive: This field is required\."):
         client("POST", path="archives/items/", json={})
@@ -320,9 +322,7 @@ def file_url(sandbox: Sandbox, client: Client, tmp_path: Path) -> str:
     return str(client.archive_items.detail(pk=item.pk).values[0].file)
 
 
-def test_redirects_are_followed_on_demand(
-    sandbox: Sandbox, client: Client, file_url: str
-) -> None:
+def test_redirects_are_followed_on_demand(sandbox: Sandbox, client: Client, file_url: str) -> None:
     """A file's way to the object store is followed if asked for, and the token stays behind."""
     sandbox.requests.clear()
     response = client(url=file_url, follow_redirects=True)
@@ -343,7 +343,7 @@ def test_redirects_are_not_followed_by_themselves(client: Client, file_url: str)
 def test_redirects_of_writes_are_never_followed(method: str, status: int) -> None:
     """A write is not sent a second time, wherever the server points."""
     answer = Answer(status=status, headers={"Location": "/api/v1/elsewhere/"})
-    with Loopback(in_turn(answer)) as server, Client(TOKEN, server.base_url) as client:
+    with Loopback(in_turn(answer)) as server, connect(server) as client:
         with pytest.raises(StatusError):
             client(method, path="x/", json={}, follow_redirects=True)
         assert len(server.seen) == 1
@@ -362,15 +362,17 @@ def hops(count: int) -> Loopback:
 
 def test_five_redirects_are_followed_and_no_more() -> None:
     """A way of five hops is gone to its end; on a longer one the client stops after five."""
-    with hops(5) as server, Client(TOKEN, server.base_url) as client:
+    with hops(5) as server, connect(server) as client:
         assert client(path="0/", follow_redirects=True) == 5
-    with hops(99) as server, Client(TOKEN, server.base_url) as client:
+    with hops(99) as server, connect(server) as client:
         with pytest.raises(TransferError, match="more than 5 redirects"):
             client(path="0/", follow_redirects=True)
         assert [seen.path for seen in server.seen] == [f"/api/v1/{n}/" for n in range(6)]
 
 
-@pytest.mark.parametrize("location", ["http://example.org/file", "ftp://127.0.0.1/file", "file:///etc/hosts"])
+@pytest.mark.parametrize(
+    "location", ["http://example.org/file", "ftp://127.0.0.1/file", "file:///etc/hosts"]
+)
 def test_redirects_to_unencrypted_hosts_are_refused(location: str) -> None:
     """A hop that is neither https nor on this machine ends the call with a RuntimeError."""
     answer = Answer(status=302, headers={"Location": location})
@@ -393,9 +395,11 @@ def test_the_token_comes_back_to_the_api_alone() -> None:
 
         def script(seen: Seen) -> Answer:
             location = back[seen.path]
-            return Answer(status=302, headers={"Location": location}) if location else Answer(body=1)
+            return (
+                Answer(status=302, headers={"Location": location}) if location else Answer(body=1)
+            )
 
-        with Loopback(script) as server, Client(TOKEN, server.base_url) as client:
+        with Loopback(script) as server, connect(server) as client:
             home = Answer(status=302, headers={"Location": f"{server.base_url}y/"})
             away._script = in_turn(home)
             assert client(path="x/", follow_redirects=True) == 1

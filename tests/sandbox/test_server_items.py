@@ -244,8 +244,10 @@ def test_moving(web: Web) -> None:
             {"interface": "series", "image_name": "x"},
             {
                 "non_field_errors": [
-                    "either user_uploads with image_name, or image are required "
-                    "for interface kind DCMIS"
+                    (
+                        "either user_uploads with image_name, or image are required "
+                        "for interface kind DCMIS"
+                    )
                 ]
             },
         ),

@@ -48,11 +48,11 @@ def fail(inputs: Path, outputs: Path) -> None:
     raise ValueError(f"{inputs.name} to {outputs.name}")
 
 
-def nothing(inputs: Path, outputs: Path) -> None:
+def nothing(_inputs: Path, _outputs: Path) -> None:
     """Write no output."""
 
 
-def text(inputs: Path, outputs: Path) -> None:
+def text(_inputs: Path, outputs: Path) -> None:
     """Write an output of the wrong kind."""
     (outputs / "twice.json").write_text('"text"')
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import httpx
 import pytest
 from server_support import Web, image_bytes
 
 from gcapi_sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_import_is_cheap() -> None:
@@ -30,7 +28,10 @@ def test_import_is_cheap() -> None:
 
 def test_missing_extra_is_one_line() -> None:
     """Without its extra the sandbox says in one line what to install."""
-    code = "import sys; sys.modules['starlette'] = None; from gcapi_sandbox import Sandbox; Sandbox().start()"
+    code = (
+        "import importlib.util as u; u.find_spec = lambda name: None\n"
+        "from gcapi_sandbox import Sandbox; Sandbox().start()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install '.[sandbox]'" in done.stderr.strip().splitlines()[-1]
 
@@ -68,6 +69,35 @@ def test_restart(tmp_path: Path) -> None:
         location = web.api.get(image["files"][0]["file"]).headers["Location"]
         assert web.storage.get(location).status_code == 200
         assert web.complete(parts, (1, etag)).json()["pk"] == upload["pk"]
+        web.close()
+
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from gcapi_sandbox import Sandbox
+from server_support import Web, image_bytes
+
+with Sandbox(Path(sys.argv[1])) as sandbox:
+    sandbox.add_socket("Picture")
+    web = Web(sandbox)
+    path, upload = web.item(), web.upload("scan.mha", image_bytes())
+    with sandbox.hold_background():
+        web.patch(path, {"interface": "picture", "user_uploads": [upload]})
+        print(path, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_crash(tmp_path: Path) -> None:
+    """Work that was pending when the process was killed is done by the next one."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", CRASH, str(tmp_path)]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with Sandbox(tmp_path) as sandbox:
+        web = Web(sandbox)
+        assert web.values(killed.stdout.strip()).keys() == {"picture"}
         web.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from loopback import Answer, Loopback, Seen
+from loopback import Answer, Loopback, Seen, connect
 
 from gcapi import Client
 from gcapi._uploads import PART_SIZE
@@ -106,9 +106,7 @@ def test_part_without_its_keys_is_refused(
 def test_aborting(client: Client) -> None:
     """An aborted upload says so, and its store id is gone."""
     upload = client.uploads.create(filename="aborted.bin")
-    aborted = client.uploads.abort_multipart_upload(
-        pk=upload.pk, s3_upload_id=upload.s3_upload_id
-    )
+    aborted = client.uploads.abort_multipart_upload(pk=upload.pk, s3_upload_id=upload.s3_upload_id)
     assert (aborted.status, aborted.s3_upload_id) == ("Aborted", "")
     with pytest.raises(ObjectNotFound):
         client.uploads.list_parts(pk=upload.pk, s3_upload_id=upload.s3_upload_id)
@@ -194,8 +192,7 @@ def test_pipe_is_uploaded(sandbox: Sandbox, client: Client) -> None:
 
     def write() -> None:
         with open(write_end, "wb", buffering=0) as pipe:  # noqa: PTH123
-            for _ in range(30):
-                pipe.write(b"x" * 10_000)
+            pipe.writelines(b"x" * 10_000 for _ in range(30))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -255,9 +252,7 @@ def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client
 
 
 @pytest.mark.parametrize(("files", "names"), [(2, 1), (1, 2), (0, 1), (1, 0)])
-def test_as_many_names_as_files(
-    sandbox: Sandbox, client: Client, files: int, names: int
-) -> None:
+def test_as_many_names_as_files(sandbox: Sandbox, client: Client, files: int, names: int) -> None:
     """Another number of names than of files is a ValueError before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match=f"{files} file objects and {names} names"):
@@ -333,7 +328,10 @@ def test_limit_of_uploads(sandbox: Sandbox) -> None:
     before = sandbox.limits.uploads_per_user
     sandbox.limits.uploads_per_user = 0
     try:
-        with Client(token, sandbox.base_url) as client, pytest.raises(StatusError, match="too many uploads"):
+        with (
+            Client(token, sandbox.base_url) as client,
+            pytest.raises(StatusError, match="too many uploads"),
+        ):
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     finally:
         sandbox.limits.uploads_per_user = before
@@ -394,7 +392,7 @@ REFUSAL = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 def test_refusal_of_the_store_aborts_the_upload() -> None:
     """What the store refuses is a StorageError with its words, and the upload is aborted."""
     refusal = Answer(status=403, body=REFUSAL, headers={"Content-Type": "application/xml"})
-    with faulty_store(refusal) as (api, store), Client("t", api.base_url) as client:
+    with faulty_store(refusal) as (api, store), connect(api) as client:
         with pytest.raises(StorageError, match=r"403.*AccessDenied") as caught:
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert "X-Amz-Signature" not in str(caught.value)
@@ -404,9 +402,12 @@ def test_refusal_of_the_store_aborts_the_upload() -> None:
 
 def test_store_without_tags_aborts_the_upload() -> None:
     """A part that was taken without a tag cannot be completed: that is said, and the upload aborted."""
-    with faulty_store(Answer()) as (api, _), Client("t", api.base_url) as client:
-        with pytest.raises(TransferError, match="no ETag"):
-            client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
+    with (
+        faulty_store(Answer()) as (api, _),
+        connect(api) as client,
+        pytest.raises(TransferError, match="no ETag"),
+    ):
+        client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert ends(api)[-1] == "abort-multipart-upload"
 
 
@@ -415,7 +416,7 @@ def test_part_is_sent_again_while_the_store_is_busy() -> None:
     busy = Answer(status=503)
     with faulty_store(busy, busy, Answer(headers=ETAG)) as (api, store):
         retries = SelectiveBackoffStrategy(0.0, 8)
-        with Client("t", api.base_url, retry_strategy=retries) as client:
+        with connect(api, retry_strategy=retries) as client:
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"part"), filename="x")
     assert [(seen.method, seen.body) for seen in store.seen] == [("PUT", b"part")] * 3
     assert api.seen[-1].json() == {"parts": [{"ETag": '"e"', "PartNumber": 1}]}
@@ -426,7 +427,7 @@ def test_one_failure_stops_the_others() -> None:
     refusal = Answer(status=403, body=REFUSAL)
     with (
         faulty_store(refusal, *[Answer(headers=ETAG)] * 50) as (api, _),
-        Client("t", api.base_url, max_concurrent_uploads=1) as client,
+        connect(api, max_concurrent_uploads=1) as client,
         pytest.raises(StorageError),
     ):
         client.uploads.upload_multiple_fileobj(
@@ -435,7 +436,9 @@ def test_one_failure_stops_the_others() -> None:
         )
     counts = Counter(ends(api))
     assert counts["uploads"] < 50
-    assert counts["uploads"] == counts["abort-multipart-upload"] + counts["complete-multipart-upload"]
+    assert (
+        counts["uploads"] == counts["abort-multipart-upload"] + counts["complete-multipart-upload"]
+    )
 
 
 def test_failed_abort_does_not_hide_the_error() -> None:
@@ -447,7 +450,7 @@ def test_failed_abort_does_not_hide_the_error() -> None:
             return Answer(status=500) if "abort" in seen.path else answer(seen)
 
         api._script = script
-        with Client("t", api.base_url) as client, pytest.raises(StorageError):
+        with connect(api) as client, pytest.raises(StorageError):
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert ends(api)[-1] == "abort-multipart-upload"
 
