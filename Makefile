@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check generate schema sandbox clean
+.PHONY: help install demo test check bench generate schema sandbox clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is wh
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate.py --check
 
+bench: $(INSTALLED) ## Measure against the published client and the link's limit (about 7 minutes)
+	$(BIN)/python benchmarks/run.py
+
 generate: $(INSTALLED) ## Make generated/ from openapi/ (offline, the same bytes every time)
 	$(BIN)/python scripts/generate.py
 
@@ -42,4 +45,4 @@ sandbox: $(INSTALLED) ## Start a local Grand Challenge to try things against; st
 	$(BIN)/python -m gcapi_sandbox
 
 clean: ## Remove .venv and what the targets made
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .bench demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

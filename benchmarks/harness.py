@@ -120,6 +120,8 @@ def published_python(directory: Path) -> Path:
     python = environment / "bin" / "python"
     done = environment / ".installed"
     if not done.exists():
+        directory.mkdir(exist_ok=True)
+        (directory / ".gitignore").write_text("*\n")
         print(f"Installing gcapi {PUBLISHED} into an environment of its own …", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

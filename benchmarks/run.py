@@ -83,7 +83,7 @@ class Run:
         return words
 
     def _row(self, bench: Bench, mode: Mode, row: Row) -> Result:
-        result = Result(row, mode, {who: [] for who in self._pythons}, md5_seconds(row.size))
+        result = Result(row, mode, {who: [] for who in self._pythons}, _md5(row))
         for _ in range(self._options.rounds * row.repeats):
             for who, python in self._pythons.items():
                 result.figures[who].append(bench.measure(python, row.name))
@@ -92,6 +92,10 @@ class Run:
             f" this {result.seconds(OURS):6.2f} s, ratio {result.ratio:5.2f}"
         )
         return result
+
+
+def _md5(row: Row) -> float:
+    return md5_seconds(row.size) if row.size else 0.0
 
 
 def main() -> None:

@@ -197,7 +197,7 @@ def _figures_row(result: Result) -> tuple[str, ...]:
     limit = result.limit
     return (
         result.row.title,
-        result.mode.name,
+        "" if result.row in IMPORT_ROWS else result.mode.name,
         *(_spread([each.seconds for each in result.figures[who]]) for who in (THEIRS, OURS)),
         f"**{result.ratio:.2f}**",
         "" if limit is None else f"{limit:.2f}",

@@ -17,6 +17,7 @@ from pathlib import Path
 from gcapi import Client, SocketValueSpec
 from gcapi.progress import ProgressEvent
 
+#: Where the outputs go unless another directory is named.
 OUTPUT = Path(__file__).parent.parent / "demo-output"
 #: What the sandbox is seeded with.
 ARCHIVE, ALGORITHM, IMAGE_SOCKET = "demo-archive", "demo-algorithm", "generic-medical-image"
@@ -71,23 +72,25 @@ def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
     return rows
 
 
-def print_table(rows: list[tuple[str, str, Path]]) -> None:
+def print_table(rows: list[tuple[str, str, Path]], output: Path) -> None:
     """Print what lies where."""
     print(f"\n{'case':<10} {'output':<20} {'bytes':>9}  file")
     for title, slug, file in rows:
-        place = file.relative_to(OUTPUT.parent)
+        place = file.relative_to(output.parent)
         print(f"{title:<10} {slug:<20} {file.stat().st_size:>9,}  {place}")
 
 
 def main() -> None:
-    """Run the demo."""
+    """Run the demo; the directory for the outputs may be named as its argument."""
     began = time.monotonic()
-    shutil.rmtree(OUTPUT, ignore_errors=True)
+    output = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else OUTPUT
+    if output == OUTPUT:
+        shutil.rmtree(OUTPUT, ignore_errors=True)  # what an earlier demo left
     with running_sandbox() as sandbox:
         print(f"A sandbox is running at {sandbox['base_url']}")
         with Client(sandbox["token"], sandbox["base_url"], progress=show) as client:
-            rows = main_job(client, OUTPUT)
-    print_table(rows)
+            rows = main_job(client, output)
+    print_table(rows, output)
     print(f"\nDone in {time.monotonic() - began:.1f} s.")
 
 

@@ -75,7 +75,7 @@ def _as_text(sandbox: Sandbox) -> str:
         f"A local Grand Challenge listens on {sandbox.base_url}\n"
         "Use it from another shell:\n\n"
         f"    export GRAND_CHALLENGE_AUTHORIZATION={sandbox.token}\n"
-        f"    python -c 'import gcapi; gcapi.Client(base_url=\"{sandbox.base_url}\")'\n\n"
+        f"    python -c 'import gcapi; print(*gcapi.Client(base_url=\"{sandbox.base_url}\").archives.page())'\n\n"
         "The token opens this sandbox and nothing else. Stop with Ctrl-C."
     )
 

@@ -392,9 +392,12 @@ REFUSAL = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 def test_refusal_of_the_store_aborts_the_upload() -> None:
     """What the store refuses is a StorageError with its words, and the upload is aborted."""
     refusal = Answer(status=403, body=REFUSAL, headers={"Content-Type": "application/xml"})
-    with faulty_store(refusal) as (api, store), connect(api) as client:
-        with pytest.raises(StorageError, match=r"403.*AccessDenied") as caught:
-            client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
+    with (
+        faulty_store(refusal) as (api, store),
+        connect(api) as client,
+        pytest.raises(StorageError, match=r"403.*AccessDenied") as caught,
+    ):
+        client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert "X-Amz-Signature" not in str(caught.value)
     assert ends(api) == ["uploads", "generate-presigned-urls", "abort-multipart-upload"]
     assert [seen.header("Authorization") for seen in store.seen] == [""]
