@@ -12,7 +12,7 @@ LINK = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """Return the names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
@@ -33,7 +33,7 @@ def test_every_promise_names_a_test() -> None:
 def test_every_test_that_is_named_exists() -> None:
     """No link of the list leads to a test that was renamed or removed."""
     links = [link for line in promises() for link in LINK.findall(line)]
-    assert [link for link in links if link[1] not in tests_in(link[0])] == []
+    assert [link for link in links if link[1] not in names_in(link[0])] == []
 
 
 def test_every_test_says_what_it_shows() -> None:
