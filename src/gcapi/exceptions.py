@@ -46,7 +46,7 @@ import json
 import re
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -60,6 +60,13 @@ QUOTE_LIMIT = 1024
 
 class GCAPIError(Exception):
     """Base class of everything that this package raises."""
+
+    #: The keyword arguments of the constructor, which are attributes too: a pickle needs them.
+    _keywords: ClassVar[tuple[str, ...]] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {name: getattr(self, name) for name in self._keywords}
+        return _rebuild, (type(self), self.args, keywords)
 
 
 # ---------------------------------------------------------------- you asked wrongly
@@ -112,12 +119,11 @@ class SocketNotFound(ObjectNotFound, ValueError):
         slug: The slug that was looked for.
     """
 
+    _keywords = ("slug",)
+
     def __init__(self, *args: object, slug: str) -> None:
         super().__init__(*args)
         self.slug = slug
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"slug": self.slug})
 
 
 class MultipleObjectsReturned(GCAPIError):
@@ -137,6 +143,8 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
         words: The server's own words in one line, at most `QUOTE_LIMIT` characters.
     """
 
+    _keywords = ("response",)
+
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
         response.request = request
@@ -150,9 +158,6 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     def status_code(self) -> int:
         """The HTTP status of the answer."""
         return self.response.status_code
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"response": self.response})
 
 
 class AuthenticationError(StatusError):
@@ -184,15 +189,13 @@ class ImportFailed(GCAPIError):
         reason: The server's words.
     """
 
+    _keywords = ("pk", "slug", "reason")
+
     def __init__(self, *args: object, pk: str, slug: str, reason: str) -> None:
         super().__init__(*args)
         self.pk = pk
         self.slug = slug
         self.reason = reason
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        fields = {"pk": self.pk, "slug": self.slug, "reason": self.reason}
-        return _rebuild, (type(self), self.args, fields)
 
 
 class JobFailed(GCAPIError):
@@ -203,13 +206,12 @@ class JobFailed(GCAPIError):
         status: The state it ended in, as the server names it.
     """
 
+    _keywords = ("pk", "status")
+
     def __init__(self, *args: object, pk: str, status: str) -> None:
         super().__init__(*args)
         self.pk = pk
         self.status = status
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"pk": self.pk, "status": self.status})
 
 
 # ------------------------------------------- what came back, came in part, or did not come
@@ -234,12 +236,11 @@ class IncompleteCase(GCAPIError):
         pk: The archive item or display set that exists and lacks its values.
     """
 
+    _keywords = ("pk",)
+
     def __init__(self, *args: object, pk: str) -> None:
         super().__init__(*args)
         self.pk = pk
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"pk": self.pk})
 
 
 class ImportTimeout(GCAPIError, TimeoutError):
@@ -250,13 +251,12 @@ class ImportTimeout(GCAPIError, TimeoutError):
         slugs: The sockets whose values are missing.
     """
 
+    _keywords = ("pk", "slugs")
+
     def __init__(self, *args: object, pk: str, slugs: tuple[str, ...]) -> None:
         super().__init__(*args)
         self.pk = pk
         self.slugs = slugs
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"pk": self.pk, "slugs": self.slugs})
 
 
 class JobTimeout(GCAPIError, TimeoutError):
@@ -267,13 +267,12 @@ class JobTimeout(GCAPIError, TimeoutError):
         status: The state it was last seen in.
     """
 
+    _keywords = ("pk", "status")
+
     def __init__(self, *args: object, pk: str, status: str) -> None:
         super().__init__(*args)
         self.pk = pk
         self.status = status
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"pk": self.pk, "status": self.status})
 
 
 class UnknownFilterWarning(UserWarning):
@@ -290,9 +289,9 @@ def warn_user(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level - 1)
 
 
-def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], fields: dict[str, Any]) -> GCAPIError:
+def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, Any]) -> GCAPIError:
     """Make an error again from its pickle: keyword arguments do not survive the built-in way."""
-    return cls(*args, **fields)
+    return cls(*args, **keywords)
 
 
 # ---------------------------------------------------------------- how a message is made
