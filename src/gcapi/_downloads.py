@@ -1,324 +1,513 @@
-"""Streaming to a temporary name, verified, and renamed: what stands under its final name is whole.
+"""Downloads: one pool over (file, range) for everything that a call fetches, streamed, verified and renamed.
 
-The way of a file is the API's 302 to the object store. The token goes to the API only.
+The way of a file is the API's 302 to the object store; the token goes to the API only. The first request asks for
+the first MiB, which for most files is all. A larger file is then cut into ranges that fill whole rounds of the
+connections. A stream that breaks goes on from the byte that it reached, as long as the file is still the same.
+
+Memory: `max_concurrent_downloads` × what the HTTP client reads at once (64 KiB).
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
-from uuid import uuid4
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from gcapi._calls import plain
-from gcapi._names import full_suffix, inside, name_of
-from gcapi._settings import is_safe
-from gcapi.exceptions import (
-    InvalidTarget,
-    TransferError,
-    UnexpectedAnswer,
-    UnsafeName,
-    shown_url,
-    status_error,
-)
-from gcapi.progress import Listener, ProgressEvent
+from gcapi._files import Existing, Partial, is_there, refuse_existing
+from gcapi._layout import MEBI, Piece, cut, range_size
+from gcapi.exceptions import GCAPIError, TransferError, shown_url, status_error
+from gcapi.progress import Listener, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from gcapi._calls import Calls
-    from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage, ImageFile
+    from gcapi._transport import Transport
 
-#: How much of a body is held at once, in bytes.
-BLOCK = 1024 * 1024
-#: Bytes are counted against Content-Length, which compression would make meaningless.
+#: What the first request asks for, in bytes: most files are no longer.
+FIRST_RANGE = MEBI
+#: How often a stream that broke is taken up again, and how often a file that changed is begun again.
+CONTINUATIONS, RESTARTS = 5, 2
+#: Seconds before a broken stream is taken up again; doubled each time.
+PAUSE = 0.2
+#: Bytes are counted against what was announced, which compression would make meaningless.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
-_UID = re.compile(r"[0-9.]{1,64}")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_MD5 = re.compile(r'"([0-9a-f]{32})"')
+_PARTIAL_CONTENT, _FORBIDDEN, _NOT_SATISFIABLE = 206, 403, 416
+
+
+class Remote(Protocol):
+    """A file somewhere else."""
+
+    def get(self, headers: Mapping[str, str]) -> httpx.Response:
+        """Ask for it, or the range that the headers say; the body is left to be read."""
+        ...
+
+    def renew(self) -> bool:
+        """Tell whether another address can be had in place of one that was refused."""
+        ...
+
+    def is_store(self, url: httpx.URL) -> bool:
+        """Tell whether an answer from an address is the store's rather than the API's."""
+        ...
+
+
+class ApiFile:
+    """A file behind an address of the API's host.
+
+    Args:
+        transport: What requests go through.
+        url: The address.
+    """
+
+    def __init__(self, transport: Transport, url: str) -> None:
+        self._transport = transport
+        self._url = httpx.URL(url)
+        #: Where the API's redirect led: signed, good for a few minutes, and used for all ranges.
+        self._link: httpx.URL | None = None
+        self._refused_by_store = False
+        self._lock = threading.Lock()
+
+    def get(self, headers: Mapping[str, str]) -> httpx.Response:
+        """Ask the store, by way of the API for the first time."""
+        with self._lock:
+            link = self._link
+        sent = {**_FILE_HEADERS, **headers}
+        url = link or self._url
+        client = self._transport.client_for(url)
+        response = client.send(client.build_request("GET", url, headers=sent), stream=True)
+        response = self._transport.follow(response, headers=sent, stream=True)
+        with self._lock:
+            self._link = response.url if response.is_success else None
+            self._refused_by_store = not response.is_success and self.is_store(response.url)
+        return response
+
+    def renew(self) -> bool:
+        """Go by way of the API again, unless the API itself refused."""
+        with self._lock:
+            return self._refused_by_store
+
+    def is_store(self, url: httpx.URL) -> bool:
+        """Tell whether an address is off the API's origin."""
+        return not self._transport.settings.is_api(url)
+
+
+class SignedFile:
+    """A file that is fetched by a request that the server signed.
+
+    Args:
+        transport: What requests go through.
+        url: Where the request goes.
+        headers: What signs it.
+    """
+
+    def __init__(self, transport: Transport, url: httpx.URL, headers: Mapping[str, str]) -> None:
+        self._transport = transport
+        self._url = url
+        self._headers = headers
+
+    def get(self, headers: Mapping[str, str]) -> httpx.Response:
+        """Send the request as it is signed; signatures do not cover the range."""
+        client = self._transport.storage
+        sent = {"Accept-Encoding": "identity", **self._headers, **headers}
+        return client.send(client.build_request("GET", self._url, headers=sent), stream=True)
+
+    def renew(self) -> bool:
+        """Tell that there is no other address."""
+        return False
+
+    def is_store(self, _: httpx.URL) -> bool:
+        """Tell that no answer is the API's."""
+        return True
 
 
 class Downloads:
-    """Download files of the server.
-
-    At most `max_concurrent_downloads` × `BLOCK` bytes are in memory.
+    """Download files.
 
     Args:
         calls: Calls the API.
         listener: Hears of the bytes that arrived.
+        sleep: Waits for a number of seconds.
     """
 
-    def __init__(self, calls: Calls, listener: Listener) -> None:
+    def __init__(
+        self, calls: Calls, listener: Listener, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._calls = calls
         self._listener = listener
+        self._sleep = sleep
 
-    def file(self, url: str, target: Path) -> Path:
-        """Download one file.
+    def remote(self, url: str) -> ApiFile:
+        """Return the file behind an address of the API's host."""
+        return ApiFile(self._calls.transport, url)
+
+    def signed(self, url: httpx.URL, headers: Mapping[str, str]) -> SignedFile:
+        """Return the file that a signed request fetches."""
+        return SignedFile(self._calls.transport, url, headers)
+
+    def fetch(
+        self, files: Sequence[tuple[Remote, Path]], *, existing: Existing = "error"
+    ) -> list[Path]:
+        """Download files, `max_concurrent_downloads` ranges at once, and return their targets in order.
 
         Args:
-            url: Its address on the API's host.
-            target: Where it is to be; its directory is made.
+            files: What, and where it is to be.
+            existing: What to do about a target that is there.
 
         Raises:
-            FileExistsError: The target is there already; nothing was transferred.
-            StatusError: No such file, or no access.
-            TransferError: It came in part.
+            FileExistsError: A target is there already; nothing was transferred.
+            StatusError: No such file, or no access. Files that were whole by then are kept.
+            TransferError: A file came in part, or garbled, however often it was asked for.
         """
-        refuse_existing([target])
-        with saved_as(target) as file:
-            self.into(url, file, name=target.name)
-        return target
+        if existing == "error":
+            refuse_existing(target for _, target in files)
+        wanted = [
+            _Download(remote, target, self._listener, overwrite=existing == "overwrite")
+            for remote, target in files
+            if not (existing == "skip" and is_there(target))
+        ]
+        if wanted:
+            _Run(wanted, self._calls.settings.max_concurrent_downloads, self._sleep).finish()
+        return [target for _, target in files]
 
-    def into(self, url: str, file: BinaryIO, *, name: str) -> None:
-        """Download one file into an open one; what was written counts only if this returns."""
-        transport = self._calls.transport
-        address = httpx.URL(url)
-        client = transport.client_for(address)
-        request = client.build_request("GET", address, headers=_FILE_HEADERS)
-        first = client.send(request, stream=True)
-        response = transport.follow(first, headers=_FILE_HEADERS, stream=True)
-        self._receive(response, file, name)
 
-    def _receive(self, response: httpx.Response, file: BinaryIO, name: str) -> None:
+class _Download:
+    """One file on its way."""
+
+    def __init__(
+        self, remote: Remote, target: Path, listener: Listener, *, overwrite: bool
+    ) -> None:
+        self.remote = remote
+        self.target = target
+        self.overwrite = overwrite
+        self.result: Future[Path] = Future()
+        self.counter = Progress(listener, "download", target.name)
+        self.lock = threading.Lock()
+        self.restarts = 0
+        #: Whether the file turned out to be another one while its ranges came.
+        self.changed = False
+        self._partial: Partial | None = None
+        self._missing = 0
+        #: What the file is known by: an entity tag or a date, as `If-Range` takes it; empty if the store gives none.
+        self.validator = ""
+        self.size: int | None = None
+
+    @property
+    def partial(self) -> Partial:
+        """The file that is written to, made when the first bytes come."""
+        if self._partial is None:
+            self._partial = Partial(self.target, overwrite=self.overwrite)
+        return self._partial
+
+    def learn(self, *, size: int | None, validator: str) -> None:
+        """Set what the first answer says of the file."""
+        self.size, self.validator = size, validator
+        self.counter.set_total(size)
+
+    def expect(self, pieces: int) -> None:
+        """Set how many further pieces make the file whole."""
+        self._missing = pieces
+
+    def piece_done(self) -> bool:
+        """Count a piece, and tell whether it was the last."""
+        with self.lock:
+            self._missing -= 1
+            return self._missing == 0
+
+    def begin_again(self) -> None:
+        """Forget what came: the file is another one now.
+
+        Raises:
+            TransferError: It changes again and again.
+        """
+        self.restarts += 1
+        if self.restarts > RESTARTS:
+            raise TransferError(
+                f"{self.target.name} changes at the server while it is downloaded; nothing was kept."
+            )
+        self.counter.reset()
+        self.changed, self.validator, self.size = False, "", None
+        if self._partial is not None:
+            self._partial.empty()
+
+    def discard(self) -> None:
+        """Remove what is not whole."""
+        if self._partial is not None:
+            self._partial.discard()
+
+
+class _Run:
+    """Everything that one call downloads, on one pool of threads."""
+
+    def __init__(
+        self, downloads: Sequence[_Download], connections: int, sleep: Callable[[float], None]
+    ) -> None:
+        self._downloads = downloads
+        self._connections = connections
+        self._sleep = sleep
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-download")
+        self._stop = threading.Event()
+
+    def finish(self) -> None:
+        """Do it; the first error stops everything, and leaves nothing half-written."""
+        results = [download.result for download in self._downloads]
         try:
-            if not response.is_success:
-                response.read()
-                raise status_error(response, storage=not self._calls.settings.is_api(response.url))
-            self._copy(response, file, name)
+            for download in self._downloads:
+                self._submit(download, partial(self._first, download))
+            wait(results, return_when=FIRST_EXCEPTION)
+        finally:
+            self._stop.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            for download in self._downloads:
+                download.discard()
+        error = _first_error(results)
+        if error is not None:
+            raise error
+
+    def _submit(self, download: _Download, step: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                step()
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                self._stop.set()
+                with download.lock:
+                    if not download.result.done():
+                        download.result.set_exception(error)
+
+        # The pool is closed when the call has failed, or was interrupted; then nobody waits for this step.
+        with suppress(RuntimeError):
+            self._pool.submit(guarded)
+
+    # ------------------------------------------------------------ the first request of a file
+
+    def _first(self, download: _Download) -> None:
+        rest = self._begin(download)
+        download.expect(len(rest))
+        for piece in rest:
+            self._submit(download, partial(self._rest, download, piece))
+        if not rest:
+            self._publish(download)
+
+    def _begin(self, download: _Download) -> list[Piece]:
+        """Fetch the beginning of a file and return the pieces that it is still short of."""
+        while True:
+            try:
+                return self._begun(download)
+            except _StartAgain:
+                download.begin_again()
+
+    def _begun(self, download: _Download) -> list[Piece]:
+        response = self._open(download, 0, FIRST_RANGE)
+        if response.status_code == _NOT_SATISFIABLE:
+            response.close()
+            download.learn(size=0, validator="")
+            return []
+        whole = response.status_code != _PARTIAL_CONTENT
+        size = _content_length(response) if whole else _checked_range(response, 0, None)
+        download.learn(size=size, validator=_validator(response))
+        end = size if whole or size is None else min(FIRST_RANGE, size)
+        cursor = _Cursor(0, end, _checksum(response) if end == size else None)
+        self._receive(download, cursor, response)
+        if size is None or cursor.at == size:
+            cursor.check(download.target.name)
+            return []
+        return cut(size, range_size(size - cursor.at, self._connections), start=cursor.at)
+
+    def _rest(self, download: _Download, piece: Piece) -> None:
+        cursor = _Cursor(piece.offset, piece.offset + piece.length)
+        try:
+            self._receive(download, cursor, None)
+        except _StartAgain:
+            download.changed = True
+        if not download.piece_done():
+            return
+        if download.changed:
+            download.begin_again()
+            self._submit(download, partial(self._first, download))
+        else:
+            self._publish(download)
+
+    def _publish(self, download: _Download) -> None:
+        path = download.partial.publish()
+        with download.lock:
+            if not download.result.done():
+                download.result.set_result(path)
+
+    # ------------------------------------------------------------ one range
+
+    def _open(self, download: _Download, start: int, end: int | None) -> httpx.Response:
+        """Ask for a range, once more where its link has expired.
+
+        Raises:
+            StatusError: The API or the store refused.
+        """
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        if download.validator:
+            headers["If-Range"] = download.validator
+        response = download.remote.get(headers)
+        if response.status_code == _FORBIDDEN and download.remote.renew():
+            response.close()
+            response = download.remote.get(headers)
+        is_empty = start == 0 and response.status_code == _NOT_SATISFIABLE
+        if response.is_success or is_empty:
+            return response
+        try:
+            response.read()
+            raise status_error(response, storage=download.remote.is_store(response.url))
         finally:
             response.close()
 
-    def _copy(self, response: httpx.Response, file: BinaryIO, name: str) -> None:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length and length.isdigit() else None
-        received = 0
-        self._listener(ProgressEvent("download", name, 0, total))
-        try:
-            for block in response.iter_raw(BLOCK):
-                file.write(block)
-                received += len(block)
-                self._listener(ProgressEvent("download", name, received, total))
-        except httpx.RemoteProtocolError as error:
-            raise TransferError(
-                f"{shown_url(response.url)}: the connection ended before"
-                f" {'its end' if total is None else f'all {total} bytes'} had come; nothing was kept. Run it again."
-            ) from error
-        if total is not None and received != total:
-            raise TransferError(
-                f"{shown_url(response.url)}: {received} of {total} bytes came; nothing was kept. Run it again."
-            )
-
-    def many(self, jobs: Sequence[tuple[Path, Callable[[BinaryIO], None]]]) -> list[Path]:
-        """Write several files at once.
+    def _receive(
+        self, download: _Download, cursor: _Cursor, response: httpx.Response | None
+    ) -> None:
+        """Write a range from a response, and from further ones where it breaks.
 
         Args:
-            jobs: Each target, and what fills it.
+            download: The file.
+            cursor: The range, and how far it has come.
+            response: Where its bytes come from first; `None` to ask.
+        """
+        problem: httpx.TransportError | None = None
+        for attempt in range(CONTINUATIONS + 1):
+            if attempt:
+                self._sleep(PAUSE * 2 ** (attempt - 1))
+            current = response if attempt == 0 and response else self._continued(download, cursor)
+            with closing(current):
+                try:
+                    self._copy(download, cursor, current)
+                except httpx.TransportError as error:
+                    problem = error
+            if cursor.is_done or (cursor.end is None and problem is None):
+                return
+            if cursor.end is None:
+                break
+        raise TransferError(
+            f"{download.target.name}: the connection broke after {cursor.at} of {download.size} bytes, however often"
+            f" it was taken up again; nothing was kept. Run it again. ({problem})"
+        ) from problem
+
+    def _continued(self, download: _Download, cursor: _Cursor) -> httpx.Response:
+        """Ask for what is still missing of a range.
 
         Raises:
-            FileExistsError: One of the targets is there already; nothing was transferred.
+            _StartAgain: The file is another one now, or the store gives no part of it.
         """
-        refuse_existing([target for target, _ in jobs])
-        workers = self._calls.settings.max_concurrent_downloads
-        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="gcapi-download") as pool:
-            futures = [pool.submit(_fill, target, fill) for target, fill in jobs]
-            try:
-                return [future.result() for future in futures]
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        if cursor.at and not download.validator:
+            # Nothing tells whether it would go on with the same file.
+            raise _StartAgain
+        response = self._open(download, cursor.at, cursor.end)
+        is_same = (
+            response.status_code == _PARTIAL_CONTENT
+            and _checked_range(response, cursor.at, cursor.end) == download.size
+        )
+        if not is_same:
+            response.close()
+            raise _StartAgain
+        return response
 
-    # ------------------------------------------------------------ socket values
-
-    def socket_value(
-        self, value: HyperlinkedComponentInterfaceValue, directory: Path
-    ) -> list[Path]:
-        """Write a socket value to where its socket's relative path says, below a directory.
-
-        Args:
-            value: An item of the values, inputs or outputs that were read from the server.
-            directory: Made if missing.
-
-        Returns:
-            The files that were written; several for an image of several files.
-        """
-        target = inside(directory, value.interface.relative_path)
-        if isinstance(value.image, str):
-            image = self._calls.get("cases.cases_images_retrieve", value.image)
-            return self.image(image, target)
-        # Some sockets of old have no path; a file needs a name.
-        target = target if value.interface.relative_path else target / value.interface.slug
-        if isinstance(value.file, str):
-            return [self.file(value.file, target)]
-        refuse_existing([target])
-        with saved_as(target) as file:
-            file.write(json.dumps(plain(value.value), indent=2).encode())
-        return [target]
-
-    # ------------------------------------------------------------ images
-
-    def image(
-        self,
-        image: HyperlinkedImage,
-        directory: Path,
-        *,
-        filename: str | None = None,
-        image_type: str | None = None,
-    ) -> list[Path]:
-        """Download the files of an image, or the instances of a DICOM image set.
-
-        Args:
-            image: As read from the server.
-            directory: Where the files go; made if missing.
-            filename: Their name without suffix; `None` for the image's pk.
-            image_type: Only files of this type; `None` for all.
-
-        Raises:
-            ValueError: A file name for a DICOM image set, whose instances have names of their own.
-        """
-        if image.dicom_image_set:
-            if filename is not None:
-                raise ValueError(
-                    "A DICOM image set is many files, named after their instances: leave filename out."
+    def _copy(self, download: _Download, cursor: _Cursor, response: httpx.Response) -> None:
+        for block in response.iter_raw():
+            if self._stop.is_set():
+                raise _Stopped
+            if cursor.end is not None and cursor.at + len(block) > cursor.end:
+                raise TransferError(
+                    f"{shown_url(response.url)} gives more than it announced; nothing was kept."
                 )
-            return self._dicom_image_set(image.pk, directory)
-        return self.image_files(
-            image.files, directory, filename=filename or image.pk, image_type=image_type
-        )
-
-    def image_files(
-        self,
-        files: Iterable[ImageFile],
-        directory: Path,
-        *,
-        filename: str,
-        image_type: str | None,
-    ) -> list[Path]:
-        """Download files of images, each named `filename` with the suffix that it has on the server."""
-        chosen = [file for file in files if image_type is None or file.image_type == image_type]
-        targets = [
-            inside(directory, filename + full_suffix(name_of(httpx.URL(file.file).path)))
-            for file in chosen
-        ]
-        if len(set(targets)) != len(targets):
-            raise ValueError(
-                f"Several of these files would be called {targets[0].name!r}: choose one with image_type, or give"
-                " each call a filename of its own."
-            )
-        return self.many(
-            [
-                (target, self._filler(file.file, target.name))
-                for target, file in zip(targets, chosen, strict=True)
-            ]
-        )
-
-    def _filler(self, url: str, name: str) -> Callable[[BinaryIO], None]:
-        return lambda file: self.into(url, file, name=name)
-
-    def _dicom_image_set(self, pk: str, directory: Path) -> list[Path]:
-        answer = self._calls.operation("cases.cases_images_dicom_instances_retrieve", pk).to_dict()
-        recipes = _recipes(answer)
-        return self.many(
-            [
-                (inside(directory, f"{uid}.dcm"), self._recipe_filler(recipe, f"{uid}.dcm"))
-                for uid, recipe in recipes.items()
-            ]
-        )
-
-    def _recipe_filler(self, recipe: Mapping[str, Any], name: str) -> Callable[[BinaryIO], None]:
-        url, headers = _checked_recipe(recipe, self._calls.settings.token)
-
-        def fill(file: BinaryIO) -> None:
-            storage = self._calls.transport.storage
-            request = storage.build_request(
-                "GET", url, headers={"Accept-Encoding": "identity", **headers}
-            )
-            self._receive(storage.send(request, stream=True), file, name)
-
-        return fill
+            download.partial.write(cursor.at, block)
+            cursor.advance(block)
+            download.counter.add(len(block))
 
 
-def _recipes(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return one recipe for each instance: the server lists one for each frame.
-
-    Raises:
-        UnsafeName: An instance whose uid is none.
-    """
-    recipes: dict[str, Mapping[str, Any]] = {}
-    for instance in answer["instances"]:
-        uid = str(instance["sop_instance_uid"])
-        if not _UID.fullmatch(uid):
-            raise UnsafeName(f"The server names an instance {uid!r}, which is no DICOM uid.")
-        recipes.setdefault(uid, instance["get_instance"])
-    return recipes
-
-
-def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]:
-    """Return where a recipe leads and the headers that sign it.
+class _Cursor:
+    """How far a range has come.
 
     Args:
-        recipe: As the server gives it.
-        token: What must not be in it.
-
-    Raises:
-        UnexpectedAnswer: It is none, or asks for something else than to read.
-        InvalidTarget: It leads to a host that is neither https nor this machine, or takes the token along.
+        at: Its first byte.
+        end: The byte after its last; `None` if only the end of the stream tells.
+        checksum: The MD5 that it is to have, in hexadecimal; `None` if that is not known.
     """
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("headers") or {}, dict):
-        raise UnexpectedAnswer(
-            f"The server says {str(recipe)[:200]!r} of how to fetch an instance."
-        )
-    if str(recipe.get("method", "GET")).upper() != "GET" or recipe.get("data") is not None:
-        raise UnexpectedAnswer(
-            f"The server asks for a {recipe.get('method')!r} request in place of a download; it is not sent."
-        )
-    url = httpx.URL(str(recipe.get("url")))
-    if not is_safe(url):
-        raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
-    headers = {str(name): str(value) for name, value in (recipe.get("headers") or {}).items()}
-    if any(token in text for text in (str(url), *headers.values())):
-        raise InvalidTarget(f"{shown_url(url)} is not fetched: it would be sent the token.")
-    return url, headers
 
+    def __init__(self, at: int, end: int | None, checksum: str | None = None) -> None:
+        self.at = at
+        self.end = end
+        self._checksum = checksum
+        self._digest = hashlib.md5(usedforsecurity=False) if checksum else None
 
-# ---------------------------------------------------------------- files on this machine
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it has come."""
+        return self.at == self.end
 
+    def advance(self, block: bytes) -> None:
+        """Count a block."""
+        self.at += len(block)
+        if self._digest is not None:
+            self._digest.update(block)
 
-def refuse_existing(targets: Iterable[Path]) -> None:
-    """Stop before a transfer whose result could not be put where it belongs.
+    def check(self, name: str) -> None:
+        """Compare the checksum, if it is known.
 
-    Raises:
-        FileExistsError: One of them is there.
-    """
-    for target in targets:
-        if target.exists() or target.is_symlink():
-            raise FileExistsError(
-                f"{target} is there already; move it away or choose another directory."
+        Raises:
+            TransferError: It differs.
+        """
+        if self._digest is not None and self._digest.hexdigest() != self._checksum:
+            raise TransferError(
+                f"{name} came with another checksum than the store has; nothing was kept."
             )
 
 
-@contextmanager
-def saved_as(target: Path) -> Iterator[BinaryIO]:
-    """Give a file under a temporary name beside its target, and rename it once it was written to its end.
+class _Stopped(GCAPIError):
+    """End a step because another one of the same call failed."""
 
-    The temporary file is removed when anything goes wrong.
+
+class _StartAgain(GCAPIError):
+    """Say that what comes now is not the continuation of what came."""
+
+
+def _first_error(results: Sequence[Future[Path]]) -> BaseException | None:
+    """Return the error that began it all, rather than one of those that only stopped."""
+    errors = [result.exception() for result in results if result.done() and not result.cancelled()]
+    real = [error for error in errors if error is not None]
+    return min(real, key=lambda error: isinstance(error, _Stopped), default=None)
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() else None
+
+
+def _checked_range(response: httpx.Response, start: int, end: int | None) -> int:
+    """Return the length of the whole file of which a response has a range.
+
+    Raises:
+        TransferError: It is not the range that was asked for.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        refuse_existing([target])
-        temporary.rename(target)
-    except OSError as error:
-        error.add_note(f"{target} was not written, and nothing half-written was left.")
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    header = response.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(header)
+    if match is None or int(match[1]) != start or (end is not None and int(match[2]) >= end):
+        response.close()
+        raise TransferError(
+            f"{shown_url(response.url)} answers with range {header!r}, which was not asked for."
+        )
+    return int(match[3])
 
 
-def _fill(target: Path, fill: Callable[[BinaryIO], None]) -> Path:
-    with saved_as(target) as file:
-        fill(file)
-    return target
+def _validator(response: httpx.Response) -> str:
+    """Return what `If-Range` takes: a strong entity tag, else the date; empty if there is neither."""
+    etag = response.headers.get("ETag", "")
+    return str(etag if etag.startswith('"') else response.headers.get("Last-Modified", ""))
+
+
+def _checksum(response: httpx.Response) -> str | None:
+    """Return the file's MD5, where the store's entity tag is one."""
+    match = _MD5.fullmatch(response.headers.get("ETag", ""))
+    return match[1] if match else None

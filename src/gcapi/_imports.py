@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._waiting import poll
 from gcapi.exceptions import ImportFailed, ImportTimeout, ObjectNotFound
-from gcapi.progress import Listener, ProgressEvent
+from gcapi.progress import Listener, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class ImportWatch:
         self._missing = dict(pending)
         self._sessions = sessions
         self._uploads = uploads
-        self._listener = listener
+        self._progress = {slug: Progress(listener, "import", slug, 1) for slug in pending}
         #: The upload session of each plain image, once it was found.
         self._session_of: dict[str, str] = {}
         self._looks = 0
@@ -71,8 +71,6 @@ class ImportWatch:
             ImportFailed: The server could not import an image, with its words.
             ImportTimeout: Not all had come in time, with what is known of their uploads.
         """
-        for slug in self._missing:
-            self._listener(ProgressEvent("import", slug, 0, 1))
         case = poll(lambda: self._look(pk), timeout=timeout, clock=clock, sleep=sleep)
         if case is None:
             self._find_failures(pk, thorough=True)
@@ -85,7 +83,7 @@ class ImportWatch:
         for slug, pending in list(self._missing.items()):
             if values.get(slug) not in {None, pending.before}:
                 del self._missing[slug]
-                self._listener(ProgressEvent("import", slug, 1, 1))
+                self._progress[slug].add(1)
         if not self._missing:
             return case
         self._looks += 1

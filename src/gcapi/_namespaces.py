@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from gcapi._calls import query_parameters
+from gcapi._lists import iterate
 from gcapi.exceptions import (
     MultipleObjectsReturned,
     ObjectNotFound,
@@ -23,7 +24,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Params = Mapping[str, Any]
 
-#: How many objects a page has unless told otherwise, and in `iterate_all`.
+#: How many objects a page has unless told otherwise.
 PAGE_SIZE = 100
 #: Query parameters that say which part of a list is wanted, rather than which objects.
 _PAGING = frozenset({"limit", "offset"})
@@ -101,18 +102,17 @@ class Listed(Namespace, Generic[T]):
         return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
 
     def iterate_all(self, params: Params | None = None) -> Iterator[T]:
-        """Get every object of the list, a page at a time.
+        """Get every object of the list once, in large pages of which the next is fetched while one is used.
+
+        Holds at most two pages. Where the list changes meanwhile, or has no order, it is read again for what is
+        missing; what is missing then still draws an `UnstableListWarning`.
 
         Args:
             params: Filters by their API names; `None` for all that you may see.
         """
-        offset = 0
-        while True:
-            page = self.page(offset, PAGE_SIZE, params)
-            yield from page
-            offset += len(page)
-            if not page or offset >= page.total_count:
-                return
+        return iterate(
+            lambda offset, limit: self.page(offset, limit, params), name=type(self).__name__
+        )
 
     def count(self, params: Params | None = None) -> int:
         """Get the number of objects in the list, in one small request."""

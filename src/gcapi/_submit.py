@@ -26,7 +26,7 @@ from gcapi._plan import (
     check_no_socket_twice,
     plan_value,
 )
-from gcapi._uploads import BytesSource, PathSource, Source, Uploads
+from gcapi._sources import BytesSource, PathSource
 from gcapi.exceptions import IncompleteCase
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gcapi import models
     from gcapi._downloads import Downloads
     from gcapi._lookup import Lookup
+    from gcapi._sources import Source
+    from gcapi._uploads import Uploads
     from gcapi.progress import Listener
     from gcapi.resources import ArchiveItems, DisplaySets, Images
     from gcapi.sockets import SocketValueSpec
@@ -261,7 +263,9 @@ class Submit:
             return PathSource(file.path, file.name)
         if isinstance(file, Content):
             return BytesSource(file.data, file.name)
-        return PathSource(self._downloads.file(file.url, private.make() / "copy"), file.name)
+        copy = private.make() / "copy"
+        self._downloads.fetch([(self._downloads.remote(file.url), copy)])
+        return PathSource(copy, file.name)
 
 
 class _PrivateDirectory:

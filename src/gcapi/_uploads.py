@@ -1,30 +1,47 @@
-"""Multipart upload of files, several at once.
+"""Multipart upload: one pool over (file, part) for everything that a call uploads, bounded, verified, resumable.
 
-A file is sent in parts of at least 32 MiB, one after another, and `max_concurrent_uploads` files at once: at most that
-many parts are in memory. An upload that fails is aborted, so that the store keeps no half of it.
+A file goes through three steps: *begin* (create the upload, get the first URLs), *parts* (each PUT to the store), and
+*complete*. Begin and complete run on `max_concurrent_uploads` connections to the API, the parts of all files on as many
+to the store, so that neither waits for the other.
+
+Memory: at most `max_concurrent_uploads` × `BLOCK` (256 KiB) for files and bytes; for file objects, which can only be
+read once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 8,000 MiB).
 """
 
 from __future__ import annotations
 
-import io
+import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi._layout import Piece, cut, part_size
 from gcapi._names import check_upload_name
+from gcapi._sources import (
+    FileObjectSource,
+    PartBody,
+    PathSource,
+    Source,
+    body_of,
+    body_of_bytes,
+    layout,
+)
 from gcapi.exceptions import (
     GCAPIError,
-    SpecTypeError,
+    SpecError,
     StatusError,
+    StorageError,
     TransferError,
+    UploadInterrupted,
     shown_url,
     status_error,
 )
-from gcapi.progress import Listener, ProgressEvent
+from gcapi.progress import Listener, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,152 +49,12 @@ if TYPE_CHECKING:
     from gcapi._calls import Calls
     from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
 
-#: The store's rules: at most this many parts, of at least this many bytes but for the last.
-MAX_PARTS = 10_000
-MIN_PART_SIZE = 5 * 1024 * 1024
-#: The size of a part unless the file needs larger ones, in bytes.
-PART_SIZE = 32 * 1024 * 1024
-#: How much of a part is handed to the connection at once, in bytes.
-BLOCK = 256 * 1024
-#: How many presigned URLs are asked for at once.
-URL_BATCH = 5
-
-
-class Readable(Protocol):
-    """What a binary file object has to be able to do."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
-        ...
-
-
-class Source(Protocol):
-    """Something to upload."""
-
-    @property
-    def name(self) -> str:
-        """The file name that the server is told."""
-        ...
-
-    @property
-    def size(self) -> int | None:
-        """Its length in bytes; `None` where it is only known at the end."""
-        ...
-
-    def parts(self, size: int) -> Iterator[bytes]:
-        """Yield the content in parts of `size` bytes, the last one shorter."""
-        ...
-
-
-class PathSource:
-    """A file on this machine, read while it is sent."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.path = path
-        self.name = check_upload_name(name)
-
-    @property
-    def size(self) -> int:
-        """Its length now."""
-        return self.path.stat().st_size
-
-    def parts(self, size: int) -> Iterator[bytes]:
-        """Yield the content.
-
-        Raises:
-            TransferError: The file changed its length while it was read.
-        """
-        expected, seen = self.size, 0
-        with self.path.open("rb") as file:
-            for part in _blocks(file, size):
-                seen += len(part)
-                yield part
-                del part
-        if seen != expected:
-            raise TransferError(
-                f"{self.path} changed while it was uploaded: it had {expected} bytes, and {seen} were read."
-            )
-
-
-class BytesSource:
-    """Bytes in memory."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        self.data = data
-        self.name = check_upload_name(name)
-
-    @property
-    def size(self) -> int:
-        """Their number."""
-        return len(self.data)
-
-    def parts(self, size: int) -> Iterator[bytes]:
-        """Yield the content."""
-        for start in range(0, len(self.data) or 1, size):
-            yield self.data[start : start + size]
-
-
-class FileObjectSource:
-    """A binary file object, seekable or not, read once from where it stands.
-
-    Raises:
-        SpecTypeError: A file that was opened as text.
-    """
-
-    def __init__(self, fileobj: Readable, name: str) -> None:
-        _check_binary(fileobj)
-        self.fileobj = fileobj
-        self.name = check_upload_name(name)
-        self.size = None
-
-    def parts(self, size: int) -> Iterator[bytes]:
-        """Yield the content."""
-        yield from _blocks(self.fileobj, size)
-
-
-def _blocks(file: Readable, size: int) -> Iterator[bytes]:
-    """Yield full blocks until the end; one empty block for an empty file, since the store wants a part."""
-    is_empty = True
-    while block := _full_block(file, size):
-        is_empty = False
-        yield block
-        del block  # before the next one is read
-    if is_empty:
-        yield b""
-
-
-def _full_block(file: Readable, size: int) -> bytes:
-    """Read until a block is full: pipes and sockets give less than they are asked for."""
-    pieces: list[bytes] = []
-    missing = size
-    while missing:
-        piece = file.read(missing)
-        if not isinstance(piece, bytes | bytearray | memoryview):
-            raise _no_binary(file, type(piece).__name__)
-        if not piece:
-            break
-        pieces.append(bytes(piece))
-        missing -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _check_binary(file: object) -> None:
-    """Refuse a file that was opened as text before anything is sent for it."""
-    if isinstance(file, io.TextIOBase):
-        raise _no_binary(file, "str")
-
-
-def _no_binary(file: object, gives: str) -> SpecTypeError:
-    return SpecTypeError(f"{file!r} gives {gives}; open the file in binary mode ('rb').")
-
-
-def part_size(size: int | None) -> int:
-    """Return the size of a file's parts in bytes, such that they are no more than the store takes.
-
-    Args:
-        size: The file's length; `None` if unknown, for which 10,000 parts reach 312 GiB.
-    """
-    return PART_SIZE if size is None else max(PART_SIZE, -(-size // MAX_PARTS))
+#: How often a part whose checksum differs is sent before it is given up.
+CHECKSUM_ATTEMPTS = 3
+#: How often completing an upload is tried when its answer is lost.
+COMPLETE_ATTEMPTS = 3
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_FORBIDDEN = 403
 
 
 class Uploads:
@@ -198,10 +75,15 @@ class Uploads:
         """Begin an upload under a name."""
         from gcapi.models import UserUpload
 
-        made = self._calls.operation(
-            "uploads.uploads_create", body={"filename": check_upload_name(filename)}
+        body = {"filename": check_upload_name(filename)}
+        return UserUpload.from_dict(
+            self._calls.operation("uploads.uploads_create", body=body).to_dict()
         )
-        return UserUpload.from_dict(made.to_dict())
+
+    def detail(self, pk: str) -> UserUpload:
+        """Get an upload."""
+        upload: UserUpload = self._calls.operation("uploads.uploads_retrieve", pk)
+        return upload
 
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
@@ -214,6 +96,12 @@ class Uploads:
             body={"part_numbers": list(part_numbers)},
         )
         return answer
+
+    def list_parts(self, pk: str, s3_upload_id: str) -> list[Mapping[str, Any]]:
+        """Get what the store has of an unfinished upload."""
+        answer = self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
+        parts: list[Mapping[str, Any]] = answer.to_dict()["parts"]
+        return parts
 
     def complete(self, pk: str, s3_upload_id: str, parts: Iterable[Any]) -> UserUploadComplete:
         """Put the parts together.
@@ -242,72 +130,78 @@ class Uploads:
     # ------------------------------------------------------------ whole files
 
     def upload_all(self, sources: Sequence[Source]) -> list[UserUploadComplete]:
-        """Upload files, `max_concurrent_uploads` at once, and return them in order.
+        """Upload files and return the uploads in their order.
 
         Raises:
-            StatusError: The API or the store refused one; what was under way is aborted, what was not begun is not.
+            UploadInterrupted: The network failed, or the server did for a while. The uploads are left as they are, to
+                be taken up again; the error carries their pks and prints the calls.
+            StatusError: The API or the store refused one; all that were under way are aborted.
+            TransferError: A file changed meanwhile, or the store garbled it; all that were under way are aborted.
         """
-        stop = threading.Event()
-        workers = self._calls.settings.max_concurrent_uploads
-        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="gcapi-upload") as pool:
-            futures = [pool.submit(self._upload, source, stop) for source in sources]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                # On the way out for any reason, Ctrl-C among them, no thread begins another part.
-                if not all(future.done() for future in futures) or _first_error(futures):
-                    stop.set()
-                    pool.shutdown(wait=True, cancel_futures=True)
-        error = _first_error(futures)
-        if error is not None:
-            raise error
-        return [future.result() for future in futures]
+        total = sum(source.size or 0 for source in sources)
+        connections = self._calls.settings.max_concurrent_uploads
+        files = [
+            _File(self, source, Progress(self._listener, "upload", source.name, source.size))
+            for source in sources
+        ]
+        for file in files:
+            if file.source.size is not None:
+                file.plan(layout(file.source.size, total=total, connections=connections))
+        return self._run(files)
 
-    def _upload(self, source: Source, stop: threading.Event) -> UserUploadComplete:
-        if stop.is_set():
-            raise _Stopped
-        with ExitStack() as undo:
-            undo.callback(stop.set)
-            upload = self.create(source.name)
-            undo.callback(self._abort_quietly, upload)
-            parts = list(self._put_parts(source, upload, stop))
-            completed = self.complete(upload.pk, upload.s3_upload_id, parts)
-            undo.pop_all()
-        return completed
+    def resume(self, pk: str, path: Path) -> UserUploadComplete:
+        """Take up an unfinished upload of a file; see `UploadsNamespace.resume`."""
+        from gcapi.models import UserUploadComplete
 
-    def _abort_quietly(self, upload: UserUpload) -> None:
-        # The error that brought us here is the one to show. An upload that cannot be aborted now is purged by the
-        # server after a day.
-        with suppress(StatusError, httpx.TransportError):
-            self.abort(upload.pk, upload.s3_upload_id)
+        upload = self.detail(pk)
+        if upload.status == "Completed":
+            return UserUploadComplete.from_dict(upload.to_dict())
+        if upload.status != "Initialized":
+            raise SpecError(
+                f"Upload {pk} is {upload.status!r} and cannot be taken up; upload the file again."
+            )
+        source = PathSource(path, upload.filename)
+        held = {int(part["PartNumber"]): part for part in self.list_parts(pk, upload.s3_upload_id)}
+        file = _File(
+            self, source, Progress(self._listener, "upload", path.name, source.size), upload
+        )
+        size = source.size or 0
+        pieces = cut(
+            size, _held_size(held.values(), size, self._calls.settings.max_concurrent_uploads)
+        )
+        file.plan(pieces)
+        for piece in pieces:
+            if piece.number in held:
+                file.keep_if_same(piece, held[piece.number])
+        return self._run([file])[0]
 
-    def _put_parts(
-        self, source: Source, upload: UserUpload, stop: threading.Event
-    ) -> Iterator[dict[str, Any]]:
-        urls: dict[str, str] = {}
-        number, sent, total = 0, 0, source.size
-        self._listener(ProgressEvent("upload", source.name, 0, total))
-        for data in source.parts(part_size(total)):
-            if stop.is_set():
-                raise _Stopped
-            number += 1  # noqa: SIM113 - `enumerate` holds a part while the next one is read
-            if str(number) not in urls:
-                urls = self._next_urls(upload, number)
-            yield {"ETag": self._put(urls[str(number)], data), "PartNumber": number}
-            sent += len(data)
-            del data
-            self._listener(ProgressEvent("upload", source.name, sent, total))
+    def _run(self, files: Sequence[_File]) -> list[UserUploadComplete]:
+        run = _Run(files, self._calls.settings.max_concurrent_uploads)
+        try:
+            return run.results()
+        except BaseException as error:
+            left = [file for file in files if file.is_unfinished]
+            if left and _is_interruption(error):
+                raise _interrupted(error, left) from error
+            if not isinstance(error, Exception):
+                error.add_note(_how_to_resume(left))
+                raise
+            for file in left:
+                file.abort_quietly()
+            raise
 
-    def _next_urls(self, upload: UserUpload, number: int) -> dict[str, str]:
-        numbers = range(number, min(number + URL_BATCH, MAX_PARTS + 1))
-        answer = self.presigned_urls(upload.pk, upload.s3_upload_id, numbers)
-        return dict(answer.presigned_urls)
+    # ------------------------------------------------------------ one part
 
-    def _put(self, url: str, data: bytes) -> str:
+    def put(self, url: str, body: PartBody) -> str:
+        """Send a part to its URL and return its ETag.
+
+        Raises:
+            StorageError: The store refused.
+            TransferError: It gave no ETag.
+        """
         client = self._calls.transport.client_for(httpx.URL(url))
-        headers = {"Content-Length": str(len(data))}
-        with _Body(data) as body:
-            response = client.send(client.build_request("PUT", url, content=body, headers=headers))
+        headers = {"Content-Length": str(body.length)}
+        response = client.send(client.build_request("PUT", url, content=body, headers=headers))
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")
@@ -316,35 +210,339 @@ class Uploads:
         return str(etag)
 
 
-class _Body:
-    """A part on its way, in blocks; it can be sent again until it is let go of.
+class _File:
+    """One upload on its way: its parts, their URLs and their ETags.
 
-    An answered request is part of a reference cycle, and would keep the part in memory until that is collected.
+    Args:
+        uploads: Calls the API and the store.
+        source: What is uploaded.
+        counter: Counts its bytes.
+        upload: The upload to go on with; `None` to create one.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(
+        self,
+        uploads: Uploads,
+        source: Source,
+        counter: Progress,
+        upload: UserUpload | None = None,
+    ) -> None:
+        self.source = source
+        self.upload = upload
+        self.result: Future[UserUploadComplete] = Future()
+        self.pieces: list[Piece] = []
+        self._uploads = uploads
+        self._counter = counter
+        self._etags: dict[int, str] = {}
+        self._urls: dict[int, str] = {}
+        self._url_lock = threading.Lock()
+        self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self._data), BLOCK):
-            yield self._data[start : start + BLOCK]
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there is an upload at the server that is not complete."""
+        return self.upload is not None and (
+            not self.result.done() or self.result.cancelled() or self.result.exception() is not None
+        )
 
-    def __enter__(self) -> Self:
-        return self
+    def plan(self, pieces: list[Piece]) -> None:
+        """Set the parts, where the length is known before."""
+        self.pieces = pieces
 
-    def __exit__(self, *_: object) -> None:
-        self._data = b""
+    def keep_if_same(self, piece: Piece, held: Mapping[str, Any]) -> None:
+        """Keep a part that the store has, if its length and its MD5 are those of the file."""
+        body = body_of(self.source, piece, lambda _: None)
+        if held["Size"] != piece.length or _md5_of(held["ETag"]) is None:
+            return
+        for _ in body:
+            pass
+        if body.md5 == _md5_of(held["ETag"]):
+            self._etags[piece.number] = held["ETag"]
+            self._counter.add(piece.length)
+
+    def begin(self) -> UserUpload:
+        """Create the upload, unless one is taken up."""
+        if self.upload is None:
+            self.upload = self._uploads.create(self.source.name)
+        return self.upload
+
+    def missing(self) -> list[Piece]:
+        """Return the parts that the store does not have."""
+        return [piece for piece in self.pieces if piece.number not in self._etags]
+
+    def send(self, piece: Piece, data: bytes | None, batch: int, stop: threading.Event) -> bool:
+        """Send one part, and tell whether it was the last that was missing.
+
+        Args:
+            piece: The part.
+            data: Its bytes, where they are in memory; `None` to read them from the source.
+            batch: How many URLs to ask for at once.
+            stop: Set when the call has failed.
+        """
+
+        def count(sent: int) -> None:
+            _go_on(stop)
+            self._counter.add(sent)
+
+        body = body_of(self.source, piece, count) if data is None else body_of_bytes(data, count)
+        try:
+            etag = self._sent_whole(piece, body, batch)
+        finally:
+            body.release()
+        with self._lock:
+            self._etags[piece.number] = etag
+            return bool(self.pieces) and len(self._etags) == len(self.pieces)
+
+    def _sent_whole(self, piece: Piece, body: PartBody, batch: int) -> str:
+        for _ in range(CHECKSUM_ATTEMPTS):
+            etag = self._put_with_fresh_url(piece, body, batch)
+            if _md5_of(etag) in {None, body.md5}:
+                return etag
+        raise TransferError(
+            f"Part {piece.number} of {self.source.name!r} reached the store with another checksum"
+            f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
+        )
+
+    def _put_with_fresh_url(self, piece: Piece, body: PartBody, batch: int) -> str:
+        try:
+            return self._uploads.put(self._url(piece.number, batch), body)
+        except StorageError as error:
+            if error.status_code != _FORBIDDEN:
+                raise
+        # A presigned URL expires after an hour; one that is refused when it is fresh has another reason.
+        try:
+            return self._uploads.put(self._url(piece.number, batch, fresh=True), body)
+        except StorageError as error:
+            error.add_note(
+                "A fresh URL was refused too. A proxy that changes requests, or a wrong clock, can be the cause."
+            )
+            raise
+
+    def _url(self, number: int, batch: int, *, fresh: bool = False) -> str:
+        upload = self.upload
+        assert upload is not None
+        with self._url_lock:
+            if fresh or number not in self._urls:
+                last = number + 1 if fresh else number + batch
+                numbers = range(number, min(last, self._end(number)))
+                answer = self._uploads.presigned_urls(upload.pk, upload.s3_upload_id, numbers)
+                self._urls.update({int(key): url for key, url in answer.presigned_urls.items()})
+            return self._urls[number]
+
+    def _end(self, number: int) -> int:
+        """Return the number after the last part, or after this one where that is not known."""
+        return (self.pieces[-1].number if self.pieces else number) + 1
+
+    def complete(self) -> UserUploadComplete:
+        """Put the parts together; after a lost answer the upload's status decides."""
+        self.source.check_unchanged()
+        upload = self.upload
+        assert upload is not None
+        parts = [{"ETag": etag, "PartNumber": n} for n, etag in sorted(self._etags.items())]
+        for attempt in range(1, COMPLETE_ATTEMPTS + 1):
+            try:
+                return self._uploads.complete(upload.pk, upload.s3_upload_id, parts)
+            except (httpx.TransportError, StatusError) as error:
+                if isinstance(error, StatusError) and not error.response.is_server_error:
+                    raise
+                done = self._completed()
+                if done is not None:
+                    return done
+                if attempt == COMPLETE_ATTEMPTS or not _is_interruption(error):
+                    raise
+        raise AssertionError
+
+    def _completed(self) -> UserUploadComplete | None:
+        from gcapi.models import UserUploadComplete
+
+        assert self.upload is not None
+        current = self._uploads.detail(self.upload.pk)
+        if current.status != "Completed":
+            return None
+        return UserUploadComplete.from_dict(current.to_dict())
+
+    def abort_quietly(self) -> None:
+        """Give the upload up, if the server can be reached."""
+        assert self.upload is not None
+        # The error that brought us here is the one to show; what is not aborted is purged after a day.
+        with suppress(StatusError, httpx.TransportError):
+            self._uploads.abort(self.upload.pk, self.upload.s3_upload_id)
+
+
+class _Run:
+    """Everything that one call uploads, on two pools of threads.
+
+    Args:
+        files: What is uploaded.
+        connections: How many connections each pool uses.
+    """
+
+    def __init__(self, files: Sequence[_File], connections: int) -> None:
+        self._files = files
+        self._connections = connections
+        self._api = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-api")
+        self._store = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-store")
+        self._stop = threading.Event()
+        self._waiting = iter(files)
+        self._next_lock = threading.Lock()
+        #: Parts of file objects are in memory: no more than this many at once.
+        self._in_memory = threading.BoundedSemaphore(2 * connections)
+
+    def results(self) -> list[UserUploadComplete]:
+        """Do it, and return the uploads in order; the first error stops everything."""
+        finished = False
+        try:
+            # Uploads are begun a little ahead of the connections, so that URLs are asked for late.
+            for _ in range(2 * self._connections):
+                self._begin_next()
+            wait([file.result for file in self._files], return_when=FIRST_EXCEPTION)
+            finished = True
+        finally:
+            self._end(wait_for_threads=finished)
+        error = _first_error([file.result for file in self._files])
+        if error is not None:
+            raise error
+        return [file.result.result() for file in self._files]
+
+    def _end(self, *, wait_for_threads: bool) -> None:
+        if not all(file.result.done() for file in self._files) or _first_error(
+            [file.result for file in self._files]
+        ):
+            self._stop.set()
+        for pool in (self._store, self._api):
+            pool.shutdown(wait=wait_for_threads, cancel_futures=self._stop.is_set())
+
+    def _begin_next(self) -> None:
+        with self._next_lock:
+            file = next(self._waiting, None)
+        if file is not None:
+            self._submit(self._api, file, partial(self._begin, file))
+
+    def _submit(self, pool: ThreadPoolExecutor, file: _File, step: Callable[[], None]) -> None:
+        """Run a step in a pool; what goes wrong in it is the file's result."""
+
+        def guarded() -> None:
+            try:
+                _go_on(self._stop)
+                step()
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                self._fail(file, error)
+
+        # The pool is closed when the call has failed, or was interrupted; then nobody waits for this step.
+        with suppress(RuntimeError):
+            pool.submit(guarded)
+
+    def _fail(self, file: _File, error: BaseException) -> None:
+        self._stop.set()
+        with self._next_lock:
+            if not file.result.done():
+                file.result.set_exception(error)
+
+    def _begin(self, file: _File) -> None:
+        file.begin()
+        if isinstance(file.source, FileObjectSource):
+            self._pump(file, file.source)
+            return
+        missing = file.missing()
+        for piece in missing:
+            self._submit(self._store, file, partial(self._send, file, piece))
+        if not missing:
+            self._complete(file)
+
+    def _pump(self, file: _File, source: FileObjectSource) -> None:
+        """Read a file object part by part, no faster than the parts are sent."""
+        pieces: list[Piece] = []
+        sends: list[Future[None]] = []
+        for piece, data in source.parts():
+            while not self._in_memory.acquire(timeout=0.1):
+                _go_on(self._stop)
+            pieces.append(piece)
+            sends.append(self._store.submit(self._send_from_memory, file, piece, data))
+            del data  # before the next one is read
+        for send in sends:
+            send.result()
+        file.plan(pieces)
+        self._complete(file)
+
+    def _send_from_memory(self, file: _File, piece: Piece, data: bytes) -> None:
+        try:
+            _go_on(self._stop)
+            file.send(piece, data, 1, self._stop)
+        finally:
+            self._in_memory.release()
+
+    def _send(self, file: _File, piece: Piece) -> None:
+        if file.send(piece, None, self._connections, self._stop):
+            self._submit(self._api, file, partial(self._complete, file))
+
+    def _complete(self, file: _File) -> None:
+        completed = file.complete()
+        with self._next_lock:
+            if not file.result.done():
+                file.result.set_result(completed)
+        self._begin_next()
 
 
 class _Stopped(GCAPIError):
-    """End an upload because another one of the same call failed."""
+    """End a step because another one of the same call failed."""
+
+
+def _go_on(stop: threading.Event) -> None:
+    """Go on, unless the call has failed.
+
+    Raises:
+        _Stopped: It has.
+    """
+    if stop.is_set():
+        raise _Stopped
 
 
 def _first_error(futures: Sequence[Future[Any]]) -> BaseException | None:
     """Return the error that began it all, rather than one of those that only stopped."""
     errors = [future.exception() for future in futures if future.done() and not future.cancelled()]
     real = [error for error in errors if error is not None]
-    return min(real, key=lambda error: isinstance(error, _Stopped), default=None)
+    return min(real, key=lambda error: isinstance(error, _Stopped | CancelledError), default=None)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Tell whether what failed was the way, so that the same may work later; the work itself was not refused."""
+    if isinstance(error, StatusError):
+        return error.status_code in {429, 502, 503, 504, 507}
+    return isinstance(error, httpx.TransportError)
+
+
+def _interrupted(error: BaseException, left: Sequence[_File]) -> UploadInterrupted:
+    return UploadInterrupted(
+        f"The upload was interrupted: {error or type(error).__name__}\n{_how_to_resume(left)}",
+        uploads={file.source.name: file.upload.pk for file in left if file.upload is not None},
+    )
+
+
+def _how_to_resume(left: Sequence[_File]) -> str:
+    calls = [
+        f"    client.uploads.resume(pk={file.upload.pk!r}, file={str(file.source.path)!r})"
+        for file in left
+        if file.upload is not None and isinstance(file.source, PathSource)
+    ]
+    if not calls:
+        return "Nothing was left that can be taken up again."
+    return "What has arrived is kept for a day. Take it up again with:\n" + "\n".join(calls)
+
+
+def _held_size(held: Iterable[Mapping[str, Any]], size: int, connections: int) -> int:
+    """Return the part size that an unfinished upload was begun with: all its parts but the last have it."""
+    largest = max((int(part["Size"]) for part in held), default=0)
+    wanted = part_size(size, connections)
+    fits = (
+        largest >= part_size(0, connections) and -(-size // largest) <= len(cut(size, wanted)) * 100
+    )
+    return largest if fits else wanted
+
+
+def _md5_of(etag: str) -> str | None:
+    """Return the MD5 that an ETag is, or `None` where it is something else."""
+    bare = etag.strip('"').lower()
+    return bare if _MD5.fullmatch(bare) else None
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from gcapi._calls import Calls
 from gcapi._downloads import Downloads
 from gcapi._imports import ImportWatch
 from gcapi._lookup import Lookup
+from gcapi._outputs import Outputs
 from gcapi._plan import check_order, check_title
 from gcapi._settings import DEFAULT_BASE_URL, Verify, make_settings
 from gcapi._submit import Pending, Submit
 from gcapi._transport import Transport
 from gcapi._uploads import Uploads
-from gcapi.progress import Listener, nobody
+from gcapi.progress import Listener, listener_for
 from gcapi.retries import RetryStrategyFactory, check_factory
 from grand_challenge_api.types import UNSET, Unset
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gcapi import models
+    from gcapi._files import Existing
     from gcapi.sockets import SocketValueSpec
     from grand_challenge_api.client import AuthenticatedClient
 
@@ -51,7 +53,8 @@ class Client:
             answers that pass by themselves. No strategy makes a write happen twice.
         max_concurrent_uploads: Connections that uploads use at once.
         max_concurrent_downloads: Connections that downloads use at once.
-        progress: Called with a `gcapi.progress.ProgressEvent` for each step of each file; `None` for no one.
+        progress: `True` for a bar (plain lines where there is no terminal), or a callable that is given a
+            `gcapi.progress.ProgressEvent` for each step of each file; `None` for nothing.
 
     Raises:
         ConfigurationError: What was given cannot work (also a `RuntimeError`).
@@ -71,7 +74,7 @@ class Client:
         max_concurrent_uploads: int = 10,
         max_concurrent_downloads: int = 10,
         *,
-        progress: Listener | None = None,
+        progress: Listener | bool | None = None,
     ) -> None:
         self._settings = make_settings(
             token=token,
@@ -81,10 +84,11 @@ class Client:
             max_concurrent_uploads=max_concurrent_uploads,
             max_concurrent_downloads=max_concurrent_downloads,
         )
-        self._listener = progress or nobody
+        self._listener = listener_for(progress)
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
-        self._downloads = Downloads(self._calls, self._listener)
+        downloads = Downloads(self._calls, self._listener)
+        self._outputs = Outputs(self._calls, downloads)
         uploads = Uploads(self._calls, self._listener)
         self._make_namespaces(uploads)
         self._lookup = Lookup(
@@ -95,7 +99,7 @@ class Client:
         )
         self._submit = Submit(
             uploads=uploads,
-            downloads=self._downloads,
+            downloads=downloads,
             lookup=self._lookup,
             images=self.images,
             listener=self._listener,
@@ -103,7 +107,7 @@ class Client:
 
     def _make_namespaces(self, uploads: Uploads) -> None:
         calls = self._calls
-        self.images = resources.Images(calls, self._downloads)
+        self.images = resources.Images(calls, self._outputs)
         self.uploads = resources.UploadsNamespace(calls, uploads)
         self.raw_image_upload_sessions = resources.RawImageUploadSessions(calls)
         self.archives = resources.Archives(calls)
@@ -441,6 +445,7 @@ class Client:
         inputs: Sequence[SocketValueSpec],
         output_directory: str | Path,
         timeout: float | None = A_DAY,
+        existing: Existing = "error",
     ) -> jobs.AlgorithmRun:
         """Start a job, wait for it and download all its outputs.
 
@@ -449,6 +454,7 @@ class Client:
             inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
             output_directory: Where the outputs go, each as its socket's relative path says; made if missing.
             timeout: Seconds to wait for the job; `None` for as long as it takes.
+            existing: What to do about an output that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
 
         Raises:
             JobFailed: It ended in another state than success.
@@ -457,7 +463,7 @@ class Client:
         """
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
-        return jobs.download_outputs(self._downloads, job, Path(output_directory))
+        return jobs.download_outputs(self._outputs, job, Path(output_directory), existing=existing)
 
     def invoke_algorithm_endpoint(
         self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec]
@@ -485,6 +491,7 @@ class Client:
         value: models.HyperlinkedComponentInterfaceValue,
         *,
         output_directory: str | Path,
+        existing: Existing = "error",
     ) -> list[Path]:
         """Write a value to where its socket's relative path says, below a directory.
 
@@ -493,6 +500,7 @@ class Client:
         Args:
             value: An item of the values, inputs or outputs of what was read from the server.
             output_directory: Made if missing.
+            existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
 
         Returns:
             The files that were written.
@@ -502,7 +510,8 @@ class Client:
             UnsafeName: The server names a file that would leave the directory.
             TransferError: A file came in part; it was not kept.
         """
-        return self._downloads.socket_value(value, Path(output_directory))
+        files = self._outputs.socket_values([value], Path(output_directory), existing=existing)
+        return files[value.interface.slug]
 
     # ------------------------------------------------------------ withdrawn
 

@@ -32,6 +32,7 @@ code which catches those keeps working)::
     │   what came back, came in part, or did not come
     ├── UnexpectedAnswer
     ├── TransferError
+    ├── UploadInterrupted
     ├── UnsafeName
     ├── IncompleteCase
     ├── ImportTimeout [TimeoutError]
@@ -225,6 +226,21 @@ class TransferError(GCAPIError):
     """Raise when a file arrived in part, or differs from what was announced."""
 
 
+class UploadInterrupted(GCAPIError):
+    """Raise when the network failed during an upload; the message prints the calls that take it up again.
+
+    Attributes:
+        uploads: The pks of the uploads that are unfinished, by file name; the server keeps them for a day.
+    """
+
+    def __init__(self, *args: object, uploads: dict[str, str]) -> None:
+        super().__init__(*args)
+        self.uploads = uploads
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, {"uploads": self.uploads})
+
+
 class UnsafeName(GCAPIError):
     """Raise for a file name from the server that would leave the output directory."""
 
@@ -277,6 +293,10 @@ class JobTimeout(GCAPIError, TimeoutError):
 
 class UnknownFilterWarning(UserWarning):
     """Warn that the server ignores a filter, and so answers with everything."""
+
+
+class UnstableListWarning(UserWarning):
+    """Warn that a list changed so much while it was read that objects may be missing."""
 
 
 def warn_user(message: str, category: type[Warning]) -> None:

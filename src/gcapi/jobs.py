@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi import models
-    from gcapi._downloads import Downloads
+    from gcapi._files import Existing
+    from gcapi._outputs import Outputs
     from gcapi.resources import AlgorithmJobs
 
 SUCCEEDED = "Succeeded"
@@ -92,12 +93,7 @@ def _failure(job: models.HyperlinkedJob) -> JobFailed:
 
 
 def download_outputs(
-    downloads: Downloads, job: models.HyperlinkedJob, directory: Path
+    outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: Existing
 ) -> AlgorithmRun:
     """Write all outputs of a job below a directory, each where its socket's relative path says."""
-    return AlgorithmRun(
-        job=job,
-        files={
-            value.interface.slug: downloads.socket_value(value, directory) for value in job.outputs
-        },
-    )
+    return AlgorithmRun(job, outputs.socket_values(job.outputs, directory, existing=existing))

@@ -20,7 +20,7 @@ from gcapi._namespaces import (
     Readable,
     Updatable,
 )
-from gcapi._uploads import FileObjectSource
+from gcapi._sources import FileObjectSource
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._calls import Calls
-    from gcapi._downloads import Downloads
-    from gcapi._uploads import Readable as ReadableFile
+    from gcapi._files import Existing
+    from gcapi._outputs import Outputs
+    from gcapi._sources import Readable as ReadableFile
     from gcapi._uploads import Uploads
 
 # ---------------------------------------------------------------- images and uploads
@@ -41,9 +42,9 @@ class Images(Readable["models.HyperlinkedImage"]):
     list_operation = "cases.cases_images_list"
     detail_operation = "cases.cases_images_retrieve"
 
-    def __init__(self, calls: Calls, downloads: Downloads) -> None:
+    def __init__(self, calls: Calls, outputs: Outputs) -> None:
         super().__init__(calls)
-        self._downloads = downloads
+        self._outputs = outputs
 
     def download(
         self,
@@ -54,6 +55,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         pk: str | None = None,
         url: str | None = None,
         files: Sequence[models.ImageFile] | None = None,
+        existing: Existing = "error",
         **params: Any,
     ) -> list[Path]:
         """Download the files of an image, or the instances of a DICOM image set.
@@ -66,24 +68,30 @@ class Images(Readable["models.HyperlinkedImage"]):
             url: or by its API address,
             files: or the files themselves, from an image's ``files``,
             params: or filters that only one image fits.
+            existing: What to do about a file that is there: ``"error"`` before anything is transferred, ``"skip"`` it,
+                or ``"overwrite"`` it once the new one is whole.
 
         Returns:
-            The files that were written.
+            The files, in the order of the image's.
 
         Raises:
             ValueError: Not exactly one of pk, url, files and filters.
             FileExistsError: A target is there already; nothing was transferred.
-            TransferError: A file came in part; it was not kept.
+            TransferError: A file came in part, or garbled; it was not kept.
         """
         if sum((bool(pk), bool(url), files is not None, bool(params))) != 1:
             raise ValueError("Give exactly one of pk, url, files, or filters.")
         directory = Path(output_directory)
-        if files is not None:
-            return self._downloads.image_files(
+        if files is None:
+            image = self.detail(pk=pk, api_url=url, **params)
+            chosen = self._outputs.of_image(
+                image, directory, filename=filename, image_type=image_type
+            )
+        else:
+            chosen = self._outputs.of_image_files(
                 files, directory, filename=filename or "image", image_type=image_type
             )
-        image = self.detail(pk=pk, api_url=url, **params)
-        return self._downloads.image(image, directory, filename=filename, image_type=image_type)
+        return self._outputs.write(chosen, existing=existing)
 
 
 class UploadsNamespace(Readable["models.UserUpload"]):
@@ -123,10 +131,28 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         """Give an unfinished upload up."""
         return self._uploads.abort(pk, s3_upload_id)
 
+    def resume(self, *, pk: str, file: str | Path) -> models.UserUploadComplete:
+        """Take up an unfinished upload of a file, which the server keeps for a day.
+
+        What the store has is the truth: parts whose length and MD5 are those of the file are kept, the rest is sent.
+
+        Args:
+            pk: The upload, as the error of the interrupted call names it.
+            file: The same file.
+
+        Returns:
+            The upload, whose ``api_url`` goes into a value as ``user_upload`` or ``user_uploads``.
+
+        Raises:
+            SpecError: The upload was aborted, or there is no such file.
+            ObjectNotFound: No such upload: it was used, or a day has passed.
+        """
+        return self._uploads.resume(pk, Path(file))
+
     def upload_fileobj(self, *, fileobj: ReadableFile, filename: str) -> models.UserUploadComplete:
         """Upload a binary file object, seekable or not, from where it stands to its end.
 
-        Holds one part of 32 MiB in memory. An upload that fails is aborted.
+        Holds up to twice `max_concurrent_uploads` parts of 8 MiB in memory. An upload that is refused is aborted.
         """
         return self.upload_multiple_fileobj(file_objects=[fileobj], filenames=[filename])[0]
 
@@ -135,7 +161,7 @@ class UploadsNamespace(Readable["models.UserUpload"]):
     ) -> list[models.UserUploadComplete]:
         """Upload several binary file objects at once, and return the uploads in their order.
 
-        Holds at most `max_concurrent_uploads` parts of 32 MiB in memory.
+        Holds up to twice `max_concurrent_uploads` parts of 8 MiB in memory.
 
         Raises:
             ValueError: Not as many names as file objects.
