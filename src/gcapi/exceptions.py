@@ -233,12 +233,11 @@ class UploadInterrupted(GCAPIError):
         uploads: The pks of the uploads that are unfinished, by file name; the server keeps them for a day.
     """
 
+    _keywords = ("uploads",)
+
     def __init__(self, *args: object, uploads: dict[str, str]) -> None:
         super().__init__(*args)
         self.uploads = uploads
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, {"uploads": self.uploads})
 
 
 class UnsafeName(GCAPIError):
