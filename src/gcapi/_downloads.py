@@ -4,7 +4,7 @@ The way of a file is the API's 302 to the object store; the token goes to the AP
 the first MiB, which for most files is all. A larger file is then cut into ranges that fill whole rounds of the
 connections. A stream that breaks goes on from the byte that it reached, as long as the file is still the same.
 
-Memory: `max_concurrent_downloads` × what the HTTP client reads at once (64 KiB).
+Memory: `max_concurrent_downloads` × `BLOCK` (512 KiB), twice for a moment.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: What the first request asks for, in bytes: most files are no longer.
 FIRST_RANGE = MEBI
+#: How much is written at once, in bytes: the HTTP client gives 16 KiB at a time.
+BLOCK = MEBI // 2
 #: How often a stream that broke is taken up again, and how often a file that changed is begun again.
 CONTINUATIONS, RESTARTS = 5, 2
 #: Seconds before a broken stream is taken up again; doubled each time.
@@ -287,45 +289,39 @@ class _Run:
         with suppress(RuntimeError):
             self._pool.submit(guarded)
 
-    # ------------------------------------------------------------ the first request of a file
+    # ------------------------------------------------------------ the pieces of a file
 
     def _first(self, download: _Download) -> None:
-        rest = self._begin(download)
-        download.expect(len(rest))
-        for piece in rest:
-            self._submit(download, partial(self._rest, download, piece))
-        if not rest:
-            self._publish(download)
-
-    def _begin(self, download: _Download) -> list[Piece]:
-        """Fetch the beginning of a file and return the pieces that it is still short of."""
-        while True:
-            try:
-                return self._begun(download)
-            except _StartAgain:
-                download.begin_again()
-
-    def _begun(self, download: _Download) -> list[Piece]:
+        """Ask for the beginning of a file, and set the rest to work as soon as the answer says how long it is."""
         response = self._open(download, 0, FIRST_RANGE)
+        with closing(response):
+            cursor, rest = self._planned(download, response)
+            download.expect(1 + len(rest))
+            for piece in rest:
+                further = _Cursor(piece.offset, piece.offset + piece.length)
+                self._submit(download, partial(self._piece, download, further, None))
+            self._piece(download, cursor, response)
+
+    def _planned(
+        self, download: _Download, response: httpx.Response
+    ) -> tuple[_Cursor, list[Piece]]:
+        """Return the range that a first answer brings, and the pieces that are missing beside it."""
         if response.status_code == _NOT_SATISFIABLE:
-            response.close()
             download.learn(size=0, validator="")
-            return []
+            return _Cursor(0, 0), []
         whole = response.status_code != _PARTIAL_CONTENT
         size = _content_length(response) if whole else _checked_range(response, 0, None)
         download.learn(size=size, validator=_validator(response))
-        end = size if whole or size is None else min(FIRST_RANGE, size)
-        cursor = _Cursor(0, end, _checksum(response) if end == size else None)
-        self._receive(download, cursor, response)
-        if size is None or cursor.at == size:
-            cursor.check(download.target.name)
-            return []
-        return cut(size, range_size(size - cursor.at, self._connections), start=cursor.at)
+        if whole or size is None or size <= FIRST_RANGE:
+            return _Cursor(0, size, _checksum(response)), []
+        rest = cut(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
+        return _Cursor(0, FIRST_RANGE), rest
 
-    def _rest(self, download: _Download, piece: Piece) -> None:
-        cursor = _Cursor(piece.offset, piece.offset + piece.length)
+    def _piece(self, download: _Download, cursor: _Cursor, response: httpx.Response | None) -> None:
+        """Fetch a range; the last one of a file publishes it, or begins again if it changed meanwhile."""
         try:
-            self._receive(download, cursor, None)
+            self._receive(download, cursor, response)
+            cursor.check(download.target.name)
         except _StartAgain:
             download.changed = True
         if not download.piece_done():
@@ -415,13 +411,27 @@ class _Run:
         return response
 
     def _copy(self, download: _Download, cursor: _Cursor, response: httpx.Response) -> None:
-        for block in response.iter_raw():
-            if self._stop.is_set():
-                raise _Stopped
-            if cursor.end is not None and cursor.at + len(block) > cursor.end:
-                raise TransferError(
-                    f"{shown_url(response.url)} gives more than it announced; nothing was kept."
-                )
+        """Write a body, `BLOCK` bytes at a time; what came before a break is written too."""
+        held = bytearray(BLOCK)
+        filled = 0
+        try:
+            for block in response.iter_raw():
+                if self._stop.is_set():
+                    raise _Stopped
+                if filled + len(block) > BLOCK:
+                    self._write(download, cursor, memoryview(held)[:filled])
+                    filled = 0
+                if cursor.end is not None and cursor.at + filled + len(block) > cursor.end:
+                    raise TransferError(
+                        f"{shown_url(response.url)} gives more than it announced; nothing was kept."
+                    )
+                held[filled : filled + len(block)] = block
+                filled += len(block)
+        finally:
+            self._write(download, cursor, memoryview(held)[:filled])
+
+    def _write(self, download: _Download, cursor: _Cursor, block: memoryview) -> None:
+        if block:
             download.partial.write(cursor.at, block)
             cursor.advance(block)
             download.counter.add(len(block))
@@ -447,7 +457,7 @@ class _Cursor:
         """Whether all of it has come."""
         return self.at == self.end
 
-    def advance(self, block: bytes) -> None:
+    def advance(self, block: memoryview) -> None:
         """Count a block."""
         self.at += len(block)
         if self._digest is not None:

@@ -62,17 +62,23 @@ class Partial:
         self._file = self._temporary.open("xb", buffering=0)
         self._lock = threading.Lock()
 
-    def write(self, offset: int, block: bytes) -> None:
+    def write(self, offset: int, block: memoryview) -> None:
         """Write a block where it belongs.
 
         Raises:
             OSError: The disk is full, or the like.
         """
-        view = memoryview(block)
-        with self._lock, _explained(self.target):
+        with _explained(self.target):
+            while block:
+                written = self._write_some(offset, block)
+                offset, block = offset + written, block[written:]
+
+    def _write_some(self, offset: int, block: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._file.fileno(), block, offset)
+        with self._lock:  # Windows has one position for all threads
             self._file.seek(offset)
-            while view:
-                view = view[self._file.write(view) :]
+            return self._file.write(block) or 0
 
     def empty(self) -> None:
         """Begin again: what was written is of no use."""
@@ -121,7 +127,7 @@ def write_whole(target: Path, data: bytes, *, existing: Existing = "error") -> P
         refuse_existing([target])
     partial = Partial(target, overwrite=existing == "overwrite")
     try:
-        partial.write(0, data)
+        partial.write(0, memoryview(data))
         return partial.publish()
     finally:
         partial.discard()
