@@ -9,7 +9,6 @@ Whether a request may be repeated is data: `REPEATABLE_WRITES`.
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 import threading
@@ -31,6 +30,7 @@ from gcapi.exceptions import (
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from gcapi._settings import Settings

