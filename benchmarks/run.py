@@ -31,7 +31,7 @@ from harness import (
     running_server,
 )
 from sizes import CONNECTIONS, LARGE
-from table import IMPORT_ROWS, OURS, ROWS, THEIRS, Result, Row, render
+from table import LOCAL_ROWS, OURS, ROWS, THEIRS, Result, Row, render
 
 README = HERE / "README.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -119,8 +119,8 @@ def main() -> None:
 def _measure(run: Run, options: argparse.Namespace) -> None:
     for mode in (LINK, LOOPBACK):
         if options.mode in (None, mode.name):
-            imports = IMPORT_ROWS if mode == LOOPBACK else ()
-            rows = (*ROWS, *imports)
+            local = LOCAL_ROWS if mode == LOOPBACK else ()
+            rows = (*ROWS, *local)
             run.mode(mode, tuple(row for row in rows if options.only in (None, row.name)))
 
 
@@ -128,7 +128,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure this client and the published one, in turn."
     )
-    names = [row.name for row in (*ROWS, *IMPORT_ROWS)]
+    names = [row.name for row in (*ROWS, *LOCAL_ROWS)]
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each client")
     parser.add_argument("--only", choices=names, help="one row; nothing is written")
     parser.add_argument("--mode", choices=MODES, help="one link; nothing is written")

@@ -143,6 +143,43 @@ def import_http() -> int:
     return len([httpx.Client])
 
 
+#: An archive item of two values, as the server shows it.
+_SOCKET = {
+    "title": "Score",
+    "description": "",
+    "slug": "score",
+    "kind": "Float",
+    "pk": 7,
+    "default_value": None,
+    "super_kind": "Value",
+    "relative_path": "score.json",
+    "overlay_segments": [],
+    "look_up_table": None,
+}
+_VALUE = {"interface": _SOCKET, "socket": _SOCKET, "value": 0.5, "file": None, "image": None}
+_ITEM = {
+    "pk": "5f0c4a3e-6d4b-4c57-9a51-2f1f3f0f9f10",
+    "title": "A case",
+    "view_content": {},
+    "archive": "https://example.invalid/api/v1/archives/1/",
+    "hanging_protocol": None,
+    "optional_hanging_protocols": [],
+    "values": [{**_VALUE, "pk": pk} for pk in (1, 2)],
+}
+#: How many items are parsed.
+PARSED = 100_000
+
+
+def parsing() -> Callable[[], int]:
+    """Load the model of an archive item, and return what makes many of them from JSON data."""
+    import gcapi.models
+
+    model: Any = gcapi.models.ArchiveItem
+    make = getattr(model, "from_dict", None) or (lambda data: model(**data))
+    make(_ITEM)
+    return lambda: sum(make(_ITEM) is not None for _ in range(PARSED))
+
+
 IMPORTS = {"import": import_client, "import-httpx": import_http}
 
 
@@ -174,11 +211,16 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("gcapi", "httpx")}
 
 
+def _measured(name: str, place: dict[str, Any]) -> Cost:
+    if name == "parse":
+        return _cost(parsing())
+    return _cost(IMPORTS[name]) if name in IMPORTS else measure(name, Place(**place))
+
+
 def main() -> None:
     """Measure the workload of the command line."""
     name, place = sys.argv[1], json.load(sys.stdin)
-    cost = _cost(IMPORTS[name]) if name in IMPORTS else measure(name, Place(**place))
-    print(json.dumps(asdict(cost)))
+    print(json.dumps(asdict(_measured(name, place))))
 
 
 if __name__ == "__main__":
