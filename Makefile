@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench generate schema sandbox clean
+.PHONY: help install demo test test-long check bench generate schema sandbox clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each,
 
 test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes
+	$(BIN)/python -m pytest -m long
 
 check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is what `make generate` makes
 	$(BIN)/ruff check .

@@ -6,12 +6,13 @@ import json
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gcapi import Client
 
@@ -31,6 +32,8 @@ class Answer:
         headers: Beside Content-Length, and Content-Type for JSON.
         length: What Content-Length claims; `None` for the truth.
         reset: Break the connection instead of answering.
+        chunked: Send the body in chunks, without a Content-Length; `broken` leaves out the last chunk.
+        hold: What is waited for after the body, before the connection is used again or closed.
     """
 
     status: int = 200
@@ -38,6 +41,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     reset: bool = False
+    chunked: Literal["", "whole", "broken"] = ""
+    hold: threading.Event | None = None
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -45,7 +50,25 @@ class Answer:
     def all_headers(self) -> dict[str, str]:
         length = len(self.content()) if self.length is None else self.length
         kind = {} if isinstance(self.body, bytes) else {"Content-Type": "application/json"}
-        return {"Content-Length": str(length), **kind, **self.headers}
+        framing = (
+            {"Transfer-Encoding": "chunked"} if self.chunked else {"Content-Length": str(length)}
+        )
+        return {**framing, **kind, **self.headers}
+
+    def sent(self) -> bytes:
+        """Return the body as it goes over the wire."""
+        content = self.content()
+        if not self.chunked:
+            return content
+        half = max(1, len(content) // 2)
+        chunks = [content[at : at + half] for at in range(0, len(content), half)]
+        framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+        return framed + (b"0\r\n\r\n" if self.chunked == "whole" else b"")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the connection can be used for another answer after this one."""
+        return self.chunked != "broken" and self.length in {None, len(self.content())}
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,16 @@ def connect(server: Loopback, **options: Any) -> Client:
     return Client(**{"token": TOKEN, "base_url": server.base_url, "verify": NO_TLS, **options})
 
 
+class _Server(ThreadingHTTPServer):
+    """A server to which it is no news that a client went away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Loopback:
     """Answer every request by a script, and remember what came.
 
@@ -102,11 +135,13 @@ class Loopback:
         self, script: Script, *, with_version: bool = True, tls: ssl.SSLContext | None = None
     ) -> None:
         self.seen: list[Seen] = []
+        #: How many connections were made.
+        self.connections = 0
+        self.lock = threading.Lock()
         self._script = script
         self._with_version = with_version
         self._tls = tls
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
@@ -149,6 +184,11 @@ class Loopback:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def setup(self) -> None:
+                with server.lock:
+                    server.connections += 1
+                super().setup()
+
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 seen = Seen(self.command, self.path, dict(self.headers), body)
@@ -156,13 +196,14 @@ class Loopback:
                 if answer.reset:
                     self.break_off()
                     return
-                content = answer.content()
                 self.send_response(answer.status)
                 for name, value in answer.all_headers().items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
-                if answer.length not in {None, len(content)}:
+                self.wfile.write(answer.sent())
+                if answer.hold is not None:
+                    answer.hold.wait(60)
+                if not answer.is_whole:
                     self.close_connection = True
 
             def break_off(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gcapi.exceptions import DeidentificationError, MissingExtra
-from gcapi.progress import Listener, Progress
+from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +54,12 @@ def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> li
     deidentifier = _deidentifier_class()(assert_unique_value_for=SAME_IN_ALL_FILES)
     results: list[Path] = []
     progress = [Progress(listener, "de-identify", file.name, 1) for file in files]
-    for number, source in enumerate(files):
-        target = directory / f"dicom_image_{number}.dcm"
-        _deidentify_one(deidentifier, source, target)
-        results.append(target)
-        progress[number].add(1)
+    with given_up_on_error(progress):
+        for number, source in enumerate(files):
+            target = directory / f"dicom_image_{number}.dcm"
+            _deidentify_one(deidentifier, source, target)
+            results.append(target)
+            progress[number].add(1)
     return results
 
 

@@ -10,18 +10,27 @@ Memory: `max_concurrent_downloads` × `BLOCK` (512 KiB), twice for a moment.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from collections import deque
+from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 
 from gcapi._files import Existing, Partial, is_there, refuse_existing
 from gcapi._layout import MEBI, Piece, cut, range_size
+from gcapi._remotes import (
+    PARTIAL_CONTENT,
+    ApiFile,
+    Remote,
+    SignedFile,
+    checked_range,
+    checksum,
+    content_length,
+    validator_of,
+)
 from gcapi.exceptions import GCAPIError, TransferError, shown_url, status_error
 from gcapi.progress import Listener, Progress
 
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._calls import Calls
-    from gcapi._transport import Transport
 
 #: What the first request asks for, in bytes: most files are no longer.
 FIRST_RANGE = MEBI
@@ -40,96 +48,11 @@ BLOCK = MEBI // 2
 CONTINUATIONS, RESTARTS = 5, 2
 #: Seconds before a broken stream is taken up again; doubled each time.
 PAUSE = 0.2
-#: Bytes are counted against what was announced, which compression would make meaningless.
-_FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_MD5 = re.compile(r'"([0-9a-f]{32})"')
-_PARTIAL_CONTENT, _FORBIDDEN, _NOT_SATISFIABLE = 206, 403, 416
-
-
-class Remote(Protocol):
-    """A file somewhere else."""
-
-    def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Ask for it, or the range that the headers say; the body is left to be read."""
-        ...
-
-    def renew(self) -> bool:
-        """Tell whether another address can be had in place of one that was refused."""
-        ...
-
-    def is_store(self, url: httpx.URL) -> bool:
-        """Tell whether an answer from an address is the store's rather than the API's."""
-        ...
-
-
-class ApiFile:
-    """A file behind an address of the API's host.
-
-    Args:
-        transport: What requests go through.
-        url: The address.
-    """
-
-    def __init__(self, transport: Transport, url: str) -> None:
-        self._transport = transport
-        self._url = httpx.URL(url)
-        #: Where the API's redirect led: signed, good for a few minutes, and used for all ranges.
-        self._link: httpx.URL | None = None
-        self._refused_by_store = False
-        self._lock = threading.Lock()
-
-    def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Ask the store, by way of the API for the first time."""
-        with self._lock:
-            link = self._link
-        sent = {**_FILE_HEADERS, **headers}
-        url = link or self._url
-        client = self._transport.client_for(url)
-        response = client.send(client.build_request("GET", url, headers=sent), stream=True)
-        response = self._transport.follow(response, headers=sent, stream=True)
-        with self._lock:
-            self._link = response.url if response.is_success else None
-            self._refused_by_store = not response.is_success and self.is_store(response.url)
-        return response
-
-    def renew(self) -> bool:
-        """Go by way of the API again, unless the API itself refused."""
-        with self._lock:
-            return self._refused_by_store
-
-    def is_store(self, url: httpx.URL) -> bool:
-        """Tell whether an address is off the API's origin."""
-        return not self._transport.settings.is_api(url)
-
-
-class SignedFile:
-    """A file that is fetched by a request that the server signed.
-
-    Args:
-        transport: What requests go through.
-        url: Where the request goes.
-        headers: What signs it.
-    """
-
-    def __init__(self, transport: Transport, url: httpx.URL, headers: Mapping[str, str]) -> None:
-        self._transport = transport
-        self._url = url
-        self._headers = headers
-
-    def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Send the request as it is signed; signatures do not cover the range."""
-        client = self._transport.storage
-        sent = {"Accept-Encoding": "identity", **self._headers, **headers}
-        return client.send(client.build_request("GET", self._url, headers=sent), stream=True)
-
-    def renew(self) -> bool:
-        """Tell that there is no other address."""
-        return False
-
-    def is_store(self, _: httpx.URL) -> bool:
-        """Tell that no answer is the API's."""
-        return True
+#: Seconds that a call which failed waits for its threads: one that waits for an answer cannot be stopped.
+GRACE = 1.0
+_OK, _NOT_SATISFIABLE = 200, 416
+#: A connection that was there and broke, before an answer came.
+_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class Downloads:
@@ -138,15 +61,11 @@ class Downloads:
     Args:
         calls: Calls the API.
         listener: Hears of the bytes that arrived.
-        sleep: Waits for a number of seconds.
     """
 
-    def __init__(
-        self, calls: Calls, listener: Listener, *, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, calls: Calls, listener: Listener) -> None:
         self._calls = calls
         self._listener = listener
-        self._sleep = sleep
 
     def remote(self, url: str) -> ApiFile:
         """Return the file behind an address of the API's host."""
@@ -178,7 +97,7 @@ class Downloads:
             if not (existing == "skip" and is_there(target))
         ]
         if wanted:
-            _Run(wanted, self._calls.settings.max_concurrent_downloads, self._sleep).finish()
+            _Run(wanted, self._calls.settings.max_concurrent_downloads).finish()
         return [target for _, target in files]
 
 
@@ -190,25 +109,32 @@ class _Download:
     ) -> None:
         self.remote = remote
         self.target = target
-        self.overwrite = overwrite
-        self.result: Future[Path] = Future()
         self.counter = Progress(listener, "download", target.name)
-        self.lock = threading.Lock()
-        self.restarts = 0
-        #: Whether the file turned out to be another one while its ranges came.
-        self.changed = False
-        self._partial: Partial | None = None
-        self._missing = 0
         #: What the file is known by: an entity tag or a date, as `If-Range` takes it; empty if the store gives none.
         self.validator = ""
         self.size: int | None = None
+        #: Why what came is of no use; empty while it is.
+        self.broken_off = ""
+        self._overwrite = overwrite
+        self._lock = threading.Lock()
+        self._partial: Partial | None = None
+        self._discarded = False
+        self._missing = 0
+        self._restarts = 0
 
     @property
     def partial(self) -> Partial:
-        """The file that is written to, made when the first bytes come."""
-        if self._partial is None:
-            self._partial = Partial(self.target, overwrite=self.overwrite)
-        return self._partial
+        """The file that is written to, made when the first bytes come.
+
+        Raises:
+            _Stopped: The call is over.
+        """
+        with self._lock:
+            if self._discarded:
+                raise _Stopped
+            if self._partial is None:
+                self._partial = Partial(self.target, overwrite=self._overwrite)
+            return self._partial
 
     def learn(self, *, size: int | None, validator: str) -> None:
         """Set what the first answer says of the file."""
@@ -216,132 +142,228 @@ class _Download:
         self.counter.set_total(size)
 
     def expect(self, pieces: int) -> None:
-        """Set how many further pieces make the file whole."""
+        """Set how many pieces make the file whole."""
         self._missing = pieces
 
     def piece_done(self) -> bool:
         """Count a piece, and tell whether it was the last."""
-        with self.lock:
+        with self._lock:
             self._missing -= 1
             return self._missing == 0
 
     def begin_again(self) -> None:
-        """Forget what came: the file is another one now.
+        """Forget what came.
 
         Raises:
-            TransferError: It changes again and again.
+            TransferError: It comes to no end.
         """
-        self.restarts += 1
-        if self.restarts > RESTARTS:
+        self._restarts += 1
+        if self._restarts > RESTARTS:
             raise TransferError(
-                f"{self.target.name} changes at the server while it is downloaded; nothing was kept."
+                f"{self.target.name}: {self.broken_off}. It was begun again {RESTARTS} times; nothing was kept. Run it"
+                " again."
             )
         self.counter.reset()
-        self.changed, self.validator, self.size = False, "", None
+        self.broken_off, self.validator, self.size = "", "", None
         if self._partial is not None:
             self._partial.empty()
 
+    def publish(self) -> None:
+        """Give the file its final name."""
+        self.partial.publish()
+
     def discard(self) -> None:
-        """Remove what is not whole."""
+        """Remove what is not whole, and write no more."""
+        with self._lock:
+            self._discarded = True
         if self._partial is not None:
             self._partial.discard()
 
 
 class _Run:
-    """Everything that one call downloads, on one pool of threads."""
+    """Everything that one call downloads, on one pool of threads.
 
-    def __init__(
-        self, downloads: Sequence[_Download], connections: int, sleep: Callable[[float], None]
-    ) -> None:
+    Ranges go before files that are not begun, so that only about two files for each connection are open. The threads
+    are daemons: one that waits for an answer must not keep a program from ending.
+
+    Args:
+        downloads: The files.
+        connections: How many threads there are at most.
+    """
+
+    def __init__(self, downloads: Sequence[_Download], connections: int) -> None:
         self._downloads = downloads
         self._connections = connections
-        self._sleep = sleep
-        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-download")
+        #: Guards everything below.
+        self._changed = threading.Condition()
+        self._ranges: deque[Callable[[], None]] = deque()
+        self._files = deque(partial(self._guarded, one, self._first) for one in downloads)
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._unfinished = len(downloads)
+        self._error: BaseException | None = None
         self._stop = threading.Event()
 
     def finish(self) -> None:
         """Do it; the first error stops everything, and leaves nothing half-written."""
-        results = [download.result for download in self._downloads]
         try:
-            for download in self._downloads:
-                self._submit(download, partial(self._first, download))
-            wait(results, return_when=FIRST_EXCEPTION)
+            with self._changed:
+                for _ in self._downloads[: self._connections]:
+                    self._start_thread()
+            self._stop.wait()
         finally:
-            self._stop.set()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            for download in self._downloads:
-                download.discard()
-        error = _first_error(results)
-        if error is not None:
-            raise error
-
-    def _submit(self, download: _Download, step: Callable[[], None]) -> None:
-        def guarded() -> None:
             try:
-                step()
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
-                self._stop.set()
-                with download.lock:
-                    if not download.result.done():
-                        download.result.set_exception(error)
+                self._end()
+            finally:
+                for download in self._downloads:
+                    download.discard()
+        if self._error is not None:
+            raise self._error
 
-        # The pool is closed when the call has failed, or was interrupted; then nobody waits for this step.
-        with suppress(RuntimeError):
-            self._pool.submit(guarded)
+    def _end(self) -> None:
+        with self._changed:
+            self._stop.set()
+            self._changed.notify_all()
+        deadline = time.monotonic() + GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    # ------------------------------------------------------------ the threads
+
+    def _start_thread(self) -> None:
+        number = len(self._threads) + 1
+        thread = threading.Thread(target=self._work, name=f"gcapi-download-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads to give
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (step := self._next_step()) is not None:
+            step()
+
+    def _next_step(self) -> Callable[[], None] | None:
+        """Return what is to be done next, once there is something; `None` at the end."""
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._ranges or self._files or self._stop.is_set())
+            self._idle -= 1
+            if self._stop.is_set():
+                return None
+            return (self._ranges or self._files).popleft()
+
+    def _submit(self, download: _Download, *steps: Callable[[_Download], None]) -> None:
+        """Have steps done before any file that is not begun."""
+        if not steps:
+            return
+        with self._changed:
+            self._ranges.extend(partial(self._guarded, download, step) for step in steps)
+            for _ in range(len(self._ranges) - self._idle):
+                if len(self._threads) < self._connections:
+                    self._start_thread()
+            self._changed.notify_all()
+
+    def _guarded(self, download: _Download, step: Callable[[_Download], None]) -> None:
+        """Do a step; what goes wrong in it ends the call."""
+        try:
+            step(download)
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+            with self._changed:
+                # What goes wrong after the first error is its consequence.
+                if not self._stop.is_set():
+                    self._error = error
+                self._stop.set()
+                self._changed.notify_all()
+
+    def _pause(self, attempt: int) -> None:
+        self._stop.wait(PAUSE * 2 ** (attempt - 1))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on, unless the call is over.
+
+        Raises:
+            _Stopped: It is.
+        """
+        if self._stop.is_set():
+            raise _Stopped
 
     # ------------------------------------------------------------ the pieces of a file
 
     def _first(self, download: _Download) -> None:
         """Ask for the beginning of a file, and set the rest to work as soon as the answer says how long it is."""
-        response = self._open(download, 0, FIRST_RANGE)
+        response = self._asked(download, FIRST_RANGE)
+        if _needs_one_stream(response):
+            response.close()
+            response = self._asked(download, None)
         with closing(response):
             cursor, rest = self._planned(download, response)
             download.expect(1 + len(rest))
-            for piece in rest:
-                further = _Cursor(piece.offset, piece.offset + piece.length)
-                self._submit(download, partial(self._piece, download, further, None))
+            further = [_Cursor(piece.offset, piece.offset + piece.length) for piece in rest]
+            self._submit(
+                download,
+                *(partial(self._piece, cursor=one, response=None) for one in further),
+            )
             self._piece(download, cursor, response)
+
+    def _asked(self, download: _Download, end: int | None) -> httpx.Response:
+        """Ask for a file from its beginning, again where the connection breaks before the answer."""
+        for attempt in range(1, CONTINUATIONS + 1):
+            try:
+                return self._open(download, 0, end)
+            except _BROKEN:
+                self._pause(attempt)
+        return self._open(download, 0, end)
 
     def _planned(
         self, download: _Download, response: httpx.Response
     ) -> tuple[_Cursor, list[Piece]]:
         """Return the range that a first answer brings, and the pieces that are missing beside it."""
-        if response.status_code == _NOT_SATISFIABLE:
-            download.learn(size=0, validator="")
-            return _Cursor(0, 0), []
-        whole = response.status_code != _PARTIAL_CONTENT
-        size = _content_length(response) if whole else _checked_range(response, 0, None)
-        download.learn(size=size, validator=_validator(response))
-        if whole or size is None or size <= FIRST_RANGE:
-            return _Cursor(0, size, _checksum(response)), []
+        is_part = response.status_code == PARTIAL_CONTENT
+        size = checked_range(response, 0, None) if is_part else content_length(response)
+        download.learn(size=size, validator=validator_of(response))
+        if not is_part or size is None or size <= FIRST_RANGE or not download.validator:
+            return _Cursor(0, size, checksum(response)), []
         rest = cut(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
         return _Cursor(0, FIRST_RANGE), rest
 
     def _piece(self, download: _Download, cursor: _Cursor, response: httpx.Response | None) -> None:
-        """Fetch a range; the last one of a file publishes it, or begins again if it changed meanwhile."""
+        """Fetch a range; the last one of a file publishes it, or begins again where it came to nothing."""
         try:
             self._receive(download, cursor, response)
             cursor.check(download.target.name)
-        except _StartAgain:
-            download.changed = True
+        except _StartAgain as reason:
+            download.broken_off = str(reason)
         if not download.piece_done():
             return
-        if download.changed:
-            download.begin_again()
-            self._submit(download, partial(self._first, download))
+        if download.broken_off:
+            self._begin_again(download)
         else:
-            self._publish(download)
+            self._publish(download, cursor)
 
-    def _publish(self, download: _Download) -> None:
-        path = download.partial.publish()
-        with download.lock:
-            if not download.result.done():
-                download.result.set_result(path)
+    def _begin_again(self, download: _Download) -> None:
+        self._go_on()
+        download.begin_again()
+        self._submit(download, self._first)
+
+    def _publish(self, download: _Download, cursor: _Cursor) -> None:
+        self._go_on()
+        download.publish()
+        if download.size is None:
+            download.counter.set_total(cursor.at)
+        with self._changed:
+            self._unfinished -= 1
+            if not self._unfinished:
+                self._stop.set()
+                self._changed.notify_all()
 
     # ------------------------------------------------------------ one range
 
     def _open(self, download: _Download, start: int, end: int | None) -> httpx.Response:
-        """Ask for a range, once more where its link has expired.
+        """Ask for a range.
 
         Raises:
             StatusError: The API or the store refused.
@@ -350,17 +372,15 @@ class _Run:
         if download.validator:
             headers["If-Range"] = download.validator
         response = download.remote.get(headers)
-        if response.status_code == _FORBIDDEN and download.remote.renew():
+        if start == 0 and response.status_code == _NOT_SATISFIABLE:
+            # An empty file has no first byte.
             response.close()
-            response = download.remote.get(headers)
-        is_empty = start == 0 and response.status_code == _NOT_SATISFIABLE
-        if response.is_success or is_empty:
+            response = download.remote.get({})
+        if response.status_code in {_OK, PARTIAL_CONTENT}:
             return response
-        try:
+        with closing(response):
             response.read()
             raise status_error(response, storage=download.remote.is_store(response.url))
-        finally:
-            response.close()
 
     def _receive(
         self, download: _Download, cursor: _Cursor, response: httpx.Response | None
@@ -371,21 +391,30 @@ class _Run:
             download: The file.
             cursor: The range, and how far it has come.
             response: Where its bytes come from first; `None` to ask.
+
+        Raises:
+            _StartAgain: What came is of no use.
+            TransferError: It broke too often.
         """
         problem: httpx.TransportError | None = None
         for attempt in range(CONTINUATIONS + 1):
             if attempt:
-                self._sleep(PAUSE * 2 ** (attempt - 1))
-            current = response if attempt == 0 and response else self._continued(download, cursor)
-            with closing(current):
-                try:
+                self._pause(attempt)
+            try:
+                current = response or self._continued(download, cursor)
+                response = None
+                with closing(current):
                     self._copy(download, cursor, current)
-                except httpx.TransportError as error:
-                    problem = error
+            except httpx.TransportError as error:
+                problem = error
             if cursor.is_done or (cursor.end is None and problem is None):
                 return
-            if cursor.end is None:
-                break
+            if not download.validator or cursor.end is None:
+                total = "an unknown number of" if download.size is None else download.size
+                raise _StartAgain(
+                    f"the connection broke after {cursor.at} of {total} bytes, and nothing tells whether it would go on"
+                    " with the same file"
+                )
         raise TransferError(
             f"{download.target.name}: the connection broke after {cursor.at} of {download.size} bytes, however often"
             f" it was taken up again; nothing was kept. Run it again. ({problem})"
@@ -397,17 +426,19 @@ class _Run:
         Raises:
             _StartAgain: The file is another one now, or the store gives no part of it.
         """
-        if cursor.at and not download.validator:
-            # Nothing tells whether it would go on with the same file.
-            raise _StartAgain
+        if download.broken_off:
+            raise _StartAgain(download.broken_off)
         response = self._open(download, cursor.at, cursor.end)
         is_same = (
-            response.status_code == _PARTIAL_CONTENT
-            and _checked_range(response, cursor.at, cursor.end) == download.size
+            response.status_code == PARTIAL_CONTENT
+            and checked_range(response, cursor.at, cursor.end) == download.size
+            and validator_of(response) in {"", download.validator}
         )
         if not is_same:
             response.close()
-            raise _StartAgain
+            raise _StartAgain(
+                "the store does not go on with it: it changes while it is downloaded, or comes only whole"
+            )
         return response
 
     def _copy(self, download: _Download, cursor: _Cursor, response: httpx.Response) -> None:
@@ -416,11 +447,12 @@ class _Run:
         filled = 0
         try:
             for block in response.iter_raw():
-                if self._stop.is_set():
-                    raise _Stopped
+                self._go_on()
+                if download.broken_off:
+                    raise _StartAgain(download.broken_off)
                 if filled + len(block) > BLOCK:
-                    self._write(download, cursor, memoryview(held)[:filled])
-                    filled = 0
+                    full, filled = filled, 0
+                    self._write(download, cursor, memoryview(held)[:full])
                 if cursor.end is not None and cursor.at + filled + len(block) > cursor.end:
                     raise TransferError(
                         f"{shown_url(response.url)} gives more than it announced; nothing was kept."
@@ -476,48 +508,15 @@ class _Cursor:
 
 
 class _Stopped(GCAPIError):
-    """End a step because another one of the same call failed."""
+    """End a step because the call is over."""
 
 
 class _StartAgain(GCAPIError):
-    """Say that what comes now is not the continuation of what came."""
+    """Say that what came of a file is of no use, and why."""
 
 
-def _first_error(results: Sequence[Future[Path]]) -> BaseException | None:
-    """Return the error that began it all, rather than one of those that only stopped."""
-    errors = [result.exception() for result in results if result.done() and not result.cancelled()]
-    real = [error for error in errors if error is not None]
-    return min(real, key=lambda error: isinstance(error, _Stopped), default=None)
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
-
-
-def _checked_range(response: httpx.Response, start: int, end: int | None) -> int:
-    """Return the length of the whole file of which a response has a range.
-
-    Raises:
-        TransferError: It is not the range that was asked for.
-    """
-    header = response.headers.get("Content-Range", "")
-    match = _CONTENT_RANGE.fullmatch(header)
-    if match is None or int(match[1]) != start or (end is not None and int(match[2]) >= end):
-        response.close()
-        raise TransferError(
-            f"{shown_url(response.url)} answers with range {header!r}, which was not asked for."
-        )
-    return int(match[3])
-
-
-def _validator(response: httpx.Response) -> str:
-    """Return what `If-Range` takes: a strong entity tag, else the date; empty if there is neither."""
-    etag = response.headers.get("ETag", "")
-    return str(etag if etag.startswith('"') else response.headers.get("Last-Modified", ""))
-
-
-def _checksum(response: httpx.Response) -> str | None:
-    """Return the file's MD5, where the store's entity tag is one."""
-    match = _MD5.fullmatch(response.headers.get("ETag", ""))
-    return match[1] if match else None
+def _needs_one_stream(response: httpx.Response) -> bool:
+    """Tell whether a first answer has nothing that would show whether further ranges are of the same file."""
+    if response.status_code != PARTIAL_CONTENT or validator_of(response):
+        return False
+    return checked_range(response, 0, None) > FIRST_RANGE

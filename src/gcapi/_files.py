@@ -22,7 +22,7 @@ def check_existing(existing: Existing) -> Existing:
     Raises:
         ValueError: Another word.
     """
-    if existing not in {"error", "skip", "overwrite"}:
+    if existing not in ("error", "skip", "overwrite"):
         raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'overwrite'.")
     return existing
 
@@ -60,29 +60,53 @@ class Partial:
         self._overwrite = overwrite
         self._temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.part")
         self._file = self._temporary.open("xb", buffering=0)
-        self._lock = threading.Lock()
+        #: Guards the two below, and the position where threads have only one.
+        self._changed = threading.Condition()
+        self._writers = 0
+        self._is_open = True
 
     def write(self, offset: int, block: memoryview) -> None:
         """Write a block where it belongs.
 
         Raises:
             OSError: The disk is full, or the like.
+            ValueError: The file was published or discarded.
         """
-        with _explained(self.target):
+        with _explained(self.target), self._used():
             while block:
                 written = self._write_some(offset, block)
                 offset, block = offset + written, block[written:]
 
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """Keep the file open: the number of one that is closed may be another file's the next moment."""
+        with self._changed:
+            if not self._is_open:
+                raise ValueError(f"{self.target} is no longer written to.")
+            self._writers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writers -= 1
+                self._changed.notify_all()
+
+    def _close(self) -> None:
+        with self._changed:
+            self._is_open = False
+            self._changed.wait_for(lambda: not self._writers)
+            self._file.close()
+
     def _write_some(self, offset: int, block: memoryview) -> int:
         if hasattr(os, "pwrite"):
             return os.pwrite(self._file.fileno(), block, offset)
-        with self._lock:  # Windows has one position for all threads
+        with self._changed:  # Windows has one position for all threads
             self._file.seek(offset)
             return self._file.write(block) or 0
 
     def empty(self) -> None:
         """Begin again: what was written is of no use."""
-        with self._lock:
+        with self._used():
             self._file.truncate(0)
 
     def publish(self) -> Path:
@@ -90,10 +114,12 @@ class Partial:
 
         Raises:
             FileExistsError: The name was taken meanwhile, and is not to be overwritten.
+            ValueError: The file was discarded.
         """
         with _explained(self.target):
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._used():
+                os.fsync(self._file.fileno())
+            self._close()
             if not self._overwrite:
                 refuse_existing([self.target])
             self._temporary.replace(self.target)
@@ -101,7 +127,7 @@ class Partial:
 
     def discard(self) -> None:
         """Remove what is not whole; does nothing after `publish`."""
-        self._file.close()
+        self._close()
         self._temporary.unlink(missing_ok=True)
 
 

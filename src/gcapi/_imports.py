@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._waiting import poll
 from gcapi.exceptions import ImportFailed, ImportTimeout, ObjectNotFound
-from gcapi.progress import Listener, Progress
+from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,11 +71,12 @@ class ImportWatch:
             ImportFailed: The server could not import an image, with its words.
             ImportTimeout: Not all had come in time, with what is known of their uploads.
         """
-        case = poll(lambda: self._look(pk), timeout=timeout, clock=clock, sleep=sleep)
-        if case is None:
-            self._find_failures(pk, thorough=True)
-            raise ImportTimeout(self._what_is_known(timeout), pk=pk, slugs=tuple(self._missing))
-        return case
+        with given_up_on_error(self._progress.values()):
+            case = poll(lambda: self._look(pk), timeout=timeout, clock=clock, sleep=sleep)
+            if case is None:
+                self._find_failures(pk, thorough=True)
+                raise ImportTimeout(self._what_is_known(timeout), pk=pk, slugs=tuple(self._missing))
+            return case
 
     def _look(self, pk: str) -> Any:
         case = self._read()

@@ -38,8 +38,8 @@ def part_size(size: int, connections: int) -> int:
         size: The file's length in bytes.
         connections: How many parts travel at once.
     """
-    wanted = _even(size, connections)
-    return max(wanted, MIN_PART, -(-size // MAX_PARTS))
+    most_rounds = max(1, MAX_PARTS // connections)
+    return max(_even(size, connections, most_rounds), MIN_PART, -(-size // MAX_PARTS))
 
 
 def stream_part_size(number: int) -> int:
@@ -49,7 +49,7 @@ def stream_part_size(number: int) -> int:
 
 def range_size(size: int, connections: int) -> int:
     """Return the size of the ranges in bytes that fill whole rounds of the connections."""
-    return max(_even(size, connections), MIN_RANGE)
+    return max(_even(size, connections, size), MIN_RANGE)
 
 
 def cut(size: int, piece: int, *, start: int = 0) -> list[Piece]:
@@ -72,6 +72,6 @@ def share(size: int, total: int, connections: int) -> int:
     return max(1, round(connections * size / total)) if total else 1
 
 
-def _even(size: int, connections: int) -> int:
-    rounds = max(1, -(-size // (connections * LARGEST_PIECE)))
+def _even(size: int, connections: int, most_rounds: int) -> int:
+    rounds = max(1, min(most_rounds, -(-size // (connections * LARGEST_PIECE))))
     return -(-size // (rounds * connections))

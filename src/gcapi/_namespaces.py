@@ -92,7 +92,10 @@ class Listed(Namespace, Generic[T]):
         if offset < 0 or limit < 1:
             raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
         self._warn_of_unknown(params or {})
-        query = {**(params or {}), "offset": offset, "limit": limit}
+        return self._page(offset, limit, params or {})
+
+    def _page(self, offset: int, limit: int, params: Params) -> Page[T]:
+        query = {**params, "offset": offset, "limit": limit}
         answer = self._calls.operation(self.list_operation, params=query)
         if not _is_page(answer):
             raise UnexpectedAnswer(
@@ -110,8 +113,10 @@ class Listed(Namespace, Generic[T]):
         Args:
             params: Filters by their API names; `None` for all that you may see.
         """
+        filters = dict(params or {})
+        self._warn_of_unknown(filters)
         return iterate(
-            lambda offset, limit: self.page(offset, limit, params), name=type(self).__name__
+            lambda offset, limit: self._page(offset, limit, filters), name=type(self).__name__
         )
 
     def count(self, params: Params | None = None) -> int:

@@ -7,19 +7,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from gcapi._calls import plain
 from gcapi._files import Existing, check_existing, is_there, refuse_existing, write_whole
 from gcapi._names import full_suffix, inside, name_of
-from gcapi._settings import is_safe
+from gcapi._settings import is_safe, server_url
 from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import httpx
+
     from gcapi._calls import Calls
-    from gcapi._downloads import Downloads, Remote
+    from gcapi._downloads import Downloads
+    from gcapi._remotes import Remote
     from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage, ImageFile
 
 #: A file to be written: from somewhere else, or from bytes at hand; and where.
@@ -75,12 +76,12 @@ class Outputs:
         return {slug: [target for _, target in group] for slug, group in planned.items()}
 
     def _of_value(self, value: HyperlinkedComponentInterfaceValue, directory: Path) -> list[Output]:
-        target = inside(directory, value.interface.relative_path)
         if isinstance(value.image, str):
-            image = self._calls.get("cases.cases_images_retrieve", value.image)
+            target = inside(directory, value.interface.relative_path)
+            image = self._calls.get("cases.cases_images_retrieve", str(server_url(value.image)))
             return self.of_image(image, target)
         # Some sockets of old have no path; a file needs a name.
-        target = target if value.interface.relative_path else target / value.interface.slug
+        target = inside(directory, value.interface.relative_path or value.interface.slug)
         if isinstance(value.file, str):
             return [(self._downloads.remote(value.file), target)]
         return [(json.dumps(plain(value.value), indent=2).encode(), target)]
@@ -127,7 +128,7 @@ class Outputs:
         outputs: list[Output] = [
             (
                 self._downloads.remote(file.file),
-                inside(directory, filename + full_suffix(name_of(httpx.URL(file.file).path))),
+                inside(directory, filename + full_suffix(name_of(server_url(file.file).path))),
             )
             for file in files
             if image_type is None or file.image_type == image_type
@@ -166,6 +167,10 @@ def _recipes(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return recipes
 
 
+def _is_sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
 def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]:
     """Return where a recipe leads and the headers that sign it.
 
@@ -185,10 +190,14 @@ def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]
         raise UnexpectedAnswer(
             f"The server asks for a {recipe.get('method')!r} request in place of a download; it is not sent."
         )
-    url = httpx.URL(str(recipe.get("url")))
+    url = server_url(recipe.get("url"))
     if not is_safe(url):
         raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
     headers = {str(name): str(value) for name, value in (recipe.get("headers") or {}).items()}
+    if not all(_is_sendable(text) for header in headers.items() for text in header):
+        raise UnexpectedAnswer(
+            f"The server signs a download with headers that cannot be sent: {sorted(headers)!r}"
+        )
     if any(token in text for text in (str(url), *headers.values())):
         raise InvalidTarget(f"{shown_url(url)} is not fetched: it would be sent the token.")
     return url, headers

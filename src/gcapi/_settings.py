@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from gcapi.exceptions import ConfigurationError, shown_url
+from gcapi.exceptions import ConfigurationError, UnexpectedAnswer, shown_url
 
 #: Where the token is read from when none is given.
 TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
@@ -162,6 +162,29 @@ def is_safe(url: httpx.URL) -> bool:
     return bool(url.host) and (
         url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
     )
+
+
+def server_url(text: Any) -> httpx.URL:
+    """Return an address that the server names.
+
+    Raises:
+        UnexpectedAnswer: It is none.
+    """
+    try:
+        url = httpx.URL(str(text))
+        # What the system's resolver would trip over.
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _no_address(text, error) from error
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise _no_address(text, "there is no such port")
+    return url
+
+
+def _no_address(text: Any, reason: object) -> UnexpectedAnswer:
+    # Without the query, since a presigned URL is a key.
+    shown = str(text).partition("?")[0][:200]
+    return UnexpectedAnswer(f"The server names an address {shown!r}, which is none: {reason}")
 
 
 def _positive(name: str, value: Any) -> float:

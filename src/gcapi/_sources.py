@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from typing import TYPE_CHECKING, Protocol
 
 from gcapi._layout import MEBI, Piece, cut, part_size, share, stream_part_size
@@ -52,6 +53,7 @@ class PartBody:
     def __iter__(self) -> Iterator[bytes]:
         self._sent(-self._counted)
         self._counted = 0
+        self.md5 = ""
         digest = hashlib.md5(usedforsecurity=False)
         for block in self._blocks():
             digest.update(block)
@@ -85,13 +87,19 @@ class Source:
 class PathSource(Source):
     """A file on this machine.
 
+    Args:
+        path: Where it is.
+        name: What the server is told; `None` for its own name.
+        stays: Whether it is still there after the call, unlike a copy that was made for it.
+
     Raises:
-        SpecFileError: It cannot be looked at.
+        SpecFileError: It cannot be looked at, or is a directory.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path, name: str | None = None, *, stays: bool = True) -> None:
         super().__init__(path.name if name is None else name)
         self.path = path
+        self.stays = stays
         self._first_look = self._look()
         self.size = self._first_look[0]
 
@@ -125,6 +133,8 @@ class PathSource(Source):
             status = self.path.stat()
         except OSError as error:
             raise SpecFileError(f"{self.path} cannot be read: {error}") from error
+        if stat.S_ISDIR(status.st_mode):
+            raise SpecFileError(f"{self.path} is a directory, where a file is needed.")
         return status.st_size, status.st_mtime_ns
 
     def _changed(self) -> None:
@@ -140,8 +150,8 @@ class BytesSource(Source):
         self.size = len(data)
 
     def read(self, piece: Piece) -> Iterator[bytes]:
-        """Yield the bytes of a piece."""
-        yield from _slices(self.data[piece.offset : piece.offset + piece.length])
+        """Yield the bytes of a piece, `BLOCK` at a time."""
+        return _blocks(self.data, piece.offset, piece.offset + piece.length)
 
 
 class FileObjectSource(Source):
@@ -159,21 +169,23 @@ class FileObjectSource(Source):
         self.fileobj = fileobj
         self.size = None
 
-    def next_part(self, size: int) -> bytes:
+    def next_part(self, size: int) -> bytes | bytearray:
         """Return the next `size` bytes, fewer at the end: pipes and sockets give less than they are asked for."""
-        pieces: list[bytes] = []
-        missing = size
-        while missing:
-            piece = self.fileobj.read(missing)
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                raise _no_binary(self.fileobj, type(piece).__name__)
-            if not piece:
-                break
-            pieces.append(bytes(piece))
-            missing -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        first = self._read(size)
+        if len(first) == size:
+            return first
+        part = bytearray(first)
+        while len(part) < size and (more := self._read(size - len(part))):
+            part += more
+        return part
 
-    def parts(self) -> Iterator[tuple[Piece, bytes]]:
+    def _read(self, size: int) -> bytes:
+        data = self.fileobj.read(size)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise _no_binary(self.fileobj, type(data).__name__)
+        return bytes(data)
+
+    def parts(self) -> Iterator[tuple[Piece, bytes | bytearray]]:
         """Yield the parts and their bytes; one empty part for an empty file."""
         offset, number = 0, 1
         while (data := self.next_part(stream_part_size(number))) or number == 1:
@@ -187,9 +199,9 @@ def _no_binary(file: object, gives: str) -> SpecTypeError:
     return SpecTypeError(f"{file!r} gives {gives}; open the file in binary mode ('rb').")
 
 
-def _slices(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), BLOCK):
-        yield data[start : start + BLOCK]
+def _blocks(data: bytes | bytearray, start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, BLOCK):
+        yield bytes(data[at : min(at + BLOCK, end)])
 
 
 def body_of(source: Source, piece: Piece, sent: Callable[[int], None]) -> PartBody:
@@ -197,9 +209,9 @@ def body_of(source: Source, piece: Piece, sent: Callable[[int], None]) -> PartBo
     return PartBody(lambda: source.read(piece), piece.length, sent)
 
 
-def body_of_bytes(data: bytes, sent: Callable[[int], None]) -> PartBody:
+def body_of_bytes(data: bytes | bytearray, sent: Callable[[int], None]) -> PartBody:
     """Return the body of a part that is held in memory."""
-    return PartBody(lambda: _slices(data), len(data), sent)
+    return PartBody(lambda: _blocks(data, 0, len(data)), len(data), sent)
 
 
 def layout(size: int, *, total: int, connections: int) -> list[Piece]:

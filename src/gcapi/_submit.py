@@ -256,7 +256,7 @@ class Submit:
             return [self._source(file, private) for file in plan.files]
         paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
         made = _dicom.deidentify(paths, private.make(), self._listener)
-        return [PathSource(path, path.name) for path in made]
+        return [PathSource(path, stays=False) for path in made]
 
     def _source(self, file: LocalFile | Content | RemoteFile, private: _PrivateDirectory) -> Source:
         if isinstance(file, LocalFile):
@@ -265,7 +265,7 @@ class Submit:
             return BytesSource(file.data, file.name)
         copy = private.make() / "copy"
         self._downloads.fetch([(self._downloads.remote(file.url), copy)])
-        return PathSource(copy, file.name)
+        return PathSource(copy, file.name, stays=False)
 
 
 class _PrivateDirectory:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gcapi._settings import is_safe
+from gcapi._settings import is_safe, server_url
 from gcapi.exceptions import (
     ConfigurationError,
     InvalidTarget,
@@ -120,6 +120,7 @@ class Transport:
 
         Raises:
             InvalidTarget: A hop to a host that is neither https nor this machine.
+            UnexpectedAnswer: A hop to what is no address.
             TransferError: More than `MAX_REDIRECTS` hops.
         """
         for _ in range(MAX_REDIRECTS):
@@ -212,6 +213,19 @@ def _response_delay(
     return None
 
 
+def _check_redirect(response: httpx.Response) -> None:
+    """Look at where a redirect leads before the HTTP client does, to which it would be a broken connection.
+
+    Raises:
+        UnexpectedAnswer: To what is no address.
+        InvalidTarget: To what is no host's.
+    """
+    if response.has_redirect_location:
+        url = server_url(response.headers["Location"])
+        if url.scheme and not url.host:
+            raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
+
+
 class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the transport's retry layer."""
 
@@ -226,6 +240,7 @@ class _RetryingClient(httpx.Client):
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers=self._default_headers(),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            event_hooks={"response": [_check_redirect]},
         )
         self._layer = transport
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 from gcapi import _submit, jobs, resources
 from gcapi._calls import Calls
 from gcapi._downloads import Downloads
+from gcapi._files import check_existing
 from gcapi._imports import ImportWatch
 from gcapi._lookup import Lookup
 from gcapi._outputs import Outputs
@@ -461,6 +462,7 @@ class Client:
             JobTimeout: It had not ended in time; it goes on.
             FileExistsError: An output is there already.
         """
+        check_existing(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
         return jobs.download_outputs(self._outputs, job, Path(output_directory), existing=existing)

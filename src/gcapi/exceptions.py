@@ -230,7 +230,7 @@ class UploadInterrupted(GCAPIError):
     """Raise when the network failed during an upload; the message prints the calls that take it up again.
 
     Attributes:
-        uploads: The pks of the uploads that are unfinished, by file name; the server keeps them for a day.
+        uploads: The file names of the unfinished uploads, by pk; the server keeps them for a day.
     """
 
     _keywords = ("uploads",)
@@ -305,7 +305,7 @@ def warn_user(message: str, category: type[Warning]) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, Any]) -> GCAPIError:

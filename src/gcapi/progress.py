@@ -1,7 +1,7 @@
 """The event stream: how far the files of a call have come, and who may listen.
 
 Each file or value of a call has a number of its own, and tells of itself from its beginning (0 of so many bytes) to its
-end. A part that is sent again makes it go back; it never says more than there is.
+end. A part that is sent again makes it go back; it never says more than there is. What fails is given up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
@@ -27,6 +28,7 @@ class ProgressEvent:
         done: How far it has come: bytes of a transfer; else 0 or 1.
         total: What `done` will be at the end; `None` while nobody knows.
         item: A number that this file or value has to itself.
+        given_up: Whether its call failed, so that it ends here.
     """
 
     phase: Phase
@@ -34,6 +36,7 @@ class ProgressEvent:
     done: int
     total: int | None
     item: int = 0
+    given_up: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -77,18 +80,45 @@ class Progress:
         """Count what was done, or less than zero for what will be done again."""
         with self._lock:
             self._done += count
-            self._listener(
-                ProgressEvent(self._phase, self._name, self._done, self._total, self._item)
-            )
+            self._tell()
 
     def set_total(self, total: int | None) -> None:
         """Set what it comes to, once that is known."""
-        self._total = total
-        self.add(0)
+        with self._lock:
+            self._total = total
+            self._tell()
 
     def reset(self) -> None:
         """Begin again."""
-        self.add(-self._done)
+        with self._lock:
+            self._done = 0
+            self._tell()
+
+    def give_up(self) -> None:
+        """End here, short of the end."""
+        with self._lock:
+            if self._done != self._total:
+                self._tell(given_up=True)
+
+    def _tell(self, *, given_up: bool = False) -> None:
+        self._listener(
+            ProgressEvent(
+                self._phase, self._name, self._done, self._total, self._item, given_up=given_up
+            )
+        )
+
+
+@contextmanager
+def given_up_on_error(counters: Iterable[Progress]) -> Iterator[None]:
+    """Give counters up when a block fails."""
+    try:
+        yield
+    except BaseException:
+        for counter in counters:
+            # The listener may be what failed; its error is on its way already.
+            with suppress(Exception):
+                counter.give_up()
+        raise
 
 
 # ---------------------------------------------------------------- showing it
@@ -144,7 +174,7 @@ class Display:
             if phase is None:
                 phase = self._phases[event.phase] = _Phase(event.phase, self._view(event.phase))
             phase.take(event)
-            if phase.is_finished:
+            if phase.is_over:
                 phase.close()
                 del self._phases[event.phase]
 
@@ -163,15 +193,18 @@ class _Phase:
         self._phase = phase
         self._view = view
         self._latest: dict[int, ProgressEvent] = {}
-        self._done = self._total = self._files = 0
+        self._done = self._total = self._files = self._given_up = 0
+        #: More may be announced until the first of them moves, and an empty file is whole from the beginning.
+        self._has_begun = False
 
     @property
-    def is_finished(self) -> bool:
-        return self._files == len(self._latest)
+    def is_over(self) -> bool:
+        return self._has_begun and self._files + self._given_up == len(self._latest)
 
     def take(self, event: ProgressEvent) -> None:
         former = self._latest.get(event.item)
         if former is not None:
+            self._has_begun = True
             self._count(former, -1)
         self._latest[event.item] = event
         self._count(event, 1)
@@ -183,6 +216,7 @@ class _Phase:
         self._done += sign * event.done
         self._total += sign * (event.total or 0)
         self._files += sign * event.is_finished
+        self._given_up += sign * event.given_up
 
     def close(self) -> None:
         self._view.close()

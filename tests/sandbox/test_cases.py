@@ -531,12 +531,10 @@ def test_one_failed_upload_of_several_leaves_no_case(sandbox: Sandbox, tmp_path:
                 *(SocketValueSpec(slug, file=path) for slug, path in zip(slugs, paths, strict=True))
             )
 
-        assert [_statuses(client, path.name) for path in paths] == [
-            ["Completed"],
-            ["Completed"],
-            ["Aborted"],
-            [],
-        ]
+        statuses = [_statuses(client, path.name) for path in paths]
+        assert statuses[:3] == [["Completed"], ["Completed"], ["Aborted"]]
+        # Uploads are begun a little ahead.
+        assert statuses[3] in ([], ["Aborted"])
         assert home.all() == []
 
 

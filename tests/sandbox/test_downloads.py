@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from download_support import PK, everything_below, image_file, socket_value
+from loopback import Answer, Loopback, Seen, connect, in_turn
 
 import gcapi
 from gcapi import Client, SocketValueSpec
@@ -22,14 +22,12 @@ from gcapi.exceptions import (
     PermissionDenied,
     StorageError,
     TransferError,
-    UnexpectedAnswer,
     UnsafeName,
 )
-from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage, ImageFile
+from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 
-PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
 
 
@@ -183,13 +181,16 @@ def test_filenames_stay_in_the_directory(
 
 
 def test_progress_of_a_download(sandbox: Sandbox, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """A listener hears of the beginning and of the last byte, with the total."""
+    """A listener hears of the file, of its size once that is known, and of the last byte."""
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
         (path,) = client.images.download(pk=image.pk, output_directory=tmp_path, filename="x")
     size = path.stat().st_size
-    assert heard[0] == ProgressEvent("download", "x.mha", 0, size)
-    assert heard[-1] == ProgressEvent("download", "x.mha", size, size)
+    (item,) = {event.item for event in heard}
+    assert heard[0] == ProgressEvent("download", "x.mha", 0, None, item)
+    assert heard[1] == ProgressEvent("download", "x.mha", 0, size, item)
+    assert heard[-1] == ProgressEvent("download", "x.mha", size, size, item)
+    assert [event.is_finished for event in heard].count(True) == 1
 
 
 # ---------------------------------------------------------------- socket values of the sandbox
@@ -257,16 +258,6 @@ def test_file_of_others(
 
 
 # ---------------------------------------------------------------- names that the server gives
-
-
-def image_file(url: str, image_type: str = "MHD") -> ImageFile:
-    """Return a file as an image lists it."""
-    return ImageFile.from_dict({"pk": PK, "image": PK, "file": url, "image_type": image_type})
-
-
-def everything_below(folder: Path) -> set[str]:
-    """Return every file below a folder, by its relative path."""
-    return {os.fspath(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
 
 
 @pytest.mark.parametrize(
@@ -350,28 +341,6 @@ def test_names_of_no_file_are_refused(tmp_path: Path, name: str) -> None:
     assert server.seen == []
 
 
-SOCKET: dict[str, Any] = {
-    "title": "Age",
-    "description": "",
-    "slug": "age",
-    "kind": "Integer",
-    "pk": 12,
-    "default_value": None,
-    "super_kind": "Value",
-    "relative_path": "age.json",
-    "overlay_segments": [],
-    "look_up_table": None,
-}
-
-
-def socket_value(relative_path: str, **source: Any) -> HyperlinkedComponentInterfaceValue:
-    """Return a value as a case has it."""
-    given = {"value": None, "file": None, "image": None, **source}
-    return HyperlinkedComponentInterfaceValue.from_dict(
-        {"interface": {**SOCKET, "relative_path": relative_path}, "pk": 1, **given}
-    )
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -422,15 +391,21 @@ def download(directory: Path, script: Any) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 1, 4_000_000])
-def test_half_a_file_is_not_kept(tmp_path: Path, sent: int) -> None:
+def test_half_a_file_is_not_kept(
+    tmp_path: Path, sent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A body that is shorter than announced is a TransferError, and nothing is left."""
-    with pytest.raises(TransferError, match="before all 5000000 bytes had come"):
+    monkeypatch.setattr("gcapi._downloads.PAUSE", 0.0)
+    with pytest.raises(
+        TransferError, match=f"broke after {sent} of 5000000 bytes.*nothing was kept"
+    ):
         download(tmp_path, in_turn(Answer(body=bytes(sent), length=5_000_000)))
     assert everything_below(tmp_path) == set()
 
 
-def test_broken_connection_leaves_nothing(tmp_path: Path) -> None:
-    """A connection that breaks before the answer is httpx's own error, and nothing is left."""
+def test_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that breaks before the answer, again and again, is httpx's own error, and nothing is left."""
+    monkeypatch.setattr("gcapi._downloads.PAUSE", 0.0)
     with pytest.raises(httpx.TransportError):
         download(tmp_path, in_turn(Answer(reset=True)))
     assert everything_below(tmp_path) == set()
@@ -501,19 +476,6 @@ def test_bytes_come_as_they_are_stored(tmp_path: Path) -> None:
     assert everything_below(tmp_path) == {"a/b.json"}
 
 
-def test_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
-    """A file that someone else writes while the transfer runs is not replaced."""
-
-    def script(_: Seen) -> Answer:
-        (tmp_path / "x.mha").write_text("precious")
-        return Answer(body=b"content")
-
-    with pytest.raises(FileExistsError):
-        download(tmp_path, script)
-    assert everything_below(tmp_path) == {"x.mha"}
-    assert (tmp_path / "x.mha").read_text() == "precious"
-
-
 def test_one_failure_of_several_keeps_what_is_whole(tmp_path: Path) -> None:
     """When one of several files fails, the error comes through, and no half of a file is left."""
 
@@ -525,153 +487,3 @@ def test_one_failure_of_several_keeps_what_is_whole(tmp_path: Path) -> None:
         with pytest.raises(GCAPIError):
             client.images.download(files=files, output_directory=tmp_path, filename="x")
     assert everything_below(tmp_path) <= {"x.mhd"}
-
-
-# ---------------------------------------------------------------- DICOM recipes
-
-DICOM: dict[str, Any] = {
-    "pk": PK,
-    "name": "a",
-    "files": [],
-    "dicom_image_set": {"image_set_id": "0" * 32},
-    "width": None,
-    "height": None,
-    "depth": None,
-    "color_space": "",
-    "modality": None,
-    "eye_choice": "NA",
-    "stereoscopic_choice": None,
-    "field_of_view": None,
-    "shape_without_color": [None, None],
-    "voxel_width_mm": None,
-    "voxel_height_mm": None,
-    "voxel_depth_mm": None,
-    "api_url": f"https://gc.localhost/api/v1/cases/images/{PK}/",
-    "window_center": None,
-    "window_width": None,
-    "segments": None,
-}
-
-
-def recipe(url: str, **changes: Any) -> dict[str, Any]:
-    """Return a recipe as the server makes them."""
-    headers = {"Accept": "application/dicom", "X-Amz-Date": "today", "Authorization": "AWS4 signed"}
-    return {"url": url, "method": "GET", "data": None, "headers": headers, **changes}
-
-
-def dicom_script(instances: list[dict[str, Any]]) -> Any:
-    """Return a script of an API that has one DICOM image with these instances."""
-
-    def script(seen: Seen) -> Answer:
-        if seen.path.endswith("/dicom/instances/"):
-            return Answer(body={"image_set_id": "0" * 32, "instances": instances})
-        return Answer(body=DICOM)
-
-    return script
-
-
-def fetch_dicom(instances: list[dict[str, Any]], directory: Path, **options: Any) -> list[Path]:
-    """Download a DICOM image with these instances."""
-    with Loopback(dicom_script(instances)) as server, connect(server) as client:
-        return client.images.download(pk=PK, output_directory=directory, **options)
-
-
-def test_recipes_are_followed_to_the_letter(tmp_path: Path) -> None:
-    """Each uid is fetched once, with the headers of its recipe and without the token."""
-    with Loopback(lambda seen: Answer(body=seen.path.encode())) as store:
-        instances = [
-            {"sop_instance_uid": uid, "get_instance": recipe(f"{store.origin}/{uid}?a=b")}
-            for uid in ("1.2.3", "1.2.3", "1.2.4", "1.2.3")
-        ]
-        paths = fetch_dicom(instances, tmp_path)
-    assert paths == [tmp_path / "1.2.3.dcm", tmp_path / "1.2.4.dcm"]
-    assert paths[0].read_bytes() == b"/1.2.3?a=b"
-    assert Counter(seen.path for seen in store.seen) == {"/1.2.3?a=b": 1, "/1.2.4?a=b": 1}
-    for seen in store.seen:
-        assert seen.method == "GET"
-        assert seen.header("Authorization") == "AWS4 signed"
-        assert seen.header("Accept") == "application/dicom"
-        assert TOKEN not in str(seen)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"method": "POST"}, UnexpectedAnswer),
-        ({"method": "DELETE"}, UnexpectedAnswer),
-        ({"data": {"a": 1}}, UnexpectedAnswer),
-        ({"url": "http://example.org/1"}, InvalidTarget),
-        ({"url": "ftp://localhost/1"}, InvalidTarget),
-        ({"url": "file:///etc/hosts"}, InvalidTarget),
-        ({"url": None}, InvalidTarget),
-        ({"headers": {"Authorization": f"Bearer {TOKEN}"}}, InvalidTarget),
-        ({"headers": {"X-Token": TOKEN}}, InvalidTarget),
-    ],
-)
-def test_recipes_that_do_something_else_are_refused(
-    tmp_path: Path, changes: dict[str, Any], error: type[Exception]
-) -> None:
-    """One recipe that writes, goes to an unencrypted host or has the token in it, and none is followed."""
-    with Loopback(in_turn(Answer(body=b"content"))) as store:
-        instances = [
-            {"sop_instance_uid": "1.2.3", "get_instance": recipe(f"{store.origin}/1")},
-            {"sop_instance_uid": "1.2.4", "get_instance": recipe(f"{store.origin}/2") | changes},
-        ]
-        with pytest.raises(error):
-            fetch_dicom(instances, tmp_path)
-    assert store.seen == []
-    assert everything_below(tmp_path) == set()
-
-
-@pytest.mark.parametrize("broken", [{}, {"method": "GET"}, None, "https://gc.localhost/", [1]])
-def test_recipes_of_another_shape_are_unexpected(tmp_path: Path, broken: Any) -> None:
-    """A recipe without an address is an answer that is not as promised."""
-    with pytest.raises(GCAPIError):
-        fetch_dicom([{"sop_instance_uid": "1.2.3", "get_instance": broken}], tmp_path)
-    with pytest.raises(GCAPIError):
-        fetch_dicom([{"get_instance": recipe("https://gc.localhost/")}], tmp_path)
-
-
-@pytest.mark.parametrize("uid", ["../x", "1.2/3", "", "a", "CON", "1" * 65])
-def test_uids_that_are_none_are_refused(tmp_path: Path, uid: str) -> None:
-    """An instance is named after its uid, which has to be one."""
-    with pytest.raises(UnsafeName):
-        fetch_dicom(
-            [{"sop_instance_uid": uid, "get_instance": recipe("https://gc.localhost/")}],
-            tmp_path / "out",
-        )
-    assert everything_below(tmp_path) == set()
-
-
-def test_recipe_that_is_answered_with_an_error(tmp_path: Path) -> None:
-    """A recipe that the store no longer accepts is a StorageError, and no file; nor is a redirect followed."""
-    for answer in (
-        Answer(status=403, body=b"<Error/>"),
-        Answer(status=302, headers={"Location": "/x"}),
-    ):
-        with Loopback(in_turn(answer)) as store:
-            instances = [{"sop_instance_uid": "1.2", "get_instance": recipe(f"{store.origin}/1")}]
-            with pytest.raises(StorageError):
-                fetch_dicom(instances, tmp_path)
-            assert len(store.seen) == 1
-    assert everything_below(tmp_path) == set()
-
-
-def test_image_set_takes_no_filename(tmp_path: Path) -> None:
-    """One name for many instances is a ValueError."""
-    with pytest.raises(ValueError, match="leave filename out"):
-        fetch_dicom([], tmp_path, filename="x")
-
-
-def test_existing_instance_is_kept(tmp_path: Path) -> None:
-    """An instance that is there already stops the download before the first transfer."""
-    (tmp_path / "1.2.4.dcm").write_text("precious")
-    with Loopback(in_turn(Answer(body=b"content"))) as store:
-        instances = [
-            {"sop_instance_uid": uid, "get_instance": recipe(f"{store.origin}/{uid}")}
-            for uid in ("1.2.3", "1.2.4")
-        ]
-        with pytest.raises(FileExistsError):
-            fetch_dicom(instances, tmp_path)
-    assert store.seen == []
-    assert everything_below(tmp_path) == {"1.2.4.dcm"}

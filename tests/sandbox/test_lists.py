@@ -13,6 +13,7 @@ import pytest
 from loopback import Answer, Loopback, connect, in_turn
 
 from gcapi import Client, models
+from gcapi._lists import MENDING_PASSES
 from gcapi.exceptions import (
     GCAPIError,
     InvalidTarget,
@@ -21,6 +22,7 @@ from gcapi.exceptions import (
     ObjectNotFound,
     StatusError,
     UnknownFilterWarning,
+    UnstableListWarning,
 )
 from gcapi_sandbox import Sandbox
 
@@ -29,7 +31,7 @@ ITEMS = 230
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox) -> models.Archive:
-    """Give an archive of three pages of items, beside a smaller one."""
+    """Give an archive of many items, beside a smaller one."""
     slugs = [sandbox.add_archive("Many cases"), sandbox.add_archive("Few cases")]
     with Client(token=sandbox.token, base_url=sandbox.base_url) as client:
         many, few = (client.archives.detail(slug=slug) for slug in slugs)
@@ -104,13 +106,23 @@ def test_index_out_of_range(client: Client, archive: models.Archive) -> None:
 
 
 def test_iteration_gives_every_object_once(
-    sandbox: Sandbox, client: Client, archive: models.Archive
+    sandbox: Sandbox, client: Client, archive: models.Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three pages are walked through, and each object comes exactly once."""
+    """Three pages are walked through, and each object comes exactly once; no empty page is asked for."""
+    monkeypatch.setattr("gcapi._lists.LARGE_PAGE", ITEMS // 2 - 10)
     sandbox.requests.clear()
     titles = [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
     assert sorted(titles) == sorted(f"case {number}" for number in range(ITEMS))
-    assert len(queries(sandbox)) == 3
+    assert [query["offset"] for query in queries(sandbox)] == ["0", "105", "210"]
+
+
+def test_iteration_asks_for_the_largest_page(
+    sandbox: Sandbox, client: Client, archive: models.Archive
+) -> None:
+    """The server gives 1,000 objects at the most, so a list of fewer is one request."""
+    sandbox.requests.clear()
+    assert len(list(client.archive_items.iterate_all({"archive": archive.pk}))) == ITEMS
+    assert [query["limit"] for query in queries(sandbox)] == ["1000"]
 
 
 def test_iteration_asks_as_it_goes(
@@ -130,11 +142,15 @@ def test_iteration_over_nothing_ends(client: Client) -> None:
 
 
 def test_iteration_ends_when_the_list_shrinks() -> None:
-    """A list that says it has more than it gives does not keep the client asking for ever."""
+    """A list that says it has more than it gives is read again a few times, and then that is said."""
     empty = Answer(body={"count": 500, "next": None, "previous": None, "results": []})
-    with Loopback(in_turn(empty)) as server, connect(server) as client:
+    with (
+        Loopback(in_turn(empty)) as server,
+        connect(server) as client,
+        pytest.warns(UnstableListWarning, match="counts 500 objects and shows 0"),
+    ):
         assert list(client.archives.iterate_all()) == []
-    assert len(server.seen) == 1
+    assert len(server.seen) == 1 + MENDING_PASSES
 
 
 def test_count_is_one_small_request(
@@ -175,6 +191,17 @@ def test_unknown_filter_warns(client: Client, how: str) -> None:
     with pytest.warns(UnknownFilterWarning, match=WARNING) as seen, several:
         LISTING[how](client, {"archive_slug": "many-cases"})
     assert len(seen) == 1
+
+
+@pytest.mark.usefixtures("archive")
+def test_unknown_filter_warns_once_for_all_pages(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walking through several pages draws one warning, and it points at the caller's line."""
+    monkeypatch.setattr("gcapi._lists.LARGE_PAGE", 100)
+    with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
+        assert len(list(client.archive_items.iterate_all({"archive_slug": "x"}))) == ITEMS + 3
+    assert [warning.filename for warning in seen] == [__file__]
 
 
 def test_list_without_filters_says_so(client: Client) -> None:

@@ -42,6 +42,7 @@ NAMESPACES: dict[str, set[str]] = {
         "list_parts",
         "complete_multipart_upload",
         "abort_multipart_upload",
+        "resume",
         "upload_fileobj",
         "upload_multiple_fileobj",
     },

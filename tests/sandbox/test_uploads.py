@@ -14,10 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from loopback import Answer, Loopback, Seen, connect
+from loopback import Answer, Loopback, Seen, connect, in_turn
 
 from gcapi import Client
-from gcapi._uploads import PART_SIZE
+from gcapi._layout import STREAM_PART
 from gcapi.exceptions import (
     AuthenticationError,
     ObjectNotFound,
@@ -216,7 +216,7 @@ class Zeros:
         self.left -= size
         return bytes(size)
 
-with Client(base_url=sys.argv[2]) as client:
+with Client(base_url=sys.argv[2], max_concurrent_uploads=2) as client:
     client.archives.count()
     tracemalloc.start()
     upload = client.uploads.upload_fileobj(fileobj=Zeros(), filename="large.bin")
@@ -224,11 +224,11 @@ with Client(base_url=sys.argv[2]) as client:
 """
 
 
-def test_large_file_is_sent_in_parts(sandbox: Sandbox) -> None:
-    """A file over 32 MiB is sent in parts of 32 MiB, and a single one of them is in memory at a time."""
+def test_large_file_object_is_sent_in_parts(sandbox: Sandbox) -> None:
+    """A file object is sent in parts of 8 MiB, at most two of them in memory for each connection."""
     sandbox.requests.clear()
     run = subprocess.run(
-        [sys.executable, "-c", LARGE_UPLOAD, str(2 * PART_SIZE + 5), sandbox.base_url],
+        [sys.executable, "-c", LARGE_UPLOAD, str(12 * STREAM_PART + 5), sandbox.base_url],
         env={**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
         check=True,
         capture_output=True,
@@ -236,8 +236,9 @@ def test_large_file_is_sent_in_parts(sandbox: Sandbox) -> None:
     )
     status, peak = run.stdout.split()
     assert status == "Completed"
-    assert put_sizes(sandbox) == [PART_SIZE, PART_SIZE, 5]
-    assert int(peak) < 1.3 * PART_SIZE
+    assert sorted(put_sizes(sandbox)) == [5, *[STREAM_PART] * 12]
+    # A part that was sent is let go of a moment after the next one may be read.
+    assert int(peak) < (2 * 2 + 1.5) * STREAM_PART
 
 
 def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client) -> None:
@@ -294,14 +295,16 @@ def test_text_reader_is_refused(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_progress_of_an_upload(sandbox: Sandbox) -> None:
-    """A listener hears of the beginning and of each part."""
+    """A listener hears of the beginning and of the bytes, and of the total once the file object has ended."""
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
         client.uploads.upload_fileobj(fileobj=io.BytesIO(b"abc"), filename="a.bin")
-    assert heard == [
-        ProgressEvent("upload", "a.bin", 0, None),
-        ProgressEvent("upload", "a.bin", 3, None),
-    ]
+    assert {(event.phase, event.name, event.item) for event in heard} == {
+        ("upload", "a.bin", heard[0].item)
+    }
+    assert (heard[0].done, heard[0].total) == (0, None)
+    assert (heard[-1].done, heard[-1].total) == (3, 3)
+    assert [event.is_finished for event in heard].count(True) == 1
 
 
 # ---------------------------------------------------------------- failures
@@ -348,8 +351,7 @@ def test_wrong_token_uploads_nothing(sandbox: Sandbox) -> None:
 
 @contextmanager
 def faulty_store(*puts: Answer) -> Iterator[tuple[Loopback, Loopback]]:
-    """Give an API whose uploads go to a store that answers as told, and that store."""
-    answers = iter(puts)
+    """Give an API whose uploads go to a store that answers as told, the last again and again, and that store."""
     made = threading.Lock()
 
     def upload(pk: str, **extra: object) -> dict[str, object]:
@@ -376,7 +378,7 @@ def faulty_store(*puts: Answer) -> Iterator[tuple[Loopback, Loopback]]:
             return Answer(body=upload(words[3], presigned_urls=urls))
         return Answer(body=upload(words[3], status="Completed"))
 
-    with Loopback(lambda _: next(answers), with_version=False) as store, Loopback(answer) as api:
+    with Loopback(in_turn(*puts), with_version=False) as store, Loopback(answer) as api:
         yield api, store
 
 
@@ -390,7 +392,7 @@ REFUSAL = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 
 
 def test_refusal_of_the_store_aborts_the_upload() -> None:
-    """What the store refuses is a StorageError with its words, and the upload is aborted."""
+    """What the store refuses twice is a StorageError with its words, and the upload is aborted."""
     refusal = Answer(status=403, body=REFUSAL, headers={"Content-Type": "application/xml"})
     with (
         faulty_store(refusal) as (api, store),
@@ -399,8 +401,9 @@ def test_refusal_of_the_store_aborts_the_upload() -> None:
     ):
         client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert "X-Amz-Signature" not in str(caught.value)
-    assert ends(api) == ["uploads", "generate-presigned-urls", "abort-multipart-upload"]
-    assert [seen.header("Authorization") for seen in store.seen] == [""]
+    urls = ["generate-presigned-urls"] * 2
+    assert ends(api) == ["uploads", *urls, "abort-multipart-upload"]
+    assert [seen.header("Authorization") for seen in store.seen] == ["", ""]
 
 
 def test_store_without_tags_aborts_the_upload() -> None:
@@ -429,7 +432,7 @@ def test_one_failure_stops_the_others() -> None:
     """When one of several uploads is refused, what was not begun is not begun, and the real error is shown."""
     refusal = Answer(status=403, body=REFUSAL)
     with (
-        faulty_store(refusal, *[Answer(headers=ETAG)] * 50) as (api, _),
+        faulty_store(refusal, refusal, Answer(headers=ETAG)) as (api, _),
         connect(api, max_concurrent_uploads=1) as client,
         pytest.raises(StorageError),
     ):

@@ -137,6 +137,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "IncompleteCase": {"pk": "1"},
     "ImportTimeout": {"pk": "1", "slugs": ("ct-image", "mask")},
     "JobTimeout": {"pk": "1", "status": "Executing"},
+    "UploadInterrupted": {"uploads": {"1": "a.mha", "2": "a.mha"}},
 }
 PLAIN = sorted(name for name, cls in CLASSES.items() if not issubclass(cls, StatusError))
 

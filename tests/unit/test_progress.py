@@ -1,0 +1,318 @@
+"""The event stream, and how it is shown."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi import Client
+from gcapi.progress import (
+    Display,
+    Phase,
+    Progress,
+    ProgressEvent,
+    given_up_on_error,
+    listener_for,
+    nobody,
+)
+
+KIBI = 1024
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Shown:
+    """A display on a pipe, and what it printed."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.stream = io.StringIO()
+        self.display = Display(self.stream, interval=5.0, clock=self.clock)
+
+    def begin(self, name: str, total: int | None, phase: Phase = "upload") -> Progress:
+        return Progress(self.display, phase, name, total)
+
+    def lines(self) -> list[str]:
+        return self.stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def shown() -> Shown:
+    """Give a display on a pipe."""
+    return Shown()
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_one_file_from_its_beginning_to_its_end() -> None:
+    """A file tells of itself from 0 of its bytes to all of them, under a number of its own."""
+    heard: list[ProgressEvent] = []
+    first = Progress(heard.append, "upload", "a.bin", 10)
+    Progress(heard.append, "upload", "a.bin", 10)
+    first.add(4)
+    first.add(6)
+    of_first = [event for event in heard if event.item == heard[0].item]
+    assert [(event.done, event.total) for event in of_first] == [(0, 10), (4, 10), (10, 10)]
+    assert [event.is_finished for event in of_first] == [False, False, True]
+    assert len({event.item for event in heard}) == 2
+
+
+def test_repeats_and_restarts_go_back() -> None:
+    """What is sent again is taken back first, and a restart is taken back whole."""
+    heard: list[int] = []
+    counter = Progress(lambda event: heard.append(event.done), "upload", "a.bin", 10)
+    counter.add(6)
+    counter.add(-6)
+    counter.add(10)
+    counter.reset()
+    assert heard == [0, 6, 0, 10, 0]
+
+
+def test_totals_may_come_late() -> None:
+    """A file object's length is told as soon as it is known."""
+    heard: list[ProgressEvent] = []
+    counter = Progress(heard.append, "upload", "a.bin")
+    counter.add(3)
+    counter.set_total(3)
+    assert [(event.total, event.is_finished) for event in heard] == [
+        (None, False),
+        (None, False),
+        (3, True),
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
+def test_threads_count_together(counts: list[int]) -> None:
+    """Several threads that count one file neither lose bytes nor tell them out of order."""
+    heard: list[int] = []
+    counter = Progress(lambda event: heard.append(event.done), "upload", "a", sum(counts))
+    threads = [threading.Thread(target=counter.add, args=(count,)) for count in counts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == sorted(heard)
+    assert heard[-1] == sum(counts)
+
+
+def test_what_fails_is_given_up() -> None:
+    """When a block fails, what was not finished says so once, and the error comes through."""
+    heard: list[ProgressEvent] = []
+    counters = [Progress(heard.append, "upload", name, 2) for name in "ab"]
+    counters[0].add(2)
+    counters[1].add(1)
+    with pytest.raises(OSError, match="broken"), given_up_on_error(counters):
+        raise OSError("broken")
+    assert [(event.name, event.done) for event in heard if event.given_up] == [("b", 1)]
+
+
+def test_listener_that_fails_hides_no_error() -> None:
+    """The first error is the one that comes through, even if giving up fails too."""
+    heard: list[ProgressEvent] = []
+
+    def listen(event: ProgressEvent) -> None:
+        heard.append(event)
+        if event.given_up:
+            raise ValueError
+
+    counter = Progress(listen, "upload", "a", 2)
+    with pytest.raises(OSError, match="broken"), given_up_on_error([counter]):
+        raise OSError("broken")
+    assert heard[-1].given_up
+
+
+# ---------------------------------------------------------------- who listens
+
+
+def test_who_listens() -> None:
+    """A callable is told as it is, True shows, None and False are told to nobody."""
+    assert listener_for(print) is print
+    assert isinstance(listener_for(progress=True), Display)
+    assert listener_for(None) is listener_for(progress=False) is nobody
+
+
+@pytest.mark.parametrize("progress", [3, 1, 0, "bar", [], 1.0])
+def test_what_cannot_listen_is_a_type_error(progress: Any) -> None:
+    """Anything else is refused when the client is made."""
+    with pytest.raises(TypeError, match="must be a callable, True or None"):
+        Client(token="ff", progress=progress)
+
+
+# ---------------------------------------------------------------- plain lines
+
+
+def test_lines_of_a_pipe(shown: Shown) -> None:
+    """Where the output is piped, a line is printed every five seconds, and one at the end."""
+    first, second = shown.begin("a", 3 * KIBI), shown.begin("b", 1536)
+    shown.clock.now = 4.9
+    first.add(KIBI)
+    shown.clock.now = 5.0
+    first.add(KIBI)
+    first.add(KIBI)
+    shown.clock.now = 10.0
+    second.add(1536)
+    assert shown.lines() == [
+        "upload: 0 of 2, 2.0 KiB of 4.5 KiB",
+        "upload: 2 of 2, 4.5 KiB of 4.5 KiB",
+        "upload: 2 of 2, 4.5 KiB of 4.5 KiB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1536, "1.5 KiB"),
+        (5 * KIBI**2, "5.0 MiB"),
+        (int(2.25 * KIBI**3), "2.2 GiB"),
+        (3 * KIBI**4, "3.0 TiB"),
+        (3000 * KIBI**4, "3000.0 TiB"),
+    ],
+)
+def test_sizes_are_readable(shown: Shown, size: int, text: str) -> None:
+    """Bytes are shown in the unit that fits."""
+    shown.begin("a", size).add(size)
+    assert shown.lines() == [f"upload: 1 of 1, {text} of {text}"]
+
+
+@pytest.mark.parametrize("phase", ["de-identify", "import"])
+def test_phases_without_bytes_count_files(shown: Shown, phase: Phase) -> None:
+    """What has no bytes is counted by files or values alone."""
+    counters = [shown.begin(name, 1, phase) for name in "ab"]
+    for counter in counters:
+        counter.add(1)
+    assert shown.lines() == [f"{phase}: 2 of 2"]
+
+
+def test_each_phase_ends_with_a_line(shown: Shown) -> None:
+    """One stream has all phases of a call, in their order, and each ends for itself."""
+    for phase, total in (("de-identify", 1), ("upload", 7), ("import", 1), ("download", 7)):
+        shown.begin("a", total, phase).add(total)
+    assert shown.lines() == [
+        "de-identify: 1 of 1",
+        "upload: 1 of 1, 7 bytes of 7 bytes",
+        "import: 1 of 1",
+        "download: 1 of 1, 7 bytes of 7 bytes",
+    ]
+
+
+def test_next_call_begins_anew(shown: Shown) -> None:
+    """A second call on the same client counts its own files only."""
+    shown.begin("a", 5).add(5)
+    shown.begin("b", 7).add(7)
+    assert shown.lines()[1:] == ["upload: 1 of 1, 7 bytes of 7 bytes"]
+
+
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_empty_files_do_not_end_a_phase(shown: Shown, empty_first: bool) -> None:
+    """A file without bytes, whole from the beginning, is one of the files of its call."""
+    empty, other = shown.begin("a", 0), shown.begin("b", 5)
+    for counter, size in ((empty, 0), (other, 5))[:: 1 if empty_first else -1]:
+        counter.add(size)
+    assert shown.lines() == ["upload: 2 of 2, 5 bytes of 5 bytes"]
+
+
+def test_lone_empty_file_is_shown(shown: Shown) -> None:
+    """A call with nothing but an empty file has its line."""
+    shown.begin("a", 0).add(0)
+    assert shown.lines() == ["upload: 1 of 1, 0 bytes of 0 bytes"]
+
+
+def test_failed_call_ends_its_phase(shown: Shown) -> None:
+    """What a failed call leaves is told, and is not counted in the next one."""
+    counters = [shown.begin(name, 5) for name in "ab"]
+    counters[0].add(5)
+    with pytest.raises(OSError, match="broken"), given_up_on_error(counters):
+        raise OSError("broken")
+    shown.begin("c", 7).add(7)
+    assert shown.lines() == [
+        "upload: 1 of 2, 5 bytes of 10 bytes",
+        "upload: 1 of 1, 7 bytes of 7 bytes",
+    ]
+
+
+def test_repeats_are_taken_back_from_the_sum(shown: Shown) -> None:
+    """A part that is sent again makes the sum go back, and it never says more than there is."""
+    first, second = shown.begin("a", 5), shown.begin("b", 5)
+    first.add(4)
+    first.add(-4)
+    second.add(5)
+    shown.clock.now = 5.0
+    first.add(2)
+    assert shown.lines() == ["upload: 1 of 2, 7 bytes of 10 bytes"]
+
+
+def test_standard_error_is_looked_up_late(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a stream the lines go to what standard error is at the time."""
+    Progress(Display(), "upload", "a", 1).add(1)
+    assert capsys.readouterr().err == "upload: 1 of 1, 1 bytes of 1 bytes\n"
+
+
+# ---------------------------------------------------------------- bars
+
+
+def on_terminal(work: Callable[[Any], None]) -> str:
+    """Return what a display writes to a pseudo-terminal."""
+    screen, keyboard = pty.openpty()
+    with os.fdopen(keyboard, "w") as stream:
+        work(stream)
+    written = b""
+    try:
+        while block := os.read(screen, 4096):
+            written += block
+    except OSError:  # how a pseudo-terminal says that its other end is closed
+        pass
+    os.close(screen)
+    return written.decode()
+
+
+def one_upload(stream: Any) -> None:
+    """Upload a file of two parts, one of them twice, as far as a display sees it."""
+    counter = Progress(Display(stream), "upload", "a", 2 * KIBI)
+    counter.add(KIBI)
+    counter.add(-KIBI)
+    counter.add(2 * KIBI)
+
+
+def test_bar_on_a_terminal() -> None:
+    """On a terminal a bar goes to the end, and counts the files."""
+    screen = on_terminal(one_upload)
+    assert "upload: 100%" in screen
+    assert "2.00k/2.00k" in screen
+    assert "1 of 1" in screen
+
+
+def test_lines_on_a_terminal_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tqdm is missing, the plain lines do."""
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert on_terminal(one_upload).splitlines() == ["upload: 1 of 1, 2.0 KiB of 2.0 KiB"]
+
+
+def test_bar_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a notebook, whose standard error is no terminal, there is a bar too."""
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    one_upload(None)
+    assert "upload: 100%" in capsys.readouterr().err
