@@ -157,7 +157,7 @@ _SOCKET = {
     "look_up_table": None,
 }
 _VALUE = {"interface": _SOCKET, "socket": _SOCKET, "value": 0.5, "file": None, "image": None}
-_ITEM = {
+_ITEM: dict[str, Any] = {
     "pk": "5f0c4a3e-6d4b-4c57-9a51-2f1f3f0f9f10",
     "title": "A case",
     "view_content": {},

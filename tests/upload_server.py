@@ -92,6 +92,9 @@ class UploadServer:
 
     def _put(self, seen: Seen) -> Answer:
         pk, number = where(seen)
+        if len(seen.body) < int(seen.header("Content-Length")):
+            # The client broke off; a store keeps nothing of such a part.
+            return Answer(reset=True)
         answer = self.on_put(number, seen)
         if answer is not None:
             return answer

@@ -32,7 +32,7 @@ from gcapi._remotes import (
     validator_of,
 )
 from gcapi.exceptions import GCAPIError, TransferError, shown_url, status_error
-from gcapi.progress import Listener, Progress
+from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +97,8 @@ class Downloads:
             if not (existing == "skip" and is_there(target))
         ]
         if wanted:
-            _Run(wanted, self._calls.settings.max_concurrent_downloads).finish()
+            with given_up_on_error([download.counter for download in wanted]):
+                _Run(wanted, self._calls.settings.max_concurrent_downloads).finish()
         return [target for _, target in files]
 
 
