@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gcapi._layout import Piece, cut, part_size
+from gcapi._limits import LONGEST_WAIT, LimitWait, unused_noted
 from gcapi._names import check_upload_name
 from gcapi._sources import (
     FileObjectSource,
@@ -33,11 +35,14 @@ from gcapi._sources import (
 )
 from gcapi.exceptions import (
     GCAPIError,
+    LimitReached,
+    PermissionDenied,
     SpecError,
     StatusError,
     StorageError,
     TransferError,
     UploadInterrupted,
+    UploadLimitReached,
     shown_url,
     status_error,
 )
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._calls import Calls
+    from gcapi._settings import Settings
     from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
 
 #: How often a part whose checksum differs is sent before it is given up.
@@ -88,13 +94,28 @@ class Uploads:
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
     ) -> UserUploadPresignedURLs:
-        """Get a URL for each part, good for an hour."""
-        answer: UserUploadPresignedURLs = self._calls.operation(
-            "uploads.uploads_generate_presigned_urls_partial_update",
-            pk,
-            s3_upload_id,
-            body={"part_numbers": list(part_numbers)},
-        )
+        """Get a URL for each part, good for an hour.
+
+        Raises:
+            UploadLimitReached: Your uploads take more room than you have.
+            PermissionDenied: The upload is finished or aborted.
+        """
+        try:
+            answer: UserUploadPresignedURLs = self._calls.operation(
+                "uploads.uploads_generate_presigned_urls_partial_update",
+                pk,
+                s3_upload_id,
+                body={"part_numbers": list(part_numbers)},
+            )
+        except UploadLimitReached as error:
+            # The server says the same of an upload that takes no parts any more.
+            status = self.detail(pk).status
+            if status == "Initialized":
+                raise
+            raise PermissionDenied(
+                f"Upload {pk} is {status!r} and takes no parts; the server calls that: {error.words}",
+                response=error.response,
+            ) from error
         return answer
 
     def list_parts(self, pk: str, s3_upload_id: str) -> list[Mapping[str, Any]]:
@@ -135,6 +156,7 @@ class Uploads:
         Raises:
             UploadInterrupted: The network failed, or the server did for a while. The uploads are left as they are, to
                 be taken up again; the error carries their pks and prints the calls.
+            LimitReached: You may not upload so much, and waiting did not help, or would not.
             StatusError: The API or the store refused one; all that were under way are aborted.
             TransferError: A file changed meanwhile, or the store garbled it; all that were under way are aborted.
         """
@@ -176,9 +198,10 @@ class Uploads:
         return self._run([file])[0]
 
     def _run(self, files: Sequence[_File]) -> list[UserUploadComplete]:
-        run = _Run(files, self._calls.settings.max_concurrent_uploads)
+        run = _Run(files, self._calls.settings, self._count)
         try:
-            return run.results()
+            with unused_noted(run.count_finished):
+                return run.results()
         except BaseException as error:
             left = [file for file in files if file.is_unfinished]
             if left and _is_interruption(error):
@@ -189,6 +212,11 @@ class Uploads:
             for file in left:
                 file.abort_quietly()
             raise
+
+    def _count(self) -> int:
+        """Return how many uploads the user has."""
+        answer = self._calls.operation("uploads.uploads_list", params={"limit": 1})
+        return int(answer.count)
 
     # ------------------------------------------------------------ one part
 
@@ -260,10 +288,10 @@ class _File:
             self._etags[piece.number] = held["ETag"]
             self._counter.add(piece.length)
 
-    def begin(self) -> UserUpload:
+    def begin(self, wait: LimitWait) -> UserUpload:
         """Create the upload, unless one is taken up."""
         if self.upload is None:
-            self.upload = self._uploads.create(self.source.name)
+            self.upload = wait.call(lambda: self._uploads.create(self.source.name))
         return self.upload
 
     def missing(self) -> list[Piece]:
@@ -374,12 +402,19 @@ class _Run:
 
     Args:
         files: What is uploaded.
-        connections: How many connections each pool uses.
+        settings: How many connections each pool uses, and whether to wait for limits.
+        count: Counts all uploads that the user has at the server.
     """
 
-    def __init__(self, files: Sequence[_File], connections: int) -> None:
+    def __init__(
+        self, files: Sequence[_File], settings: Settings, count: Callable[[], int]
+    ) -> None:
+        connections = settings.max_concurrent_uploads
         self._files = files
         self._connections = connections
+        self._count = count
+        self._begun = time.monotonic()
+        self._limits = LimitWait(settings.on_limit, left=self._time_left, sleep=self._sleep)
         self._api = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-api")
         self._store = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-store")
         self._stop = threading.Event()
@@ -438,8 +473,26 @@ class _Run:
             if not file.result.done():
                 file.result.set_exception(error)
 
+    def count_finished(self) -> int:
+        """Count the files that are uploaded."""
+        return sum(file.upload is not None and not file.is_unfinished for file in self._files)
+
+    def _time_left(self, refused: LimitReached) -> float:
+        """Return for how long a limit may be waited for: until the first upload of this call expires."""
+        ours = sum(file.upload is not None for file in self._files)
+        if ours and self._count() <= ours:
+            refused.add_note(
+                f"All {ours} uploads that you have are of this call, so that waiting would not help: make it smaller."
+            )
+            return 0.0
+        return self._begun + LONGEST_WAIT - time.monotonic()
+
+    def _sleep(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+        _go_on(self._stop)
+
     def _begin(self, file: _File) -> None:
-        file.begin()
+        file.begin(self._limits)
         if isinstance(file.source, FileObjectSource):
             self._pump(file, file.source)
             return
@@ -457,7 +510,12 @@ class _Run:
             while not self._in_memory.acquire(timeout=0.1):
                 _go_on(self._stop)
             pieces.append(piece)
-            sends.append(self._store.submit(self._send_from_memory, file, piece, data))
+            try:
+                sends.append(self._store.submit(self._send_from_memory, file, piece, data))
+            except RuntimeError:
+                # The pool is closed: another file of this call has failed, and that is the error to show.
+                _go_on(self._stop)
+                raise
             del data  # before the next one is read
         for send in sends:
             send.result()
