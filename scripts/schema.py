@@ -12,7 +12,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,10 @@ from generate import GenerationError, Json, Layout
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-MODELS = ("grand_challenge_api.models", "gcapi.models")
+from gcapi._schema import differences, model_facts, no_schema, operation_names
 
-Facts = dict[str, dict[str, str]]
-"""For each operation or model, what is said about it, by what it is said of."""
+DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
+MODELS = ("grand_challenge_api.models", "gcapi.models")
 
 
 class SchemaError(Exception):
@@ -80,143 +77,15 @@ def validate(pulled: Any, known: Json) -> None:
     Raises:
         SchemaError: It is not.
     """
-    if not isinstance(pulled, dict) or not str(pulled.get("openapi", "")).startswith("3."):
-        raise SchemaError("This is not an OpenAPI 3 document.")
-    if not isinstance(pulled.get("paths"), dict) or "schemas" not in pulled.get("components", {}):
-        raise SchemaError("This OpenAPI document has no paths or no models.")
-    if not any(path.startswith("/api/v1/") for path in pulled["paths"]):
-        raise SchemaError("This OpenAPI document has no paths below /api/v1/.")
+    problem = no_schema(pulled)
+    if problem:
+        raise SchemaError(problem)
     names, found = operation_names(known), operation_names(pulled)
     if 2 * len(names & found) < len(names):
         raise SchemaError(
             f"This is the schema of another API: it has {len(names & found)} of the "
             f"{len(names)} operations that we know."
         )
-
-
-def operations(schema: Json) -> Iterator[tuple[str, str, Json]]:
-    """Yield the method, the path and the definition of each operation."""
-    for path, methods in sorted(schema["paths"].items()):
-        for method in METHODS:
-            if method in methods:
-                yield method.upper(), path, methods[method]
-
-
-def operation_names(schema: Json) -> set[str]:
-    """Return each operation as `gcapi` names it, `<tag>.<operation id>`."""
-    return {
-        f"{tag.replace('-', '_')}.{operation['operationId']}"
-        for _, _, operation in operations(schema)
-        for tag in operation["tags"][:1]
-    }
-
-
-def operation_facts(schema: Json) -> Facts:
-    """Return what the schema says about each operation, in words that can be compared."""
-    return {
-        operation["operationId"]: dict(_facts_of(method, path, operation))
-        for method, path, operation in operations(schema)
-    }
-
-
-def _facts_of(method: str, path: str, operation: Json) -> Iterator[tuple[str, str]]:
-    yield "address", f"{method} {path}"
-    yield "tag", ", ".join(operation["tags"])
-    for parameter in operation.get("parameters", []):
-        need = " required" if parameter.get("required") else ""
-        yield (
-            f"{parameter['in']} parameter {parameter['name']}",
-            describe(parameter["schema"]) + need,
-        )
-    body = operation.get("requestBody", {})
-    for kind, content in body.get("content", {}).items():
-        need = " required" if body.get("required") else ""
-        yield f"body as {kind}", describe(content.get("schema", {})) + need
-    for status, answer in operation["responses"].items():
-        yield f"answer {status}", "no body" if not answer.get("content") else ""
-        for kind, content in answer.get("content", {}).items():
-            yield f"answer {status} as {kind}", describe(content.get("schema", {}))
-
-
-def model_facts(schema: Json) -> Facts:
-    """Return what the schema says about each field of each model, and each value of each enum."""
-    models = schema["components"]["schemas"]
-    return {name: _fields(model) for name, model in sorted(models.items())}
-
-
-def _fields(model: Json) -> dict[str, str]:
-    if "enum" in model:
-        return {f"value {value!r}": "" for value in model["enum"]}
-    if "properties" not in model:
-        return {"itself": describe(model)}
-    required = model.get("required", [])
-    return {
-        name: describe(field) + (" required" if name in required else "")
-        for name, field in model["properties"].items()
-    }
-
-
-def describe(schema: Json) -> str:
-    """Return a type and its limits in one line, as `array[string(uuid)] nullable maxLength=64`."""
-    words = [_type(schema)]
-    for key, value in sorted(schema.items()):
-        if key not in {"type", "format", "$ref", "allOf", "oneOf", "anyOf", "items", *_WORDS_ONLY}:
-            words.append(key if value is True else f"{key}={json.dumps(value, ensure_ascii=False)}")
-    return " ".join(words)
-
-
-_WORDS_ONLY = frozenset({"additionalProperties", "description", "title", "example", "examples"})
-
-
-def _type(schema: Json) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    for key, joint in (("allOf", "&"), ("oneOf", "|"), ("anyOf", "|")):
-        if key in schema:
-            return joint.join(_type(part) for part in schema[key])
-    if schema.get("type") == "array":
-        return f"array[{describe(schema.get('items', {}))}]"
-    if isinstance(schema.get("additionalProperties"), dict):
-        return f"map[{describe(schema['additionalProperties'])}]"
-    kind = str(schema.get("type", "any"))
-    return f"{kind}({schema['format']})" if "format" in schema else kind
-
-
-def differences(was: Json, now: Json) -> list[str]:
-    """Say what changed between two schemas.
-
-    Returns:
-        A line for each operation, model, field or value that was added (`+`), removed (`-`) or
-        altered (`~`).
-    """
-    return [
-        *_compare("operation", operation_facts(was), operation_facts(now)),
-        *_compare("model", model_facts(was), model_facts(now)),
-    ]
-
-
-def _compare(kind: str, was: Facts, now: Facts) -> Iterator[str]:
-    for name in sorted(was.keys() | now.keys()):
-        if name not in now:
-            yield f"- {kind} {name}{_address(was[name])}"
-        elif name not in was:
-            yield f"+ {kind} {name}{_address(now[name])}"
-        else:
-            yield from _compare_facts(f"{kind} {name}", was[name], now[name])
-
-
-def _address(facts: dict[str, str]) -> str:
-    return f": {facts['address']}" if "address" in facts else ""
-
-
-def _compare_facts(owner: str, was: dict[str, str], now: dict[str, str]) -> Iterator[str]:
-    for key in [*was, *(key for key in now if key not in was)]:
-        if key not in now:
-            yield f"- {owner}, {key}: was {was[key]}".removesuffix(": was ")
-        elif key not in was:
-            yield f"+ {owner}, {key}: {now[key]}".removesuffix(": ")
-        elif was[key] != now[key]:
-            yield f"~ {owner}, {key}: was {was[key]}, is {now[key]}"
 
 
 def used(source: Path) -> tuple[set[str], set[str]]:

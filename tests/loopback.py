@@ -196,7 +196,9 @@ class Loopback:
                 if answer.reset:
                     self.break_off()
                     return
-                self.send_response(answer.status)
+                # Without the date of this moment where the answer has its own.
+                send = self.send_response_only if "Date" in answer.headers else self.send_response
+                send(answer.status)
                 for name, value in answer.all_headers().items():
                     self.send_header(name, value)
                 self.end_headers()

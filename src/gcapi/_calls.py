@@ -7,16 +7,20 @@ module is imported when it is first called, since the generated package costs im
 from __future__ import annotations
 
 import re
-import threading
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from gcapi._forks import Lock
+from gcapi._secrets import without_keys
+from gcapi._settings import parsed_url
 from gcapi._transport import SAFE_METHODS, Transport, installed_version
 from gcapi.exceptions import (
+    ObjectNotFound,
     UnexpectedAnswer,
     UnsupportedVersionError,
     is_json,
+    printable,
     shown_url,
     status_error,
     warn_user,
@@ -78,16 +82,23 @@ class Calls:
             name: The operation whose answer it is.
             url: An absolute URL on the API's host.
         """
-        request = self.transport.api.build_request("GET", url)
+        request = self.transport.api.build_request("GET", parsed_url(url))
         return self._parsed(operation_module(name), self.send(request))
 
-    def send(self, request: httpx.Request, *, follow_redirects: bool = False) -> httpx.Response:
+    def send(
+        self, request: httpx.Request, *, follow_redirects: bool = False, whole: bool = False
+    ) -> httpx.Response:
         """Send a request to the API and return an answer of success.
+
+        Args:
+            request: What to send.
+            follow_redirects: Whether to go where a redirect of a read leads.
+            whole: Whether a body of any length is taken, if it was announced.
 
         Raises:
             StatusError: Any status from 400, and a redirect that is not followed.
         """
-        response = self.transport.api.send(request)
+        response = self.transport.api.send(request, whole=whole)
         if follow_redirects and request.method in SAFE_METHODS:
             response = self.transport.follow(response, headers={}, stream=False)
         if not response.is_success:
@@ -101,6 +112,9 @@ class Calls:
         params: Mapping[str, Any] | None,
         body: Mapping[str, Any] | None,
     ) -> httpx.Request:
+        if not {".", ".."}.isdisjoint(path):
+            # The HTTP client would take them for steps through the path.
+            raise ObjectNotFound(f"{path[0]!r} is the key of nothing.")
         arguments = module._get_kwargs(*path, **_body_argument(module, body))
         query = {**arguments.pop("params", {}), **_given(params or {})}
         url = self.settings.root_url + arguments.pop("url")
@@ -115,7 +129,8 @@ class Calls:
             # Whatever parsing trips over, it is the answer that is not as promised.
             raise UnexpectedAnswer(
                 f"The answer to {response.request.method} {shown_url(response.url)} is not what the API"
-                f" promises ({type(error).__name__}: {str(error)[:200]}). It begins: {_quote(response)!r}"
+                f" promises ({type(error).__name__}: {printable(without_keys(str(error)[:200]))})."
+                f" It begins: {_quote(response)!r}"
             ) from error
 
     def generated_client(self) -> AuthenticatedClient:
@@ -148,16 +163,22 @@ class Calls:
             UnexpectedAnswer: A body that calls itself JSON and is not.
         """
         request = self.transport.api.build_request(
-            method.upper(), url, params=params, json=json, headers=headers, files=files, data=data
+            method.upper(),
+            parsed_url(url),
+            params=params,
+            json=json,
+            headers=headers,
+            files=files,
+            data=data,
         )
-        response = self.send(request, follow_redirects=follow_redirects)
+        response = self.send(request, follow_redirects=follow_redirects, whole=True)
         if not is_json(response) or not response.content:
             return response
         try:
             return response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(
-                f"{shown_url(response.url)} answered with broken JSON: {error}"
+                f"{shown_url(response.url)} answered with broken JSON: {printable(str(error)[:200])}"
             ) from error
 
 
@@ -173,7 +194,8 @@ def query_parameters(name: str) -> frozenset[str]:
 
 def _quote(response: httpx.Response) -> str:
     """Return the beginning of a body, without the queries of URLs in it: a presigned URL is a key."""
-    return re.sub(r"(https?://[^\s\"'?]*)\?[^\s\"']*", r"\1", response.text)[:QUOTED]
+    text = response.content[: 100 * QUOTED].decode("utf-8", "replace")
+    return re.sub(r"(https?://[^\s\"'?]*)\?[^\s\"']*", r"\1", text)[:QUOTED]
 
 
 def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -213,7 +235,7 @@ class _VersionCheck:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._done = False
 
     def ensure(self) -> None:
@@ -243,7 +265,7 @@ def _version_answer(response: httpx.Response) -> dict[str, str]:
     try:
         answer = response.json()
         return {key: str(answer[key]) for key in ("latest_version", "lowest_supported_version")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnexpectedAnswer(
             f"{shown_url(response.url)} is not a Grand Challenge API: it answered {_quote(response)!r}."
             " Check base_url, and whether a proxy or a login page answers in its place."

@@ -80,7 +80,7 @@ class ImportWatch:
 
     def _look(self, pk: str) -> Any:
         case = self._read()
-        values = {value.interface.slug: value.pk for value in case.values}
+        values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
         for slug, pending in list(self._missing.items()):
             if values.get(slug) not in {None, pending.before}:
                 del self._missing[slug]

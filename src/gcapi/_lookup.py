@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gcapi._forks import Lock
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Slugs(Generic[T]):
         self._namespace = namespace
         self._noun = noun
         self._known: dict[str, T] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def get(self, slug: str) -> T:
         """Return the object of a slug.

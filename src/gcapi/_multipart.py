@@ -16,10 +16,12 @@ from gcapi._names import check_upload_name
 from gcapi._sources import PartBody, Source, body_of, body_of_bytes
 from gcapi.exceptions import (
     GCAPIError,
+    PermissionDenied,
     StatusError,
     StorageError,
     TransferError,
     UnexpectedAnswer,
+    UploadLimitReached,
     shown_url,
     status_error,
 )
@@ -28,6 +30,7 @@ from gcapi.retries import TRANSIENT_STATUSES
 if TYPE_CHECKING:
     from gcapi._calls import Calls
     from gcapi._layout import Piece
+    from gcapi._limits import LimitWait
     from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
     from gcapi.progress import Progress
 
@@ -73,13 +76,28 @@ class UploadCalls:
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
     ) -> UserUploadPresignedURLs:
-        """Get a URL for each part, good for an hour."""
-        answer: UserUploadPresignedURLs = self._calls.operation(
-            "uploads.uploads_generate_presigned_urls_partial_update",
-            pk,
-            s3_upload_id,
-            body={"part_numbers": list(part_numbers)},
-        )
+        """Get a URL for each part, good for an hour.
+
+        Raises:
+            UploadLimitReached: Your uploads take more room than you have.
+            PermissionDenied: The upload is finished or aborted.
+        """
+        try:
+            answer: UserUploadPresignedURLs = self._calls.operation(
+                "uploads.uploads_generate_presigned_urls_partial_update",
+                pk,
+                s3_upload_id,
+                body={"part_numbers": list(part_numbers)},
+            )
+        except UploadLimitReached as error:
+            # The server says the same of an upload that takes no parts any more.
+            status = self.detail(pk).status
+            if status == "Initialized":
+                raise
+            raise PermissionDenied(
+                f"Upload {pk} is {status!r} and takes no parts; the server calls that: {error.words}",
+                response=error.response,
+            ) from error
         return answer
 
     def list_parts(self, pk: str, s3_upload_id: str) -> list[Mapping[str, Any]]:
@@ -200,10 +218,12 @@ class FileUpload:
             self._etags[piece.number] = held["ETag"]
             self.counter.add(piece.length)
 
-    def begin(self) -> None:
-        """Create the upload, unless one is taken up."""
+    def begin(self, limits: LimitWait) -> None:
+        """Create the upload, unless one is taken up; wait for a limit that stands in the way."""
         if self.upload is None:
-            self.upload = self._patiently(lambda: self._calls.create(self.source.name))
+            self.upload = limits.call(
+                lambda: self._patiently(lambda: self._calls.create(self.source.name))
+            )
 
     def missing(self) -> list[Piece]:
         """Return the parts that the store does not have."""

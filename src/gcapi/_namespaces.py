@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
-from gcapi._calls import query_parameters
+from gcapi._calls import plain, query_parameters
+from gcapi._limits import LONGEST_WAIT, LimitWait, server_time, unused_noted
 from gcapi._lists import iterate
 from gcapi.exceptions import (
     MultipleObjectsReturned,
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gcapi._calls import Calls
+    from gcapi.exceptions import LimitReached
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -26,6 +30,9 @@ Params = Mapping[str, Any]
 
 #: How many objects a page has unless told otherwise.
 PAGE_SIZE = 100
+#: The most that the server puts into a page, and the most uploads that it lets a user have.
+LARGEST_PAGE, MOST_UPLOADS = 1000, 2001
+_UPLOAD_URL = re.compile(r"/uploads/([^/]+)/$")
 #: Query parameters that say which part of a list is wanted, rather than which objects.
 _PAGING = frozenset({"limit", "offset"})
 
@@ -216,6 +223,77 @@ class Creatable(Namespace, Generic[T]):
 
     def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
         return fields
+
+
+class Limited(Creatable[T]):
+    """Objects of which the server lets you have only so many at work, and that uploads may go into."""
+
+    def create(self, **fields: Any) -> T:
+        """Create an object, as soon as the server's limit lets you, where the client was told to wait for that.
+
+        Args:
+            fields: The API's fields; values may be models that were read from the server.
+
+        Raises:
+            TypeError: A field that the API needs is missing.
+            LimitReached: A limit that does not pass, or not before the uploads in the fields expire.
+        """
+        uploads = set(_named_uploads(plain(fields)))
+        left = _TimeLeft(self._calls, uploads)
+        create = super().create
+        with unused_noted(lambda: len(uploads)):
+            return LimitWait(self._calls.settings.on_limit, left=left).call(
+                lambda: create(**fields)
+            )
+
+
+class _Uploads(Listed[Any]):
+    """The user's uploads."""
+
+    list_operation = "uploads.uploads_list"
+
+
+class _TimeLeft:
+    """Tell for how long uploads can still be waited with, by the server's clock; they are read once.
+
+    Args:
+        calls: Calls the API.
+        uploads: The pks of the uploads.
+    """
+
+    def __init__(self, calls: Calls, uploads: set[str]) -> None:
+        self._list = _Uploads(calls)
+        self._uploads = uploads
+        self._oldest: datetime | None = None
+
+    def __call__(self, refused: LimitReached) -> float:
+        now = server_time(refused)
+        if self._oldest is None:
+            self._oldest = min((now, *self._times()))
+        return LONGEST_WAIT - (now - self._oldest).total_seconds()
+
+    def _times(self) -> Iterator[datetime]:
+        """Yield when the uploads were made: the list is quicker to read than one after the other."""
+        if self._uploads:
+            for offset in range(0, MOST_UPLOADS, LARGEST_PAGE):
+                for upload in self._list.page(offset, LARGEST_PAGE):
+                    if upload.pk in self._uploads and isinstance(upload.created, datetime):
+                        yield upload.created
+
+
+def _named_uploads(fields: Any) -> Iterator[str]:
+    """Yield the pks of the uploads that the fields of an object name by their addresses."""
+    if isinstance(fields, dict):
+        for key, value in fields.items():
+            if key != "value":  # the user's own
+                yield from _named_uploads(value)
+    elif isinstance(fields, list):
+        for value in fields:
+            yield from _named_uploads(value)
+    elif isinstance(fields, str):
+        found = _UPLOAD_URL.search(fields)
+        if found:
+            yield found[1]
 
 
 class PartiallyUpdatable(Namespace, Generic[T]):

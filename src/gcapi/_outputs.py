@@ -61,7 +61,7 @@ class Outputs:
 
     def socket_values(
         self,
-        values: Iterable[HyperlinkedComponentInterfaceValue],
+        values: Sequence[HyperlinkedComponentInterfaceValue],
         directory: Path,
         *,
         existing: Existing = "error",
@@ -71,7 +71,9 @@ class Outputs:
         Returns:
             The files of each value, by socket slug.
         """
-        planned = {value.interface.slug: self._of_value(value, directory) for value in values}
+        if any(value.interface is None for value in values or ()):
+            raise UnexpectedAnswer("The server does not say of which socket a value is.")
+        planned = {value.interface.slug: self._of_value(value, directory) for value in values or ()}
         self.write([output for group in planned.values() for output in group], existing=existing)
         return {slug: [target for _, target in group] for slug, group in planned.items()}
 

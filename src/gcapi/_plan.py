@@ -21,6 +21,7 @@ from gcapi.exceptions import (
     SpecFileError,
     SpecFileNotFound,
     SpecTypeError,
+    UnexpectedAnswer,
     UnsafeName,
 )
 from gcapi.sockets import SOURCES, SocketValueSpec
@@ -106,13 +107,15 @@ def target(socket: ComponentInterface) -> str:
 
     The super kind is read, never derived: some kinds are stored either as a value or as a file.
     """
+    if not isinstance(socket.kind, str) or not isinstance(socket.super_kind, str):
+        raise UnexpectedAnswer(f"The server does not say of what kind socket {socket.slug!r} is.")
     kind = socket.kind.casefold()
     super_kind = socket.super_kind.casefold()
     if super_kind == "value":
         return _VALUE
     if super_kind == "image":
         return _DICOM if kind == _kinds.DICOM_KIND else _IMAGE
-    if kind in _kinds.JSON_KINDS or socket.relative_path.lower().endswith(".json"):
+    if kind in _kinds.JSON_KINDS or (socket.relative_path or "").lower().endswith(".json"):
         return _JSON
     return _TEXT if kind in _kinds.TEXT_KINDS else _BINARY
 
@@ -469,7 +472,7 @@ def check_interface(algorithm: Algorithm, specs: Sequence[SocketValueSpec]) -> N
 
 
 def _inputs(interface: AlgorithmInterface) -> set[str]:
-    return {socket.slug for socket in interface.inputs}
+    return {socket.slug for socket in interface.inputs or ()}
 
 
 def _difference(given: set[str], expected: set[str]) -> str:

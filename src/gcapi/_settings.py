@@ -8,11 +8,11 @@ import ssl
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import httpx
 
-from gcapi.exceptions import ConfigurationError, UnexpectedAnswer, shown_url
+from gcapi.exceptions import ConfigurationError, InvalidTarget, UnexpectedAnswer, shown_url
 
 #: Where the token is read from when none is given.
 TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
@@ -20,6 +20,9 @@ TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not i
 DEFAULT_BASE_URL = "https://grand-challenge.org/api/v1/"
 #: What every path of the API begins with, below the server's root.
 API_PREFIX = "/api/v1/"
+
+#: What to do about a limit of the server that passes by itself.
+OnLimit = Literal["wait", "raise"]
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
@@ -35,6 +38,7 @@ class Settings:
         timeout: Seconds that connecting, a read or a write may be idle.
         max_concurrent_uploads: Connections that uploads use at once.
         max_concurrent_downloads: Connections that downloads use at once.
+        on_limit: Whether to wait where a limit of the server passes by itself.
     """
 
     token: str = field(repr=False)
@@ -43,6 +47,7 @@ class Settings:
     timeout: float
     max_concurrent_uploads: int
     max_concurrent_downloads: int
+    on_limit: OnLimit = "wait"
 
     @property
     def root_url(self) -> str:
@@ -63,6 +68,7 @@ def make_settings(
     timeout: float,
     max_concurrent_uploads: int,
     max_concurrent_downloads: int,
+    on_limit: OnLimit = "wait",
 ) -> Settings:
     """Validate what a client was given.
 
@@ -76,16 +82,17 @@ def make_settings(
         timeout=_positive("timeout", timeout),
         max_concurrent_uploads=_count("max_concurrent_uploads", max_concurrent_uploads),
         max_concurrent_downloads=_count("max_concurrent_downloads", max_concurrent_downloads),
+        on_limit=check_on_limit(on_limit),
     )
 
 
 def find_token(token: str) -> str:
     """Return the bare token from the argument or the environment.
 
-    The form of the token is not judged: only the server knows which it accepts.
+    The form of the token is not judged, as long as a header can hold it: only the server knows which it accepts.
 
     Raises:
-        ConfigurationError: No token, or more than two words.
+        ConfigurationError: No token, more than two words, or none that a header can hold.
     """
     words = (token or os.environ.get(TOKEN_VARIABLE, "")).split()
     if not words:
@@ -97,7 +104,13 @@ def find_token(token: str) -> str:
         raise ConfigurationError(
             f"The token has {len(words)} words; one is expected, or a scheme and the token."
         )
-    return words[-1]
+    token = words[-1]
+    if not (token.isascii() and token.isprintable()):
+        # The HTTP client's own error would show the token.
+        raise ConfigurationError(
+            "The token has characters that are not in any token; copy it again."
+        )
+    return token
 
 
 def check_base_url(base_url: str) -> httpx.URL:
@@ -141,10 +154,44 @@ def check_verify(verify: Verify) -> Verify:
     return verify
 
 
+def check_on_limit(on_limit: Any) -> OnLimit:
+    """Return what to do about a limit.
+
+    Raises:
+        ConfigurationError: Something else than `OnLimit` has.
+    """
+    if on_limit not in get_args(OnLimit):
+        raise ConfigurationError(f"on_limit={on_limit!r} must be 'wait' or 'raise'.")
+    checked: OnLimit = on_limit
+    return checked
+
+
+def parsed_url(url: str) -> httpx.URL:
+    """Return an address that the caller or the server gave.
+
+    Raises:
+        InvalidTarget: It is none; nothing was sent.
+    """
+    try:
+        parsed = httpx.URL(url)
+        host = parsed.host  # decoded only here
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise InvalidTarget(f"{str(url)[:200]!r} is no address: {error}") from error
+    if bool(parsed.scheme) != bool(host):
+        # The HTTP client would take it for a path on the API's host.
+        raise InvalidTarget(f"{str(url)[:200]!r} is no address of a server.")
+    return parsed
+
+
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Return what makes two URLs the same server: scheme, host and effective port."""
     port = url.port or {"https": 443, "http": 80}.get(url.scheme)
-    return url.scheme, url.host, port
+    return url.scheme, _raw_host(url), port
+
+
+def _raw_host(url: httpx.URL) -> str:
+    """Return the host as it goes over the wire: what stands for other scripts may have no readable form."""
+    return url.raw_host.decode("ascii")
 
 
 def is_loopback(host: str) -> bool:
@@ -159,9 +206,8 @@ def is_loopback(host: str) -> bool:
 
 def is_safe(url: httpx.URL) -> bool:
     """Tell whether a URL may be talked to: https, or http to this machine."""
-    return bool(url.host) and (
-        url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
-    )
+    host = _raw_host(url)
+    return bool(host) and (url.scheme == "https" or (url.scheme == "http" and is_loopback(host)))
 
 
 def server_url(text: Any) -> httpx.URL:

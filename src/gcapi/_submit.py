@@ -1,7 +1,6 @@
-"""Runs plans: de-identify, upload, then create or change a case, or start a job.
+"""Runs plans: de-identify and upload, for a case or a job.
 
-Everything is planned before anything leaves the machine, and everything is uploaded before anything is created. What
-was created and could not be filled is reported with its pk and the call that completes it.
+Everything is planned before anything leaves the machine, and everything is uploaded before anything is created.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gcapi import _dicom
 from gcapi._plan import (
@@ -27,7 +26,7 @@ from gcapi._plan import (
     plan_value,
 )
 from gcapi._sources import BytesSource, PathSource
-from gcapi.exceptions import IncompleteCase
+from gcapi.exceptions import ObjectNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,13 +37,8 @@ if TYPE_CHECKING:
     from gcapi._sources import Source
     from gcapi._uploads import Uploads
     from gcapi.progress import Listener
-    from gcapi.resources import ArchiveItems, DisplaySets, Images
+    from gcapi.resources import Images, UploadsNamespace
     from gcapi.sockets import SocketValueSpec
-
-Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
-
-#: How long the values in a printed call may be before they are only called ``values``, in characters.
-CALL_LIMIT = 2000
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,18 @@ class Pending:
 
 @dataclass(frozen=True)
 class Posted:
-    """Values as the API takes them, their files uploaded."""
+    """Values as the API takes them, their files uploaded.
+
+    Attributes:
+        values: What a request has under ``values`` or ``inputs``.
+        uploads: The pks of the uploads of each value that is made of some, by socket slug.
+        names: The file names of these.
+        plain_images: The sockets whose failed imports show in the upload sessions.
+    """
 
     values: list[dict[str, Any]]
     uploads: dict[str, tuple[str, ...]]
+    names: dict[str, tuple[str, ...]]
     plain_images: frozenset[str]
 
     def pending(self, before: Mapping[str, int]) -> dict[str, Pending]:
@@ -81,30 +83,17 @@ class Posted:
             for slug, uploads in self.uploads.items()
         }
 
-
-@dataclass(frozen=True)
-class CaseKind(Generic[Case]):
-    """What differs between archive items and display sets.
-
-    Attributes:
-        namespace: Where they are created and changed.
-        noun: What a message calls one.
-        update_call: How the call that changes one begins; its pk follows.
-    """
-
-    namespace: Any
-    noun: str
-    update_call: str
+    def is_used(self, uploads: UploadsNamespace) -> bool:
+        """Tell whether the uploads of any value are gone: the server removes them, all at once, when they are used."""
+        return any(not _exists(uploads, group[0]) for group in self.uploads.values())
 
 
-def archive_items(namespace: ArchiveItems) -> CaseKind[models.ArchiveItemPost]:
-    """Return what is particular to archive items."""
-    return CaseKind(namespace, "archive item", "client.update_archive_item(archive_item_pk=")
-
-
-def display_sets(namespace: DisplaySets) -> CaseKind[models.DisplaySetPost]:
-    """Return what is particular to display sets."""
-    return CaseKind(namespace, "display set", "client.update_display_set(display_set_pk=")
+def _exists(uploads: UploadsNamespace, pk: str) -> bool:
+    try:
+        uploads.detail(pk=pk)
+    except ObjectNotFound:
+        return False
+    return True
 
 
 class Submit:
@@ -132,75 +121,14 @@ class Submit:
         self._lookup = lookup
         self._images = images
         self._listener = listener
-        #: What each case that this client filled still waits for, by its pk and the socket's slug.
-        self.pending: dict[str, dict[str, Pending]] = {}
-
-    # ------------------------------------------------------------ cases
-
-    def add_case(
-        self,
-        kind: CaseKind[Case],
-        *,
-        parent: Callable[[], Mapping[str, Any]],
-        specs: Sequence[SocketValueSpec],
-        fields: Mapping[str, Any],
-    ) -> Case:
-        """Create a case and fill it.
-
-        Args:
-            kind: Archive item or display set.
-            parent: Looks up what the case belongs to, as the API's fields.
-            specs: Its values; may be empty.
-            fields: Its other fields.
-        """
-        specs = as_tuple(specs)
-        plans = self.plan(specs)
-        belongs = parent()
-        posted = self.post(plans)
-        case: Case = kind.namespace.create(**belongs, **fields)
-        if not posted.values:
-            return case
-        try:
-            filled: Case = kind.namespace.partial_update(case.pk, values=posted.values)
-        except BaseException as error:
-            words = _incomplete(kind, case.pk, specs, error)
-            if not isinstance(error, Exception):
-                error.add_note(words)
-                raise
-            raise IncompleteCase(words, pk=case.pk) from error
-        self.pending[case.pk] = posted.pending({})
-        return filled
-
-    def update_case(
-        self,
-        kind: CaseKind[Case],
-        pk: str,
-        *,
-        specs: Sequence[SocketValueSpec],
-        fields: Mapping[str, Any],
-    ) -> Case:
-        """Change the given values and fields of a case; the others stay."""
-        specs = as_tuple(specs)
-        plans = self.plan(specs)
-        before = {value.interface.slug: value.pk for value in kind.namespace.detail(pk=pk).values}
-        posted = self.post(plans)
-        changed: Case = kind.namespace.partial_update(pk, values=posted.values, **fields)
-        noted = self.pending.setdefault(pk, {})
-        for spec in specs:
-            # What an earlier call uploaded to this socket is no longer waited for.
-            noted.pop(spec.socket_slug, None)
-        noted.update(posted.pending(before))
-        return changed
 
     # ------------------------------------------------------------ jobs
 
-    def job_inputs(
-        self, algorithm: models.Algorithm, specs: Sequence[SocketValueSpec]
-    ) -> list[dict[str, Any]]:
+    def job_inputs(self, algorithm: models.Algorithm, specs: Sequence[SocketValueSpec]) -> Posted:
         """Check, plan and upload the inputs of a job."""
         specs = as_tuple(specs)
         plans = self.plan(specs, before=lambda: check_interface(algorithm, specs))
-        return self.post(plans).values
+        return self.post(plans)
 
     # ------------------------------------------------------------ values
 
@@ -244,6 +172,7 @@ class Submit:
         return Posted(
             values=[_posted_value(plan, uploads) for plan in plans],
             uploads={slug: tuple(made.pk for made in group) for slug, group in uploads.items()},
+            names={slug: tuple(made.filename for made in group) for slug, group in uploads.items()},
             plain_images=frozenset(
                 plan.slug
                 for plan in plans
@@ -289,17 +218,3 @@ def _posted_value(
         return {"interface": plan.slug, "user_upload": urls[0]}
     name = {} if plan.image_name is None else {"image_name": plan.image_name}
     return {"interface": plan.slug, "user_uploads": urls, **name}
-
-
-def _incomplete(
-    kind: CaseKind[Any], pk: str, specs: Sequence[SocketValueSpec], error: BaseException
-) -> str:
-    shown = repr(list(specs))
-    # What was read from the server has no printed form that can be run.
-    can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
-    values = shown if can_be_run and len(shown) <= CALL_LIMIT else "values"
-    return (
-        f"The {kind.noun} {pk} was created and could not be filled: {error or type(error).__name__}\n"
-        "Once that is mended, this completes it:\n"
-        f"    {kind.update_call}{pk!r}, values={values})"
-    )

@@ -4,6 +4,10 @@ The *api* client adds the token to each request, after checking that the request
 *storage* client has never seen the token. Neither follows redirects by itself and neither keeps cookies (one
 endpoint of the server would change the time zone of all later answers through a cookie).
 
+What is read into memory is bounded: `MAX_ANSWER` bytes of an answer, and of a file that the raw call asked for as many
+as were announced; of an error's body `MAX_ERROR_BODY` bytes are kept. A body that drips is ended by the idle timeout
+alone: as long as bytes come, it is read.
+
 Whether a request may be repeated is data: `REPEATABLE_WRITES`.
 """
 
@@ -13,25 +17,27 @@ import re
 import ssl
 import threading
 import time
-from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi._forks import Lock, tell_of_forks
+from gcapi._secrets import guard_logs, without_secret_headers, without_secrets
 from gcapi._settings import is_safe, server_url
 from gcapi.exceptions import (
     ConfigurationError,
     InvalidTarget,
     TransferError,
+    UnexpectedAnswer,
     shown_url,
-    without_secrets,
 )
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from typing import NoReturn
 
     from gcapi._settings import Settings
     from gcapi.retries import BaseRetryStrategy, RetryStrategyFactory
@@ -48,12 +54,18 @@ REPEATABLE_WRITES = (
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: How many hops a file's way to the object store may take.
 MAX_REDIRECTS = 5
+#: The longest answer that is read into memory, in bytes: some thirty times a page of a thousand items with values.
+MAX_ANSWER = 256 * 2**20
+#: How much of an error's body is kept, in bytes.
+MAX_ERROR_BODY = 2**20
+#: How a body may be compressed. Two layers, and newer ways, can unfold a few bytes to gigabytes in one step.
+ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
 class Transport:
     """Send requests to the API and to the object store, with retries.
 
-    Constructing it does no I/O: the connection pools are made with the first request.
+    Constructing it does no I/O: the connection pools are made with the first request, and anew in a forked process.
 
     Args:
         settings: What the client was told.
@@ -73,31 +85,44 @@ class Transport:
         self._sleep = sleep
         #: Runs before each request to the API; the version check hooks in here.
         self.gate: Callable[[], None] = lambda: None
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._clients: dict[type[_RetryingClient], _RetryingClient] = {}
+        #: The clients of the process that this one was forked from. They are never used and never closed here.
+        self._of_parents: list[_RetryingClient] = []
+        #: What checks certificates: loaded once for both clients, since that takes a while.
+        self._tls: ssl.SSLContext | None = None
         self._closed = False
+        tell_of_forks(self)
 
-    @cached_property
-    def tls(self) -> ssl.SSLContext:
-        """What checks certificates: loaded once for both clients, since that takes a while."""
-        return _context(self.settings)
+    def after_fork(self) -> None:
+        """Leave the connections to the parent: two processes on one would read each other's answers."""
+        self._of_parents += self._clients.values()
+        self._clients = {}
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A connection cannot be pickled or copied: pickle or copy the whole Client."
+        )
 
     @property
-    def api(self) -> httpx.Client:
+    def api(self) -> _RetryingClient:
         """The client that adds the token, and talks to the API's origin only."""
-        return self._client(_ApiClient)
+        return self.current(_ApiClient)
 
     @property
-    def storage(self) -> httpx.Client:
+    def storage(self) -> _RetryingClient:
         """The client that has no token, for the object store."""
-        return self._client(_StorageClient)
+        return self.current(_StorageClient)
 
-    def _client(self, cls: type[_RetryingClient]) -> _RetryingClient:
+    def current(self, cls: type[_RetryingClient]) -> _RetryingClient:
+        """Return the client of a class that belongs to this process."""
         with self._lock:
             if self._closed:
                 raise ConfigurationError("This client is closed; make a new one.")
             if cls not in self._clients:
-                self._clients[cls] = cls(self)
+                guard_logs()
+                self._tls = self._tls or _context(self.settings)
+                self._clients[cls] = cls(self, self._tls)
             return self._clients[cls]
 
     def close(self) -> None:
@@ -130,14 +155,16 @@ class Transport:
             response.close()
             client = self.client_for(url)
             response = client.send(
-                client.build_request(response.request.method, url, headers=headers), stream=stream
+                client.build_request(response.request.method, url, headers=headers),
+                stream=stream,
+                whole=True,
             )
         if response.has_redirect_location:
             response.close()
             raise TransferError(f"{shown_url(response.url)}: more than {MAX_REDIRECTS} redirects.")
         return response
 
-    def client_for(self, url: httpx.URL) -> httpx.Client:
+    def client_for(self, url: httpx.URL) -> _RetryingClient:
         """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*."""
         if self.settings.is_api(url):
             return self.api
@@ -159,7 +186,7 @@ class Transport:
             except httpx.TransportError as error:
                 error.request = without_secrets(request)
                 delay = _error_delay(strategy, error)
-                if delay is None or not (is_repeatable(request) or _never_arrived(error)):
+                if delay is None or not (is_repeatable(request) or never_arrived(error)):
                     raise
             else:
                 delay = _response_delay(strategy, request, response)
@@ -186,8 +213,20 @@ def _is_presigned_put(request: httpx.Request) -> bool:
     return request.method == "PUT" and "X-Amz-Signature" in request.url.params
 
 
-def _never_arrived(error: httpx.TransportError) -> bool:
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+#: What goes wrong before a request is sent.
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+)
+
+
+def never_arrived(error: httpx.TransportError) -> bool:
+    """Tell whether the server surely knows nothing of a request."""
+    return isinstance(error, _NEVER_SENT)
 
 
 def _error_delay(strategy: BaseRetryStrategy, error: httpx.TransportError) -> float | None:
@@ -229,13 +268,13 @@ def _check_redirect(response: httpx.Response) -> None:
 class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the transport's retry layer."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, tls: ssl.SSLContext) -> None:
         settings = transport.settings
         # Both pools serve the threads of either direction, and a few calls beside them.
         connections = max(settings.max_concurrent_uploads, settings.max_concurrent_downloads) + 2
         super().__init__(
             base_url=settings.root_url,
-            verify=transport.tls,
+            verify=tls,
             timeout=httpx.Timeout(settings.timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers=self._default_headers(),
@@ -245,13 +284,53 @@ class _RetryingClient(httpx.Client):
         self._layer = transport
 
     def _default_headers(self) -> dict[str, str]:
-        return {"User-Agent": user_agent()}
+        return {"User-Agent": user_agent(), "Accept-Encoding": "gzip, deflate"}
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send with retries."""
+    def send(
+        self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
+    ) -> httpx.Response:
+        """Send with retries.
+
+        Args:
+            request: What to send.
+            stream: Whether the body of an answer of success is left to be read.
+            whole: Whether a body of any length is taken, if it was announced.
+            options: Further options of the HTTP client.
+
+        Raises:
+            UnexpectedAnswer: A body that goes on and on.
+        """
+        current = self._layer.current(type(self))
+        if current is not self:  # this one was made before a fork
+            return current.send(request, stream=stream, whole=whole, **options)
         return self._layer.send(
-            lambda: super(_RetryingClient, self).send(request, **options), request
+            lambda: self._attempt(request, stream=stream, whole=whole, options=options), request
         )
+
+    def _attempt(
+        self, request: httpx.Request, *, stream: bool, whole: bool, options: dict[str, Any]
+    ) -> httpx.Response:
+        try:
+            response = super().send(request, stream=True, **options)
+        except (httpx.InvalidURL, UnicodeError, httpx.RemoteProtocolError) as error:
+            # The HTTP client looks where a redirect leads even if it does not follow it. Asking again would not help.
+            is_protocol = isinstance(error, httpx.RemoteProtocolError)
+            if is_protocol and not isinstance(error.__context__, httpx.InvalidURL):
+                raise
+            raise UnexpectedAnswer(
+                f"{request.method} {shown_url(request.url)} was answered with a redirect to no address: {error}"
+            ) from error
+        # Who gets the answer, or an error while its body is read, may keep it or send it to another process.
+        response.request = without_secret_headers(request)
+        try:
+            if not response.is_success:
+                _read_error(response)
+            elif not stream:
+                _read_answer(response, whole=whole)
+        except BaseException:
+            response.close()
+            raise
+        return response
 
 
 class _StorageClient(_RetryingClient):
@@ -264,8 +343,10 @@ class _ApiClient(_RetryingClient):
     def _default_headers(self) -> dict[str, str]:
         return {**super()._default_headers(), "Accept": "application/json"}
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send with the token and with retries.
+    def send(
+        self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
+    ) -> httpx.Response:
+        """Send with the token and with retries; see `_RetryingClient.send`.
 
         Raises:
             InvalidTarget: The request would go to another host; nothing was sent.
@@ -279,7 +360,51 @@ class _ApiClient(_RetryingClient):
         self._layer.gate()
         request.headers.setdefault("Authorization", f"Bearer {settings.token}")
         # A redirect of an API call is followed by nobody but `Transport.follow`, which looks where it leads.
-        return super().send(request, **{**options, "follow_redirects": False})
+        options["follow_redirects"] = False
+        return super().send(request, stream=stream, whole=whole, **options)
+
+
+def _read_answer(response: httpx.Response, *, whole: bool) -> None:
+    """Read a body into memory, up to a bound.
+
+    Raises:
+        UnexpectedAnswer: It is longer, or folded in a way that hides how long it is.
+    """
+    told = response.headers.get("Content-Length", "")
+    announced = int(told) if told.isdecimal() and len(told) < len(str(2**64)) else 0
+    limit = max(MAX_ANSWER, announced) if whole else MAX_ANSWER
+    if not _is_bounded(response):
+        raise UnexpectedAnswer(
+            f"{shown_url(response.url)} answered in an encoding that was not asked for; it was not read."
+        )
+    if announced > limit or not _read_up_to(limit, response):
+        raise UnexpectedAnswer(
+            f"{shown_url(response.url)} answered with more than {limit // 2**20} MiB; it was not read on."
+            " Check base_url, or ask for less at once."
+        )
+
+
+def _read_error(response: httpx.Response) -> None:
+    """Read the beginning of an error's body; its status says enough, however long the body is."""
+    _read_up_to(MAX_ERROR_BODY if _is_bounded(response) else 0, response)
+
+
+def _is_bounded(response: httpx.Response) -> bool:
+    return response.headers.get("Content-Encoding", "").strip().lower() in ENCODINGS
+
+
+def _read_up_to(limit: int, response: httpx.Response) -> bool:
+    """Read at most so many bytes of a body, and tell whether that was all."""
+    kept: list[bytes] = []
+    room = limit
+    for chunk in response.iter_bytes() if limit else ():
+        kept.append(chunk[:room])
+        room -= len(chunk)
+        if room < 0:
+            break
+    response.close()
+    response._content = b"".join(kept)  # noqa: SLF001 - what `read` sets; it has no bound of its own
+    return room >= 0
 
 
 def user_agent() -> str:

@@ -11,11 +11,13 @@ read once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gcapi._layout import MAX_PARTS, MIN_PART, Piece, cut, part_size
+from gcapi._limits import LONGEST_WAIT, LimitWait, unused_noted
 from gcapi._multipart import FileUpload, UploadCalls, go_on, is_interruption
 from gcapi._sources import FileObjectSource, PathSource, Source, layout
 from gcapi.exceptions import SpecError, UploadInterrupted
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._calls import Calls
+    from gcapi._settings import Settings
+    from gcapi.exceptions import LimitReached
     from gcapi.models import UserUpload, UserUploadComplete
 
 
@@ -47,6 +51,7 @@ class Uploads(UploadCalls):
         Raises:
             UploadInterrupted: The network failed, or the server did for a while. The uploads are left as they are, to
                 be taken up again; the error carries their pks and prints the calls.
+            LimitReached: You may not upload so much, and waiting did not help, or would not.
             StatusError: The API or the store refused one; all that were under way are aborted.
             TransferError: A file changed meanwhile, or the store garbled it; all that were under way are aborted.
         """
@@ -91,9 +96,10 @@ class Uploads(UploadCalls):
         return FileUpload(self, source, counter, stop, upload)
 
     def _run(self, files: Sequence[FileUpload], stop: threading.Event) -> list[UserUploadComplete]:
-        run = _Run(files, self._calls.settings.max_concurrent_uploads, stop)
+        run = _Run(files, self._calls.settings, stop, self._count)
+        counters = [file.counter for file in files]
         try:
-            with given_up_on_error([file.counter for file in files]):
+            with given_up_on_error(counters), unused_noted(run.count_finished):
                 return run.results()
         except BaseException as error:
             left = [file for file in files if file.is_unfinished]
@@ -106,20 +112,34 @@ class Uploads(UploadCalls):
                 file.abort_quietly()
             raise
 
+    def _count(self) -> int:
+        """Return how many uploads the user has."""
+        answer = self._calls.operation("uploads.uploads_list", params={"limit": 1})
+        return int(answer.count)
+
 
 class _Run:
     """Everything that one call uploads, on two pools of threads.
 
     Args:
         files: What is uploaded.
-        connections: How many connections to the store to use.
+        settings: How many connections to the store to use, and whether to wait for limits.
         stop: Set when a step has failed, which ends the others.
+        count: Counts all uploads that the user has at the server.
     """
 
     def __init__(
-        self, files: Sequence[FileUpload], connections: int, stop: threading.Event
+        self,
+        files: Sequence[FileUpload],
+        settings: Settings,
+        stop: threading.Event,
+        count: Callable[[], int],
     ) -> None:
+        connections = settings.max_concurrent_uploads
         self._files = files
+        self._count = count
+        self._begun = time.monotonic()
+        self._limits = LimitWait(settings.on_limit, left=self._time_left, sleep=self._sleep)
         self._connections = connections
         self._stop = stop
         self._api = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-api")
@@ -182,8 +202,26 @@ class _Run:
             if not file.result.done():
                 file.result.set_exception(error)
 
+    def count_finished(self) -> int:
+        """Count the files that are uploaded."""
+        return sum(file.upload is not None and not file.is_unfinished for file in self._files)
+
+    def _time_left(self, refused: LimitReached) -> float:
+        """Return for how long a limit may be waited for: until the first upload of this call expires."""
+        ours = sum(file.upload is not None for file in self._files)
+        if ours and self._count() <= ours:
+            refused.add_note(
+                f"All {ours} uploads that you have are of this call, so that waiting would not help: make it smaller."
+            )
+            return 0.0
+        return self._begun + LONGEST_WAIT - time.monotonic()
+
+    def _sleep(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+        go_on(self._stop)
+
     def _begin(self, file: FileUpload) -> None:
-        file.begin()
+        file.begin(self._limits)
         if isinstance(file.source, FileObjectSource):
             self._pump(file, file.source)
             return

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from gcapi import _submit, jobs, resources
+from gcapi import jobs, resources
 from gcapi._calls import Calls
+from gcapi._cases import Cases, ExistingCase, Parent, archive_items, display_sets
 from gcapi._downloads import Downloads
 from gcapi._files import check_existing
 from gcapi._imports import ImportWatch
 from gcapi._lookup import Lookup
+from gcapi._lost import Patience
 from gcapi._outputs import Outputs
 from gcapi._plan import check_order, check_title
-from gcapi._settings import DEFAULT_BASE_URL, Verify, make_settings
+from gcapi._schema import SchemaDrift, drift
+from gcapi._settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
+from gcapi._starting import Starter, invoke_once
 from gcapi._submit import Pending, Submit
 from gcapi._transport import Transport
 from gcapi._uploads import Uploads
@@ -40,7 +45,8 @@ class Client:
     """A connection to Grand Challenge.
 
     Constructing it does no I/O. The first request asks the server whether it supports this version. A client can be
-    shared between threads; use it as a context manager, or `close` it, to free its connections.
+    shared between threads, and works on in a forked process; use it as a context manager, or `close` it, to free its
+    connections. A pickle of it holds no token: where it is loaded, it reads that from the environment.
 
     Args:
         token: An API token, as made on your Grand Challenge profile; empty to read it from the environment variable
@@ -49,13 +55,17 @@ class Client:
         verify: How TLS certificates are checked: `True` against the bundle that ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``
             names, else against that of the package certifi; a path to a CA bundle; an `ssl.SSLContext`; or `False`
             for not at all.
-        timeout: Seconds that connecting, a read or a write may be idle.
+        timeout: Seconds that connecting, a read or a write may be idle. An answer may take longer, as long as some of
+            it comes.
         retry_strategy: A strategy class, or a callable that makes a strategy; `None` for up to eight repeats of
             answers that pass by themselves. No strategy makes a write happen twice.
         max_concurrent_uploads: Connections that uploads use at once.
         max_concurrent_downloads: Connections that downloads use at once.
         progress: `True` for a bar (plain lines where there is no terminal), or a callable that is given a
             `gcapi.progress.ProgressEvent` for each step of each file; `None` for nothing.
+        on_limit: What to do where you have too many uploads, imports or active jobs at the server: ``"wait"`` until
+            some have ended, with a `LimitWarning` that says for what and until when at most, and in no case until the
+            uploads at hand expire (a day); or ``"raise"`` a `LimitReached` at once, as for all other limits.
 
     Raises:
         ConfigurationError: What was given cannot work (also a `RuntimeError`).
@@ -76,7 +86,19 @@ class Client:
         max_concurrent_downloads: int = 10,
         *,
         progress: Listener | bool | None = None,
+        on_limit: OnLimit = "wait",
     ) -> None:
+        #: What a copy or a pickle is made with, beside the token.
+        self._options: dict[str, Any] = {
+            "base_url": base_url,
+            "verify": verify,
+            "timeout": timeout,
+            "retry_strategy": retry_strategy,
+            "max_concurrent_uploads": max_concurrent_uploads,
+            "max_concurrent_downloads": max_concurrent_downloads,
+            "progress": progress,
+            "on_limit": on_limit,
+        }
         self._settings = make_settings(
             token=token,
             base_url=base_url,
@@ -84,6 +106,7 @@ class Client:
             timeout=timeout,
             max_concurrent_uploads=max_concurrent_uploads,
             max_concurrent_downloads=max_concurrent_downloads,
+            on_limit=on_limit,
         )
         self._listener = listener_for(progress)
         self._transport = Transport(self._settings, check_factory(retry_strategy))
@@ -105,6 +128,9 @@ class Client:
             images=self.images,
             listener=self._listener,
         )
+        patience = Patience(self._settings.timeout)
+        self._cases = Cases(self._submit, self.uploads, patience)
+        self._starter = Starter(self.algorithm_jobs, self.images, self.uploads, patience)
 
     def _make_namespaces(self, uploads: Uploads) -> None:
         calls = self._calls
@@ -171,6 +197,30 @@ class Client:
     ) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings without the token; of `progress` only `True` is kept.
+
+        Raises:
+            TypeError: `verify` is an `ssl.SSLContext`, which cannot be pickled.
+        """
+        if isinstance(self._settings.verify, ssl.SSLContext):
+            raise TypeError(
+                "A client whose verify is an ssl.SSLContext cannot be pickled: give it the path to a CA bundle."
+            )
+        return {**self._options, "progress": self._options["progress"] is True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Client.__init__(self, **state)
+
+    def __copy__(self) -> Self:
+        """Return another client of the same settings, token included, with connections of its own."""
+        copy = type(self).__new__(type(self))
+        Client.__init__(copy, self._settings.token, **self._options)
+        return copy
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self.__copy__()
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.base_url}>"
 
@@ -217,6 +267,20 @@ class Client:
             follow_redirects=follow_redirects,
         )
 
+    def check_schema(self) -> SchemaDrift:
+        """Compare the server's schema with the one that this release was made from.
+
+        Differences do no harm by themselves: what this client does not know is kept in each object's
+        `additional_properties`, and what the server does not know is missing or `None`.
+
+        Returns:
+            What differs, in words, a line for each operation, model, field or value; false if nothing does.
+
+        Raises:
+            UnexpectedAnswer: There is something else than a schema.
+        """
+        return drift(self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"}))
+
     # ------------------------------------------------------------ cases
 
     def add_case_to_archive(
@@ -225,6 +289,7 @@ class Client:
         archive_slug: str,
         values: Sequence[SocketValueSpec],
         title: str | None = None,
+        existing: ExistingCase = "error",
     ) -> models.ArchiveItemPost:
         """Create an archive item and fill it.
 
@@ -232,6 +297,9 @@ class Client:
             archive_slug: The archive, as in its address.
             values: What it holds; may be empty.
             title: At most 255 characters, unique in the archive if not empty; `None` for none.
+            existing: What to do about an item of this title that is there: ``"error"`` is `TitleTaken`, ``"skip"``
+                takes it and fills what is missing, ``"update"`` changes its values. The last two need a title, and
+                make a loop that can be run again; the titles of an archive are listed once for each client.
 
         Returns:
             The item. Values that were uploaded come later: see `wait_for_values`.
@@ -239,14 +307,21 @@ class Client:
         Raises:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such archive or socket, or no access; nothing was uploaded.
+            TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
+            AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
         """
-        return self._submit.add_case(
-            _submit.archive_items(self.archive_items),
-            parent=lambda: {"archive": self._lookup.archives.get(archive_slug).api_url},
+        return self._cases.add(
+            archive_items(self.archive_items),
+            parent=lambda: self._archive(archive_slug),
             specs=values,
             fields=_case_fields(title),
+            existing=existing,
         )
+
+    def _archive(self, slug: str) -> Parent:
+        archive = self._lookup.archives.get(slug)
+        return Parent(archive.pk, {"archive": archive.api_url})
 
     def update_archive_item(
         self,
@@ -266,8 +341,8 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
         """
-        return self._submit.update_case(
-            _submit.archive_items(self.archive_items),
+        return self._cases.update(
+            archive_items(self.archive_items),
             archive_item_pk,
             specs=values,
             fields=_case_fields(title),
@@ -280,6 +355,7 @@ class Client:
         values: Sequence[SocketValueSpec],
         title: str | None = None,
         order: int | None | Unset = UNSET,
+        existing: ExistingCase = "error",
     ) -> models.DisplaySetPost:
         """Create a display set and fill it.
 
@@ -288,6 +364,9 @@ class Client:
             values: What it holds; may be empty.
             title: At most 255 characters, unique in the study if not empty; `None` for none.
             order: Its place; not given, `None` or 0 for the last.
+            existing: What to do about a display set of this title that is there: ``"error"`` is `TitleTaken`,
+                ``"skip"`` takes it and fills what is missing, ``"update"`` changes its values. The last two need a
+                title, and make a loop that can be run again; the titles of a study are listed once for each client.
 
         Returns:
             The display set. Values that were uploaded come later: see `wait_for_values`.
@@ -295,16 +374,21 @@ class Client:
         Raises:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such study or socket, or no access; nothing was uploaded.
+            TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
+            AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
         """
-        return self._submit.add_case(
-            _submit.display_sets(self.reader_studies.display_sets),
-            parent=lambda: {
-                "reader_study": self._lookup.reader_studies.get(reader_study_slug).slug
-            },
+        return self._cases.add(
+            display_sets(self.reader_studies),
+            parent=lambda: self._reader_study(reader_study_slug),
             specs=values,
             fields=_case_fields(title, order),
+            existing=existing,
         )
+
+    def _reader_study(self, slug: str) -> Parent:
+        study = self._lookup.reader_studies.get(slug)
+        return Parent(study.pk, {"reader_study": study.slug})
 
     def update_display_set(
         self,
@@ -326,8 +410,8 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
         """
-        return self._submit.update_case(
-            _submit.display_sets(self.reader_studies.display_sets),
+        return self._cases.update(
+            display_sets(self.reader_studies),
             display_set_pk,
             specs=values,
             fields=_case_fields(title, order),
@@ -379,7 +463,7 @@ class Client:
             ImportTimeout: Values had not appeared in time, with what is known of their uploads.
         """
         namespace = self._namespace_of(item)
-        known = self._submit.pending.get(item.pk, {})
+        known = self._cases.pending.get(item.pk, {})
         unknown = Pending(before=None, uploads=(), is_plain_image=False)
         watch = ImportWatch(
             read=lambda: namespace.detail(pk=item.pk),
@@ -415,7 +499,7 @@ class Client:
         """
         algorithm = self._lookup.algorithms.get(algorithm_slug)
         posted = self._submit.job_inputs(algorithm, inputs)
-        return self.algorithm_jobs.create(algorithm=algorithm.api_url, inputs=posted)
+        return self._starter.start(algorithm, posted)
 
     def wait_for_job(
         self,
@@ -484,7 +568,7 @@ class Client:
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
         posted = self._submit.job_inputs(algorithm, inputs)
-        return self.algorithm_invocations.create(endpoint=endpoint.api_url, inputs=posted)
+        return invoke_once(self.algorithm_invocations, endpoint, posted)
 
     # ------------------------------------------------------------ results
 

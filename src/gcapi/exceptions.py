@@ -21,9 +21,17 @@ code which catches those keeps working)::
     │
     │   the server refused, or did what it was asked and it failed
     ├── StatusError [httpx.HTTPStatusError]
+    │   ├── TitleTaken [ValueError]
     │   ├── AuthenticationError
     │   ├── PermissionDenied
     │   ├── NotFoundError [ObjectNotFound]
+    │   ├── LimitReached
+    │   │   ├── UploadLimitReached
+    │   │   ├── TooManyUploads
+    │   │   ├── TooManyFiles
+    │   │   ├── TooManyImports
+    │   │   ├── TooManyActiveJobs
+    │   │   └── OutOfCredits
     │   └── StorageError
     ├── UnsupportedVersionError
     ├── ImportFailed
@@ -34,6 +42,7 @@ code which catches those keeps working)::
     ├── TransferError
     ├── UploadInterrupted
     ├── UnsafeName
+    ├── AmbiguousWriteError
     ├── IncompleteCase
     ├── ImportTimeout [TimeoutError]
     └── JobTimeout [TimeoutError]
@@ -50,6 +59,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
+
+from gcapi._secrets import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +149,7 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     """Raise for an answer with an error status.
 
     Attributes:
-        request: What was asked, without its body and its Authorization header.
+        request: What was asked, without its body, its Authorization header and the query of a presigned address.
         response: The whole answer.
         body: The parsed JSON body, or its text where it is not JSON.
         words: The server's own words in one line, at most `QUOTE_LIMIT` characters.
@@ -161,6 +172,10 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
         return self.response.status_code
 
 
+class TitleTaken(StatusError, ValueError):
+    """Raise when a case has the title already in its archive or reader study; nothing was made."""
+
+
 class AuthenticationError(StatusError):
     """Raise when the server does not accept the token (401)."""
 
@@ -171,6 +186,46 @@ class PermissionDenied(StatusError):
 
 class NotFoundError(StatusError, ObjectNotFound):
     """Raise when the server answers 404: not found, or no access."""
+
+
+class LimitReached(StatusError):
+    """Raise when the server refuses, with nothing made, because you have had or have too much of something.
+
+    Attributes:
+        awaits: What ends the limit by itself, as the words of a message; empty where waiting does not help.
+    """
+
+    awaits: ClassVar[str] = ""
+
+
+class UploadLimitReached(LimitReached):
+    """Raise when the bytes of your uploads that the server has not used yet are too many."""
+
+
+class TooManyUploads(LimitReached):
+    """Raise when your uploads that the server has not used yet, finished or not, are too many."""
+
+    awaits = "earlier uploads of yours to be used, or to be a day old and removed"
+
+
+class TooManyFiles(LimitReached):
+    """Raise when an upload session has too many files; an image made of more goes in as a socket value."""
+
+
+class TooManyImports(LimitReached):
+    """Raise when too many images of yours are being processed."""
+
+    awaits = "images of yours to be processed"
+
+
+class TooManyActiveJobs(LimitReached):
+    """Raise when too many jobs of yours have not ended."""
+
+    awaits = "jobs of yours to end"
+
+
+class OutOfCredits(LimitReached):
+    """Raise when what you may spend on algorithm jobs in a month is spent."""
 
 
 class StorageError(StatusError):
@@ -244,6 +299,13 @@ class UnsafeName(GCAPIError):
     """Raise for a file name from the server that would leave the output directory."""
 
 
+class AmbiguousWriteError(GCAPIError):
+    """Raise when the answer to a write was lost and nothing tells whether it was carried out.
+
+    It is not sent again, so that nothing happens twice; the message says what to look for.
+    """
+
+
 class IncompleteCase(GCAPIError):
     """Raise when a case was created and could not be filled; the message prints the call that completes it.
 
@@ -290,6 +352,10 @@ class JobTimeout(GCAPIError, TimeoutError):
         self.status = status
 
 
+class LimitWarning(UserWarning):
+    """Warn that a call waits for a limit of the server to pass, for what, and for how long at most."""
+
+
 class UnknownFilterWarning(UserWarning):
     """Warn that the server ignores a filter, and so answers with everything."""
 
@@ -300,12 +366,29 @@ class UnstableListWarning(UserWarning):
 
 def warn_user(message: str, category: type[Warning]) -> None:
     """Warn, and point at the line outside of this package that led here."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the public way is slow, and reads every source file
+    _, level = _calling_frame()
+    warnings.warn(message, category, stacklevel=level)
+
+
+def calling_line() -> tuple[str, int]:
+    """Return the file and the line outside of this package that led here, for a later `warn_at` in another thread."""
+    frame, _ = _calling_frame()
+    return ("<unknown>", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
+    """Warn, and point at a file and a line."""
+    warnings.warn_explicit(message, category, *line)
+
+
+def _calling_frame() -> tuple[FrameType | None, int]:
+    """Return the innermost frame outside of this package, and its stack level for who calls this."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way is slow, and reads every source file
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, category, stacklevel=level)
+    return frame, level
 
 
 def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, Any]) -> GCAPIError:
@@ -314,14 +397,6 @@ def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, A
 
 
 # ---------------------------------------------------------------- how a message is made
-
-
-def without_secrets(request: httpx.Request) -> httpx.Request:
-    """Return the request without its body and its Authorization header, fit to be kept and pickled."""
-    headers = {
-        name: value for name, value in request.headers.items() if name.lower() != "authorization"
-    }
-    return httpx.Request(request.method, request.url, headers=headers)
 
 
 def shown_url(url: httpx.URL | str) -> str:
@@ -341,8 +416,16 @@ def parsed_body(response: httpx.Response) -> Any:
         try:
             return response.json()
         except (ValueError, RecursionError):
-            return response.text
-    return response.text
+            return text_of(response)
+    return text_of(response)
+
+
+def text_of(response: httpx.Response) -> str:
+    """Return the body as text, whatever encoding the server claims: some of Python's give no text, or fail."""
+    try:
+        return response.text
+    except Exception:  # noqa: BLE001 - each encoding has errors of its own, failed assertions among them
+        return response.content.decode("utf-8", "replace")
 
 
 def describe_body(body: Any) -> str:
@@ -355,7 +438,12 @@ def describe_body(body: Any) -> str:
     is_text = isinstance(body, str)
     text = _describe_text(body) if is_text else "; ".join(_lines(body, "")) or json.dumps(body)
     text = " ".join(text.split())
-    return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"
+    return printable(text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """Return a text fit for terminals and files, which take no control characters and no half of a surrogate pair."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 #: What is said in an error of the object store.
@@ -402,7 +490,6 @@ def _join(place: str, key: str) -> str:
 
 #: What to do about an answer, by its status, and the class of its error.
 _ADVICE: dict[int, tuple[type[StatusError], str]] = {
-    301: (StatusError, "Paths of the API end in a slash."),
     401: (
         AuthenticationError,
         (
@@ -421,6 +508,55 @@ _ADVICE: dict[int, tuple[type[StatusError], str]] = {
 }
 
 
+#: How the server's refusals begin that tell of a limit, by their status; the class of their error, and what to do.
+_LIMITS: tuple[tuple[int, str, type[LimitReached], str], ...] = (
+    (
+        403,
+        "Upload limit reached",
+        UploadLimitReached,
+        (
+            "The files that you uploaded and that nothing has used yet fill the room that you have (less for accounts"
+            " that are not verified). They leave it when they are used, or after a day."
+        ),
+    ),
+    (
+        400,
+        "You have created too many uploads",
+        TooManyUploads,
+        "Uploads count, finished or not, until they are used, or a day old.",
+    ),
+    (400, "Too many files uploaded", TooManyFiles, "Make several upload sessions of them."),
+    (400, r"You currently have \d+ active image post processing tasks", TooManyImports, ""),
+    (400, "You have too many active jobs", TooManyActiveJobs, ""),
+    (
+        400,
+        "You have run out of algorithm credits",
+        OutOfCredits,
+        "What you spend counts for a month; the algorithm's editors can ask for more.",
+    ),
+)
+
+
+def _limit(status: int, words: str) -> tuple[type[LimitReached], str] | None:
+    for of_status, beginning, cls, advice in _LIMITS:
+        if status == of_status and re.match(beginning, words):
+            return cls, advice
+    return None
+
+
+def _redirect_advice(response: httpx.Response) -> str:
+    """Return where an answer would have led, and what that says."""
+    asked, target = response.request.url, response.request.url.join(response.headers["Location"])
+    if all(
+        getattr(asked, part) == getattr(target, part) for part in ("scheme", "raw_host", "port")
+    ):
+        return f"It leads to {shown_url(target)}. Paths of the API end in a slash."
+    return (
+        f"It leads to {shown_url(target)}, which is elsewhere, and was not followed: nothing was sent there. Check"
+        " base_url, and whether a login page answers in the API's place."
+    )
+
+
 def status_error(response: httpx.Response, *, storage: bool = False) -> StatusError:
     """Make the error for an answer with an error status, with the server's words and advice.
 
@@ -428,13 +564,18 @@ def status_error(response: httpx.Response, *, storage: bool = False) -> StatusEr
         response: The answer, its body read.
         storage: Whether the object store gave it, rather than the API.
     """
-    cls, advice = _ADVICE.get(response.status_code, (StatusError, ""))
+    words = describe_body(parsed_body(response))
+    default: tuple[type[StatusError], str] = (StatusError, "")
+    cls, advice = _limit(response.status_code, words) or _ADVICE.get(response.status_code, default)
     if storage:
         cls, advice = StorageError, ""
+    elif response.has_redirect_location:
+        advice = _redirect_advice(response)
     head = (
         f"{response.request.method} {shown_url(response.request.url)} was answered"
-        f" {response.status_code} {response.reason_phrase}"
+        f" {response.status_code} {printable(response.reason_phrase)}"
     )
-    words = describe_body(parsed_body(response))
     message = f"{head}: {words}" if words else head
-    return cls(f"{message} {advice}".rstrip() if advice else message, response=response)
+    if advice:
+        message += f". {advice}" if message[-1].isalnum() else f" {advice}"
+    return cls(message, response=response)

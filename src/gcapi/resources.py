@@ -6,14 +6,27 @@ shows, `Creatable`, `Updatable`, `PartiallyUpdatable` and `Deletable` write. Fil
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from gcapi._calls import plain
+from gcapi._limits import LimitWait
+from gcapi._lost import (
+    FAILURES,
+    Patience,
+    ambiguous,
+    is_lost,
+    is_server_error,
+    is_unanswered,
+    same_path,
+    says,
+)
 from gcapi._namespaces import (
     Creatable,
     Deletable,
+    Limited,
     Namespace,
     Params,
     PartiallyUpdatable,
@@ -24,7 +37,7 @@ from gcapi._sources import FileObjectSource
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gcapi import models
     from gcapi._calls import Calls
@@ -105,8 +118,13 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         self._uploads = uploads
 
     def create(self, *, filename: str | Path) -> models.UserUpload:
-        """Begin a multipart upload under a plain file name of at most 128 characters."""
-        return self._uploads.create(str(filename))
+        """Begin a multipart upload under a plain file name of at most 128 characters.
+
+        Raises:
+            TooManyUploads: You have too many, and the client does not wait, or waited in vain.
+        """
+        wait = LimitWait(self._calls.settings.on_limit)
+        return wait.call(lambda: self._uploads.create(str(filename)))
 
     def generate_presigned_urls(
         self, *, pk: str, s3_upload_id: str, part_numbers: Sequence[int]
@@ -177,7 +195,7 @@ class UploadsNamespace(Readable["models.UserUpload"]):
 
 
 class RawImageUploadSessions(
-    Readable["models.RawImageUploadSession"], Creatable["models.RawImageUploadSession"]
+    Readable["models.RawImageUploadSession"], Limited["models.RawImageUploadSession"]
 ):
     """Imports of images, with the server's words where one failed."""
 
@@ -251,6 +269,52 @@ class Answers(
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
         self.mine = MyAnswers(calls)
+        self._patience = Patience(calls.settings.timeout)
+
+    def create(self, **fields: Any) -> models.Answer:
+        """Store an answer, once; the bare pks of the question and the display set will do.
+
+        Where the answer to the request is lost, it is sent again: the server takes one answer of a reader to a question
+        for a display set, and its refusal of a second one says that the first is stored.
+
+        Args:
+            fields: The API's fields: ``question``, ``display_set``, ``answer``, and ``last_edit_duration`` if any.
+        """
+        create = partial(super().create, **fields)
+        try:
+            return create()
+        except FAILURES as error:
+            if not is_lost(error):
+                raise
+            lost = error
+        with ambiguous(
+            "The answer to storing an answer was lost, and nothing tells whether it is stored. Look for it among yours"
+            " before you send it again."
+        ):
+            return self._create_again(create, plain(self._body(fields)), lost)
+
+    def _create_again(
+        self, create: Callable[[], models.Answer], body: Mapping[str, Any], lost: Exception
+    ) -> models.Answer:
+        for _ in self._patience.repeats():
+            try:
+                return create()
+            except FAILURES as error:
+                lost = error
+            stored = self._stored(body) if says(lost, "has already answered") else None
+            if stored is not None:
+                return stored
+            if not (is_unanswered(lost) or is_server_error(lost)):
+                break
+        raise lost
+
+    def _stored(self, body: Mapping[str, Any]) -> models.Answer | None:
+        """Return our own answer to a question for a display set, if it is as it was sent."""
+        display_set = str(body.get("display_set")).rstrip("/").rpartition("/")[2]
+        for answer in self.mine.iterate_all({"display_set": display_set}):
+            if same_path(answer.question, body["question"]) and answer.answer == body.get("answer"):
+                return answer
+        return None
 
     def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
         body = dict(fields)
@@ -325,7 +389,7 @@ class AlgorithmImages(Readable["models.AlgorithmImage"]):
     detail_operation = "algorithms.algorithms_images_retrieve"
 
 
-class AlgorithmJobs(Readable["models.HyperlinkedJob"], Creatable["models.JobPost"]):
+class AlgorithmJobs(Readable["models.HyperlinkedJob"], Limited["models.JobPost"]):
     """Runs of algorithms."""
 
     list_operation = "algorithms.algorithms_jobs_list"

@@ -7,6 +7,9 @@ write happen twice: a request that may have been carried out is not repeated, wh
 from __future__ import annotations
 
 import math
+import random
+import ssl
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -104,8 +107,71 @@ def _until(header: str, now: datetime | None) -> Seconds | None:
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
-#: What a client uses unless told otherwise: up to eight repeats, 25.5 s in all, for each transient status.
-DEFAULT_STRATEGY = SelectiveBackoffStrategy(backoff_factor=0.1, maximum_number_of_retries=8)
+class PatientStrategy(BaseRetryStrategy):
+    """What a client uses unless told otherwise: wait with full jitter after transient answers and transport errors.
+
+    A certificate that is not trusted is final, and so is a request that was wrong before it was sent.
+
+    Args:
+        maximum_number_of_retries: Repeats of one request, 0 for none.
+        backoff_factor: Seconds that bound the first wait; the bound doubles with each further one.
+        longest_delay: Seconds that no wait is longer than, whatever the server asks for.
+        total_seconds: Seconds after the first failure in which a repeat may still begin.
+        clock: Tells the time in seconds.
+        random: Gives a number from 0 to 1, for the jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        maximum_number_of_retries: int = 8,
+        backoff_factor: float = 0.5,
+        longest_delay: float = 30.0,
+        total_seconds: float = 180.0,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._left = maximum_number_of_retries
+        self._bound = backoff_factor
+        self._longest = longest_delay
+        self._clock = clock
+        self._random = random
+        self._total = total_seconds
+        self._end = math.inf
+
+    def get_delay(self, latest_response: httpx.Response) -> Seconds | None:
+        """Return the seconds to wait after a transient answer; what the server asks for counts, up to the cap."""
+        if latest_response.status_code not in TRANSIENT_STATUSES:
+            return None
+        return self._next(retry_after(latest_response.headers.get("Retry-After")))
+
+    def get_error_delay(self, error: httpx.TransportError) -> Seconds | None:
+        """Return the seconds to wait after a transport error."""
+        return None if _is_final(error) else self._next(None)
+
+    def _next(self, told: Seconds | None) -> Seconds | None:
+        delay = self._random() * self._bound if told is None else told
+        delay = min(delay, self._longest)
+        self._end = min(self._end, self._clock() + self._total)
+        if self._left == 0 or self._clock() + delay > self._end:
+            return None
+        self._left -= 1
+        self._bound = min(2 * self._bound, self._longest)
+        return delay
+
+
+def _is_final(error: BaseException) -> bool:
+    """Tell whether asking again gives the same."""
+    import httpx
+
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return True
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:
@@ -119,7 +185,7 @@ def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:
         ConfigurationError: What makes no strategy.
     """
     if factory is None:
-        return DEFAULT_STRATEGY
+        return PatientStrategy
     if not callable(factory):
         raise ConfigurationError(
             f"retry_strategy={factory!r} must be a strategy class or a callable that makes a strategy."

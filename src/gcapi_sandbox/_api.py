@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gcapi_sandbox import _handlers, _media, _render
+from gcapi_sandbox import _handlers, _media, _openapi, _render
 from gcapi_sandbox._auth import authenticate
 from gcapi_sandbox._call import HANDLERS, Call, Reply
 from gcapi_sandbox._errors import (
@@ -68,6 +68,8 @@ class Api:
         path = request.url.path
         if path.startswith(_media.ROOT):
             return _media.download(self._state, request)
+        if path == _openapi.PATH:
+            return _openapi.show(self._state, request)
         if path == ROOT:
             raise self._root_refusal(request)
         found = match(path.removeprefix(ROOT)) if path.startswith(ROOT) else None

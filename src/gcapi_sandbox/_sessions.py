@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TARGETS = ("archive", "archive_item", "display_set", "answer")
+# The server counts the tasks that follow an import; here they are part of it.
+_ACTIVE = "status NOT IN ('Succeeded', 'Failed') AND target != '{}'"
 _ITEMS = {"archive_item": "an archive item", "display_set": "a display set"}
 
 
@@ -107,6 +109,12 @@ def _check(
     if len(uploads) > limit:
         raise refused(
             f"Too many files uploaded. A maximum of {limit} files may be uploaded per session."
+        )
+    active = visible(call.store, UploadSession, call.user_id).narrow(_ACTIVE).count()
+    if active >= call.state.limits.imports_per_user:
+        raise refused(
+            f"You currently have {active} active image post processing tasks. "
+            "Please wait until they have ended."
         )
     if len({upload.filename for upload in uploads}) < len(uploads):
         raise refused("Filenames must be unique")

@@ -29,6 +29,7 @@ class Limits:
     credits_per_job: int = 20
     free_jobs_for_editors: int = 5
     files_per_session: int = 100
+    imports_per_user: int = 16
     presigned_url_seconds: int = 3600
     dicom_recipe_seconds: int = 300
     session_extension_seconds: int = 300

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from loopback import VERSION, Answer, Loopback, connect, in_turn
+import trustme
+from loopback import VERSION, Answer, Loopback, Seen, connect, in_turn
 
 from gcapi import Client
 from gcapi._calls import Calls
-from gcapi._settings import make_settings
+from gcapi._settings import Settings, make_settings
 from gcapi._transport import Transport
 from gcapi.exceptions import StatusError
 from gcapi.models import ImageFile
-from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
+from gcapi.retries import BaseRetryStrategy, PatientStrategy, SelectiveBackoffStrategy
 from grand_challenge_api.api.archives import archives_items_list
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 AT_ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=8)
+#: The default, without its waits.
+QUICK = partial(PatientStrategy, backoff_factor=0.0)
 EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})
 ITEM: dict[str, Any] = {"pk": PK, "title": "", "archive": "https://gc.localhost/a/", "values": []}
 ITEM |= {"hanging_protocol": None, "optional_hanging_protocols": [], "view_content": {}}
@@ -90,6 +100,18 @@ def failed_attempts(
         with pytest.raises(error):
             call(client)
         return len(server.seen)
+
+
+def settings_of(server: Loopback) -> Settings:
+    """Return what a client of a server is told."""
+    return make_settings(
+        token="t",
+        base_url=server.base_url,
+        verify=True,
+        timeout=5.0,
+        max_concurrent_uploads=1,
+        max_concurrent_downloads=1,
+    )
 
 
 READS: dict[str, Callable[[Client], object]] = {
@@ -304,7 +326,203 @@ def test_writes_that_never_left_are_repeated(how: str) -> None:
     assert [type(error) for error in asked] == [httpx.ConnectError] * 3
 
 
+#: What the network and what stands before the server do to an answer.
+TROUBLE = {
+    "reset": Answer(reset=True),
+    "body cut short": Answer(
+        body=b'{"count": 0', headers={"Content-Type": "application/json"}, length=999
+    ),
+    "error cut short": Answer(status=503, body=b"<html>", length=999),
+    "503": Answer(status=503),
+    "429": Answer(status=429, headers={"Retry-After": "0"}),
+    "429 until long ago": Answer(
+        status=429, headers={"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("how", READS)
+def test_reads_survive_all_trouble_by_default(how: str, trouble: str) -> None:
+    """Without a strategy of one's own, a read is repeated whatever the network does to its answer."""
+    assert attempts(READS[how], *[TROUBLE[trouble]] * 3, EMPTY, strategy=QUICK) == 4
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("how", HARMLESS)
+def test_harmless_writes_survive_all_trouble_by_default(how: str, trouble: str) -> None:
+    """So is a write that does no harm when it happens twice."""
+    call, good = HARMLESS[how]
+    assert attempts(call, TROUBLE[trouble], good, strategy=QUICK) == 2
+
+
+@pytest.mark.parametrize("trouble", ["reset", "body cut short", "error cut short", "503"])
+@pytest.mark.parametrize("strategy", ["default", "eager"])
+@pytest.mark.parametrize("how", WRITES)
+def test_no_strategy_makes_a_write_happen_twice(how: str, strategy: str, trouble: str) -> None:
+    """A write that may have been carried out is sent once, by the default and by a strategy that wants more."""
+    call, good = WRITES[how]
+    made: Any = QUICK if strategy == "default" else Eager
+    with (
+        Loopback(in_turn(TROUBLE[trouble], good)) as server,
+        connect(server, retry_strategy=made) as client,
+    ):
+        with pytest.raises((StatusError, httpx.TransportError)):
+            call(client)
+        assert len(server.seen) == 1
+
+
+def silent(times: int, then: Answer, over: threading.Event) -> Callable[[Seen], Answer]:
+    """Answer only after so many requests that get no answer before something is over."""
+    left = list(range(times))
+
+    def script(_: Seen) -> Answer:
+        if left:
+            left.pop()
+            over.wait(30)
+            return Answer(reset=True)
+        return then
+
+    return script
+
+
+def test_reads_that_time_out_are_repeated() -> None:
+    """A server that is silent for longer than the idle timeout is asked again."""
+    over = threading.Event()
+    with (
+        Loopback(silent(2, EMPTY, over)) as server,
+        connect(server, retry_strategy=QUICK, timeout=0.2) as client,
+    ):
+        READS["namespace"](client)
+        over.set()
+        assert len(server.seen) == 3
+
+
+def test_writes_that_time_out_are_not_repeated() -> None:
+    """A write that gets no answer in time may be under way, and is not sent again."""
+    over = threading.Event()
+    call, good = WRITES["job"]
+    with (
+        Loopback(silent(1, good, over)) as server,
+        connect(server, retry_strategy=Eager, timeout=0.2) as client,
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            call(client)
+        over.set()
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("how", [*READS, *WRITES])
+def test_refused_connections_are_tried_again_by_default(how: str) -> None:
+    """Where nobody listens, nothing was done: reads and writes alike are tried nine times, and then it is said."""
+    asked: list[httpx.TransportError] = []
+
+    class Counting(PatientStrategy):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            asked.append(error)
+            return super().get_error_delay(error)
+
+    closing = Answer(body=EMPTY.body, headers={"Connection": "close"})
+    with Loopback(in_turn(closing)) as server:
+        client = connect(server, retry_strategy=partial(Counting, backoff_factor=0.0))
+        client.archive_items.count()
+    call = READS[how] if how in READS else WRITES[how][0]
+    with client, pytest.raises(httpx.ConnectError):
+        call(client)
+    assert len(asked) == 9
+
+
+def test_a_certificate_that_is_not_trusted_is_asked_once() -> None:
+    """Of a server whose certificate nobody vouches for, the first refusal is the last."""
+    delays: list[float | None] = []
+
+    class Counting(PatientStrategy):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            delays.append(super().get_error_delay(error))
+            return delays[-1]
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with (
+        Loopback(in_turn(EMPTY), tls=context) as server,
+        connect(server, verify=ssl.create_default_context(), retry_strategy=Counting) as client,
+        pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.archive_items.count()
+    assert delays == [None]
+
+
+#: Says when it was interrupted, by the clock that all processes share.
+_INTERRUPTED = """
+import sys, time
+from gcapi import Client
+with Client(token="t", base_url=sys.argv[1]) as client:
+    try:
+        client.archive_items.count()
+    except KeyboardInterrupt:
+        print(time.monotonic())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT")
+@pytest.mark.parametrize("wait", ["retry", "answer"])
+def test_an_interruption_ends_a_wait_within_a_second(wait: str) -> None:
+    """Ctrl-C while a repeat is waited for, or an answer, does not wait for it."""
+    arrived, over = threading.Event(), threading.Event()
+
+    def script(_: Seen) -> Answer:
+        arrived.set()
+        if wait == "answer":
+            over.wait(30)
+        return Answer(status=503, headers={"Retry-After": "30"})
+
+    with Loopback(script) as server:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _INTERRUPTED, server.base_url],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert arrived.wait(30)
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        told, _ = child.communicate(timeout=30)
+        over.set()
+    assert 0 <= float(told) - begun < 1.0
+
+
 # ---------------------------------------------------------------- strategies of one's own
+
+
+def test_strategy_that_always_says_none_turns_everything_off() -> None:
+    """A strategy that answers None to both questions makes each request once, reads and harmless writes too."""
+
+    class Never(NoRetries):
+        def get_error_delay(self, error: httpx.TransportError) -> None:  # noqa: ARG002
+            return None
+
+    for call in (READS["namespace"], HARMLESS["presign"][0]):
+        assert failed_attempts(call, Answer(status=503), EMPTY, strategy=Never) == 1
+        assert (
+            failed_attempts(
+                call, Answer(reset=True), EMPTY, strategy=Never, error=httpx.TransportError
+            )
+            == 1
+        )
+
+
+def test_strategy_may_wait_for_longer_than_the_default() -> None:
+    """What a strategy of one's own says about answers has no bounds from here, in number or time."""
+    waited: list[float] = []
+
+    class Documented(BaseRetryStrategy):
+        def get_delay(self, latest_response: httpx.Response) -> float | None:
+            return 300.0 if latest_response.status_code == 400 else None
+
+    with Loopback(in_turn(*[Answer(status=400)] * 50, EMPTY)) as server:
+        transport = Transport(settings_of(server), Documented, sleep=waited.append)
+        Calls(transport).operation("archives.archives_list")
+        transport.close()
+    assert waited == [300.0] * 50
 
 
 @pytest.mark.parametrize("factory", [NoRetries, partial(NoRetries)])
@@ -378,15 +596,7 @@ def test_delays_are_waited() -> None:
             return self.delays.pop(0) if latest_response.is_error and self.delays else None
 
     with Loopback(in_turn(Answer(status=503), Answer(status=503), EMPTY)) as server:
-        settings = make_settings(
-            token="t",
-            base_url=server.base_url,
-            verify=True,
-            timeout=5.0,
-            max_concurrent_uploads=1,
-            max_concurrent_downloads=1,
-        )
-        transport = Transport(settings, Twice, sleep=waited.append)
+        transport = Transport(settings_of(server), Twice, sleep=waited.append)
         Calls(transport).operation("archives.archives_list")
         transport.close()
     assert waited == [1.5, 2.5]

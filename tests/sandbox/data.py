@@ -248,19 +248,29 @@ def make_home(sandbox: Sandbox, client: Client, kind: str) -> Home:
 _HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date", "server"})
 
 
+class Acted(Answer):
+    """What is answered in place of the sandbox's own answer once it has done what it was asked."""
+
+
 @contextmanager
 def relay(sandbox: Sandbox, fault: Callable[[Seen], Answer | None]) -> Iterator[Loopback]:
-    """Stand between a client and the sandbox's API, and answer in its place where a fault says so."""
+    """Stand between a client and the sandbox's API, and answer in its place where a fault says so.
+
+    Where a fault gives an answer the request does not arrive, unless it is an `Acted`, which comes in place of the
+    sandbox's own answer.
+    """
     root = sandbox.base_url.removesuffix("/api/v1/")
     with httpx.Client(trust_env=False) as upstream:
 
         def script(seen: Seen) -> Answer:
             answer = fault(seen)
-            if answer is not None:
+            if answer is not None and not isinstance(answer, Acted):
                 return answer
             response = upstream.request(
                 seen.method, root + seen.path, content=seen.body, headers=dict(seen.headers)
             )
+            if answer is not None:
+                return answer
             kept = {
                 name: value
                 for name, value in response.headers.items()

@@ -35,10 +35,11 @@ from loopback import Answer, Seen
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import (
     IncompleteCase,
-    PermissionDenied,
     StatusError,
     StorageError,
+    TitleTaken,
     TransferError,
+    UploadLimitReached,
 )
 from gcapi.progress import ProgressEvent
 from gcapi.retries import BaseRetryStrategy
@@ -329,9 +330,9 @@ def test_everything_is_uploaded_before_anything_is_created(
 # ---------------------------------------------------------------- when the server fails
 
 
-def _cut_first(pattern: str) -> Any:
-    """Make a fault: the first PATCH of a case is answered by the infrastructure, and never arrives."""
-    left = [Answer(503, b"busy")]
+def _refuse_first(pattern: str) -> Any:
+    """Make a fault: the first PATCH of a case is refused."""
+    left = [Answer(403, {"detail": "Not now."})]
 
     def fault(seen: Seen) -> Answer | None:
         return left.pop() if left and seen.method == "PATCH" and pattern in seen.path else None
@@ -363,7 +364,7 @@ def test_the_printed_call_completes_a_case(sandbox: Sandbox, tmp_path: Path, kin
         SocketValueSpec(image, files=[noise(tmp_path / "noise.mha")]),
     ]
     with (
-        relay(sandbox, _cut_first(_case_path(kind))) as server,
+        relay(sandbox, _refuse_first(_case_path(kind))) as server,
         Client(token=sandbox.token, base_url=server.base_url) as client,
     ):
         home = make_home(sandbox, client, kind)
@@ -371,7 +372,7 @@ def test_the_printed_call_completes_a_case(sandbox: Sandbox, tmp_path: Path, kin
             home.add(*specs, title="Half")
 
         assert isinstance(made.value.__cause__, StatusError)
-        assert "503" in str(made.value)
+        assert "Not now." in str(made.value)
         (before,) = home.all()
         assert (before.pk, before.title, before.values) == (made.value.pk, "Half", [])
 
@@ -398,7 +399,7 @@ def test_the_printed_call_refers_to_values_that_cannot_be_written_out(
         value = value_of(client.archive_items.detail(pk=first.pk), slug)
         values = [SocketValueSpec(slug, existing_socket_value=value)]
     with (
-        relay(sandbox, _cut_first("/archives/items/")) as server,
+        relay(sandbox, _refuse_first("/archives/items/")) as server,
         Client(token=sandbox.token, base_url=server.base_url) as hindered,
     ):
         home = make_home(sandbox, hindered, "archive")
@@ -408,7 +409,7 @@ def test_the_printed_call_refers_to_values_that_cannot_be_written_out(
         call = _printed_call(made.value)
         exec(call, {"client": client, "values": values})
 
-        assert call.endswith("values=values)")
+        assert call.endswith("values=values, title='')")
         assert value_of(home.cases.detail(pk=made.value.pk), slug).value == content
 
 
@@ -424,7 +425,7 @@ def test_an_interruption_names_the_case_that_it_left(sandbox: Sandbox) -> None:
             raise KeyboardInterrupt
 
     with (
-        relay(sandbox, _cut_first("/archives/items/")) as server,
+        relay(sandbox, _refuse_first("/archives/items/")) as server,
         Client(sandbox.token, server.base_url, retry_strategy=Interrupted) as hasty,
         Client(sandbox.token, sandbox.base_url) as client,
     ):
@@ -446,10 +447,14 @@ def test_a_refused_case_says_why_and_leaves_none(home: Home, sandbox: Sandbox) -
     slug = sandbox.add_socket(unique("number"), "Integer")
     home.add(title="The one")
 
-    with pytest.raises(StatusError, match="must make a unique set"):
-        home.add(SocketValueSpec(slug, value=1), title="The one")
+    with pytest.raises(TitleTaken, match="must make a unique set") as refused:
+        home.add(SocketValueSpec(slug, value=1), title=" The one ")
 
-    assert len(home.all()) == 1
+    assert "'The one' already; nothing was made" in str(refused.value)
+    assert isinstance(refused.value, ValueError)
+    assert isinstance(refused.value, StatusError)
+    (case,) = home.all()
+    assert case.values == []
 
 
 # ---------------------------------------------------------------- when an upload fails
@@ -465,7 +470,7 @@ def test_an_upload_over_the_limit_is_aborted(home: Home, sandbox: Sandbox, tmp_p
     path = written(tmp_path / f"{unique('big')}.pdf", b"%PDF")
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
-        with pytest.raises(PermissionDenied, match="Upload limit reached"):
+        with pytest.raises(UploadLimitReached, match="Upload limit reached"):
             home.add(SocketValueSpec(slug, file=path))
     finally:
         sandbox.limits.upload_bytes = limit

@@ -29,7 +29,7 @@ from pydicom import dcmread
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from gcapi import Client, SocketValueSpec
-from gcapi.exceptions import DeidentificationError, MissingExtra, PermissionDenied
+from gcapi.exceptions import DeidentificationError, MissingExtra, UploadLimitReached
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 
@@ -181,7 +181,7 @@ def test_temporary_files_are_gone_after_a_failed_upload(
     """When the server takes no upload, nothing is left on this machine."""
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(UploadLimitReached):
             home.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
     finally:
         sandbox.limits.upload_bytes = limit

@@ -39,7 +39,7 @@ from gcapi.exceptions import (
     ObjectNotFound,
     SocketNotFound,
     SpecError,
-    StatusError,
+    TooManyActiveJobs,
 )
 from gcapi_sandbox import Sandbox
 
@@ -369,11 +369,14 @@ def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example
     assert client.wait_for_job(started.pk, timeout=DEADLINE).status == "Succeeded"
 
 
-def test_a_refused_job_says_why(sandbox: Sandbox, client: Client, example: Example) -> None:
+def test_a_refused_job_says_why(sandbox: Sandbox, example: Example) -> None:
     """What the server refuses, such as one job too many, comes through in its words."""
     limit, sandbox.limits.active_jobs_per_user = sandbox.limits.active_jobs_per_user, 0
     try:
-        with pytest.raises(StatusError, match="You have too many active jobs"):
+        with (
+            Client(sandbox.token, sandbox.base_url, on_limit="raise") as client,
+            pytest.raises(TooManyActiveJobs, match="You have too many active jobs"),
+        ):
             client.start_algorithm_job(
                 algorithm_slug=example.slug,
                 inputs=[SocketValueSpec(example.image, file=ct_slice())],

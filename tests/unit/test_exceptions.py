@@ -135,9 +135,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ImportFailed": {"pk": "1", "slug": "ct-image", "reason": "no image"},
     "JobFailed": {"pk": "1", "status": "Failed"},
     "IncompleteCase": {"pk": "1"},
+    "UploadInterrupted": {"uploads": {"1": "a.mha", "2": "a.mha"}},
     "ImportTimeout": {"pk": "1", "slugs": ("ct-image", "mask")},
     "JobTimeout": {"pk": "1", "status": "Executing"},
-    "UploadInterrupted": {"uploads": {"1": "a.mha", "2": "a.mha"}},
 }
 PLAIN = sorted(name for name, cls in CLASSES.items() if not issubclass(cls, StatusError))
 
@@ -230,6 +230,71 @@ def test_status_decides_the_class_and_the_advice(
     assert str(error).startswith(f"GET {API} was answered {status} ")
     assert ": No." in str(error)
     assert advice in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "name"),
+    [
+        (403, {"detail": "Upload limit reached"}, "UploadLimitReached"),
+        (
+            400,
+            {"non_field_errors": ["You have created too many uploads. Please try again later."]},
+            "TooManyUploads",
+        ),
+        (400, ["You have created too many uploads. Please try again later."], "TooManyUploads"),
+        (
+            400,
+            {
+                "non_field_errors": [
+                    "Too many files uploaded. A maximum of 100 files may be uploaded per session."
+                ]
+            },
+            "TooManyFiles",
+        ),
+        (
+            400,
+            ["You currently have 16 active image post processing tasks. Please wait."],
+            "TooManyImports",
+        ),
+        (
+            400,
+            {
+                "non_field_errors": [
+                    "You have too many active jobs, please try again after they have completed"
+                ]
+            },
+            "TooManyActiveJobs",
+        ),
+        (400, {"non_field_errors": ["You have run out of algorithm credits"]}, "OutOfCredits"),
+    ],
+)
+def test_limits_are_told_by_their_sentences(status: int, body: Any, name: str) -> None:
+    """Each sentence in which the server tells of a limit has its class, which quotes it."""
+    error = status_error(answer(status, body, method="POST"))
+    assert type(error) is CLASSES[name]
+    assert isinstance(error, CLASSES["LimitReached"])
+    assert error.words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"detail": "Upload limit reached"}),
+        (403, {"non_field_errors": ["You have run out of algorithm credits"]}),
+        (400, {"title": ["You have run out of algorithm credits"]}),
+        (400, {"non_field_errors": ["No: You have too many active jobs"]}),
+        (500, {"non_field_errors": ["You have too many active jobs"]}),
+    ],
+)
+def test_other_answers_are_no_limits(status: int, body: Any) -> None:
+    """The same words with another status, about a field, or within others, are no limit."""
+    assert not isinstance(status_error(answer(status, body)), CLASSES["LimitReached"])
+
+
+def test_the_store_knows_no_limits() -> None:
+    """What the object store says is never taken for a limit of the API."""
+    error = status_error(answer(403, {"detail": "Upload limit reached"}), storage=True)
+    assert type(error) is StorageError
 
 
 def test_not_found_can_be_caught_both_ways() -> None:

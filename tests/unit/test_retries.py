@@ -1,5 +1,6 @@
 """How long is waited before a request is repeated, and what may decide it."""
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from gcapi import retries
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import (
-    DEFAULT_STRATEGY,
     BaseRetryStrategy,
+    PatientStrategy,
     SelectiveBackoffStrategy,
     check_factory,
     retry_after,
@@ -64,14 +65,6 @@ def test_other_statuses_are_final(status: int) -> None:
 def test_no_retries_means_none() -> None:
     """With a maximum of 0 the first answer is final."""
     assert SelectiveBackoffStrategy(1, 0).get_delay(answer(503)) is None
-
-
-def test_default_waits_as_it_says() -> None:
-    """The default strategy repeats eight times, 25.5 seconds in all."""
-    strategy = DEFAULT_STRATEGY()
-    delays = [strategy.get_delay(answer(503)) for _ in range(9)]
-    assert delays.pop() is None
-    assert sum(delay or 0 for delay in delays) == pytest.approx(25.5)
 
 
 def test_instance_is_its_own_factory() -> None:
@@ -150,6 +143,109 @@ def test_server_says_how_long(header: str | None, delays: list[float | None]) ->
     assert [strategy.get_delay(answer(503, header)) for _ in range(3)] == delays
 
 
+# ---------------------------------------------------------------- the default
+
+
+class Clock:
+    """A clock that stands still unless it is moved."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def patient(**options: Any) -> PatientStrategy:
+    """Return the default strategy, its jitter at the upper bound."""
+    return PatientStrategy(**{"random": lambda: 1.0, "clock": Clock(), **options})
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
+def test_bound_of_the_jitter_doubles_up_to_a_cap(status: int) -> None:
+    """The default strategy repeats eight times, with waits bounded by 0.5 s, doubled each time, and 30 s."""
+    strategy = patient()
+    delays = [strategy.get_delay(answer(status)) for _ in range(9)]
+    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, None]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.floats(0, 1))
+def test_jitter_is_full(share: float) -> None:
+    """A wait is anything from nothing to its bound."""
+    strategy = patient(random=lambda: share)
+    assert [strategy.get_delay(answer(503)) for _ in range(2)] == [0.5 * share, share]
+
+
+def test_statuses_and_broken_connections_are_counted_together() -> None:
+    """Whatever fails, a request is repeated eight times in all."""
+    strategy = patient(random=lambda: 0.0)
+    broken = httpx.ReadError("reset")
+    delays = [strategy.get_delay(answer(503)), strategy.get_error_delay(broken)]
+    delays += [strategy.get_delay(answer(429)) for _ in range(6)]
+    assert delays == [0.0] * 8
+    assert strategy.get_error_delay(broken) is None
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 409, 500, 501])
+def test_other_statuses_are_final_by_default(status: int) -> None:
+    """Refusals, and 500, are never repeated, whatever Retry-After says."""
+    assert patient().get_delay(answer(status, "1")) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("7", 7.0), ("31536000", 30.0), ("Fri, 31 Dec 9999 23:59:59 GMT", 30.0), ("0", 0.0)],
+)
+def test_retry_after_is_obeyed_up_to_a_cap(header: str, expected: float) -> None:
+    """A server that asks for a year gets half a minute."""
+    assert patient().get_delay(answer(503, header)) == expected
+
+
+def test_total_time_is_bounded() -> None:
+    """No repeat begins later than three minutes after the first failure, however long that took to come."""
+    clock = Clock()
+    strategy = patient(clock=clock)
+    clock.now += 600
+    assert strategy.get_delay(answer(503, "20")) == 20.0
+    clock.now += 160
+    assert strategy.get_delay(answer(503, "20")) == 20.0
+    clock.now += 1
+    assert strategy.get_delay(answer(503, "20")) is None
+    clock.now += 20
+    assert strategy.get_error_delay(httpx.ReadTimeout("slow")) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadError("reset"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("cut short"),
+        httpx.WriteError("closed"),
+    ],
+)
+def test_broken_connections_are_repeated(error: httpx.TransportError) -> None:
+    """What the network does is as transient as a 503."""
+    assert patient().get_error_delay(error) == 0.5
+
+
+def test_a_certificate_that_is_not_trusted_is_final() -> None:
+    """Asking again would not make it trusted."""
+    error = httpx.ConnectError("no TLS")
+    error.__cause__ = OSError("handshake")
+    error.__cause__.__context__ = ssl.SSLCertVerificationError("self-signed")
+    assert patient().get_error_delay(error) is None
+
+
+@pytest.mark.parametrize("kind", [httpx.LocalProtocolError, httpx.UnsupportedProtocol])
+def test_a_request_that_could_not_be_sent_is_final(kind: type[httpx.TransportError]) -> None:
+    """A request that is wrong in itself stays wrong."""
+    assert patient().get_error_delay(kind("wrong")) is None
+
+
 # ---------------------------------------------------------------- what may make a strategy
 
 
@@ -173,7 +269,7 @@ def test_documented_class_runs_as_it_stands() -> None:
 
 def test_none_is_the_default() -> None:
     """Without a strategy the default one is used."""
-    assert check_factory(None) is DEFAULT_STRATEGY
+    assert check_factory(None) is PatientStrategy
 
 
 def raising() -> BaseRetryStrategy:

@@ -119,22 +119,6 @@ def test_changes_of_every_kind_are_seen() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("definition", "expected"),
-    [
-        ({}, "any"),
-        ({"type": "array", "items": {"type": "string", "format": "uuid"}}, "array[string(uuid)]"),
-        ({"type": "object", "additionalProperties": {"type": "string"}}, "map[string]"),
-        ({"allOf": [{"$ref": "#/components/schemas/A"}], "nullable": True}, "A nullable"),
-        ({"oneOf": [{"$ref": "#/c/A"}, {"$ref": "#/c/B"}]}, "A|B"),
-        ({"type": "string", "maxLength": 3, "description": "x"}, "string maxLength=3"),
-    ],
-)
-def test_types_are_described_in_a_line(definition: dict[str, Any], expected: str) -> None:
-    """A type, its flags and its limits fit in a line; descriptions do not count as changes."""
-    assert schema.describe(definition) == expected
-
-
 def test_takes_over_from_a_server(
     tiny: Layout, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

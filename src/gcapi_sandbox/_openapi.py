@@ -1,0 +1,37 @@
+"""The API's own description at `/api/schema/`: the one that this release was made from, for everybody to read."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from gcapi_sandbox._auth import authenticate
+from gcapi_sandbox._errors import MethodNotAllowed
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from gcapi_sandbox._state import State
+
+PATH = "/api/schema/"
+_ALLOW = "GET, HEAD, OPTIONS"
+
+
+def show(state: State, request: Request) -> Response:
+    """Answer with the schema, always as JSON; a wrong token is refused as everywhere."""
+    authenticate(state.store, dict(request.headers.raw).get(b"authorization"))
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed(request.method, _ALLOW)
+    return Response(_document(), media_type="application/json", headers={"Allow": _ALLOW})
+
+
+@functools.cache
+def _document() -> bytes:
+    text = (files("grand_challenge_api") / "schema_published.json").read_text(encoding="utf-8")
+    # What the generator notes about the file is not the server's.
+    document = {key: value for key, value in json.loads(text).items() if not key.startswith("x-")}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
