@@ -219,17 +219,19 @@ def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> Non
 # ---------------------------------------------------------------- cases are filled and changed
 
 
-@pytest.mark.parametrize("content", ["none", "inline", "uploads"])
+@pytest.mark.parametrize(
+    ("title", "content"), [("", "none"), ("P-0001", "inline"), ("P-0001", "uploads")]
+)
 @pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_filling_fills_once(
-    sandbox: Sandbox, values: Any, kind: str, fate: str, content: str
+    sandbox: Sandbox, values: Any, kind: str, fate: str, title: str, content: str
 ) -> None:
     """However the answer to the request that fills a case is lost, the case has its values and no temporary title."""
     with through(sandbox, Fate("PATCH", CHANGE, *FATES[fate])) as client:
         home = make_home(sandbox, client, kind)
-        made = home.add(*values[content])
-        check_only_case(home, made.pk, values[content], title="")
+        made = home.add(*values[content], title=title)
+        check_only_case(home, made.pk, values[content], title=title)
 
 
 @pytest.mark.parametrize("title", ["", "P-0001"])
