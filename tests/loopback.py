@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from gcapi import Client
+from gcapi.retries import SelectiveBackoffStrategy
 
 TOKEN = "0123456789abcdef"
 #: Certificates take a while to be loaded, and loopback needs none.
@@ -107,6 +108,10 @@ def in_turn(*answers: Answer) -> Script:
             return next(script)
 
     return answer
+
+
+#: Takes every answer and every broken connection as it is.
+NO_RETRIES = SelectiveBackoffStrategy(0.0, 0)
 
 
 def connect(server: Loopback, **options: Any) -> Client:

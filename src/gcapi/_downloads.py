@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._calls import Calls
+    from gcapi._transport import Transport
 
 #: What the first request asks for, in bytes: most files are no longer.
 FIRST_RANGE = MEBI
@@ -98,7 +99,7 @@ class Downloads:
         ]
         if wanted:
             with given_up_on_error([download.counter for download in wanted]):
-                _Run(wanted, self._calls.settings.max_concurrent_downloads).finish()
+                _Run(wanted, self._calls.transport).finish()
         return [target for _, target in files]
 
 
@@ -189,12 +190,13 @@ class _Run:
 
     Args:
         downloads: The files.
-        connections: How many threads there are at most.
+        transport: What requests go through; its settings say how many threads there are at most.
     """
 
-    def __init__(self, downloads: Sequence[_Download], connections: int) -> None:
+    def __init__(self, downloads: Sequence[_Download], transport: Transport) -> None:
         self._downloads = downloads
-        self._connections = connections
+        self._transport = transport
+        self._connections = transport.settings.max_concurrent_downloads
         #: Guards everything below.
         self._changed = threading.Condition()
         self._ranges: deque[Callable[[], None]] = deque()
@@ -270,7 +272,8 @@ class _Run:
     def _guarded(self, download: _Download, step: Callable[[_Download], None]) -> None:
         """Do a step; what goes wrong in it ends the call."""
         try:
-            step(download)
+            with self._transport.until(self._stop):
+                step(download)
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
             with self._changed:
                 # What goes wrong after the first error is its consequence.
@@ -296,10 +299,10 @@ class _Run:
 
     def _first(self, download: _Download) -> None:
         """Ask for the beginning of a file, and set the rest to work as soon as the answer says how long it is."""
-        response = self._asked(download, FIRST_RANGE)
+        response = self._open(download, 0, FIRST_RANGE)
         if _needs_one_stream(response):
             response.close()
-            response = self._asked(download, None)
+            response = self._open(download, 0, None)
         with closing(response):
             cursor, rest = self._planned(download, response)
             download.expect(1 + len(rest))
@@ -309,15 +312,6 @@ class _Run:
                 *(partial(self._piece, cursor=one, response=None) for one in further),
             )
             self._piece(download, cursor, response)
-
-    def _asked(self, download: _Download, end: int | None) -> httpx.Response:
-        """Ask for a file from its beginning, again where the connection breaks before the answer."""
-        for attempt in range(1, CONTINUATIONS + 1):
-            try:
-                return self._open(download, 0, end)
-            except _BROKEN:
-                self._pause(attempt)
-        return self._open(download, 0, end)
 
     def _planned(
         self, download: _Download, response: httpx.Response

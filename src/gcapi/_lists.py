@@ -8,12 +8,15 @@ where some are missing at the end, the list is read again for them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import httpx
 
+from gcapi._pool import Pool
 from gcapi.exceptions import StatusError, UnstableListWarning, warn_user
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -92,7 +95,7 @@ class _Prefetch:
     def __init__(self, fetch: Fetch[Any]) -> None:
         self._fetch = fetch
         self._limit = LARGE_PAGE
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gcapi-list")
+        self._pool = Pool(1, "gcapi-list")
         self._next: Future[Chunk[Any]] | None = None
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -34,15 +34,12 @@ if TYPE_CHECKING:
     from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
     from gcapi.progress import Progress
 
-T = TypeVar("T")
-
 #: How often a part whose checksum differs is sent before it is given up.
 CHECKSUM_ATTEMPTS = 3
 #: How often completing an upload is tried when its answer is lost.
 COMPLETE_ATTEMPTS = 3
-#: Seconds to wait before a step whose connection broke is taken again; beyond these, the upload is interrupted.
+#: Seconds before completing is tried again.
 PAUSES = (0.2, 0.4, 0.8, 1.6)
-_BROKEN = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _FORBIDDEN = 403
 
@@ -221,9 +218,7 @@ class FileUpload:
     def begin(self, limits: LimitWait) -> None:
         """Create the upload, unless one is taken up; wait for a limit that stands in the way."""
         if self.upload is None:
-            self.upload = limits.call(
-                lambda: self._patiently(lambda: self._calls.create(self.source.name))
-            )
+            self.upload = limits.call(lambda: self._calls.create(self.source.name))
 
     def missing(self) -> list[Piece]:
         """Return the parts that the store does not have."""
@@ -253,7 +248,7 @@ class FileUpload:
 
     def _sent_whole(self, piece: Piece, body: PartBody, batch: int) -> str:
         for _ in range(CHECKSUM_ATTEMPTS):
-            etag = self._patiently(lambda: self._put_with_fresh_url(piece, body, batch))
+            etag = self._put_with_fresh_url(piece, body, batch)
             if _md5_of(etag) in {None, body.md5}:
                 return etag
         raise TransferError(
@@ -276,17 +271,6 @@ class FileUpload:
                     "A fresh URL was refused too. A proxy that changes requests, or a wrong clock, can be the cause."
                 )
             raise
-
-    def _patiently(self, step: Callable[[], T]) -> T:
-        """Take a step that may be taken twice, again for a while if its connection breaks."""
-        for pause in PAUSES:
-            try:
-                return step()
-            except _BROKEN:
-                go_on(self._stop)
-                self._calls.sleep(pause)
-                go_on(self._stop)
-        return step()
 
     def _url(self, number: int, batch: int, *, fresh: bool = False) -> str:
         upload = self.upload
@@ -317,7 +301,7 @@ class FileUpload:
             except (httpx.TransportError, StatusError) as error:
                 if isinstance(error, StatusError) and not error.response.is_server_error:
                     raise
-                done = self._patiently(self._completed)
+                done = self._completed()
                 if done is not None:
                     return done
                 if attempt == COMPLETE_ATTEMPTS or not is_interruption(error):

@@ -17,6 +17,7 @@ import re
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from gcapi.exceptions import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
     from gcapi._settings import Settings
@@ -83,6 +84,7 @@ class Transport:
         self.settings = settings
         self._strategy_factory = strategy_factory
         self._sleep = sleep
+        self._local = threading.local()
         #: Runs before each request to the API; the version check hooks in here.
         self.gate: Callable[[], None] = lambda: None
         self._lock = Lock()
@@ -188,12 +190,30 @@ class Transport:
                 delay = _error_delay(strategy, error)
                 if delay is None or not (is_repeatable(request) or never_arrived(error)):
                     raise
+                if not self._pause(delay):
+                    raise
             else:
                 delay = _response_delay(strategy, request, response)
-                if delay is None:
+                if delay is None or not self._pause(delay):
                     return response
                 response.close()
+
+    @contextmanager
+    def until(self, stop: threading.Event) -> Iterator[None]:
+        """Let the waits of this thread end when an event is set: the latest outcome is then taken as it is."""
+        self._local.stop = stop
+        try:
+            yield
+        finally:
+            self._local.stop = None
+
+    def _pause(self, delay: float) -> bool:
+        """Wait for a number of seconds, and tell whether to go on."""
+        stop = getattr(self._local, "stop", None)
+        if stop is None:
             self._sleep(min(delay, threading.TIMEOUT_MAX))
+            return True
+        return not stop.wait(min(delay, threading.TIMEOUT_MAX))
 
 
 def is_repeatable(request: httpx.Request) -> bool:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gcapi._layout import MAX_PARTS, MIN_PART, Piece, cut, part_size
 from gcapi._limits import LONGEST_WAIT, LimitWait, unused_noted
 from gcapi._multipart import FileUpload, UploadCalls, go_on, is_interruption
+from gcapi._pool import Pool
 from gcapi._sources import FileObjectSource, PathSource, Source, layout
 from gcapi.exceptions import SpecError, UploadInterrupted
 from gcapi.progress import Listener, Progress, given_up_on_error
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._calls import Calls
-    from gcapi._settings import Settings
+    from gcapi._transport import Transport
     from gcapi.exceptions import LimitReached
     from gcapi.models import UserUpload, UserUploadComplete
 
@@ -96,7 +97,7 @@ class Uploads(UploadCalls):
         return FileUpload(self, source, counter, stop, upload)
 
     def _run(self, files: Sequence[FileUpload], stop: threading.Event) -> list[UserUploadComplete]:
-        run = _Run(files, self._calls.settings, stop, self._count)
+        run = _Run(files, self._calls.transport, stop, self._count)
         counters = [file.counter for file in files]
         try:
             with given_up_on_error(counters), unused_noted(run.count_finished):
@@ -123,7 +124,7 @@ class _Run:
 
     Args:
         files: What is uploaded.
-        settings: How many connections to the store to use, and whether to wait for limits.
+        transport: What requests go through; its settings say how many connections to use.
         stop: Set when a step has failed, which ends the others.
         count: Counts all uploads that the user has at the server.
     """
@@ -131,10 +132,12 @@ class _Run:
     def __init__(
         self,
         files: Sequence[FileUpload],
-        settings: Settings,
+        transport: Transport,
         stop: threading.Event,
         count: Callable[[], int],
     ) -> None:
+        self._transport = transport
+        settings = transport.settings
         connections = settings.max_concurrent_uploads
         self._files = files
         self._count = count
@@ -142,8 +145,8 @@ class _Run:
         self._limits = LimitWait(settings.on_limit, left=self._time_left, sleep=self._sleep)
         self._connections = connections
         self._stop = stop
-        self._api = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-api")
-        self._store = ThreadPoolExecutor(connections, thread_name_prefix="gcapi-upload-store")
+        self._api = Pool(connections, "gcapi-upload-api")
+        self._store = Pool(connections, "gcapi-upload-store")
         self._waiting = iter(files)
         self._lock = threading.Lock()
         #: What failed first; whatever fails after that may only be its consequence.
@@ -178,13 +181,14 @@ class _Run:
         if file is not None:
             self._submit(self._api, file, partial(self._begin, file))
 
-    def _submit(self, pool: ThreadPoolExecutor, file: FileUpload, step: Callable[[], None]) -> None:
+    def _submit(self, pool: Pool, file: FileUpload, step: Callable[[], None]) -> None:
         """Run a step in a pool; what goes wrong in it is the file's result."""
 
         def guarded() -> None:
             try:
                 go_on(self._stop)
-                step()
+                with self._transport.until(self._stop):
+                    step()
             except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
                 self._fail(file, error)
 

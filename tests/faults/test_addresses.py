@@ -14,7 +14,7 @@ from download_support import (
     served,
     socket_value,
 )
-from loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from loopback import NO_RETRIES, TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 from gcapi.exceptions import GCAPIError, InvalidTarget, TransferError, UnexpectedAnswer
 
@@ -106,6 +106,6 @@ def test_store_that_is_not_there(tmp_path: Path) -> None:
     away = in_turn(Answer(status=302, headers={"Location": f"{origin}/a"}))
     with served(in_turn(Answer()), away) as pair:
         with pytest.raises(httpx.ConnectError):
-            pair.download(tmp_path)
+            pair.download(tmp_path, retry_strategy=NO_RETRIES)
         assert len(pair.api.seen) == 1
     assert everything_below(tmp_path) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import TOKEN, Answer, Seen
+from loopback import NO_RETRIES, TOKEN, Answer, Seen
 from upload_server import (
     DEADLINE,
     UploadServer,
@@ -28,7 +29,7 @@ from upload_server import (
 
 from gcapi import Client
 from gcapi._layout import MEBI, cut
-from gcapi._multipart import CHECKSUM_ATTEMPTS, COMPLETE_ATTEMPTS, PAUSES
+from gcapi._multipart import CHECKSUM_ATTEMPTS, COMPLETE_ATTEMPTS
 from gcapi._sources import BytesSource, FileObjectSource, PathSource, Source
 from gcapi.exceptions import (
     StatusError,
@@ -38,6 +39,7 @@ from gcapi.exceptions import (
     UploadInterrupted,
 )
 from gcapi.progress import ProgressEvent
+from gcapi.retries import PatientStrategy
 
 #: Parts are so small here, in bytes, that a file of a few kilobytes has several.
 PART = 1000
@@ -169,17 +171,16 @@ def test_repeated_part_is_read_again(kind: str, fault: Answer, path: Path) -> No
 
 
 def test_part_whose_connection_breaks_is_tried_a_few_times(path: Path) -> None:
-    """A network that is gone for a moment is waited for, ever longer."""
-    waited: list[float] = []
-    fault = first_time(RESET, 2, len(PAUSES))
+    """A network that is gone for a moment is waited for, as the retry strategy says."""
+    breaks = 4
+    at_once = functools.partial(PatientStrategy, backoff_factor=0.0)
     with (
-        UploadServer(fault) as server,
-        server.client(max_concurrent_uploads=5) as client,
+        UploadServer(first_time(RESET, 2, breaks)) as server,
+        server.client(max_concurrent_uploads=5, retry_strategy=at_once) as client,
     ):
-        client.uploads._uploads.sleep = waited.append
         (made,) = upload(client, PathSource(path))
     assert server.content(made.pk) == CONTENT
-    assert waited == list(PAUSES)
+    assert numbers(server).count(2) == breaks + 1
 
 
 def test_empty_sources_are_one_empty_part(tmp_path: Path) -> None:
@@ -525,11 +526,11 @@ def test_api_that_is_gone_before_anything_began_is_no_interruption(path: Path) -
     """Where no upload exists there is none to resume, and the error is httpx's own."""
     with (
         UploadServer(before=only("uploads", RESET)) as server,
-        server.client() as client,
+        server.client(retry_strategy=NO_RETRIES) as client,
         pytest.raises(httpx.TransportError),
     ):
         upload(client, PathSource(path))
-    assert server.steps == ["uploads"] * (1 + len(PAUSES))
+    assert server.steps == ["uploads"]
 
 
 def test_interruption_names_every_upload(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from download_support import PK, everything_below, image_file, socket_value
-from loopback import Answer, Loopback, Seen, connect, in_turn
+from loopback import NO_RETRIES, Answer, Loopback, Seen, connect, in_turn
 
 import gcapi
 from gcapi import Client, SocketValueSpec
@@ -385,7 +385,7 @@ def test_sockets_of_old_have_no_path(tmp_path: Path) -> None:
 
 def download(directory: Path, script: Any) -> None:
     """Download a file from a server that answers so."""
-    with Loopback(script) as server, connect(server) as client:
+    with Loopback(script) as server, connect(server, retry_strategy=NO_RETRIES) as client:
         files = [image_file(f"{server.origin}/media/a.mha")]
         client.images.download(files=files, output_directory=directory, filename="x")
 

@@ -17,11 +17,11 @@ from gcapi import Client, SocketValueSpec, models
 from gcapi._sources import PathSource
 from gcapi.exceptions import (
     ObjectNotFound,
-    PermissionDenied,
     SpecError,
     SpecFileError,
     StorageError,
     UploadInterrupted,
+    UploadLimitReached,
 )
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
@@ -225,7 +225,7 @@ def test_refused_resumption_is_aborted(sandbox: Sandbox, client: Client, path: P
     started = begun(client, path, *pieces(1))
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
-        with pytest.raises(PermissionDenied, match="Upload limit reached"):
+        with pytest.raises(UploadLimitReached, match="Upload limit reached"):
             client.uploads.resume(pk=started.pk, file=path)
     finally:
         sandbox.limits.upload_bytes = limit

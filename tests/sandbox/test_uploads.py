@@ -332,7 +332,7 @@ def test_limit_of_uploads(sandbox: Sandbox) -> None:
     sandbox.limits.uploads_per_user = 0
     try:
         with (
-            Client(token, sandbox.base_url) as client,
+            Client(token, sandbox.base_url, on_limit="raise") as client,
             pytest.raises(StatusError, match="too many uploads"),
         ):
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
