@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check bench generate schema sandbox clean
+.PHONY: help install demo test test-long chaos check bench generate schema sandbox clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(INSTALLED) ## Run the tests
 
 test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes
 	$(BIN)/python -m pytest -m long
+
+chaos: $(INSTALLED) ## Run 300 seeded fault schedules over the workflows (about 2 minutes; RUNS=, SEED=)
+	$(BIN)/python tests/chaos.py $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is what `make generate` makes
 	$(BIN)/ruff check .

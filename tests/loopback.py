@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from gcapi import Client
-from gcapi.retries import SelectiveBackoffStrategy
+from gcapi.retries import PatientStrategy, SelectiveBackoffStrategy
 
 TOKEN = "0123456789abcdef"
 #: Certificates take a while to be loaded, and loopback needs none.
@@ -112,11 +113,14 @@ def in_turn(*answers: Answer) -> Script:
 
 #: Takes every answer and every broken connection as it is.
 NO_RETRIES = SelectiveBackoffStrategy(0.0, 0)
+#: Repeats as a client does by default, without waiting.
+AT_ONCE = partial(PatientStrategy, backoff_factor=0.0)
 
 
 def connect(server: Loopback, **options: Any) -> Client:
     """Make a client of a server, whose token is `TOKEN` unless told otherwise."""
-    return Client(**{"token": TOKEN, "base_url": server.base_url, "verify": NO_TLS, **options})
+    usual = {"token": TOKEN, "base_url": server.base_url, "verify": NO_TLS}
+    return Client(**{**usual, "retry_strategy": AT_ONCE, **options})
 
 
 class _Server(ThreadingHTTPServer):

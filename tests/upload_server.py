@@ -7,19 +7,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from loopback import Answer, Loopback, Seen, connect
+from loopback import AT_ONCE, Answer, Loopback, Seen, connect
 
 from gcapi import Client
 from gcapi.models import UserUploadComplete
-from gcapi.retries import PatientStrategy
 
 #: Seconds after which something that should have come has not.
 DEADLINE = 20.0
-AT_ONCE = partial(PatientStrategy, backoff_factor=0.0)
 
 #: Told the number of a part and the request; what it returns is said in place of the store's answer.
 OnPut = Callable[[int, Seen], Answer | None]
