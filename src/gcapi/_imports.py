@@ -47,8 +47,8 @@ class ImportWatch:
         self._sessions = sessions
         self._uploads = uploads
         self._progress = {slug: Progress(listener, "import", slug, 1) for slug in pending}
-        #: The upload session of each plain image, once it was found.
-        self._session_of: dict[str, str] = {}
+        #: The upload sessions of each plain image, once they were found: several where a lost request was sent again.
+        self._sessions_of: dict[str, set[str]] = {}
         self._looks = 0
 
     def wait(
@@ -75,16 +75,13 @@ class ImportWatch:
             case = poll(lambda: self._look(pk), timeout=timeout, clock=clock, sleep=sleep)
             if case is None:
                 self._find_failures(pk, thorough=True)
+                if not self._missing:
+                    return self._read()
                 raise ImportTimeout(self._what_is_known(timeout), pk=pk, slugs=tuple(self._missing))
             return case
 
     def _look(self, pk: str) -> Any:
-        case = self._read()
-        values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
-        for slug, pending in list(self._missing.items()):
-            if values.get(slug) not in {None, pending.before}:
-                del self._missing[slug]
-                self._progress[slug].add(1)
+        case = self._read_and_strike()
         if not self._missing:
             return case
         self._looks += 1
@@ -92,21 +89,34 @@ class ImportWatch:
         self._find_failures(pk, thorough=self._looks & (self._looks - 1) == 0)
         return None
 
+    def _read_and_strike(self) -> Any:
+        """Read the case, and strike out what has come."""
+        case = self._read()
+        values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
+        for slug, pending in list(self._missing.items()):
+            if values.get(slug) not in {None, pending.before}:
+                del self._missing[slug]
+                self._progress[slug].add(1)
+        return case
+
     def _find_failures(self, pk: str, *, thorough: bool) -> None:
         images = {slug: item for slug, item in self._missing.items() if item.is_plain_image}
-        if thorough and images.keys() - self._session_of.keys():
+        if thorough and images.keys() - self._sessions_of.keys():
             self._find_sessions(images)
-        for slug in images.keys() & self._session_of.keys():
-            session = self._sessions.detail(pk=self._session_of[slug])
-            if session.status == "Failed":
-                raise _failure(pk, slug, session)
+        for slug in images.keys() & self._sessions_of.keys():
+            sessions = [self._sessions.detail(pk=one) for one in self._sessions_of[slug]]
+            if all(session.status == "Failed" for session in sessions):
+                # The value may have come since the case was read, and the failure be that of a repeat.
+                self._read_and_strike()
+                if slug in self._missing:
+                    raise _failure(pk, slug, sessions[0])
 
     def _find_sessions(self, images: Mapping[str, Pending]) -> None:
         of_upload = {upload: slug for slug, item in images.items() for upload in item.uploads}
         for session in self._sessions.iterate_all():
             for upload in session.user_uploads or ():
                 if upload in of_upload:
-                    self._session_of[of_upload[upload]] = session.pk
+                    self._sessions_of.setdefault(of_upload[upload], set()).add(session.pk)
 
     def _what_is_known(self, timeout: float | None) -> str:
         lines = [f"{slug}: {self._state_of(item.uploads)}" for slug, item in self._missing.items()]

@@ -99,6 +99,7 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
             names = sorted(upload.filename for upload in client.uploads.iterate_all())
             parts = dict(_everything_in(kept))
         client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        sandbox.wait_idle()
         after = dict(_everything_in(kept))
 
         assert names == [f"dicom_image_{number}.dcm" for number in range(3)]
