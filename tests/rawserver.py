@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from listener import Listener
 from loopback import VERSION, connect
 
 from gcapi import Client
@@ -48,50 +47,25 @@ def told(body: bytes, kind: str = "application/json", status: str = "200 OK") ->
     return http(f"{status}\nContent-Type: {kind}\nContent-Length: {len(body)}", body)
 
 
-class RawServer:
+class RawServer(Listener):
     """Answer each request with the bytes that a script yields; empty bytes close the connection.
 
     The version check is answered by itself.
     """
 
     def __init__(self, script: RawScript) -> None:
+        super().__init__()
         self.asked: list[Asked] = []
-        self.connections = 0
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/api/v1/"
+        return f"{self.url}/api/v1/"
 
     def client(self, **options: Any) -> Client:
         return connect(self, **options)  # type: ignore[arg-type] # it only needs the base URL
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                number, self.connections = self.connections, self.connections + 1
-                threading.Thread(
-                    target=self._handle, args=(connection, number), daemon=True
-                ).start()
-
-    def _handle(self, connection: socket.socket, number: int) -> None:
+    def handle(self, connection: socket.socket, number: int) -> None:
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as incoming:
             while asked := _read(incoming, number):
                 if asked.path == "/api/v1/gcapi/":

@@ -6,13 +6,11 @@ import contextlib
 import select
 import socket
 import ssl
-import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import TracebackType
-from typing import Self
 
 import trustme
+from listener import Listener
 
 #: Names that no resolver knows: what reaches them came through the proxy.
 API_HOST, STORE_HOST = "gc.example.test", "store.example.test"
@@ -44,7 +42,7 @@ class Authority:
 
 
 @dataclass
-class Proxy:
+class Proxy(Listener):
     """A proxy that only knows CONNECT, finds every name on this machine, and keeps the heads of what it was asked.
 
     Attributes:
@@ -56,39 +54,14 @@ class Proxy:
     heads: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__()
 
     @property
     def targets(self) -> set[str]:
         """The hosts that tunnels led to."""
         return {head.split()[1].rpartition(":")[0] for head in self.heads}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
-
-    def _handle(self, client: socket.socket) -> None:
+    def handle(self, client: socket.socket, _: int) -> None:
         with client, contextlib.suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._forks import Lock
 from gcapi._secrets import without_keys
-from gcapi._settings import parsed_url
+from gcapi._settings import API_PREFIX, given_url
 from gcapi._transport import SAFE_METHODS, Transport, installed_version
+from gcapi._words import is_json, printable, shown_url
 from gcapi.exceptions import (
     ObjectNotFound,
     UnexpectedAnswer,
     UnsupportedVersionError,
-    is_json,
-    printable,
-    shown_url,
     status_error,
     warn_user,
 )
@@ -82,7 +80,7 @@ class Calls:
             name: The operation whose answer it is.
             url: An absolute URL on the API's host.
         """
-        request = self.transport.api.build_request("GET", parsed_url(url))
+        request = self.transport.api.build_request("GET", given_url(url))
         return self._parsed(operation_module(name), self.send(request))
 
     def send(
@@ -164,7 +162,7 @@ class Calls:
         """
         request = self.transport.api.build_request(
             method.upper(),
-            parsed_url(url),
+            given_url(url),
             params=params,
             json=json,
             headers=headers,
@@ -254,7 +252,7 @@ class _VersionCheck:
     def _check(self) -> None:
         # Through the storage client, since the token is neither needed here nor to be judged here.
         client = self._transport.storage
-        url = f"{self._transport.settings.root_url}/api/v1/gcapi/"
+        url = f"{self._transport.settings.root_url}{API_PREFIX}gcapi/"
         response = client.get(url, headers={"Accept": "application/json"})
         if not response.is_success:
             raise status_error(response)

@@ -50,8 +50,6 @@ Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
 ExistingCase = Literal["error", "skip", "update"]
 #: What the title of a case that is not filled yet begins with.
 TEMPORARY = "gcapi-incomplete-"
-#: What the server says of a title that another case of the parent has.
-NOT_UNIQUE = "must make a unique set"
 #: How long a printed call may be before its values are left out, in characters.
 CALL_LIMIT = 2000
 
@@ -303,7 +301,7 @@ class Cases:
         try:
             return self._send_creation(kind, parent, title)
         except FAILURES as error:
-            if isinstance(error, StatusError) and says(error, NOT_UNIQUE):
+            if isinstance(error, TitleTaken):
                 raise _taken(kind, title, error) from error
             if not is_lost(error):
                 raise
@@ -455,7 +453,7 @@ def _check_existing(existing: str, title: str) -> None:
 
 def _is_of_a_repeat(error: StatusError) -> bool:
     """Tell whether a repeated creation is refused as it is when the first was carried out, or is being."""
-    return says(error, NOT_UNIQUE) or is_server_error(error)
+    return isinstance(error, TitleTaken) or is_server_error(error)
 
 
 def _rest(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ Memory: `max_concurrent_downloads` × `BLOCK` (512 KiB), twice for a moment.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from gcapi._layout import MEBI, Piece, cut, range_size
 from gcapi._remotes import (
     PARTIAL_CONTENT,
     ApiFile,
+    Cursor,
     Remote,
     SignedFile,
     checked_range,
@@ -31,7 +31,8 @@ from gcapi._remotes import (
     content_length,
     validator_of,
 )
-from gcapi.exceptions import GCAPIError, TransferError, shown_url, status_error
+from gcapi._words import shown_url
+from gcapi.exceptions import GCAPIError, TransferError, status_error
 from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ PAUSE = 0.2
 #: Seconds that a call which failed waits for its threads: one that waits for an answer cannot be stopped.
 GRACE = 1.0
 _OK, _NOT_SATISFIABLE = 200, 416
-#: A connection that was there and broke, before an answer came.
-_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 
 class Downloads:
@@ -306,26 +305,24 @@ class _Run:
         with closing(response):
             cursor, rest = self._planned(download, response)
             download.expect(1 + len(rest))
-            further = [_Cursor(piece.offset, piece.offset + piece.length) for piece in rest]
+            further = [Cursor(piece.offset, piece.offset + piece.length) for piece in rest]
             self._submit(
                 download,
                 *(partial(self._piece, cursor=one, response=None) for one in further),
             )
             self._piece(download, cursor, response)
 
-    def _planned(
-        self, download: _Download, response: httpx.Response
-    ) -> tuple[_Cursor, list[Piece]]:
+    def _planned(self, download: _Download, response: httpx.Response) -> tuple[Cursor, list[Piece]]:
         """Return the range that a first answer brings, and the pieces that are missing beside it."""
         is_part = response.status_code == PARTIAL_CONTENT
         size = checked_range(response, 0, None) if is_part else content_length(response)
         download.learn(size=size, validator=validator_of(response))
         if not is_part or size is None or size <= FIRST_RANGE or not download.validator:
-            return _Cursor(0, size, checksum(response)), []
+            return Cursor(0, size, checksum(response)), []
         rest = cut(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
-        return _Cursor(0, FIRST_RANGE), rest
+        return Cursor(0, FIRST_RANGE), rest
 
-    def _piece(self, download: _Download, cursor: _Cursor, response: httpx.Response | None) -> None:
+    def _piece(self, download: _Download, cursor: Cursor, response: httpx.Response | None) -> None:
         """Fetch a range; the last one of a file publishes it, or begins again where it came to nothing."""
         try:
             self._receive(download, cursor, response)
@@ -344,7 +341,7 @@ class _Run:
         download.begin_again()
         self._submit(download, self._first)
 
-    def _publish(self, download: _Download, cursor: _Cursor) -> None:
+    def _publish(self, download: _Download, cursor: Cursor) -> None:
         self._go_on()
         download.publish()
         if download.size is None:
@@ -378,7 +375,7 @@ class _Run:
             raise status_error(response, storage=download.remote.is_store(response.url))
 
     def _receive(
-        self, download: _Download, cursor: _Cursor, response: httpx.Response | None
+        self, download: _Download, cursor: Cursor, response: httpx.Response | None
     ) -> None:
         """Write a range from a response, and from further ones where it breaks.
 
@@ -415,7 +412,7 @@ class _Run:
             f" it was taken up again; nothing was kept. Run it again. ({problem})"
         ) from problem
 
-    def _continued(self, download: _Download, cursor: _Cursor) -> httpx.Response:
+    def _continued(self, download: _Download, cursor: Cursor) -> httpx.Response:
         """Ask for what is still missing of a range.
 
         Raises:
@@ -436,7 +433,7 @@ class _Run:
             )
         return response
 
-    def _copy(self, download: _Download, cursor: _Cursor, response: httpx.Response) -> None:
+    def _copy(self, download: _Download, cursor: Cursor, response: httpx.Response) -> None:
         """Write a body, `BLOCK` bytes at a time; what came before a break is written too."""
         held = bytearray(BLOCK)
         filled = 0
@@ -457,49 +454,11 @@ class _Run:
         finally:
             self._write(download, cursor, memoryview(held)[:filled])
 
-    def _write(self, download: _Download, cursor: _Cursor, block: memoryview) -> None:
+    def _write(self, download: _Download, cursor: Cursor, block: memoryview) -> None:
         if block:
             download.partial.write(cursor.at, block)
             cursor.advance(block)
             download.counter.add(len(block))
-
-
-class _Cursor:
-    """How far a range has come.
-
-    Args:
-        at: Its first byte.
-        end: The byte after its last; `None` if only the end of the stream tells.
-        checksum: The MD5 that it is to have, in hexadecimal; `None` if that is not known.
-    """
-
-    def __init__(self, at: int, end: int | None, checksum: str | None = None) -> None:
-        self.at = at
-        self.end = end
-        self._checksum = checksum
-        self._digest = hashlib.md5(usedforsecurity=False) if checksum else None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all of it has come."""
-        return self.at == self.end
-
-    def advance(self, block: memoryview) -> None:
-        """Count a block."""
-        self.at += len(block)
-        if self._digest is not None:
-            self._digest.update(block)
-
-    def check(self, name: str) -> None:
-        """Compare the checksum, if it is known.
-
-        Raises:
-            TransferError: It differs.
-        """
-        if self._digest is not None and self._digest.hexdigest() != self._checksum:
-            raise TransferError(
-                f"{name} came with another checksum than the store has; nothing was kept."
-            )
 
 
 class _Stopped(GCAPIError):

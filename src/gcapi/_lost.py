@@ -12,6 +12,7 @@ import httpx
 from gcapi._transport import never_arrived
 from gcapi._waiting import poll
 from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, UnexpectedAnswer
+from gcapi.retries import TRANSIENT_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ T = TypeVar("T")
 #: What a write ends with that has no good answer: it was refused, or what became of it is not known.
 FAILURES = (StatusError, UnexpectedAnswer, httpx.RequestError)
 #: Answers of what stands before the server: it may have carried the request out all the same.
-_GATEWAY_STATUSES = frozenset({502, 503, 504, 507})
+_GATEWAY_STATUSES = TRANSIENT_STATUSES - {429}
 _INTERNAL_SERVER_ERROR, _BAD_REQUEST = 500, 400
 #: Seconds before each repeat of a write whose answer was lost, for an idle timeout of `USUAL_TIMEOUT` or more; they
 #: shrink with a shorter one, within which the server is expected to be done.

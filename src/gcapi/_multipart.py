@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gcapi._names import check_upload_name
+from gcapi._settings import server_url
 from gcapi._sources import PartBody, Source, body_of, body_of_bytes
+from gcapi._words import shown_url
 from gcapi.exceptions import (
     GCAPIError,
     PermissionDenied,
@@ -22,7 +24,6 @@ from gcapi.exceptions import (
     TransferError,
     UnexpectedAnswer,
     UploadLimitReached,
-    shown_url,
     status_error,
 )
 from gcapi.retries import TRANSIENT_STATUSES
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
 
 #: How often a part whose checksum differs is sent before it is given up.
 CHECKSUM_ATTEMPTS = 3
-#: How often completing an upload is tried when its answer is lost.
-COMPLETE_ATTEMPTS = 3
-#: Seconds before completing is tried again.
-PAUSES = (0.2, 0.4, 0.8, 1.6)
+#: Seconds before each further attempt at completing an upload whose answer was lost, and so how many there are.
+PAUSES = (0.4, 0.8)
+COMPLETE_ATTEMPTS = 1 + len(PAUSES)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _FORBIDDEN = 403
 
@@ -134,7 +134,7 @@ class UploadCalls:
             StorageError: The store refused.
             TransferError: It gave no ETag.
         """
-        client = self._calls.transport.client_for(httpx.URL(url))
+        client = self._calls.transport.client_for(server_url(url))
         headers = {"Content-Length": str(body.length)}
         response = client.send(client.build_request("PUT", url, content=body, headers=headers))
         if not response.is_success:
@@ -280,7 +280,7 @@ class FileUpload:
                 last = number + 1 if fresh else number + batch
                 numbers = range(number, min(last, self._end(number)))
                 answer = self._calls.presigned_urls(upload.pk, upload.s3_upload_id, numbers)
-                self._urls.update({int(key): url for key, url in answer.presigned_urls.items()})
+                self._urls.update(_by_number(answer.presigned_urls))
             if number not in self._urls:
                 raise UnexpectedAnswer(f"The server gave no URL for part {number} of {upload.pk}.")
             return self._urls[number]
@@ -306,7 +306,7 @@ class FileUpload:
                     return done
                 if attempt == COMPLETE_ATTEMPTS or not is_interruption(error):
                     raise
-            self._calls.sleep(PAUSES[attempt])
+            self._calls.sleep(PAUSES[attempt - 1])
         raise AssertionError
 
     def _completed(self) -> UserUploadComplete | None:
@@ -331,6 +331,18 @@ def is_interruption(error: BaseException) -> bool:
     if isinstance(error, StatusError):
         return error.status_code in TRANSIENT_STATUSES
     return isinstance(error, httpx.TransportError)
+
+
+def _by_number(urls: Any) -> dict[int, str]:
+    """Return the URLs of parts by the parts' numbers.
+
+    Raises:
+        UnexpectedAnswer: The server gave something else.
+    """
+    try:
+        return {int(number): str(url) for number, url in urls.items()}
+    except (AttributeError, ValueError) as error:
+        raise UnexpectedAnswer("The server gave no URLs for the parts of an upload.") from error
 
 
 def _md5_of(etag: str) -> str | None:

@@ -11,7 +11,8 @@ from gcapi._calls import plain
 from gcapi._files import Existing, check_existing, is_there, refuse_existing, write_whole
 from gcapi._names import full_suffix, inside, name_of
 from gcapi._settings import is_safe, server_url
-from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName, shown_url
+from gcapi._words import shown_url
+from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

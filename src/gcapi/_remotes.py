@@ -1,10 +1,11 @@
-"""Where a file comes from: an address of the API that leads to the object store, or a request that the server signed.
+"""Where a file comes from (an address of the API, or a signed request), and what the answers say of it.
 
 The token goes to the API only.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 
 from gcapi._settings import server_url
-from gcapi.exceptions import TransferError, shown_url
+from gcapi._words import shown_url
+from gcapi.exceptions import TransferError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,3 +166,41 @@ def checksum(response: httpx.Response) -> str | None:
     """Return the file's MD5, where the store's entity tag is one."""
     match = _MD5.fullmatch(response.headers.get("ETag", ""))
     return match[1] if match else None
+
+
+class Cursor:
+    """How far a range has come.
+
+    Args:
+        at: Its first byte.
+        end: The byte after its last; `None` if only the end of the stream tells.
+        checksum: The MD5 that it is to have, in hexadecimal; `None` if that is not known.
+    """
+
+    def __init__(self, at: int, end: int | None, checksum: str | None = None) -> None:
+        self.at = at
+        self.end = end
+        self._checksum = checksum
+        self._digest = hashlib.md5(usedforsecurity=False) if checksum else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it has come."""
+        return self.at == self.end
+
+    def advance(self, block: memoryview) -> None:
+        """Count a block."""
+        self.at += len(block)
+        if self._digest is not None:
+            self._digest.update(block)
+
+    def check(self, name: str) -> None:
+        """Compare the checksum, if it is known.
+
+        Raises:
+            TransferError: It differs.
+        """
+        if self._digest is not None and self._digest.hexdigest() != self._checksum:
+            raise TransferError(
+                f"{name} came with another checksum than the store has; nothing was kept."
+            )

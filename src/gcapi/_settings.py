@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 
 import httpx
 
-from gcapi.exceptions import ConfigurationError, InvalidTarget, UnexpectedAnswer, shown_url
+from gcapi._words import shown_url
+from gcapi.exceptions import ConfigurationError, InvalidTarget, UnexpectedAnswer
 
 #: Where the token is read from when none is given.
 TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
@@ -120,15 +121,13 @@ def check_base_url(base_url: str) -> httpx.URL:
         ConfigurationError: Neither https nor a loopback host, or more than an address.
     """
     try:
-        url = httpx.URL(str(base_url))
-    except httpx.InvalidURL as error:
+        url = _parsed(base_url)
+    except ValueError as error:
         raise ConfigurationError(f"The base URL {base_url!r} is no URL: {error}") from error
     if url.query or url.fragment or url.userinfo:
         raise ConfigurationError(
             f"The base URL {shown_url(url)!r} must be an address alone, without a user name, a query or a fragment."
         )
-    if url.port is not None and not 0 < url.port < 2**16:
-        raise ConfigurationError(f"The base URL {base_url!r} names a port that does not exist.")
     if not is_safe(url):
         raise ConfigurationError(
             f"The base URL {base_url!r} must be https, so that the token travels encrypted"
@@ -166,23 +165,6 @@ def check_on_limit(on_limit: Any) -> OnLimit:
     return checked
 
 
-def parsed_url(url: str) -> httpx.URL:
-    """Return an address that the caller or the server gave.
-
-    Raises:
-        InvalidTarget: It is none; nothing was sent.
-    """
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.host  # decoded only here
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise InvalidTarget(f"{str(url)[:200]!r} is no address: {error}") from error
-    if bool(parsed.scheme) != bool(host):
-        # The HTTP client would take it for a path on the API's host.
-        raise InvalidTarget(f"{str(url)[:200]!r} is no address of a server.")
-    return parsed
-
-
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Return what makes two URLs the same server: scheme, host and effective port."""
     port = url.port or {"https": 443, "http": 80}.get(url.scheme)
@@ -210,6 +192,22 @@ def is_safe(url: httpx.URL) -> bool:
     return bool(host) and (url.scheme == "https" or (url.scheme == "http" and is_loopback(host)))
 
 
+def given_url(text: str) -> httpx.URL:
+    """Return an address that the caller gave, or gave back.
+
+    Raises:
+        InvalidTarget: It is none; nothing was sent.
+    """
+    try:
+        url = _resolvable(text)
+    except ValueError as error:
+        raise InvalidTarget(f"{str(text)[:200]!r} is no address: {error}") from error
+    if bool(url.scheme) != bool(url.host):
+        # The HTTP client would take it for a path on the API's host.
+        raise InvalidTarget(f"{str(text)[:200]!r} is no address of a server.")
+    return url
+
+
 def server_url(text: Any) -> httpx.URL:
     """Return an address that the server names.
 
@@ -217,20 +215,39 @@ def server_url(text: Any) -> httpx.URL:
         UnexpectedAnswer: It is none.
     """
     try:
-        url = httpx.URL(str(text))
-        # What the system's resolver would trip over.
-        url.host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise _no_address(text, error) from error
-    if url.port is not None and not 0 < url.port < 2**16:
-        raise _no_address(text, "there is no such port")
+        return _resolvable(text)
+    except ValueError as error:
+        # Without the query, since a presigned URL is a key.
+        shown = str(text).partition("?")[0][:200]
+        raise UnexpectedAnswer(
+            f"The server names an address {shown!r}, which is none: {error}"
+        ) from error
+
+
+def _resolvable(text: Any) -> httpx.URL:
+    """Return an address whose host the system's resolver would look for.
+
+    Raises:
+        ValueError: It is none.
+    """
+    url = _parsed(text)
+    url.host.encode("idna")
     return url
 
 
-def _no_address(text: Any, reason: object) -> UnexpectedAnswer:
-    # Without the query, since a presigned URL is a key.
-    shown = str(text).partition("?")[0][:200]
-    return UnexpectedAnswer(f"The server names an address {shown!r}, which is none: {reason}")
+def _parsed(text: Any) -> httpx.URL:
+    """Return an address.
+
+    Raises:
+        ValueError: It is none: no URL, or no such port.
+    """
+    try:
+        url = httpx.URL(str(text))
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from error
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise ValueError("there is no such port")
+    return url
 
 
 def _positive(name: str, value: Any) -> float:

@@ -27,13 +27,8 @@ import httpx
 from gcapi._forks import Lock, tell_of_forks
 from gcapi._secrets import guard_logs, without_secret_headers, without_secrets
 from gcapi._settings import is_safe, server_url
-from gcapi.exceptions import (
-    ConfigurationError,
-    InvalidTarget,
-    TransferError,
-    UnexpectedAnswer,
-    shown_url,
-)
+from gcapi._words import shown_url
+from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, UnexpectedAnswer
 
 if TYPE_CHECKING:
     import os

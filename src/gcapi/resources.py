@@ -2,6 +2,8 @@
 
 A namespace names its operations as the schema does. What it can do is what it derives from: `Readable` lists and
 shows, `Creatable`, `Updatable`, `PartiallyUpdatable` and `Deletable` write. Filters go by the API's names.
+
+Longer than 500 lines since there are so many kinds of objects, each a few lines: one place to look for a namespace.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from gcapi._namespaces import (
     Readable,
     Updatable,
 )
+from gcapi._settings import API_PREFIX
 from gcapi._sources import FileObjectSource
 from gcapi.exceptions import UnexpectedAnswer
 
@@ -321,7 +324,7 @@ class Answers(
         root = self._calls.settings.root_url
         for name, path in self._references.items():
             if _is_pk(body.get(name)):
-                body[name] = f"{root}/api/v1/{path}{body[name]}/"
+                body[name] = f"{root}{API_PREFIX}{path}{body[name]}/"
         return body
 
 

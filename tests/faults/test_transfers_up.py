@@ -326,19 +326,28 @@ def test_other_refusals_do_not_blame_a_proxy(path: Path) -> None:
     assert getattr(refused.value, "__notes__", []) == []
 
 
-def test_missing_url_is_an_unexpected_answer(path: Path) -> None:
-    """A server that signs other parts than it was asked for is told so."""
+@pytest.mark.parametrize(
+    ("urls", "words"),
+    [
+        ({"99": "https://store/99"}, "no URL for part"),
+        (None, "no URLs"),
+        ({"one": "https://store/1"}, "no URLs"),
+        ({str(number): "https://store:99999/" for number in range(1, 100)}, "address"),
+    ],
+)
+def test_missing_url_is_an_unexpected_answer(path: Path, urls: Any, words: str) -> None:
+    """A server that signs other parts than it was asked for, or gives no addresses, is told so."""
 
     def other(step: str, seen: Seen) -> Answer | None:
         if step != "generate-presigned-urls":
             return None
         pk = seen.path.split("/")[4]
-        return Answer(body={**server.uploads[pk], "presigned_urls": {"99": "https://store/99"}})
+        return Answer(body={**server.uploads[pk], "presigned_urls": urls})
 
     with (
         UploadServer(before=other) as server,
         server.client() as client,
-        pytest.raises(UnexpectedAnswer, match="no URL for part"),
+        pytest.raises(UnexpectedAnswer, match=words),
     ):
         upload(client, PathSource(path))
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gcapi._calls import _STRICT
-from gcapi.exceptions import QUOTE_LIMIT, StatusError, describe_body, status_error
+from gcapi._words import QUOTE_LIMIT, describe_body
+from gcapi.exceptions import StatusError, status_error
 
 SCHEMAS: dict[str, Any] = CORRECTED["components"]["schemas"]
 #: Text that JSON can carry: no half of a surrogate pair.

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi import exceptions
+from gcapi._words import QUOTE_LIMIT, describe_body, is_json, parsed_body, shown_url
 from gcapi.exceptions import (
-    QUOTE_LIMIT,
     AuthenticationError,
     GCAPIError,
     NotFoundError,
@@ -20,10 +20,6 @@ from gcapi.exceptions import (
     PermissionDenied,
     StatusError,
     StorageError,
-    describe_body,
-    is_json,
-    parsed_body,
-    shown_url,
     status_error,
 )
 
@@ -289,6 +285,16 @@ def test_limits_are_told_by_their_sentences(status: int, body: Any, name: str) -
 def test_other_answers_are_no_limits(status: int, body: Any) -> None:
     """The same words with another status, about a field, or within others, are no limit."""
     assert not isinstance(status_error(answer(status, body)), CLASSES["LimitReached"])
+
+
+@pytest.mark.parametrize("parent", ["archive", "reader_study"])
+def test_taken_titles_are_told_by_their_sentence(parent: str) -> None:
+    """The server's refusal of a title is TitleTaken wherever it comes, and still a status error and a ValueError."""
+    words = f"The fields title, {parent} must make a unique set."
+    error = status_error(answer(400, {"non_field_errors": [words]}, method="POST"))
+    assert type(error) is CLASSES["TitleTaken"]
+    assert isinstance(error, ValueError)
+    assert words in str(error)
 
 
 def test_the_store_knows_no_limits() -> None:
