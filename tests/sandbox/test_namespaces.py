@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from operator import attrgetter
@@ -194,6 +195,11 @@ def test_there_are_no_other_namespaces(client: Client) -> None:
     assert set(found(client, "")) == NAMESPACES.keys() | SINGLE.keys()
 
 
+def _shown(one: object) -> str:
+    """Write an object out, without the seconds that an endpoint has left: they run down between two requests."""
+    return re.sub(r"remaining_lifetime='[0-9:]+'", "remaining_lifetime", repr(one))
+
+
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_reading(client: Client, name: str) -> None:
@@ -202,10 +208,10 @@ def test_reading(client: Client, name: str) -> None:
     page = namespace.page(limit=1000)
     assert len(page) == namespace.count() == page.total_count >= 1
     assert all(type(one).__name__ == MODELS[name] for one in page)
-    assert sorted(map(repr, namespace.iterate_all())) == sorted(map(repr, page))
+    assert sorted(map(_shown, namespace.iterate_all())) == sorted(map(_shown, page))
     if name not in NAMELESS:
         pk = page[0].slug if name == "challenges" else page[0].pk
-        assert namespace.detail(pk=pk) == page[0]
+        assert _shown(namespace.detail(pk=pk)) == _shown(page[0])
         assert isinstance(page[0], getattr(models, MODELS[name]))
 
 
