@@ -21,6 +21,7 @@ from gcapi_sandbox._errors import (
     ServerError,
     Unauthenticated,
 )
+from gcapi_sandbox._pages import Pages
 from gcapi_sandbox._routes import OPEN, PRIVATE, ROOT, Route, match
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ _handlers.load()
 
 
 class Api:
-    """The ASGI application that answers `/api/v1/…` and `/media/…`."""
+    """The ASGI application that answers `/api/v1/…`, `/media/…` and the pages."""
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._pages = Pages(state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the work is done in a thread."""
@@ -52,6 +54,8 @@ class Api:
 
     def _respond(self, request: Request, raw: bytes) -> Response:
         try:
+            if page := self._pages.respond(request):
+                return page
             with self._state.store.transaction():
                 return self._route(request, raw)
         except ApiError as error:
