@@ -43,7 +43,6 @@ T = TypeVar("T")
 PAGE_SIZE = 50
 _FEW = 5  # of each kind on the first page
 _LONGEST_TEXT = 300
-_ENDED = ("Succeeded", "Failed", "Cancelled")
 _JOBS = "kind = 'job'"
 _NEWEST = "rowid DESC"
 
@@ -175,7 +174,6 @@ def _show_job(look: Look, job: Job) -> dict[str, Any]:
         "it": job,
         "algorithm": look.store.get(Algorithm, job.algorithm),
         "creator": look.username(job.creator),
-        "ended": job.status in _ENDED,
     }
 
 

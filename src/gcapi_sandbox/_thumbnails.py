@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 _SIDE = 256  # pixels, the longer one
-_CACHE_BYTES = 32 * 1024**2
 _MOST_VOXELS = 2**28  # half a gigabyte of a CT: more is not worth a thumbnail
 _PLANE, _VOLUME = 2, 3
 _COLOURS = (3, 4)
@@ -24,10 +23,11 @@ _LOW, _HIGH = 0.01, 0.99  # what is darker is black, what is brighter is white
 
 
 class Thumbnails:
-    """Makes one thumbnail at a time, and keeps the last ones, 32 MiB at most."""
+    """Makes one thumbnail at a time, and keeps the last ones, of `most` bytes together."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, most: int = 32 * 1024**2) -> None:
         self._state = state
+        self._most = most
         self._making = threading.Lock()
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, bytes] = OrderedDict()
@@ -41,7 +41,8 @@ class Thumbnails:
                 found = self._find(pk)
                 if found is None:
                     found = _make(self._state, pk)
-                    self._keep(pk, found)
+                    if found:
+                        self._keep(pk, found)
         return found
 
     def _find(self, pk: str) -> bytes | None:
@@ -54,7 +55,7 @@ class Thumbnails:
         with self._lock:
             self._kept[pk] = content
             self._size += len(content)
-            while self._size > _CACHE_BYTES:
+            while self._size > self._most:
                 self._size -= len(self._kept.popitem(last=False)[1])
 
 
@@ -118,7 +119,9 @@ def _middle(sitk: Any, image: Any) -> Any:
 
 def _fit(sitk: Any, plane: Any) -> Any:
     """Return the slice with square pixels, the longer side as long as a thumbnail's."""
-    extent = [size * spacing for size, spacing in zip(plane.GetSize(), plane.GetSpacing(), strict=True)]
+    extent = [
+        size * spacing for size, spacing in zip(plane.GetSize(), plane.GetSpacing(), strict=True)
+    ]
     pixel = max(extent) / _SIDE
     size = [max(1, round(length / pixel)) for length in extent]
     shrink = [max(1, old // new) for old, new in zip(plane.GetSize(), size, strict=True)]
@@ -129,8 +132,16 @@ def _fit(sitk: Any, plane: Any) -> Any:
         plane = sitk.BinShrink(plane, shrink)
     corner = [(pixel - spacing) / 2 for spacing in grid.GetSpacing()]
     return sitk.Resample(
-        plane, size, sitk.Transform(_PLANE, sitk.sitkIdentity), sitk.sitkLinear,
-        corner, [pixel] * _PLANE, [1.0, 0.0, 0.0, 1.0], 0.0, plane.GetPixelID(), True,
+        plane,
+        size,
+        sitk.Transform(_PLANE, sitk.sitkIdentity),
+        sitk.sitkLinear,
+        corner,
+        [pixel] * _PLANE,
+        [1.0, 0.0, 0.0, 1.0],
+        0.0,
+        plane.GetPixelID(),
+        True,
     )
 
 
