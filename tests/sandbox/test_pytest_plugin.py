@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,14 @@ def test_without_the_extra_tests_are_skipped(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 skipped" in done.stdout
     assert "pip install '.[sandbox]'" in done.stdout.replace("\n", " ")
+
+
+def test_documented_test(tmp_path: Path) -> None:
+    """The test in the documentation passes as it stands."""
+    document = (ROOT / "docs" / "sandbox.md").read_text()
+    (block,) = re.findall(r"```python\n((?:(?!```).)*def test_.*?)```", document, re.DOTALL)
+    done = run(tmp_path, block, *PLUGIN)
+    assert done.returncode == 0, done.stdout
 
 
 def test_example_project(tmp_path: Path) -> None:
