@@ -194,7 +194,7 @@ def _show_upload(look: Look, upload: Upload) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _List(Generic[T]):
+class _List:
     """One kind of thing, all of which can be listed."""
 
     rows: Callable[[Look], Any]
@@ -209,7 +209,7 @@ class _List(Generic[T]):
         return look.few(self.rows(look)).map(lambda row: self.show(look, row))
 
 
-_LISTS: dict[str, _List[Any]] = {
+_LISTS: dict[str, _List] = {
     "archives": _List(_archives, _show_archive),
     "reader_studies": _List(_studies, _show_study),
     "algorithms": _List(_algorithms, _show_algorithm),

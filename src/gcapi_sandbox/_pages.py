@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 _STATIC = "/_pages/"
-_THUMBNAILS = "/_pages/thumbnails/"
+_THUMBNAILS = "thumbnails/"  # below the former
 _TYPES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -82,7 +83,11 @@ class Pages:
     def _file(self, name: str) -> Response:
         if name in _TYPES:
             return Response(_static(name), media_type=_TYPES[name])
-        pk = f"{_STATIC}{name}".removeprefix(_THUMBNAILS).removesuffix(".png")
+        if not name.startswith(_THUMBNAILS):
+            raise PageNotFound
+        return self._thumbnail(name.removeprefix(_THUMBNAILS).removesuffix(".png"))
+
+    def _thumbnail(self, pk: str) -> Response:
         content = self._thumbnails.get(pk)
         if not content:  # browsers show the picture that comes with a 404
             return Response(_static(_NO_PREVIEW), 404, media_type="image/svg+xml")
@@ -107,7 +112,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < len(str(2**62)) else 1
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 1
 
 
 @cache
