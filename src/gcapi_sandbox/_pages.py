@@ -78,7 +78,8 @@ class Pages:
             status, name, context = 404, "missing", {}
         base_url = f"{request.url.scheme}://{request.url.netloc}{ROOT}"
         content = _templates().get_template(f"{name}.html").render(context, base_url=base_url)
-        return HTMLResponse(content, status)
+        # JSON may hold half a character, which no encoding can write.
+        return HTMLResponse(content.encode(errors="replace"), status)
 
     def _file(self, name: str) -> Response:
         if name in _TYPES:

@@ -17,6 +17,7 @@ from gcapi_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MARKUP = "<script>alert('x')</script> & <b onclick=x>\"bold\"</b>"
 VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
@@ -208,6 +209,26 @@ def test_pages_show_what_is_there(browser: httpx.Client, web: Web) -> None:
     assert "First" not in page.text
     page = read(browser, "/uploads/")
     assert all(text in page.text for text in ("no-image.mha", "1 file could not be imported"))
+
+
+def write_half(_: Path, outputs: Path) -> None:
+    """Answer as an algorithm with what no encoding can write."""
+    (outputs / "words.json").write_text(r'"half \ud800 a character"')
+
+
+def test_half_a_character_is_shown() -> None:
+    """An output that cannot be written in UTF-8 does not spoil its page."""
+    with Sandbox() as own, httpx.Client(base_url=own.base_url.removesuffix("api/v1/")) as browser:
+        own.add_socket("Words", "String")
+        own.add_socket("Number", "Float")
+        slug = own.add_algorithm("Half", interfaces=[(["number"], ["words"])], run=write_half)
+        web = Web(own)
+        algorithm = web.get("algorithms/", slug=slug)["results"][0]["api_url"]
+        inputs = [{"interface": "number", "value": 1}]
+        pk = web.made("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})["pk"]
+        web.close()
+        own.wait_idle()
+        assert "half ? a character" in read(browser, f"/algorithms/{slug}/jobs/{pk}/").text
 
 
 def test_addresses_of_the_api_are_pages(browser: httpx.Client, web: Web) -> None:
