@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gcapi_sandbox._records import Value
     from gcapi_sandbox._state import State
-    from gcapi_sandbox._store import R, Rows, Store
+    from gcapi_sandbox._store import R, Record, Rows, Store
 
     View = Callable[["Look"], dict[str, Any]]
 
@@ -134,16 +134,8 @@ def shorten(text: str) -> str:
 # Lists
 
 
-def _archives(look: Look) -> Rows[Archive]:
-    return look.store.rows(Archive, order=_NEWEST)
-
-
 def _show_archive(look: Look, archive: Archive) -> dict[str, Any]:
     return {"it": archive, "items": look.count(ArchiveItem, "archive = ?", archive.pk)}
-
-
-def _studies(look: Look) -> Rows[ReaderStudy]:
-    return look.store.rows(ReaderStudy, order=_NEWEST)
 
 
 def _show_study(look: Look, study: ReaderStudy) -> dict[str, Any]:
@@ -156,17 +148,9 @@ def _show_study(look: Look, study: ReaderStudy) -> dict[str, Any]:
     }
 
 
-def _algorithms(look: Look) -> Rows[Algorithm]:
-    return look.store.rows(Algorithm, order=_NEWEST)
-
-
 def _show_algorithm(look: Look, algorithm: Algorithm) -> dict[str, Any]:
     jobs = look.count(Job, f"algorithm = ? AND {_JOBS}", algorithm.pk)
     return {"it": algorithm, "jobs": jobs}
-
-
-def _jobs(look: Look) -> Rows[Job]:
-    return look.store.rows(Job, _JOBS, order=_NEWEST)
 
 
 def _show_job(look: Look, job: Job) -> dict[str, Any]:
@@ -175,10 +159,6 @@ def _show_job(look: Look, job: Job) -> dict[str, Any]:
         "algorithm": look.store.get(Algorithm, job.algorithm),
         "creator": look.username(job.creator),
     }
-
-
-def _uploads(look: Look) -> Rows[Upload]:
-    return look.store.rows(Upload, order=_NEWEST)
 
 
 def _show_upload(look: Look, upload: Upload) -> dict[str, Any]:
@@ -195,26 +175,30 @@ def _show_upload(look: Look, upload: Upload) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _List:
-    """One kind of thing, all of which can be listed."""
+    """One kind of thing, all of which can be listed, the newest first."""
 
-    rows: Callable[[Look], Any]
+    table: type[Record]
     show: Callable[[Look, Any], dict[str, Any]]
-
-    def page(self, look: Look) -> Page[Any]:
-        """Return the page that was asked for."""
-        return look.page(self.rows(look)).map(lambda row: self.show(look, row))
+    where: str = "1"
 
     def few(self, look: Look) -> Page[Any]:
         """Return the first rows."""
-        return look.few(self.rows(look)).map(lambda row: self.show(look, row))
+        return look.few(self._rows(look)).map(lambda row: self.show(look, row))
+
+    def view(self, look: Look) -> dict[str, Any]:
+        """Show the page that was asked for."""
+        return {"page": look.page(self._rows(look)).map(lambda row: self.show(look, row))}
+
+    def _rows(self, look: Look) -> Rows[Any]:
+        return look.store.rows(self.table, self.where, order=_NEWEST)
 
 
-_LISTS: dict[str, _List] = {
-    "archives": _List(_archives, _show_archive),
-    "reader_studies": _List(_studies, _show_study),
-    "algorithms": _List(_algorithms, _show_algorithm),
-    "jobs": _List(_jobs, _show_job),
-    "uploads": _List(_uploads, _show_upload),
+_LISTS = {
+    "archives": _List(Archive, _show_archive),
+    "reader_studies": _List(ReaderStudy, _show_study),
+    "algorithms": _List(Algorithm, _show_algorithm),
+    "jobs": _List(Job, _show_job, _JOBS),
+    "uploads": _List(Upload, _show_upload),
 }
 
 
@@ -223,32 +207,12 @@ def overview(look: Look) -> dict[str, Any]:
     return {name: listed.few(look) for name, listed in _LISTS.items()}
 
 
-def archives(look: Look) -> dict[str, Any]:
-    """Show all archives."""
-    return {"page": _LISTS["archives"].page(look)}
-
-
-def reader_studies(look: Look) -> dict[str, Any]:
-    """Show all reader studies."""
-    return {"page": _LISTS["reader_studies"].page(look)}
-
-
-def algorithms(look: Look) -> dict[str, Any]:
-    """Show all algorithms."""
-    return {"page": _LISTS["algorithms"].page(look)}
-
-
-def jobs(look: Look) -> dict[str, Any]:
-    """Show all jobs."""
-    return {"page": _LISTS["jobs"].page(look)}
-
-
 def uploads(look: Look) -> dict[str, Any]:
     """Show all uploads, and what became of the last ones."""
     sessions = look.store.rows(UploadSession, order=_NEWEST).slice(PAGE_SIZE, 0)
     messages = look.store.rows(Notification, order=_NEWEST).slice(PAGE_SIZE, 0)
     return {
-        "page": _LISTS["uploads"].page(look),
+        **_LISTS["uploads"].view(look),
         "sessions": [{"it": one, "creator": look.username(one.creator)} for one in sessions],
         "messages": [{"it": one, "user": look.username(one.user)} for one in messages],
     }
@@ -376,29 +340,41 @@ def job(look: Look) -> dict[str, Any]:
     }
 
 
-# By the pattern of the address, which is the platform's where there is one; the template has the view's name.
-_VIEWS: tuple[tuple[str, View], ...] = (
-    ("/", overview),
-    ("/archives/", archives),
-    ("/archives/{slug}/", archive),
-    ("/archives/{slug}/items/{pk}/", archive_item),
-    ("/reader-studies/", reader_studies),
-    ("/reader-studies/{slug}/", reader_study),
-    ("/reader-studies/{slug}/display-sets/{pk}/", display_set),
-    ("/algorithms/", algorithms),
-    ("/algorithms/{slug}/", algorithm),
-    ("/algorithms/{slug}/jobs/{pk}/", job),
-    ("/jobs/", jobs),
-    ("/uploads/", uploads),
+# The address, which is the platform's where there is one, the template, and what it shows.
+_VIEWS: tuple[tuple[str, str, View], ...] = (
+    ("/", "overview", overview),
+    ("/archives/", "archives", _LISTS["archives"].view),
+    ("/archives/{slug}/", "archive", archive),
+    ("/archives/{slug}/items/{pk}/", "archive_item", archive_item),
+    ("/reader-studies/", "reader_studies", _LISTS["reader_studies"].view),
+    ("/reader-studies/{slug}/", "reader_study", reader_study),
+    ("/reader-studies/{slug}/display-sets/{pk}/", "display_set", display_set),
+    ("/algorithms/", "algorithms", _LISTS["algorithms"].view),
+    ("/algorithms/{slug}/", "algorithm", algorithm),
+    ("/algorithms/{slug}/jobs/{pk}/", "job", job),
+    ("/jobs/", "jobs", _LISTS["jobs"].view),
+    ("/uploads/", "uploads", uploads),
 )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an address leads to: a template, what it shows, and the parts of the address."""
+
+    template: str
+    view: View
+    parts: dict[str, str]
+
+
 _PATTERNS = tuple(
-    (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)), view) for path, view in _VIEWS
+    (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)), template, view)
+    for path, template, view in _VIEWS
 )
 
 
-def find(path: str) -> tuple[View, dict[str, str]] | None:
-    """Return the view of an address, and the parts of the address that it needs."""
-    for pattern, view in _PATTERNS:
+def find(path: str) -> Found | None:
+    """Return what an address leads to, `None` if it is no page's."""
+    for pattern, template, view in _PATTERNS:
         if matched := pattern.fullmatch(path):
-            return view, matched.groupdict()
+            return Found(template, view, matched.groupdict())
     return None

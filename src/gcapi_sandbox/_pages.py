@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from starlette.requests import Request
 
-    from gcapi_sandbox._page_views import View
+    from gcapi_sandbox._page_views import Found
     from gcapi_sandbox._state import State
 
 _STATIC = "/_pages/"
@@ -62,18 +62,19 @@ class Pages:
         if found is None and not path.startswith(_STATIC):
             return None
         response = _refusal(request) or (
-            self._page(request, *found) if found else self._file(path.removeprefix(_STATIC))
+            self._page(request, found) if found else self._file(path.removeprefix(_STATIC))
         )
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
-    def _page(self, request: Request, view: View, parts: dict[str, str]) -> Response:
-        look = _page_views.Look(self._state, parts, _number(request.query_params.get("page", "")))
-        status, name = 200, view.__name__
+    def _page(self, request: Request, found: Found) -> Response:
+        number = _number(request.query_params.get("page", ""))
+        look = _page_views.Look(self._state, found.parts, number)
+        status, name = 200, found.template
         try:
             with self._state.store.transaction():
-                context = view(look)
+                context = found.view(look)
         except PageNotFound:
             status, name, context = 404, "missing", {}
         base_url = f"{request.url.scheme}://{request.url.netloc}{ROOT}"
