@@ -13,7 +13,7 @@ from pathlib import Path
 from gcapi_sandbox._seed import seed
 from gcapi_sandbox.sandbox import Sandbox
 
-_CONTENTS = ("objects", "parts", "work")
+_CONTENTS = ("objects", "parts", "work", "incoming")
 _DATABASE = "sandbox.sqlite3"
 
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sandbox = Sandbox(options.data, options.port)
         sandbox.start()
-    except (ModuleNotFoundError, OSError) as error:
+    except (ModuleNotFoundError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     try:

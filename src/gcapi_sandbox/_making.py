@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 import uuid
@@ -32,12 +31,10 @@ from gcapi_sandbox._records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from gcapi_sandbox._programs import Program
     from gcapi_sandbox._state import State
-
-    Run = Callable[[Path, Path], None]
 
 _ONE_SEGMENT = [{"name": "Segment 1", "visible": True, "voxel_value": 1}]
 
@@ -157,17 +154,14 @@ def algorithm(
     state: State,
     made: Algorithm,
     interfaces: Sequence[tuple[Sequence[str], Sequence[str]]],
-    run: Run | str,
+    program: Program,
     **roles: Iterable[str],
 ) -> None:
     """Store an algorithm with its image, interfaces and members."""
     check_free(state, Algorithm, made.slug)
-    if isinstance(run, str):
-        module, _, function = run.partition(":")
-        getattr(importlib.import_module(module), function)  # a wrong name shows now
-        made.run = run
-    else:
-        state.runners[made.pk] = run
+    made.run, made.command, made.folder = program.name, list(program.command), program.folder
+    if program.pickled:
+        state.pickles[made.pk] = program.pickled
     state.store.add(made)
     state.store.add(AlgorithmImage(algorithm=made.pk))
     members(state, made.pk, **roles)

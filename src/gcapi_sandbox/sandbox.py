@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox import _making
+from gcapi_sandbox._programs import TIME_LIMIT, program_of
 from gcapi_sandbox._recording import Recorder, Recording
 from gcapi_sandbox._records import Algorithm, ReaderStudy, Socket
 from gcapi_sandbox._state import Limits, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
+    from gcapi_sandbox._programs import Run
     from gcapi_sandbox._worker import Worker
 
 _DEFAULT_USER = "sandbox"
@@ -31,7 +33,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _check_installed() -> None:
-    for name in ("starlette", "uvicorn", "SimpleITK"):
+    for name in ("starlette", "uvicorn", "SimpleITK", "cloudpickle", "ruamel"):
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
 
@@ -43,7 +45,7 @@ class Sandbox:
         data: The folder in which everything is kept; the next sandbox with the same folder
             finds it again. By default a private temporary folder, removed at the end.
         port: The port of the API origin; 0 takes any free one.
-        workers: How many background tasks (imports, jobs) run at the same time.
+        workers: How many jobs run at the same time, and how many imports.
         latest_version: What the server says is the latest client version.
         lowest_supported_version: What the server says is the lowest supported one.
     """
@@ -60,6 +62,7 @@ class Sandbox:
         self.limits = Limits()
         self.base_url = ""
         self.storage_url = ""
+        self.folder = data or Path()
         self._data = data
         self._port = port
         self._workers = workers
@@ -85,6 +88,7 @@ class Sandbox:
             raise RuntimeError("The sandbox runs already")
         _check_installed()
         from gcapi_sandbox._api import Api
+        from gcapi_sandbox._objects import remove_orphans
         from gcapi_sandbox._serving import Serving, listen, url_of
         from gcapi_sandbox._storage import Storage
         from gcapi_sandbox._worker import Worker
@@ -92,9 +96,10 @@ class Sandbox:
         with ExitStack() as undo:
             api, storage = (undo.enter_context(listen(port)) for port in (self._port, 0))
             self.base_url, self.storage_url = f"{url_of(api)}api/v1/", url_of(storage)
-            folder = self._data or Path(undo.enter_context(_temporary_folder()))
-            state = State(folder, *self._versions, self.limits, self.storage_url)
-            undo.callback(state.store.close)
+            self.folder = self._data or Path(undo.enter_context(_temporary_folder()))
+            state = State(self.folder, *self._versions, self.limits, self.storage_url)
+            undo.callback(state.close)
+            remove_orphans(state)
             _making.user(state, _DEFAULT_USER)
             worker = Worker(state, self._workers)
             worker.start()
@@ -225,25 +230,33 @@ class Sandbox:
         title: str,
         *,
         interfaces: Sequence[tuple[Sequence[str], Sequence[str]]],
-        run: Callable[[Path, Path], None] | str,
+        run: Run,
         slug: str | None = None,
         editors: Sequence[str] = _EDITORS,
         users: Sequence[str] = (),
+        time_limit: float = TIME_LIMIT,
+        folder: Path | None = None,
     ) -> str:
         """Make an algorithm and return its slug.
 
         Args:
             title: The slug is derived from it.
             interfaces: Pairs of input and output sockets, by slug.
-            run: Called with the input and the output folder of a job; given as
-                `module:function` it is found again after a restart.
+            run: A function of the input and the output folder of a job, as `module:function`
+                or as an object, or a command as a list of words in which `{input}` and
+                `{output}` are the folders. It runs in a process of its own; an object must be
+                picklable (closures are), and is lost when the sandbox ends.
             slug: Another slug than the derived one.
             editors: Who may see its images, too.
             users: Who may run it.
+            time_limit: The seconds after which a job is killed and has failed.
+            folder: Where it works, and where modules are looked for first; by default where
+                this process works.
         """
-        made = Algorithm(title=title, slug=slug or _making.slugify(title))
+        program = program_of(run, folder or Path.cwd())
+        made = Algorithm(title=title, slug=slug or _making.slugify(title), time_limit=time_limit)
         with self._state.store.transaction():
-            _making.algorithm(self._state, made, interfaces, run, editors=editors, users=users)
+            _making.algorithm(self._state, made, interfaces, program, editors=editors, users=users)
         return made.slug
 
     def add_endpoint(self, algorithm_slug: str) -> str:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from server_support import Web
 
     from gcapi_sandbox import Sandbox
 
-started, proceed = threading.Event(), threading.Event()
+DEADLINE = 30
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
 
 
 def double(inputs: Path, outputs: Path) -> None:
@@ -37,9 +45,9 @@ def everything(inputs: Path, outputs: Path) -> None:
 
 
 def wait(inputs: Path, outputs: Path) -> None:
-    """Wait until the test says go."""
-    started.set()
-    assert proceed.wait(20)
+    """Wait until a file says go."""
+    (outputs / "started").touch()
+    until((outputs / "proceed").exists)
     double(inputs, outputs)
 
 
@@ -185,12 +193,12 @@ def test_files_and_images(web: Web, scan: bytes) -> None:
 
 def test_statuses_on_the_way(web: Web) -> None:
     """A job is Executing while its container runs, and has no outputs yet."""
-    started.clear()
-    proceed.clear()
     reply = start(web, "wait", number(3)).json()
-    assert started.wait(20)
+    work = web.sandbox.folder / "work"
+    until(lambda: bool(list(work.glob("*/output/started"))))
     running = web.get(f"algorithms/jobs/{reply['pk']}/")
-    proceed.set()
+    (beginning,) = work.glob("*/output/started")
+    beginning.with_name("proceed").touch()
     assert (running["status"], running["outputs"]) == ("Executing", [])
     web.sandbox.wait_idle()
     assert web.get(f"algorithms/jobs/{reply['pk']}/")["status"] == "Succeeded"
