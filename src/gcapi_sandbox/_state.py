@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gcapi_sandbox._programs import Interrupted
 from gcapi_sandbox._records import TABLES, Meta, Notification, Task
 from gcapi_sandbox._store import Store
 
@@ -59,6 +60,7 @@ class State:
     limits: Limits = field(default_factory=Limits)
     storage_url: str = ""
     pickles: dict[str, bytes] = field(default_factory=dict)
+    import_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.objects = self.folder / "objects"
@@ -124,6 +126,11 @@ class State:
         with self._changed:
             self.holds += change
         self.announce()
+
+    def begin_import(self) -> None:
+        """Wait as long as imports are to be slow; raise Interrupted if the sandbox stops."""
+        if self.stopping.wait(self.import_seconds):
+            raise Interrupted
 
     def notify(self, user: int, message: str) -> None:
         """Tell a user what went wrong in the background."""

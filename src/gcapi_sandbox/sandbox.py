@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from gcapi_sandbox._programs import TIME_LIMIT, program_of
 from gcapi_sandbox._recording import Recorder, Recording
 from gcapi_sandbox._records import Algorithm, ReaderStudy, Socket
 from gcapi_sandbox._state import Limits, State
+from gcapi_sandbox.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from starlette.types import ASGIApp
+
+    from gcapi_sandbox._dial import Dial
     from gcapi_sandbox._programs import Run
+    from gcapi_sandbox._recording import Origin
     from gcapi_sandbox._worker import Worker
 
 _DEFAULT_USER = "sandbox"
@@ -36,6 +42,15 @@ def _check_installed() -> None:
     for name in ("starlette", "uvicorn", "SimpleITK", "cloudpickle", "ruamel"):
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What a sandbox has while it runs."""
+
+    state: State
+    worker: Worker
+    dial: Dial
 
 
 class Sandbox:
@@ -68,7 +83,7 @@ class Sandbox:
         self._workers = workers
         self._versions = (latest_version, lowest_supported_version)
         self._undo = ExitStack()
-        self._running: tuple[State, Worker] | None = None
+        self._running: _Running | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -88,6 +103,7 @@ class Sandbox:
             raise RuntimeError("The sandbox runs already")
         _check_installed()
         from gcapi_sandbox._api import Api
+        from gcapi_sandbox._dial import Control, Dial, Faulty
         from gcapi_sandbox._objects import remove_orphans
         from gcapi_sandbox._serving import Serving, listen, url_of
         from gcapi_sandbox._storage import Storage
@@ -104,14 +120,16 @@ class Sandbox:
             worker = Worker(state, self._workers)
             worker.start()
             undo.callback(worker.stop)
-            serving = Serving(
-                [
-                    (Recorder(Api(state), "api", self.requests), api),
-                    (Recorder(Storage(state), "storage", self.requests), storage),
-                ]
-            )
+            dial = Dial(state)
+            undo.callback(dial.turn, Faults())
+
+            def origin(app: ASGIApp, name: Origin) -> ASGIApp:
+                return Recorder(Faulty(app, name, dial), name, self.requests)
+
+            apps = Control(origin(Api(state), "api"), dial), origin(Storage(state), "storage")
+            serving = Serving(list(zip(apps, (api, storage), strict=True)))
             undo.callback(serving.stop)
-            self._running = state, worker
+            self._running = _Running(state, worker, dial)
             self._undo = undo.pop_all()
 
     def stop(self) -> None:
@@ -120,10 +138,28 @@ class Sandbox:
         self._undo.close()
 
     @property
-    def _state(self) -> State:
+    def _parts(self) -> _Running:
         if self._running is None:
             raise RuntimeError("The sandbox does not run; use it in a `with` block")
-        return self._running[0]
+        return self._running
+
+    @property
+    def _state(self) -> State:
+        return self._parts.state
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose; set another `Faults` to change it, `Faults()` to end it."""
+        return self._parts.dial.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._parts.dial.turn(faults)
+
+    @property
+    def struck(self) -> list[int]:
+        """How many requests each rule of `faults` struck."""
+        return self._parts.dial.struck
 
     @property
     def token(self) -> str:
@@ -301,6 +337,4 @@ class Sandbox:
 
     def wait_idle(self, timeout: float = 30.0) -> None:
         """Return when no background work is left; raise TimeoutError after `timeout` s."""
-        if self._running is None:
-            raise RuntimeError("The sandbox does not run; use it in a `with` block")
-        self._running[1].wait_idle(timeout)
+        self._parts.worker.wait_idle(timeout)
