@@ -61,12 +61,9 @@ def _union(hint: Any, data: object, where: str) -> Any:
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     if data is None and len(parts) < len(typing.get_args(hint)):
         return None
-    for part in parts[:-1]:
-        try:
-            return _value(part, data, where)
-        except Invalid:
-            continue
-    return _value(parts[-1], data, where)
+    # Of `str | list` or `str | mapping`, what is written decides which one is meant.
+    plain = len(parts) == 1 or not isinstance(data, list | Mapping)
+    return _value(parts[0 if plain else -1], data, where)
 
 
 def _tuple(hint: Any, data: object, where: str) -> Any:

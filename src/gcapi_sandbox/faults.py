@@ -13,9 +13,12 @@ page (browsers say so), or whose body is not declared as JSON; and nothing here 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi_sandbox._state import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STATUSES = range(400, 600)
 _LIMITS = tuple(one.name for one in fields(Limits))
@@ -24,6 +27,14 @@ _LIMITS = tuple(one.name for one in fields(Limits))
 def _at_least(name: str, value: float | None, least: float) -> None:
     if value is not None and value < least:
         raise ValueError(f"{name} must be at least {least:g}, is {value:g}")
+
+
+def check_limits(limits: Mapping[str, int]) -> None:
+    """Raise ValueError if there is no such limit, or one is below zero."""
+    for name, number in limits.items():
+        if name not in _LIMITS:
+            raise ValueError(f"limits.{name} is unknown; known are {', '.join(_LIMITS)}")
+        _at_least(f"limits.{name}", number, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +105,7 @@ class Faults:
 
     def __post_init__(self) -> None:
         _at_least("import_seconds", self.import_seconds, 0)
-        for name, number in self.limits.items():
-            if name not in _LIMITS:
-                raise ValueError(f"limits.{name} is unknown; known are {', '.join(_LIMITS)}")
-            _at_least(f"limits.{name}", number, 0)
+        check_limits(self.limits)
 
     def as_json(self) -> dict[str, Any]:
         """Return what can be posted to set this."""

@@ -63,6 +63,8 @@ class Sandbox:
         workers: How many jobs run at the same time, and how many imports.
         latest_version: What the server says is the latest client version.
         lowest_supported_version: What the server says is the lowest supported one.
+        seed: A YAML file that says what a new sandbox holds and which limits count; one that
+            is not in order is a ValueError of `start`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Sandbox:
         workers: int = 2,
         latest_version: str = "0.16.1",
         lowest_supported_version: str = "0.13.0",
+        seed: Path | None = None,
     ) -> None:
         self.requests = Recording()
         self.limits = Limits()
@@ -81,6 +84,7 @@ class Sandbox:
         self._data = data
         self._port = port
         self._workers = workers
+        self._seed = seed
         self._versions = (latest_version, lowest_supported_version)
         self._undo = ExitStack()
         self._running: _Running | None = None
@@ -105,6 +109,7 @@ class Sandbox:
         from gcapi_sandbox._api import Api
         from gcapi_sandbox._dial import Control, Dial, Faulty
         from gcapi_sandbox._objects import remove_orphans
+        from gcapi_sandbox._planting import plant
         from gcapi_sandbox._serving import Serving, listen, url_of
         from gcapi_sandbox._storage import Storage
         from gcapi_sandbox._worker import Worker
@@ -130,12 +135,17 @@ class Sandbox:
             serving = Serving(list(zip(apps, (api, storage), strict=True)))
             undo.callback(serving.stop)
             self._running = _Running(state, worker, dial)
+            undo.callback(self._forget)
+            if self._seed is not None:
+                plant(self, state, self._seed)
             self._undo = undo.pop_all()
 
     def stop(self) -> None:
         """End running tasks, close everything, remove the temporary folder."""
-        self._running = None
         self._undo.close()
+
+    def _forget(self) -> None:
+        self._running = None
 
     @property
     def _parts(self) -> _Running:
