@@ -80,7 +80,6 @@ class Sandbox:
         self.limits = Limits()
         self.base_url = ""
         self.storage_url = ""
-        self.folder = data or Path()
         self._data = data
         self._port = port
         self._workers = workers
@@ -117,8 +116,8 @@ class Sandbox:
         with ExitStack() as undo:
             api, storage = (undo.enter_context(listen(port)) for port in (self._port, 0))
             self.base_url, self.storage_url = f"{url_of(api)}api/v1/", url_of(storage)
-            self.folder = self._data or Path(undo.enter_context(_temporary_folder()))
-            state = State(self.folder, *self._versions, self.limits, self.storage_url)
+            folder = self._data or Path(undo.enter_context(_temporary_folder()))
+            state = State(folder, *self._versions, self.limits, self.storage_url)
             undo.callback(state.close)
             remove_orphans(state)
             _making.user(state, _DEFAULT_USER)
@@ -156,6 +155,11 @@ class Sandbox:
     @property
     def _state(self) -> State:
         return self._parts.state
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which everything is kept while the sandbox runs."""
+        return self._state.folder
 
     @property
     def faults(self) -> Faults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,14 +156,25 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "words"), MISTAKES)
 def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong is said with the file, the key path and what is allowed, and nothing is made."""
+    """What is wrong is said with the file, the key path and what is allowed."""
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"wrong\.yaml: ") as caught:
         Sandbox(tmp_path / "data", seed=path).start()
     assert words in str(caught.value)
+
+
+def test_after_a_mistake_nothing_is_made(seed: Path, tmp_path: Path) -> None:
+    """A mistake at the end of the file leaves nothing of what stands before it, files neither."""
+    seed.write_text(f"{SEED}  - {{title: A, run: [no-such-program], interfaces: []}}\n")
+    with pytest.raises(ValueError, match="no-such-program"):
+        Sandbox(tmp_path / "data", seed=seed).start()
     with Sandbox(tmp_path / "data") as sandbox:
         assert sandbox.is_new
+        web = Web(sandbox)
+        assert web.get("archives/")["count"] == web.get("uploads/")["count"] == 0
+        assert [path for path in (tmp_path / "data" / "parts").rglob("*") if path.is_file()] == []
+        web.close()
 
 
 def test_command_line_tells_mistakes(tmp_path: Path) -> None:
@@ -171,3 +183,23 @@ def test_command_line_tells_mistakes(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"{tmp_path / 'none.yaml'}: No such file or directory\n"
+
+
+def test_the_documented_examples_run(tmp_path: Path) -> None:
+    """The seed file of the documentation makes a sandbox, and its Python runs as it stands."""
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+    (seed,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "documented.yaml").write_text(seed)
+    (tmp_path / "ct.mha").write_bytes(image_bytes())
+    (tmp_path / "doubler.py").write_text(PROGRAM)
+    with Sandbox(seed=tmp_path / "documented.yaml") as sandbox:
+        sandbox.wait_idle()
+        web = Web(sandbox)
+        (item,) = web.get("archives/items/")["results"]
+        assert len(item["values"]) == 2
+        web.close()
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert programs
+    for program in programs:
+        done = subprocess.run([sys.executable, "-W", "error", "-c", program], check=False)
+        assert done.returncode == 0
