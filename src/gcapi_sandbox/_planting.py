@@ -17,7 +17,7 @@ from gcapi_sandbox._records import (
     Upload,
     UploadSession,
 )
-from gcapi_sandbox._seed import SeedError, at, load, naming
+from gcapi_sandbox._seed import at, naming
 from gcapi_sandbox._sockets import json_problem, kind_of, super_kind_of
 from gcapi_sandbox._values import attach, json_record
 from gcapi_sandbox.faults import check_limits
@@ -31,18 +31,16 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
     from gcapi_sandbox.sandbox import Sandbox
 
-__all__ = ["SeedError", "plant"]
 _ORDER_STEP = 10
 _SEEDED = "seeded"
 
 
-def plant(sandbox: Sandbox, state: State, path: Path) -> None:
+def plant(sandbox: Sandbox, state: State, seed: Seed, path: Path) -> None:
     """Apply the limits of a seed file, and make everything else if the sandbox is new.
 
     Raises:
         SeedError: The file cannot be used; nothing was made.
     """
-    seed = load(path)
     with naming(path), state.store.transaction():
         with at("limits"):
             check_limits(seed.limits)

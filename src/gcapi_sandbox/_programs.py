@@ -14,6 +14,7 @@ nothing that an algorithm starts is left. The token of the environment is not ha
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -41,6 +42,7 @@ _CHECK_SECONDS = 60
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
 _SHOWN = 4096
 _pickling = threading.Lock()
+_log = logging.getLogger("gcapi_sandbox")
 
 
 class ProgramError(Exception):
@@ -159,7 +161,9 @@ def execute(
         _kill(process)
     if code:
         ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise ProgramError(": ".join([ending, *_last_words(log)]))
+        words = _last_lines(log)
+        _log.info("What the process with %s wrote:\n%s", ending, "\n".join(words))
+        raise ProgramError(": ".join([ending, *words[-1:]]))
 
 
 def _start(program: Program, folder: Path, out: Any, task: str) -> subprocess.Popen[bytes]:
@@ -206,8 +210,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def _last_words(log: Path) -> list[str]:
+def _last_lines(log: Path) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _SHOWN))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return [line.strip() for line in lines[-1:]]
+        return file.read().decode(errors="replace").strip().splitlines()

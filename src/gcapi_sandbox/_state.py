@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import sqlite3
@@ -17,6 +18,9 @@ from gcapi_sandbox._store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_log = logging.getLogger("gcapi_sandbox")
 
 
 @dataclass
@@ -133,5 +137,6 @@ class State:
             raise Interrupted
 
     def notify(self, user: int, message: str) -> None:
-        """Tell a user what went wrong in the background."""
+        """Tell a user what went wrong in the background, and whoever runs the sandbox."""
+        _log.warning("%s", message)
         self.store.add(Notification(user=user, message=message))

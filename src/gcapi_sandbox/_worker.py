@@ -1,8 +1,8 @@
 """Background work: a bounded number of threads take tasks from the store, oldest first.
 
 There are two pools of `workers` threads each: one waits for the processes of jobs, the other does everything else,
-imports above all, so that no import waits for a job of an hour. An import holds one image in memory: the most that
-the sandbox needs is `workers` times the largest image that is uploaded.
+imports above all, so that no import waits for a job of an hour. A thread holds at most one image in memory, that of an
+import or of a job's output: beyond what it needs at rest, the sandbox takes at most twice `workers` images.
 """
 
 from __future__ import annotations

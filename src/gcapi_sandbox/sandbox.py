@@ -13,6 +13,7 @@ from gcapi_sandbox import _making
 from gcapi_sandbox._programs import TIME_LIMIT, program_of
 from gcapi_sandbox._recording import Recorder, Recording
 from gcapi_sandbox._records import Algorithm, ReaderStudy, Socket
+from gcapi_sandbox._seed import load
 from gcapi_sandbox._state import Limits, State
 from gcapi_sandbox.faults import Faults
 
@@ -105,6 +106,7 @@ class Sandbox:
         if self._running is not None:
             raise RuntimeError("The sandbox runs already")
         _check_installed()
+        seed = (load(self._seed), self._seed) if self._seed else None
         from gcapi_sandbox._api import Api
         from gcapi_sandbox._dial import Control, Dial, Faulty
         from gcapi_sandbox._objects import remove_orphans
@@ -135,8 +137,8 @@ class Sandbox:
             undo.callback(serving.stop)
             self._running = _Running(state, worker, dial)
             undo.callback(self._forget)
-            if self._seed is not None:
-                plant(self, state, self._seed)
+            if seed is not None:
+                plant(self, state, *seed)
             self._undo = undo.pop_all()
 
     def stop(self) -> None:

@@ -19,9 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from server_support import image_bytes
+from server_support import DEADLINE, image_bytes
 
-DEADLINE = 60
 TOKEN = "5e" * 32
 SEED = f"""
 users: [{{name: sandbox, token: {TOKEN}}}]
@@ -75,9 +74,9 @@ class Ledger:
 class Running:
     """One life of a sandbox, as a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str = SEED) -> None:
         seed = folder / "seed.yaml"
-        seed.write_text(SEED)
+        seed.write_text(text)
         arguments = ["--json", "--data", str(folder / "data"), "--seed", str(seed)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gcapi_sandbox", *arguments], stdout=subprocess.PIPE

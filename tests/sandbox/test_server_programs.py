@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from server_support import Web
+from server_support import DEADLINE, Web, is_alive, until
 
 from gcapi_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEADLINE = 30
 LOCK = threading.Lock()
 
 
@@ -61,21 +59,6 @@ def _finished(sandbox: Sandbox, pk: str, web: Web) -> Any:
 def _told(invocation: Any) -> Any:
     assert invocation["status"] == "Succeeded", invocation
     return invocation["outputs"][0]["value"]
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.01)
-
-
-def _is_alive(pid: int) -> bool:
-    listed = subprocess.run(
-        ["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    # A zombie that nobody has waited for yet is no process that runs.
-    return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def test_a_closure_runs_in_another_process(
@@ -173,7 +156,7 @@ def test_nothing_that_was_started_is_left(
         assert "time limit of 1.5 s exceeded" in failed["error_message"]
     if pids.exists():  # on a slow machine the time may be over before it starts
         pid = int(pids.read_text())
-        _until(lambda: not _is_alive(pid))
+        until(lambda: not is_alive(pid))
 
 
 def test_a_sandbox_that_stops_ends_its_jobs_and_takes_them_up_again(tmp_path: Path) -> None:
@@ -192,10 +175,10 @@ def test_a_sandbox_that_stops_ends_its_jobs_and_takes_them_up_again(tmp_path: Pa
         first.add_socket("Told", "Anything")
         web = Web(first)
         pk = _started(web, "waiting:run", 1, folder=tmp_path)
-        _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
         pid = int((tmp_path / "pid").read_text())
         web.close()
-    assert not _is_alive(pid)
+    assert not is_alive(pid)
     (tmp_path / "proceed").touch()
     with Sandbox(tmp_path / "data") as second:
         web = Web(second)
