@@ -27,7 +27,6 @@ def _sockets(sandbox: Sandbox) -> None:
     sandbox.add_socket("Number", "Float")
     sandbox.add_socket("Told", "Anything")
     sandbox.add_socket("Notes", "CSV file")
-    sandbox.add_socket("Picture")
     sandbox.limits.credits = 10**6
 
 
@@ -42,9 +41,9 @@ def run(sandbox: Sandbox, web: Web) -> Iterator[Callable[..., Any]]:
     sandbox.wait_idle()
 
 
-def _started(web: Web, program: Any, number: float, **options: Any) -> str:
+def _started(web: Web, program: Any, number: float, output: str = "told", **options: Any) -> str:
     slug = f"a-{time.monotonic_ns()}"
-    interface = (["number"], ["told"])
+    interface = (["number"], [output])
     web.sandbox.add_algorithm(slug, slug=slug, interfaces=[interface], run=program, **options)
     endpoint = f"{web.sandbox.base_url}algorithms/endpoints/{web.sandbox.add_endpoint(slug)}/"
     inputs = [{"interface": "number", "value": number}]
@@ -104,6 +103,17 @@ def test_inputs_json_describes_the_inputs(run: Callable[..., Any]) -> None:
     assert (value["interface"]["slug"], value["value"]) == ("number", 7)
     assert (value["file"], value["image"]) == (None, None)
     assert value["interface"]["relative_path"] == "number.json"
+
+
+def test_an_output_that_is_a_link_is_copied(
+    run: Callable[..., Any], web: Web, tmp_path: Path
+) -> None:
+    """What an algorithm links to becomes an output, and stays where it is."""
+    source = tmp_path / "own.csv"
+    source.write_text("a;b")
+    done = run(["ln", "-s", str(source), "{output}/notes.csv"], output="notes")
+    location = web.api.get(done["outputs"][0]["file"]).headers["Location"]
+    assert (web.storage.get(location).text, source.read_text()) == ("a;b", "a;b")
 
 
 def _raise(_inputs: Path, _outputs: Path) -> None:
