@@ -115,24 +115,23 @@ class _Planting:
         if not seed.files:
             if problem := json_problem(socket, seed.value):
                 raise ValueError(problem)
-            attach(
-                self._state.store,
-                owner,
-                "values",
-                json_record(self._state.store, socket, seed.value),
-            )
-            return
-        uploads = [self._upload(self._folder / name) for name in seed.files]
-        self._import(owner, socket, uploads, seed)
+            made = json_record(self._state.store, socket, seed.value)
+            attach(self._state.store, owner, "values", made)
+        else:
+            uploads = [self._upload(self._folder / name) for name in seed.files]
+            self._import(owner, socket, uploads, seed)
 
     def _upload(self, path: Path) -> str:
         """Make a completed upload of a file."""
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         upload = Upload(
-            creator=self._creator, filename=path.name, s3_upload_id=uuid.uuid4().hex,
-            status="Completed", parts=[1],
-        )  # fmt: skip
+            creator=self._creator,
+            filename=path.name,
+            s3_upload_id=uuid.uuid4().hex,
+            status="Completed",
+            parts=[1],
+        )
         self._state.store.add(upload)
         copy = self._state.incoming / upload.pk
         shutil.copyfile(path, copy)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gcapi_sandbox._checked import Invalid, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 DEFAULT = Path(__file__).with_name("default_seed.yaml")
 _EDITORS = ("sandbox",)
@@ -76,6 +76,13 @@ class ItemSeed:
     values: dict[str, ValueSeed] = field(default_factory=dict)
 
 
+def _check_titles(items: Sequence[ItemSeed]) -> None:
+    titles = [item.title for item in items if item.title]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ValueError(f"several items have the title {title!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArchiveSeed:
     """An archive with its items."""
@@ -86,6 +93,9 @@ class ArchiveSeed:
     uploaders: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     items: tuple[ItemSeed, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_titles(self.items)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,9 @@ class ReaderStudySeed:
     allow_answer_modification: bool = False
     questions: tuple[QuestionSeed, ...] = ()
     display_sets: tuple[DisplaySetSeed, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_titles(self.display_sets)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,7 @@ MISTAKES = [
     ("sockets: [{title: A, kind: Picture}]", "sockets[0]: Unknown kind 'Picture'; known are"),
     ("sockets: [{title: A}, {title: A}]", "sockets[1]: There is a socket with the title 'A'"),
     ("archives: [{title: A, items: [{values: {x: {value: 1}}}]}]", "items[0].values.x: There is"),
+    ("archives: [{title: A, items: [{title: B}, {title: B}]}]", "archives[0]: several items have"),
     ("archives: [{title: A, items: [{values: {x: {}}}]}]", "values.x: must have either a value"),
     ("archives: [{title: A, items: [{values: {x: {value: 2020-01-01}}}]}]", "x: is not JSON"),
     (
