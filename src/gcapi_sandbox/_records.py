@@ -291,7 +291,7 @@ class Algorithm(Record):
     run: str = ""
     command: Any = field(default_factory=list)
     folder: str = ""
-    time_limit: float = 3600.0
+    time_limit: float
 
 
 @dataclass(kw_only=True)

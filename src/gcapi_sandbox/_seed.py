@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._checked import Invalid, checked
+from gcapi_sandbox._programs import TIME_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,7 +173,7 @@ class AlgorithmSeed:
     slug: str | None = None
     editors: tuple[str, ...] = _EDITORS
     users: tuple[str, ...] = ()
-    time_limit: float = 3600.0
+    time_limit: float = TIME_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True)
