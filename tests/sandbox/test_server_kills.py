@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 import httpx
 import killing
 from server_support import is_alive, until
+
+from gcapi_sandbox._store import Store
 
 WAITING = f"""
 sockets: [{{title: Number, kind: Integer}}]
@@ -51,3 +54,18 @@ def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
         killing.live(tmp_path, ledger, rng)
     killing.check_in_the_end(tmp_path, ledger)
     assert ledger.answered > 0
+
+
+def test_files_go_only_after_their_records(tmp_path: Path) -> None:
+    """What removes files waits for the outermost commit, and is forgotten when that is rolled back."""
+    store = Store(tmp_path / "store.sqlite3")
+    done: list[str] = []
+    with suppress(LookupError), store.transaction():
+        store.after_commit(lambda: done.append("rolled back"))
+        raise LookupError
+    with store.transaction():
+        with store.transaction():
+            store.after_commit(lambda: done.append("committed"))
+        assert done == []
+    store.close()
+    assert done == ["committed"]
