@@ -277,7 +277,10 @@ class StoredObject(Record):
 
 @dataclass(kw_only=True)
 class Algorithm(Record):
-    """An algorithm; `run` is `module:function`, or empty for a callable of this process."""
+    """An algorithm: `run` is `module:function`, or `command` has words, or its callable is lost at the end.
+
+    `folder` is where it works, `time_limit` the seconds that a job may take.
+    """
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
@@ -286,6 +289,9 @@ class Algorithm(Record):
     slug: str
     description: str = ""
     run: str = ""
+    command: Any = field(default_factory=list)
+    folder: str = ""
+    time_limit: float
 
 
 @dataclass(kw_only=True)

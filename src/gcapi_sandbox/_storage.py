@@ -83,9 +83,7 @@ class Storage:
     async def _put_part(self, request: Request, signed: dict[str, str]) -> Response:
         upload = self._upload(request.url.path, signed.get("uploadId", ""))
         number = int(signed["partNumber"])
-        target = _objects.part_file(self._state, upload.pk, number)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        temporary = self._state.incoming / uuid.uuid4().hex
         try:
             etag, size = await _receive(request, temporary)
             self._keep(Part(upload=upload.pk, number=number, etag=etag, size=size), temporary)
@@ -98,10 +96,8 @@ class Storage:
         with store.transaction():
             if not store.rows(Upload, "pk = ? AND status = 'Initialized'", part.upload):
                 raise _no_such_upload()
-            temporary.replace(_objects.part_file(self._state, part.upload, part.number))
-            store.delete(Part, "upload = ? AND number = ?", part.upload, part.number)
             part.modified = now()
-            store.add(part)
+            _objects.keep_part(self._state, part, temporary)
 
     def _upload(self, path: str, s3_upload_id: str) -> Upload:
         pk = path.removeprefix(f"/{BUCKET}/").rpartition("/")[2]

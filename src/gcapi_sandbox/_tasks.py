@@ -83,6 +83,7 @@ def _session_failed(state: State, task: Task, refused: Refused) -> None:
 @work("import", _session_failed)
 def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Import the files of an upload session."""
+    state.begin_import()
     session = state.store.get(UploadSession, task.payload["session"])
     socket = _target_socket(state, session)
     _unpack(state, session.uploads, folder / "files")
@@ -209,6 +210,7 @@ def _dicom_failed(state: State, task: Task, refused: Refused) -> None:
 @work("dicom", _dicom_failed)
 def import_dicom(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Make uploads one DICOM image set."""
+    state.begin_import()
     place = task.payload
     socket = state.store.get(Socket, place["socket"])
     files = _read_dicom(state, socket, place, folder / "files")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -124,6 +126,26 @@ def test_named_functions_survive(tmp_path: Path) -> None:
             statuses[algorithm["slug"]] = web.get(f"algorithms/jobs/{pk}/")["status"]
         web.close()
     assert statuses == {"named": "Succeeded", "object": "Failed"}
+
+
+def test_one_sandbox_a_folder(tmp_path: Path) -> None:
+    """A second sandbox in the same folder is refused, until the first one has ended."""
+    with Sandbox(tmp_path), pytest.raises(RuntimeError, match="Another sandbox uses"):
+        Sandbox(tmp_path).start()
+    with Sandbox(tmp_path) as again:
+        assert again.token
+
+
+def test_a_folder_of_another_version(tmp_path: Path) -> None:
+    """A folder whose tables have other columns is refused with what to do, and stays as it is."""
+    with Sandbox(tmp_path) as first:
+        first.add_archive("Cases")
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite3")) as store:
+        store.execute("ALTER TABLE Algorithm ADD COLUMN colour TEXT")
+    with pytest.raises(RuntimeError, match="--reset"):
+        Sandbox(tmp_path).start()
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite3")) as store:
+        assert store.execute("SELECT count(*) FROM Archive").fetchone() == (1,)
 
 
 def test_stopped_sandbox() -> None:
