@@ -17,7 +17,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -279,6 +279,13 @@ def _check_redirect(response: httpx.Response) -> None:
             raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
 
 
+class _NoCookies(CookieJar):
+    """Takes no cookies."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave them: the standard library's jar would parse each answer's headers before it refuses them."""
+
+
 class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the transport's retry layer."""
 
@@ -292,7 +299,7 @@ class _RetryingClient(httpx.Client):
             timeout=httpx.Timeout(settings.timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers=self._default_headers(),
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            cookies=_NoCookies(),
             event_hooks={"response": [_check_redirect]},
         )
         self._layer = transport
