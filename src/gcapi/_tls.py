@@ -23,8 +23,8 @@ class EagerSocket(ssl.SSLSocket):
     """A TLS socket that gives all that has come with each read, up to the size that was asked for.
 
     The standard library's gives one TLS record, at most 16 KiB, and the HTTP client takes each of them through a dozen
-    layers, which is a tenth of the CPU time of a download. Here a read waits for the first record as long as the timeout
-    says, and takes what is there beside it without waiting.
+    layers, which is a tenth of the CPU time of a download. Here a read waits for the first record as long as the
+    timeout says, and takes what is there beside it without waiting.
 
     The HTTP client sets the timeout before every read and write. The system is told only where it changes: each such
     call lets the other threads run, and waits for them.
