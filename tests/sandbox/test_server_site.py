@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from gcapi_sandbox import _documents, _handlers
 from gcapi_sandbox._call import HANDLERS
-from gcapi_sandbox._routes import OPERATIONS
+from gcapi_sandbox._routes import routes
 
 if TYPE_CHECKING:
     from server_support import Web
@@ -17,14 +18,25 @@ if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
 
 
+SCHEMA = "api_schema_retrieve"  # stands outside of `/api/v1/`
+
+
 def test_every_operation_has_a_handler(sandbox: Sandbox) -> None:
-    """The table of operations and the register of handlers agree."""
+    """The operations of the schema and the register of handlers agree."""
     assert sandbox.base_url
-    assert HANDLERS.keys() == {name for name, _, _ in OPERATIONS}
+    described = _documents.operations(_documents.corrected())
+    assert {SCHEMA, *HANDLERS} == {one["operationId"] for _, _, one in described}
+
+
+def test_an_operation_without_a_handler_is_refused_at_start(sandbox: Sandbox) -> None:
+    """An operation that the schema gains stops the sandbox by name, not with a 404 later."""
+    assert sandbox.base_url
+    with pytest.raises(LookupError, match="no handler for archives_destroy"):
+        _handlers.check({"archives_list", "archives_destroy"})
 
 
 @pytest.mark.parametrize(
-    "path", sorted({path for _, method, path in OPERATIONS if method == "GET" and "{" not in path})
+    "path", sorted(one.path for one in routes() if "GET" in one.operations and "{" not in one.path)
 )
 def test_every_list_answers(web: Web, path: str) -> None:
     """Every list answers with a page, an array or an object."""
