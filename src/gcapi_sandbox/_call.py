@@ -90,9 +90,15 @@ class Call:
     def _pk(self, table: type[R]) -> str | int:
         text = self.params["id"]
         try:
-            return int(text) if _has_integer_pk(table) else str(uuid.UUID(text))
+            return _integer_pk(text) if _has_integer_pk(table) else str(uuid.UUID(text))
         except ValueError:
             raise NotFound from None
+
+
+def _integer_pk(text: str) -> int:
+    """Return the number of a path, 0 (which nothing has) for one that no column can hold."""
+    number = int(text)
+    return number if 0 < number < 2**63 else 0
 
 
 def _has_integer_pk(table: type[R]) -> bool:
