@@ -29,7 +29,9 @@ def _render(call: Call, evaluation: Evaluation) -> dict[str, Json]:
             "created": evaluation.created,
             "creator": {"username": call.store.get(User, evaluation.creator).username},
             "comment": "",
-            "predictions_file": call.site(f"media/evaluation-predictions/{evaluation.submission}.zip"),
+            "predictions_file": call.site(
+                f"media/evaluation-predictions/{evaluation.submission}.zip"
+            ),
             "supplementary_file": None,
             "supplementary_url": call.site(f"challenges/{challenge.pk}/"),
             "algorithm_image": call.link(f"algorithms/images/{evaluation.submission}/"),

@@ -175,7 +175,9 @@ def _truth(seeded: Seeded) -> Good:
 
 
 def _answer(seeded: Seeded) -> Good:
-    (one,) = [one for one in seeded.pks("reader-studies/answers/") if one["id"] == seeded.answer["pk"]]
+    (one,) = [
+        one for one in seeded.pks("reader-studies/answers/") if one["id"] == seeded.answer["pk"]
+    ]
     return Good([one], body={"answer": None, "last_edit_duration": "00:00:02"})
 
 

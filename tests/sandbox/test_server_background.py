@@ -264,10 +264,18 @@ def test_recipes_need_their_headers(web: Web, recipe: dict[str, Any]) -> None:
     assert web.storage.get(recipe["url"], headers=token).status_code == 400
 
 
+def send(web: Web, recipe: dict[str, Any]) -> httpx.Response:
+    """Send a recipe that has a body."""
+    return web.storage.request(
+        recipe["method"], recipe["url"], headers=recipe["headers"], json=recipe["data"]
+    )
+
+
 def test_frames(web: Web) -> None:
     """Instances are listed once a frame, and frames have recipes of their own."""
     path = web.item()
-    upload = web.upload("a.dcm", dicom_bytes(NumberOfFrames=2, PixelData=bytes(64)))
+    pixels = bytes(range(64))
+    upload = web.upload("a.dcm", dicom_bytes(NumberOfFrames=2, PixelData=pixels))
     web.patch(path, {"interface": "series", "user_uploads": [upload], "image_name": "two"})
     url = web.values(path)["series"]["image"]
     instances = web.get(f"{url}dicom/instances/")["instances"]
@@ -275,6 +283,14 @@ def test_frames(web: Web) -> None:
     assert len({one["sop_instance_uid"] for one in instances}) == 1
     frames = web.get(f"{url}dicom/frames/")
     assert len({one["image_frame_id"] for one in frames["image_frames"]}) == 2
+    recipes = [one["get_image_frame"] for one in frames["image_frames"]]
+    assert {one["method"] for one in recipes} == {"POST"}
+    assert b"".join(send(web, one).content for one in recipes) == pixels
+    unknown = {**recipes[0], "data": {"imageFrameId": "none"}}
+    assert [send(web, one).status_code for one in (unknown, {**recipes[0], "data": {}})] == [
+        404,
+        400,
+    ]
     recipe = frames["get_image_set_metadata"]
     with httpx.stream(recipe["method"], recipe["url"], headers=recipe["headers"]) as reply:
         raw = b"".join(reply.iter_raw())
