@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -47,6 +48,7 @@ class Api:
             raw = await request.body()
         except ClientDisconnect:
             return  # nobody is there to be answered
+        request.state.began = datetime.now(UTC)
         response = await run_in_threadpool(self._respond, request, raw)
         await response(scope, receive, send)
 
@@ -98,6 +100,7 @@ class Api:
             query=query,
             content_type=request.headers.get("content-type", ""),
             raw=raw,
+            began=request.state.began,
             params=params,
         )
         if request.method == "OPTIONS":

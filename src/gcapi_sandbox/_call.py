@@ -15,6 +15,7 @@ from gcapi_sandbox._routes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from gcapi_sandbox._records import Socket, User
     from gcapi_sandbox._state import State
@@ -31,7 +32,7 @@ class Reply:
 
 @dataclass
 class Call:
-    """One request: who asks, for what, with which parameters and body."""
+    """One request: who asks, for what, with which parameters and body; `began` is when it was read."""
 
     state: State
     user: User | None
@@ -41,6 +42,7 @@ class Call:
     query: list[tuple[str, str]]
     content_type: str
     raw: bytes
+    began: datetime
     params: dict[str, str] = field(default_factory=dict)
     sockets: dict[int, Socket] = field(default_factory=dict)
 
@@ -69,8 +71,9 @@ class Call:
         return next((value for key, value in reversed(self.query) if key == name), "")
 
     def link(self, path: str) -> str:
-        """Return the URL of a path below the API's root."""
-        return f"{self.origin}{ROOT}{path}"
+        """Return the URL of a path below the API's root, which keeps the format that was asked for."""
+        asked = self.last("format")
+        return f"{self.origin}{ROOT}{path}{f'?format={asked}' if asked else ''}"
 
     def site(self, path: str) -> str:
         """Return the URL of a page or file of the site."""

@@ -122,7 +122,7 @@ def create_display_set(call: Call) -> Reply:
     values = take_values(call, fields)
     order = fields.take("order", _order, 0)
     fields.check()
-    check_unique(call.store, DisplaySet, "reader_study", study.pk, name)
+    check_unique(call, DisplaySet, "reader_study", study.pk, name)
     if values:
         raise BadRequest(["Values can only be added via update"])
     made = DisplaySet(title=name, reader_study=study.pk, order=order or _next_order(call, study.pk))
@@ -145,7 +145,7 @@ def update_display_set(call: Call) -> Reply:
     fields.check()
     one.reader_study = study.pk if study else one.reader_study
     one.order = order or _next_order(call, one.reader_study)
-    check_unique(call.store, DisplaySet, "reader_study", one.reader_study, one.title, one.pk)
+    check_unique(call, DisplaySet, "reader_study", one.reader_study, one.title, one.pk)
     if call.store.rows(Answer, "display_set = ?", one.pk):
         raise BadRequest(["This display set cannot be changed, as answers for it already exist."])
     call.store.save(one)

@@ -30,6 +30,7 @@ from gcapi_sandbox._records import (
     Workstation,
     WorkstationConfig,
 )
+from gcapi_sandbox._schema import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -75,6 +76,7 @@ def members(state: State, target: str, **roles: Iterable[str]) -> None:
 def socket(state: State, title: str, kind: Kind, slug: str, **extra: Any) -> Socket:
     """Make a socket."""
     path = extra.pop("relative_path") or relative_path(kind, slug)
+    check_schema({} if extra["schema"] is None else extra["schema"])
     segments = extra.pop("overlay_segments") or (_ONE_SEGMENT if kind.code == "SEG" else [])
     for column, value in (("title", title), ("slug", slug), ("relative_path", path)):
         if state.store.rows(Socket, f"{column} = ?", value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._access import visible
-from gcapi_sandbox._errors import BadRequest, Json
+from gcapi_sandbox._errors import BadRequest, Json, ServerError
 from gcapi_sandbox._fields import (
     REQUIRED,
     FieldError,
@@ -18,6 +18,7 @@ from gcapi_sandbox._fields import (
     slug,
     text,
 )
+from gcapi_sandbox._objects import is_claimed
 from gcapi_sandbox._records import Image, Socket, Upload, UploadSession
 from gcapi_sandbox._sockets import image_problem, json_problem, kind_of, super_kind_of
 from gcapi_sandbox._values import attach, current, detach, image_record, json_record, values_of
@@ -43,6 +44,12 @@ class Posted:
     def in_background(self) -> bool:
         """Tell whether a file must be worked on before the value appears."""
         return not {"value", "image"} & self.given.keys()
+
+    @property
+    def uploads(self) -> list[str]:
+        """The pks of the uploads that it names."""
+        single = [self.given["user_upload"]] if "user_upload" in self.given else []
+        return [upload.pk for upload in (*single, *self.given.get("user_uploads", ()))]
 
 
 def posted_values(call: Call) -> Callable[[Json], list[Posted]]:
@@ -159,7 +166,12 @@ def remove_others(call: Call, posted: list[Posted], owner: str, role: str = "val
 
 
 def apply(call: Call, posted: list[Posted], owner: str, role: str = "values") -> None:
-    """Set what can be set now, and leave the rest to the worker."""
+    """Set what can be set now, and leave the rest to the worker.
+
+    An upload that is being worked on vanishes under a second request, which is a server error.
+    """
+    if any(is_claimed(call.state, pk) for one in posted for pk in one.uploads):
+        raise ServerError
     for one in posted:
         source = next(name for name in _APPLY if name in one.given)
         _APPLY[source](call, one, owner, role)

@@ -200,6 +200,16 @@ class Upload(Record):
 
 
 @dataclass(kw_only=True)
+class Use(Record):
+    """An upload that a background task is working on, as long as there is that task."""
+
+    indexes: ClassVar = ("upload",)
+    pk: int = 0
+    upload: str
+    task: int
+
+
+@dataclass(kw_only=True)
 class Part(Record):
     """One part that the storage holds; `etag` includes its quotes."""
 

@@ -31,7 +31,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _check_installed() -> None:
-    for name in ("starlette", "uvicorn", "SimpleITK"):
+    for name in ("starlette", "uvicorn", "SimpleITK", "jsonschema"):
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
 

@@ -18,6 +18,15 @@ SOURCES = (
 )
 
 
+TABLE = {
+    "definitions": {"row": {"properties": {"x": {"exclusiveMinimum": 0}}}},
+    "properties": {
+        "rows": {"items": {"$ref": "#/definitions/row"}, "contains": {"type": "object"}}
+    },
+    "propertyNames": {"const": "rows"},
+}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
     """Make a socket of each sort."""
@@ -25,6 +34,8 @@ def _sockets(sandbox: Sandbox) -> None:
     sandbox.add_socket("Number", "Float")
     sandbox.add_socket("Count", "Integer", schema={"maximum": 10})
     sandbox.add_socket("Free", "Anything")
+    sandbox.add_socket("Table", "Anything", schema=TABLE)
+    sandbox.add_socket("Plot", "Chart")
     sandbox.add_socket("Spot", "Point")
     sandbox.add_socket("Report", "PDF file")
     sandbox.add_socket("Findings", "Anything", store_in_database=False)
@@ -329,6 +340,8 @@ def test_odd_json(web: Web, content: bytes, status: int, body: object) -> None:
             [{**POINT, "extra": 1}, {**POINT, "point": [1, 2]}, {**POINT, "probability": 2}],
         ),
         ("free", ["", [], {"a": None}, False], []),
+        ("table", [{"rows": [{"x": 1}]}], [{"rows": [{"x": 0}]}, {"rows": []}, {"a": 1}]),
+        ("plot", [{}, {"mark": "bar"}], ["bar", []]),
     ],
 )
 def test_kinds(web: Web, socket: str, good: list[object], bad: list[object]) -> None:
