@@ -23,6 +23,7 @@ from gcapi_sandbox._errors import (
     Unauthenticated,
 )
 from gcapi_sandbox._routes import OPEN, PRIVATE, ROOT, Route, match
+from gcapi_sandbox._tidying import Tidying
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -40,6 +41,7 @@ class Api:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._tidying = Tidying(state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the work is done in a thread."""
@@ -54,6 +56,7 @@ class Api:
 
     def _respond(self, request: Request, raw: bytes) -> Response:
         try:
+            self._tidying.run()
             with self._state.store.transaction():
                 return self._route(request, raw)
         except ApiError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from email import policy
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
@@ -37,16 +38,27 @@ def _refuse_constant(name: str) -> Json:
     raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")
 
 
+_NESTED = re.compile(r"(\w+)\[(\d+)\](\w*)")
+
+
 def _gather(pairs: list[tuple[str, str]]) -> dict[str, Json]:
-    """Make repeated names lists, as form parsers do for list fields."""
+    """Make lists of repeated names, of `name[0]` and of `name[0]key`, as form parsers do for list fields."""
     body: dict[str, Json] = {}
+    nested: dict[str, dict[int, Json]] = {}
     for name, value in pairs:
-        if name in body:
+        if found := _NESTED.fullmatch(name):
+            items = nested.setdefault(found[1], {})
+            if found[3]:
+                items.setdefault(int(found[2]), {})[found[3]] = value
+            else:
+                items[int(found[2])] = value
+        elif name in body:
             earlier = body[name]
             body[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
         else:
             body[name] = value
-    return body
+    lists = {name: [items[index] for index in sorted(items)] for name, items in nested.items()}
+    return {**body, **lists}
 
 
 def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Forbidden, Json, ServerError, refused
 from gcapi_sandbox._fields import FieldError, json_value, text
 from gcapi_sandbox._paging import Filter, narrow, paginate
-from gcapi_sandbox._records import Challenge, Evaluation, Socket, User
+from gcapi_sandbox._records import Challenge, Evaluation, Socket, User, now
 from gcapi_sandbox._sockets import render_socket
 
 _CLAIMED = "External Execution In Progress"
@@ -104,6 +104,7 @@ def claim(call: Call) -> Reply:
     if call.store.rows(Evaluation, "claimed_by = ?", call.user_id):
         raise BadRequest({"status": "You can only claim one evaluation at a time."})
     evaluation.status, evaluation.claimed_by = _CLAIMED, call.user_id
+    evaluation.claimed = now()
     call.store.save(evaluation)
     return Reply(200, _render_external(call, evaluation))
 

@@ -105,6 +105,14 @@ def integer(minimum: int, maximum: int) -> Callable[[Json], int]:
     return parse
 
 
+def number(data: Json) -> float:
+    """Accept a number, or text that is one."""
+    try:
+        return float(data)
+    except (TypeError, ValueError):
+        raise FieldError(NULL if data is None else "A valid number is required.") from None
+
+
 def boolean(data: Json) -> bool:
     """Accept a boolean or one of the usual words for it."""
     words = {"true": True, "1": True, "false": False, "0": False}

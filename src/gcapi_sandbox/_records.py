@@ -124,7 +124,7 @@ class ArchiveItem(Record):
 
 @dataclass(kw_only=True)
 class ReaderStudy(Record):
-    """A reader study; what the API shows beside these fields is constant."""
+    """A reader study; `extra` holds the other fields that the API shows."""
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
@@ -134,6 +134,8 @@ class ReaderStudy(Record):
     description: str = ""
     is_educational: bool = False
     allow_answer_modification: bool = False
+    is_shuffled: bool = False
+    extra: Any = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -444,6 +446,7 @@ class Evaluation(Record):
     submission: str = field(default_factory=new_pk)
     status: str = "Queued"
     claimed_by: int | None = None
+    claimed: str = ""
     metrics: Any = None
     error_message: str = ""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gcapi_sandbox import Sandbox
 
 
@@ -96,6 +99,14 @@ class Web:
         upload = self.upload(filename, image_bytes())
         assert self.patch(path, {"interface": socket, "user_uploads": [upload]}).is_success
         return self.get(self.values(path)[socket]["image"])
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return when something is true; fail when it is not after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "It did not become true"
+        time.sleep(0.01)
 
 
 def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str = ".mha") -> bytes:

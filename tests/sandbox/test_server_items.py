@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from server_support import image_bytes, wait_until
 
 if TYPE_CHECKING:
     from server_support import Web
@@ -378,3 +380,37 @@ def test_segments_are_checked(web: Web) -> None:
     assert (image["name"], image["segments"]) == ("good.mha", [1])
     errors = [one["error_message"] for one in web.get("cases/upload-sessions/")["results"]]
     assert any("The valid voxel values for this segmentation are" in error for error in errors)
+
+
+def test_simultaneous_creates_of_one_title(web: Web) -> None:
+    """Of several creates that began before the first was stored one is made, the others are server errors."""
+    body = {"archive": web.archive("titles")["api_url"], "title": str(uuid.uuid4())}
+    web.sandbox.requests.clear()
+    with ThreadPoolExecutor(4) as pool:
+        with web.sandbox._state.store.transaction():  # in which nobody else can do anything
+            replies = [pool.submit(web.api.post, "archives/items/", json=body) for _ in range(4)]
+            wait_until(lambda: sum(one.body_size > 0 for one in web.sandbox.requests) == 4)
+            web.storage.get(web.sandbox.storage_url)  # after which the server has begun all four
+        statuses = sorted(reply.result().status_code for reply in replies)
+    assert statuses == [201, 500, 500, 500]
+    assert web.api.post("archives/items/", json=body).status_code == 400
+
+
+def test_an_upload_that_is_being_used(web: Web) -> None:
+    """While an upload is worked on, a second request for it is a server error; later it is used up."""
+    from gcapi_sandbox import _objects
+    from gcapi_sandbox._records import Task
+
+    path, upload = web.item(), web.upload("scan.mha", image_bytes())
+    value = {"interface": "picture", "user_uploads": [upload]}
+    with web.sandbox.hold_background():
+        assert web.patch(path, value).status_code == 200
+        state = web.sandbox._state
+        (task,) = state.store.rows(Task)
+        _objects.claim(state, [upload.split("/")[-2]], task.pk)  # as the worker does first
+        assert web.patch(path, value).status_code == 500
+        assert web.patch(path, {"interface": "number", "value": 2.5}).status_code == 200
+    assert web.values(path).keys() == {"picture", "number"}
+    assert web.patch(path, value).json() == {
+        "values": [{"user_uploads": ["Invalid hyperlink - Object does not exist."]}]
+    }

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from server_support import Web
 
 from gcapi_sandbox import _documents, _handlers
 from gcapi_sandbox._call import HANDLERS
 from gcapi_sandbox._routes import routes
 
 if TYPE_CHECKING:
-    from server_support import Web
-
     from gcapi_sandbox import Sandbox
 
 
@@ -141,6 +140,13 @@ def test_claims(web: Web, stranger: Web) -> None:
     assert web.get(f"evaluations/{first}/")["status"] == "Succeeded"
     (challenge,) = web.get("challenges/")["results"]
     assert (web.get("challenges/demo/"), challenge["status"]) == (challenge, "OPEN")
+    late = web.sandbox.add_evaluation("demo", "Late", evaluators=["late"])
+    claimant = Web(web.sandbox, web.sandbox.add_user("late"))
+    assert claimant.api.patch(f"evaluations/{late}/claim/").is_success
+    before, web.sandbox.limits.evaluation_seconds = web.sandbox.limits.evaluation_seconds, 0
+    assert claimant.get(f"evaluations/{late}/")["status"] == "Cancelled"
+    web.sandbox.limits.evaluation_seconds = before
+    claimant.close()
     assert web.api.get(f"evaluations/{uuid.uuid4()}/claim/").status_code in (403, 405)
 
 
