@@ -20,7 +20,8 @@ from gcapi_sandbox._values import read_shape, write_shape
 if TYPE_CHECKING:
     from gcapi_sandbox._store import Rows
 
-_order = integer(0, 2_147_483_647)
+_LAST_ORDER = 2_147_483_647
+_order = integer(0, _LAST_ORDER)
 _BEFORE = 'reader_study = ? AND ("order", created, rowid) < (?, ?, (SELECT rowid FROM DisplaySet WHERE pk = ?))'
 _UNANSWERED = """
     EXISTS (
@@ -132,9 +133,9 @@ def retrieve_display_set(call: Call) -> Reply:
 
 
 def _next_order(call: Call, study: str) -> int:
-    """Return the next multiple of ten after the highest order of a study."""
+    """Return the next multiple of ten after the highest order of a study, or the highest that there is."""
     sql = 'SELECT coalesce(max("order"), 0) FROM DisplaySet WHERE reader_study = ?'
-    return (int(call.store.execute(sql, study)[0][0]) + 10) // 10 * 10
+    return min((int(call.store.execute(sql, study)[0][0]) + 10) // 10 * 10, _LAST_ORDER)
 
 
 @operation("reader_studies_display_sets_create")

@@ -152,6 +152,13 @@ def aws() -> Iterator[Any]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """Give a client that brings no credentials."""
+    with httpx.Client() as client:
+        yield client
+
+
 @pytest.fixture
 def web(sandbox: Sandbox) -> Iterator[Web]:
     """Give plain HTTP access to a sandbox with a socket for files."""
@@ -174,18 +181,18 @@ def told(reply: httpx.Response) -> tuple[int, str]:
     return reply.status_code, ET.fromstring(reply.text).findtext("Code") if is_refusal else ""
 
 
-def put(upload: Upload, *parts: Part) -> list[tuple[int, str, int]]:
+def put(http: httpx.Client, upload: Upload, *parts: Part) -> list[tuple[int, str, int]]:
     """Put parts; return the status, ETag and length of each answer."""
-    replies = [httpx.put(upload.url(number), content=data) for number, data in parts]
+    replies = [http.put(upload.url(number), content=data) for number, data in parts]
     return [(one.status_code, one.headers["ETag"], len(one.content)) for one in replies]
 
 
-def test_parts(both: tuple[Begin, Begin]) -> None:
+def test_parts(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
     """A part's ETag is its MD5, the last bytes of a number count, parts are listed in order."""
 
     def outcome(begin: Begin) -> Any:
         upload = begin()
-        answers = put(upload, (7, SMALL), (2, LARGE), (3, b""), (7, b"other"))
+        answers = put(http, upload, (7, SMALL), (2, LARGE), (3, b""), (7, b"other"))
         return answers, upload.stored()
 
     theirs, ours = map(outcome, both)
@@ -194,28 +201,28 @@ def test_parts(both: tuple[Begin, Begin]) -> None:
 
 
 @pytest.mark.parametrize("parts", [[(1, LARGE), (4, SMALL)], [(4, SMALL)], [(5, b"")]], ids=len)
-def test_completing(both: tuple[Begin, Begin], parts: list[Part]) -> None:
+def test_completing(http: httpx.Client, both: tuple[Begin, Begin], parts: list[Part]) -> None:
     """Numbers may have gaps, and the last part may be small, or empty."""
     for begin in both:
         upload = begin()
-        put(upload, *parts)
+        put(http, upload, *parts)
         assert upload.complete([(number, etag(data)) for number, data in parts])
 
 
-def test_not_completing(both: tuple[Begin, Begin]) -> None:
+def test_not_completing(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
     """A small part before the last, other bytes, a part never put, and no part are refused by both."""
     for begin in both:
         upload = begin()
-        put(upload, (4, SMALL), (5, b""))
+        put(http, upload, (4, SMALL), (5, b""))
         for named in ([(4, SMALL), (5, b"")], [(4, LARGE)], [(3, SMALL)], []):
             assert not upload.complete([(number, etag(data)) for number, data in named])
 
 
 @pytest.mark.parametrize("numbers", [(2, 1), (1, 1)])
-def test_order(web: Web, numbers: tuple[int, ...]) -> None:
+def test_order(http: httpx.Client, web: Web, numbers: tuple[int, ...]) -> None:
     """Parts are named in ascending order, each once."""
     upload = Ours(web)
-    put(upload, (1, SMALL), (2, SMALL))
+    put(http, upload, (1, SMALL), (2, SMALL))
     web.sandbox.limits.smallest_part = 1
     assert not upload.complete([(number, etag(SMALL)) for number in numbers])
     web.sandbox.limits.smallest_part = len(LARGE)
@@ -225,11 +232,11 @@ OWN = "the object's own"  # stands for its ETag
 READS: tuple[dict[str, str], ...] = (
     {},
     {"Range": "bytes=0-3"},
-    {"Range": "bytes=5242880-"},
-    {"Range": "bytes=5242889-99999999"},
+    {"Range": "bytes=4-"},
+    {"Range": "bytes=9-99"},
     {"Range": "bytes=-5"},
-    {"Range": "bytes=-99999999"},
-    {"Range": "bytes=5242891-"},
+    {"Range": "bytes=-99"},
+    {"Range": "bytes=11-"},
     {"Range": "bytes=-0"},
     {"Range": "bytes=abc"},
     {"Range": "bytes=-"},
@@ -243,31 +250,33 @@ READS: tuple[dict[str, str], ...] = (
 )
 
 
-def test_reading(both: tuple[Begin, Begin]) -> None:
+def test_reading(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
     """Whole and partial reads give the same status, code, bytes and range."""
     urls = []
     for begin in both:
         upload = begin()
-        put(upload, (1, LARGE), (2, SMALL))
-        assert upload.complete([(1, etag(LARGE)), (2, etag(SMALL))])
+        put(http, upload, (1, SMALL))
+        assert upload.complete([(1, etag(SMALL))])
         urls.append(upload.object_url())
     for headers in READS:
-        theirs, ours = (read(url, headers) for url in urls)
+        theirs, ours = (read(http, url, headers) for url in urls)
         assert (headers, ours) == (headers, theirs)
 
 
-def read(url: str, headers: dict[str, str]) -> tuple[int, str, str, str | None]:
+def read(http: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, str, str, str | None]:
     """Return the status of a read, the code of a refusal, the digest of the bytes, and their range."""
     if OWN in headers.values():
-        tag = httpx.head(url).headers.get("ETag") or httpx.get(url).headers["ETag"]
+        tag = http.get(url).headers["ETag"]
         headers = {name: value.replace(OWN, tag) for name, value in headers.items()}
-    reply = httpx.get(url, headers=headers)
+    reply = http.get(url, headers=headers)
     digest = hashlib.sha256(reply.content).hexdigest() if reply.is_success else ""
     given = reply.headers.get("Content-Range") if reply.status_code == 206 else None
     return *told(reply), digest, given
 
 
-def test_what_is_not_there(both: tuple[Begin, Begin], aws: Any, web: Web) -> None:
+def test_what_is_not_there(
+    http: httpx.Client, both: tuple[Begin, Begin], aws: Any, web: Web
+) -> None:
     """A part of an upload that was given up is refused as S3 refuses whatever is asked of one."""
     theirs, ours = (begin() for begin in both)
     late = ours.url(1)
@@ -277,10 +286,10 @@ def test_what_is_not_there(both: tuple[Begin, Begin], aws: Any, web: Web) -> Non
         theirs.stored()
     refused = gone.value.response
     code = refused["ResponseMetadata"]["HTTPStatusCode"], refused["Error"]["Code"]
-    assert told(httpx.put(late, content=SMALL)) == code == (404, "NoSuchUpload")
+    assert told(http.put(late, content=SMALL)) == code == (404, "NoSuchUpload")
     missing = aws.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "none"})
     here = sign(web, f"{web.sandbox.storage_url}media/none", "GET")
-    assert told(httpx.get(here)) == told(httpx.get(missing)) == (404, "NoSuchKey")
+    assert told(http.get(here)) == told(http.get(missing)) == (404, "NoSuchKey")
 
 
 def sign(web: Web, url: str, method: str, secret: str = "", seconds: int = 60) -> str:
@@ -292,7 +301,7 @@ def sign(web: Web, url: str, method: str, secret: str = "", seconds: int = 60) -
     return request.url
 
 
-def test_signatures(web: Web) -> None:
+def test_signatures(http: httpx.Client, web: Web) -> None:
     """What AWS's own code signs with the right secret is accepted; altered, foreign and expired is not."""
     _, path = web.begin()
     url = web.presign(path, 1)["1"]
@@ -300,7 +309,7 @@ def test_signatures(web: Web) -> None:
     ids = {name: httpx.URL(url).params[name] for name in ("uploadId", "partNumber")}
     bare = str(httpx.URL(plain, params=ids))
     good = sign(web, bare, "PUT")
-    assert httpx.put(good, content=SMALL).headers["ETag"] == etag(SMALL)
+    assert http.put(good, content=SMALL).headers["ETag"] == etag(SMALL)
     for bad, code in (
         (good.replace("partNumber=1", "partNumber=2"), "SignatureDoesNotMatch"),
         (good[:-4] + ("0000" if not good.endswith("0000") else "1111"), "SignatureDoesNotMatch"),
@@ -309,4 +318,4 @@ def test_signatures(web: Web) -> None:
         (sign(web, bare, "PUT", seconds=0), "AccessDenied"),
         (bare, "AccessDenied"),
     ):
-        assert told(httpx.put(bad, content=SMALL)) == (403, code)
+        assert told(http.put(bad, content=SMALL)) == (403, code)
