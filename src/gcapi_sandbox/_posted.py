@@ -217,7 +217,7 @@ def _apply_session(call: Call, one: Posted, owner: str, role: str) -> None:
 
 
 def _start(call: Call, session: UploadSession, place: dict[str, Any]) -> None:
-    session.target = place
+    session.target, session.status = place, "Re-Queued"
     call.store.save(session)
     call.state.schedule("import", place["owner"], {"session": session.pk})
 

@@ -182,8 +182,25 @@ def check_file(state: State, task: Task, folder: Path) -> Callable[[], None]:
     return finish
 
 
+def _is_newick(data: bytes) -> bool:
+    text = data.decode("utf-8", "replace").strip()
+    return text.endswith(";") and text.count("(") == text.count(")")
+
+
+def _is_biom(data: bytes) -> bool:
+    return data.startswith(b"\x89HDF\r\n\x1a\n")
+
+
+_LOOKS: dict[str, Callable[[bytes], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
+
+
 def check_content(socket: Socket, path: Path) -> Any:
-    """Return the JSON of a file if its socket wants JSON; refuse what does not fit."""
+    """Return the JSON of a file if its socket wants JSON; refuse what does not fit.
+
+    Of the other kinds the server looks into two only.
+    """
+    if (looks_right := _LOOKS.get(socket.kind)) and not looks_right(path.read_bytes()):
+        raise Refused(f"The file is not valid {kind_of(socket).label}")
     if not kind_of(socket).is_json:
         return None
     try:

@@ -46,7 +46,7 @@ def test_pending_and_done(web: Web, scan: bytes) -> None:
         )
         assert [value["interface"] for value in reply.json()["values"]] == ["number"]
         assert len(web.get(path)["values"]) == 1
-        assert session_of(web, upload)["status"] == "Queued"
+        assert session_of(web, upload)["status"] == "Re-Queued"
         assert web.get(upload)["status"] == "Completed"
         with pytest.raises(TimeoutError):
             web.sandbox.wait_idle(0.01)
