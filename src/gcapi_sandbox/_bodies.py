@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from email import policy
 from email.parser import BytesParser
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gcapi_sandbox._errors import BadRequest, Json, UnsupportedMediaType, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
@@ -41,7 +46,15 @@ def _refuse_constant(name: str) -> Json:
 _NESTED = re.compile(r"(\w+)\[(\d+)\](\w*)")
 
 
-def _gather(pairs: list[tuple[str, str]]) -> dict[str, Json]:
+@dataclass(frozen=True)
+class FormFile:
+    """A file of a multipart form."""
+
+    name: str
+    content: bytes
+
+
+def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
     """Make lists of repeated names, of `name[0]` and of `name[0]key`, as form parsers do for list fields."""
     body: dict[str, Json] = {}
     nested: dict[str, dict[int, Json]] = {}
@@ -68,12 +81,14 @@ def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:
 def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = BytesParser(policy=policy.HTTP).parsebytes(head + raw)
-    pairs = []
+    pairs: list[tuple[str, str | FormFile]] = []
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
-        text = payload.decode() if isinstance(payload, bytes) else ""
-        pairs.append((str(name), text))
+        content = payload if isinstance(payload, bytes) else b""
+        filename = part.get_filename()
+        value = content.decode() if filename is None else FormFile(filename, content)
+        pairs.append((str(name), value))
     return _gather(pairs)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 ROOT = "/media/"
+SCREENSHOTS = "session-feedback/"  # for staff only, of which the sandbox has none
 _PUBLIC = ("logos/", "mugshots/")
 
 
@@ -30,6 +31,8 @@ def download(state: State, request: Request) -> Response:
     key = unquote(request.url.path).removeprefix(ROOT)
     if key.startswith(_PUBLIC):
         return Response(_logo(), media_type="image/png")
+    if key.startswith(SCREENSHOTS):
+        raise PageNotFound(403)
     user = _user(state, request)
     if key.startswith("images/"):
         _check_image(state, key, user)

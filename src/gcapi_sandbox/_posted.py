@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._access import visible
+from gcapi_sandbox._bodies import FormFile
 from gcapi_sandbox._errors import BadRequest, Json, ServerError
 from gcapi_sandbox._fields import (
     REQUIRED,
@@ -109,7 +110,7 @@ def _readers(call: Call) -> tuple[tuple[str, Callable[[Json], Any]], ...]:
     return (
         ("value", json_value),
         ("image", hyperlink(call.visible(Image), "cases/images")),
-        ("file", _no_file),
+        ("file", form_file),
         ("user_upload", uploads),
         ("user_uploads", each(uploads)),
         ("upload_session", hyperlink(queued, "cases/upload-sessions")),
@@ -117,7 +118,10 @@ def _readers(call: Call) -> tuple[tuple[str, Callable[[Json], Any]], ...]:
     )
 
 
-def _no_file(_: Json) -> None:
+def form_file(data: Json) -> FormFile:
+    """Accept a file of a multipart form, which JSON cannot hold."""
+    if isinstance(data, FormFile):
+        return data
     raise FieldError("The submitted data was not a file. Check the encoding type on the form.")
 
 
@@ -136,7 +140,7 @@ def _check_sources(socket: Socket, item: dict[str, Json], given: dict[str, Any])
 # What each super kind asks for, and the combinations of fields that satisfy it.
 _NEEDS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "Value": ("value is", (("value",),)),
-    "File": ("user_upload or file is", (("user_upload",),)),
+    "File": ("user_upload or file is", (("user_upload",), ("file",))),
     "Image": (
         "upload_session, user_uploads or image are",
         (("image",), ("user_uploads",), ("upload_session",)),
@@ -188,6 +192,11 @@ def _apply_image(call: Call, one: Posted, owner: str, role: str) -> None:
     attach(call.store, owner, role, image_record(call.store, one.socket, one.given["image"].pk))
 
 
+def _refuse_file(_: Call, one: Posted, __: str, ___: str) -> None:
+    """Refuse a file that came with the form: it is read and checked, and then of no use."""
+    raise BadRequest([f'["Unknown data type file for interface {one.socket.title}"]'])
+
+
 def _place(call: Call, one: Posted, owner: str, role: str) -> dict[str, Any]:
     return {"owner": owner, "role": role, "socket": one.socket.pk, "user": call.user_id}
 
@@ -226,6 +235,7 @@ def _start(call: Call, session: UploadSession, place: dict[str, Any]) -> None:
 _APPLY: dict[str, Callable[[Call, Posted, str, str], None]] = {
     "value": _apply_value,
     "image": _apply_image,
+    "file": _refuse_file,
     "user_upload": _apply_file,
     "image_name": _apply_dicom,
     "user_uploads": _apply_uploads,

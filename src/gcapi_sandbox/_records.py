@@ -420,6 +420,7 @@ class Feedback(Record):
     session: str
     user_comment: str
     context: Any = None
+    screenshot: str = ""
 
 
 @dataclass(kw_only=True)

@@ -394,3 +394,21 @@ def test_sessions_need_completed_uploads(web: Web) -> None:
     upload, _ = web.begin()
     reply = web.api.post("cases/upload-sessions/", json={"uploads": [upload["api_url"]]})
     assert reply.json() == {"uploads": ["Invalid hyperlink - Object does not exist."]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("Newick tree-format file", b"(A:0.1,(B,C));", b"(A,B"),
+        ("BIOM format", b"\x89HDF\r\n\x1a\nrest", b"text"),
+    ],
+)
+def test_files_that_are_looked_into(web: Web, kind: str, good: bytes, bad: bytes) -> None:
+    """Trees and BIOM files must look like what they are; other files may be anything."""
+    slug, path = web.sandbox.add_socket(kind, kind), web.item()
+    upload = web.upload("a", bad)
+    assert web.patch(path, {"interface": slug, "user_upload": upload}).is_success
+    assert web.values(path) == {}
+    assert web.api.get(upload).status_code == 200
+    assert web.patch(path, {"interface": slug, "user_upload": web.upload("b", good)}).is_success
+    assert web.values(path).keys() == {slug}

@@ -414,3 +414,12 @@ def test_an_upload_that_is_being_used(web: Web) -> None:
     assert web.patch(path, value).json() == {
         "values": [{"user_uploads": ["Invalid hyperlink - Object does not exist."]}]
     }
+
+
+def test_files_in_forms_are_of_no_use(web: Web) -> None:
+    """A file that comes with the form is read, and then refused in a bare array."""
+    form = {"values[0]interface": "report"}
+    file = {"values[0]file": ("a.pdf", b"\xff%PDF", "application/pdf")}
+    reply = web.api.patch(web.item(), data=form, files=file)
+    (message,) = reply.json()
+    assert (reply.status_code, message[:19]) == (400, '["Unknown data type')

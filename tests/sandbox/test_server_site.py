@@ -103,6 +103,11 @@ def test_viewers(web: Web) -> None:
     assert (
         web.api.post("workstations/feedback/", json={**body, "screenshot": None}).status_code == 400
     )
+    form = {"session": body["session"], "user_comment": "see"}
+    picture = {"screenshot": ("a view.png", b"\x89PNG\xff", "image/png")}
+    shown = web.api.post("workstations/feedback/", data=form, files=picture).json()["screenshot"]
+    assert shown.endswith("/a_view.png")
+    assert web.api.get(shown).status_code == 403
     (viewer,) = web.get("workstations/", slug="viewer")["results"]
     assert web.get(f"workstations/{viewer['pk']}/") == viewer
     (config,) = web.get("workstations/configs/")["results"]
