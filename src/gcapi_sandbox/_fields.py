@@ -106,11 +106,14 @@ def integer(minimum: int, maximum: int) -> Callable[[Json], int]:
 
 
 def number(data: Json) -> float:
-    """Accept a number, or text that is one."""
+    """Accept a finite number, or text that is one."""
     try:
-        return float(data)
+        found = float(_not_null(data))
     except (TypeError, ValueError):
-        raise FieldError(NULL if data is None else "A valid number is required.") from None
+        raise FieldError("A valid number is required.") from None
+    if not math.isfinite(found):
+        raise FieldError("A valid number is required.")
+    return found
 
 
 def boolean(data: Json) -> bool:

@@ -40,18 +40,6 @@ if TYPE_CHECKING:
 
     Run = Callable[[Path, Path], None]
 
-# What a reader study shows beside what it has arguments for.
-STUDY_FIELDS = frozenset(
-    {
-        "allow_case_navigation",
-        "allow_show_all_annotations",
-        "enable_autosaving",
-        "end_of_study_text_safe",
-        "help_text",
-        "instant_verification",
-        "roll_over_answers_for_n_cases",
-    }
-)
 _ONE_SEGMENT = [{"name": "Segment 1", "visible": True, "voxel_value": 1}]
 
 
@@ -131,7 +119,9 @@ def reader_study(
     state: State, made: ReaderStudy, questions: Sequence[Mapping[str, Any]], **roles: Iterable[str]
 ) -> None:
     """Store a reader study with its questions and members."""
-    if unknown := made.extra.keys() - STUDY_FIELDS:
+    from gcapi_sandbox._reader_studies import STUDY_DEFAULTS
+
+    if unknown := made.extra.keys() - STUDY_DEFAULTS.keys():
         raise ValueError(f"A reader study has no {', '.join(sorted(unknown))}")
     check_free(state, ReaderStudy, made.slug)
     state.store.add(made)

@@ -39,7 +39,8 @@ def questions_of(call: Call, study: str) -> Rows[Question]:
     return call.store.rows(Question, "reader_study = ?", study, order='"order", created')
 
 
-_STUDY_DEFAULTS: dict[str, Json] = {
+# What a study shows beside the columns of its record.
+STUDY_DEFAULTS: dict[str, Json] = {
     "help_text": "",
     "instant_verification": False,
     "enable_autosaving": False,
@@ -52,7 +53,7 @@ _STUDY_DEFAULTS: dict[str, Json] = {
 
 def _render(call: Call, study: ReaderStudy) -> Json:
     shown = {
-        **_STUDY_DEFAULTS,
+        **STUDY_DEFAULTS,
         **study.extra,
         "api_url": call.link(f"reader-studies/{study.pk}/"),
         "url": call.site(f"reader-studies/{study.slug}/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ class Tidying:
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._last = -math.inf
 
     def run(self) -> None:
         """Tidy if it is time to."""
@@ -30,9 +31,9 @@ class Tidying:
         pause = min(_HOUR, limits.upload_seconds, limits.evaluation_seconds)
         with self._lock:
             moment = time.monotonic()
-            if moment < min(self._next, self._next - _HOUR + pause):
+            if moment < self._last + pause:
                 return
-            self._next = moment + _HOUR
+            self._last = moment
         with self._state.store.transaction():
             self._delete_uploads(_ago(limits.upload_seconds))
             self._cancel_claims(_ago(limits.evaluation_seconds))
