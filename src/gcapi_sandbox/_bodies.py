@@ -61,10 +61,7 @@ def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
     for name, value in pairs:
         if found := _NESTED.fullmatch(name):
             items = nested.setdefault(found[1], {})
-            if found[3]:
-                items.setdefault(int(found[2]), {})[found[3]] = value
-            else:
-                items[int(found[2])] = value
+            _put(items, int(found[2]), found[3], value)
         elif name in body:
             earlier = body[name]
             body[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
@@ -74,8 +71,15 @@ def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
     return {**body, **lists}
 
 
+def _put(items: dict[int, Json], index: int, key: str, value: str | FormFile) -> None:
+    """Set an element of a list, or a key of one; where both are sent, the first decides which it is."""
+    element = items.setdefault(index, {} if key else value)
+    if key and isinstance(element, dict):
+        element[key] = value
+
+
 def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:
-    return _gather(parse_qsl(raw.decode(), keep_blank_values=True))
+    return _gather(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
 
 
 def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
@@ -87,7 +91,9 @@ def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
         payload = part.get_payload(decode=True)
         content = payload if isinstance(payload, bytes) else b""
         filename = part.get_filename()
-        value = content.decode() if filename is None else FormFile(filename, content)
+        value = (
+            content.decode(errors="replace") if filename is None else FormFile(filename, content)
+        )
         pairs.append((str(name), value))
     return _gather(pairs)
 

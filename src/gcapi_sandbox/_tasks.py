@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gcapi_sandbox._records import Task
     from gcapi_sandbox._state import State
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _LONGEST_IMAGE_NAME = 255
 _DUPLICATES = "Duplicate files uploaded, please try again with a unique set of files"
 
@@ -182,16 +183,17 @@ def check_file(state: State, task: Task, folder: Path) -> Callable[[], None]:
     return finish
 
 
-def _is_newick(data: bytes) -> bool:
-    text = data.decode("utf-8", "replace").strip()
+def _is_newick(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
     return text.endswith(";") and text.count("(") == text.count(")")
 
 
-def _is_biom(data: bytes) -> bool:
-    return data.startswith(b"\x89HDF\r\n\x1a\n")
+def _is_biom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
 
 
-_LOOKS: dict[str, Callable[[bytes], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
+_LOOKS: dict[str, Callable[[Path], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
 
 
 def check_content(socket: Socket, path: Path) -> Any:
@@ -199,7 +201,7 @@ def check_content(socket: Socket, path: Path) -> Any:
 
     Of the other kinds the server looks into two only.
     """
-    if (looks_right := _LOOKS.get(socket.kind)) and not looks_right(path.read_bytes()):
+    if (looks_right := _LOOKS.get(socket.kind)) and not looks_right(path):
         raise Refused(f"The file is not valid {kind_of(socket).label}")
     if not kind_of(socket).is_json:
         return None
