@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,7 @@ from gcapi_sandbox._errors import (
 )
 from gcapi_sandbox._pages import Pages
 from gcapi_sandbox._routes import OPEN, PRIVATE, ROOT, Route, match
+from gcapi_sandbox._tidying import Tidying
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -41,6 +43,7 @@ class Api:
     def __init__(self, state: State) -> None:
         self._state = state
         self._pages = Pages(state)
+        self._tidying = Tidying(state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the work is done in a thread."""
@@ -49,6 +52,7 @@ class Api:
             raw = await request.body()
         except ClientDisconnect:
             return  # nobody is there to be answered
+        request.state.began = datetime.now(UTC)
         response = await run_in_threadpool(self._respond, request, raw)
         await response(scope, receive, send)
 
@@ -56,6 +60,7 @@ class Api:
         try:
             if page := self._pages.respond(request):
                 return page
+            self._tidying.run()
             with self._state.store.transaction():
                 return self._route(request, raw)
         except ApiError as error:
@@ -102,6 +107,7 @@ class Api:
             query=query,
             content_type=request.headers.get("content-type", ""),
             raw=raw,
+            began=request.state.began,
             params=params,
         )
         if request.method == "OPTIONS":

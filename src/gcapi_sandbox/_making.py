@@ -29,6 +29,7 @@ from gcapi_sandbox._records import (
     Workstation,
     WorkstationConfig,
 )
+from gcapi_sandbox._schema import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +80,7 @@ def members(state: State, target: str, **roles: Iterable[str]) -> None:
 def socket(state: State, title: str, kind: Kind, slug: str, **extra: Any) -> Socket:
     """Make a socket."""
     path = extra.pop("relative_path") or relative_path(kind, slug)
+    check_schema({} if extra["schema"] is None else extra["schema"])
     segments = extra.pop("overlay_segments") or (_ONE_SEGMENT if kind.code == "SEG" else [])
     for column, value in (("title", title), ("slug", slug), ("relative_path", path)):
         if state.store.rows(Socket, f"{column} = ?", value):
@@ -129,6 +131,10 @@ def reader_study(
     state: State, made: ReaderStudy, questions: Sequence[Mapping[str, Any]], **roles: Iterable[str]
 ) -> None:
     """Store a reader study with its questions and members."""
+    from gcapi_sandbox._reader_studies import STUDY_DEFAULTS
+
+    if unknown := made.extra.keys() - STUDY_DEFAULTS.keys():
+        raise ValueError(f"A reader study has no {', '.join(sorted(unknown))}")
     check_free(state, ReaderStudy, made.slug)
     state.store.add(made)
     members(state, made.pk, **roles)

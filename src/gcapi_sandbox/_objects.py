@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._records import Part, StoredObject, Upload
+from gcapi_sandbox._records import Part, StoredObject, Upload, Use
 
 if TYPE_CHECKING:
     from gcapi_sandbox._state import State
@@ -72,10 +72,24 @@ def assemble(state: State, upload: Upload, target: Path) -> None:
                 shutil.copyfileobj(part, out, 1024 * 1024)
 
 
+def claim(state: State, uploads: list[str], task: int) -> None:
+    """Note that a task works on uploads; notes of tasks that are done go."""
+    with state.store.transaction():
+        state.store.delete(Use, "task NOT IN (SELECT pk FROM Task)")
+        for pk in uploads:
+            state.store.add(Use(upload=pk, task=task))
+
+
+def is_claimed(state: State, upload: str) -> bool:
+    """Tell whether a task works on an upload."""
+    return bool(state.store.rows(Use, "upload = ? AND task IN (SELECT pk FROM Task)", upload))
+
+
 def discard(state: State, uploads: list[str]) -> None:
     """Delete uploads with their parts."""
     for pk in uploads:
         state.store.delete(Upload, "pk = ?", pk)
+        state.store.delete(Use, "upload = ?", pk)
         forget_parts(state, pk)
 
 

@@ -41,6 +41,8 @@ class Limits:
     session_extension_seconds: int = 300
     session_seconds: int = 10_000
     endpoint_seconds: int = 600
+    upload_seconds: int = 86_400
+    evaluation_seconds: int = 86_400
 
 
 def _locked(path: Path) -> sqlite3.Connection:

@@ -40,7 +40,8 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _check_installed() -> None:
-    for name in ("starlette", "uvicorn", "SimpleITK", "jinja2", "cloudpickle", "ruamel"):
+    needed = ("starlette", "uvicorn", "SimpleITK", "jsonschema", "jinja2", "cloudpickle", "ruamel")
+    for name in needed:
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
 
@@ -253,6 +254,8 @@ class Sandbox:
         questions: Sequence[dict[str, Any]] = (),
         is_educational: bool = False,
         allow_answer_modification: bool = False,
+        is_shuffled: bool = False,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """Make a reader study and return its slug.
 
@@ -266,12 +269,16 @@ class Sandbox:
                 field of the API's questions.
             is_educational: Show ground truth to readers.
             allow_answer_modification: Let readers change their answers.
+            is_shuffled: Show the cases to each reader in another order, always the same.
+            extra: Other fields of the API's studies, such as `help_text`.
         """
         made = ReaderStudy(
             title=title,
             slug=slug or _making.slugify(title),
             is_educational=is_educational,
             allow_answer_modification=allow_answer_modification,
+            is_shuffled=is_shuffled,
+            extra=dict(extra or {}),
         )
         with self._state.store.transaction():
             _making.reader_study(self._state, made, questions, editors=editors, readers=readers)

@@ -163,6 +163,8 @@ def test_stopped_sandbox() -> None:
     [
         (lambda one: [one.add_socket("Twice") for _ in range(2)], "already"),
         (lambda one: one.add_socket("Other", "Nonsense"), "Unknown kind"),
+        (lambda one: one.add_socket("Odd", "Anything", schema={"type": 1}), "no JSON schema"),
+        (lambda one: one.add_reader_study("Odd", extra={"colour": 1}), "has no colour"),
         (lambda one: one.add_algorithm("A", interfaces=[(["nope"], [])], run=print), "no socket"),
         (lambda one: one.add_archive("!!!"), "No slug"),
     ],
