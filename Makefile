@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Finds what is installed by the path; does not ask the registry whether it is the newest.
+PYRIGHT := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 # Half a suite on each core; `make test PYTEST="-n0 -k …"` for one test.
 PYTEST ?= -n 2
 
@@ -35,6 +37,10 @@ check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is wh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes gcapi --ignoreexternal
+	$(PYRIGHT) --verifytypes grand_challenge_api --ignoreexternal
+	$(PYRIGHT) --verifytypes gcapi_sandbox --ignoreexternal
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate.py --check
 

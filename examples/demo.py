@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def sample_images() -> dict[str, Path]:
 
 
 @contextmanager
-def running_sandbox() -> Iterator[dict[str, str]]:
+def running_sandbox() -> Generator[dict[str, str]]:
     """Start a sandbox on a free port, and stop it at the end."""
     command = [sys.executable, "-m", "gcapi_sandbox", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcapi import Client, SocketValueSpec
+from gcapi.models import ArchiveItemPost
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class Names:
 
 def upload(client: Client, folder: Path, names: Names) -> dict[str, str]:
     """Put every image of a folder into the archive; return the images' API addresses by case."""
-    added = []
+    added: list[tuple[str, ArchiveItemPost, list[SocketValueSpec]]] = []
     for path in sorted(folder.iterdir()):
         values = [SocketValueSpec(names.image, file=path)]
         item = client.add_case_to_archive(
             archive_slug=names.archive, values=values, title=path.stem, existing="skip"
         )
         added.append((path.stem, item, values))
-    images = {}
+    images: dict[str, str] = {}
     for title, item, values in added:
         case = client.wait_for_values(item, values=values, timeout=600)
         images[title] = next(str(v.image) for v in case.values if v.interface.slug == names.image)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gcapi._forks import Lock
+from gcapi._json import is_object, is_sequence
 from gcapi._secrets import without_keys
 from gcapi._settings import API_PREFIX, given_url
 from gcapi._transport import SAFE_METHODS, Transport, installed_version
@@ -217,9 +218,9 @@ def plain(value: Any) -> Any:
     """
     if hasattr(value, "to_dict"):
         return value.to_dict()
-    if isinstance(value, dict):
+    if is_object(value):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if is_sequence(value):
         return [plain(item) for item in value]
     return value
 

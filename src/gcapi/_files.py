@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
 #: What to do about a target that is there already: stop before anything is transferred, take it as done, or replace it.
@@ -79,7 +79,7 @@ class Partial:
                 offset, block = offset + written, block[written:]
 
     @contextmanager
-    def _used(self) -> Iterator[None]:
+    def _used(self) -> Generator[None]:
         """Keep the file open: the number of one that is closed may be another file's the next moment."""
         with self._changed:
             if not self._is_open:
@@ -136,7 +136,7 @@ class Partial:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def _explained(target: Path) -> Generator[None]:
     """Say of an error of the disk what became of the file."""
     try:
         yield

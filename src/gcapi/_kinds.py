@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from gcapi._json import is_object, is_sequence
+
 #: Yields what is wrong with a value, as (place, words); nothing if it fits.
 Shape = Callable[[Any, str], Iterator[str]]
 
@@ -47,7 +49,7 @@ def _is_whole(value: Any) -> bool:
 
 def _list_of(item: Shape, length: int | None = None) -> Shape:
     def check(value: Any, place: str) -> Iterator[str]:
-        if not isinstance(value, list | tuple) or length not in {None, len(value)}:
+        if not is_sequence(value) or length not in {None, len(value)}:
             size = "a list" if length is None else f"a list of {length}"
             yield f"{place} must be {size}, and is {_shown(value)}"
             return
@@ -61,7 +63,7 @@ def _record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None 
     shapes = {**required, **(optional or {})}
 
     def check(value: Any, place: str) -> Iterator[str]:
-        if not isinstance(value, dict):
+        if not is_object(value):
             yield f"{place} must be an object, and is {_shown(value)}"
             return
         for key in required.keys() - value.keys():

@@ -17,7 +17,7 @@ from gcapi._waiting import FIRST_INTERVAL, poll
 from gcapi.exceptions import LimitReached, LimitWarning, calling_line, warn_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from gcapi._settings import OnLimit
 
@@ -48,7 +48,7 @@ class LimitWait:
     ) -> None:
         self._waits = on_limit == "wait"
         end = clock() + LONGEST_WAIT
-        self._left = left or (lambda _: end - clock())
+        self._left: Callable[[LimitReached], float] = left or (lambda _: end - clock())
         self._clock = clock
         self._sleep = sleep
         # The wait may be in a thread of a pool, whose stack does not lead to the user's line.
@@ -121,7 +121,7 @@ class LimitWait:
 
 
 @contextmanager
-def unused_noted(count: Callable[[], int]) -> Iterator[None]:
+def unused_noted(count: Callable[[], int]) -> Generator[None]:
     """Say, where a limit ends a block, what becomes of the files that were uploaded in vain.
 
     Args:

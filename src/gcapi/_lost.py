@@ -15,7 +15,7 @@ from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, Unexp
 from gcapi.retries import TRANSIENT_STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Patience:
 
 
 @contextmanager
-def ambiguous(words: str) -> Iterator[None]:
+def ambiguous(words: str) -> Generator[None]:
     """Say, where a block fails that looks for what a lost write did, that the write may have been carried out.
 
     Args:

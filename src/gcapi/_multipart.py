@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi._calls import plain
 from gcapi._names import check_upload_name
 from gcapi._settings import server_url
 from gcapi._sources import PartBody, Source, body_of, body_of_bytes
@@ -29,6 +29,8 @@ from gcapi.exceptions import (
 from gcapi.retries import TRANSIENT_STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from gcapi._calls import Calls
     from gcapi._layout import Piece
     from gcapi._limits import LimitWait
@@ -358,7 +360,7 @@ def _part(part: Any) -> dict[str, Any]:
     Raises:
         TypeError: The part has not both.
     """
-    fields = part if isinstance(part, Mapping) else part.to_dict()
+    fields: Mapping[str, Any] = plain(part)
     try:
         return {"ETag": fields["ETag"], "PartNumber": fields["PartNumber"]}
     except KeyError as error:

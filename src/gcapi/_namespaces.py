@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from gcapi._calls import plain, query_parameters
+from gcapi._json import is_array, is_object
 from gcapi._limits import LONGEST_WAIT, LimitWait, server_time, unused_noted
 from gcapi._lists import iterate
 from gcapi.exceptions import (
@@ -160,7 +161,7 @@ def _is_page(answer: Any) -> bool:
     """Tell whether a page has what the generated models take on trust."""
     return (
         isinstance(answer.count, int)
-        and isinstance(answer.results, list)
+        and is_array(answer.results)
         and all(hasattr(result, "to_dict") for result in answer.results)
     )
 
@@ -182,6 +183,18 @@ class Shown(Namespace, Generic[T]):
 class Readable(Listed[T], Shown[T]):
     """Objects that can be listed, and got one at a time."""
 
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> T: ...
+
+    @overload
+    def detail(self, pk: None, api_url: str) -> T: ...
+
+    @overload
+    def detail(self, *, api_url: str) -> T: ...
+
+    @overload
+    def detail(self, pk: None = None, api_url: None = None, **filters: Any) -> T: ...
+
     def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
         """Get one object.
 
@@ -195,6 +208,9 @@ class Readable(Listed[T], Shown[T]):
             ObjectNotFound: Not found, or no access.
             MultipleObjectsReturned: Several objects fit the filters.
         """
+        return self._one(pk, api_url, filters)
+
+    def _one(self, pk: str | None, api_url: str | None, filters: Params) -> T:
         # An empty filter is none to the server, which would answer with everything.
         given = {name: value for name, value in filters.items() if not _is_empty(value)}
         if sum((bool(pk), bool(api_url), bool(given))) != 1:
@@ -283,11 +299,11 @@ class _TimeLeft:
 
 def _named_uploads(fields: Any) -> Iterator[str]:
     """Yield the pks of the uploads that the fields of an object name by their addresses."""
-    if isinstance(fields, dict):
+    if is_object(fields):
         for key, value in fields.items():
             if key != "value":  # the user's own
                 yield from _named_uploads(value)
-    elif isinstance(fields, list):
+    elif is_array(fields):
         for value in fields:
             yield from _named_uploads(value)
     elif isinstance(fields, str):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._calls import plain
 from gcapi._files import Existing, check_existing, is_there, refuse_existing, write_whole
+from gcapi._json import is_object
 from gcapi._names import full_suffix, inside, name_of
 from gcapi._settings import is_safe, server_url
 from gcapi._words import shown_url
@@ -146,13 +147,11 @@ class Outputs:
 
     def _of_dicom_image_set(self, pk: str, directory: Path) -> list[Output]:
         answer = self._calls.operation("cases.cases_images_dicom_instances_retrieve", pk).to_dict()
-        return [
-            (
-                self._downloads.signed(*_checked_recipe(recipe, self._calls.settings.token)),
-                inside(directory, f"{uid}.dcm"),
-            )
-            for uid, recipe in _recipes(answer).items()
-        ]
+        outputs: list[Output] = []
+        for uid, recipe in _recipes(answer).items():
+            address = _checked_recipe(recipe, self._calls.settings.token)
+            outputs.append((self._downloads.signed(*address), inside(directory, f"{uid}.dcm")))
+        return outputs
 
 
 def _recipes(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -185,7 +184,7 @@ def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]
         UnexpectedAnswer: It is none, or asks for something else than to read.
         InvalidTarget: It leads to a host that is neither https nor this machine, or takes the token along.
     """
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("headers") or {}, dict):
+    if not is_object(recipe) or not is_object(recipe.get("headers") or {}):
         raise UnexpectedAnswer(
             f"The server says {str(recipe)[:200]!r} of how to fetch an instance."
         )
@@ -196,7 +195,8 @@ def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]
     url = server_url(recipe.get("url"))
     if not is_safe(url):
         raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
-    headers = {str(name): str(value) for name, value in (recipe.get("headers") or {}).items()}
+    signed: Mapping[str, Any] = recipe.get("headers") or {}
+    headers = {str(name): str(value) for name, value in signed.items()}
     if not all(_is_sendable(text) for header in headers.items() for text in header):
         raise UnexpectedAnswer(
             f"The server signs a download with headers that cannot be sent: {sorted(headers)!r}"

@@ -334,12 +334,13 @@ def _read_json(spec: SocketValueSpec, path: Path) -> Any:
 
 
 def _single_file(spec: SocketValueSpec) -> Path:
-    paths = _checked_files(spec)
-    if len(paths) > 1:
+    path, *others = _checked_files(spec)
+    if others:
         raise SpecError(
-            f"Socket {spec.socket_slug!r} takes one file, and {len(paths)} are given; only images are made of several."
+            f"Socket {spec.socket_slug!r} takes one file, and {1 + len(others)} are given;"
+            " only images are made of several."
         )
-    return paths[0]
+    return path
 
 
 def _checked_files(spec: SocketValueSpec) -> tuple[Path, ...]:

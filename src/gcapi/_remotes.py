@@ -37,7 +37,7 @@ class Remote(Protocol):
         """Ask for it, or the range that the headers say; the body is left to be read."""
         ...
 
-    def is_store(self, url: httpx.URL) -> bool:
+    def is_store(self, url: httpx.URL, /) -> bool:
         """Tell whether an answer from an address is the store's rather than the API's."""
         ...
 

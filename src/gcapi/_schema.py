@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from gcapi._json import is_object
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
@@ -75,13 +76,14 @@ def published() -> Json:
 
 def no_schema(document: Any) -> str:
     """Return why something is not a schema of the API; empty if it is one."""
-    if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
+    if not is_object(document) or not str(document.get("openapi", "")).startswith("3."):
         return "This is not an OpenAPI 3 document."
     components = document.get("components")
-    models = components.get("schemas") if isinstance(components, dict) else None
-    if not isinstance(document.get("paths"), dict) or not isinstance(models, dict):
+    models = components.get("schemas") if is_object(components) else None
+    paths = document.get("paths")
+    if not is_object(paths) or not is_object(models):
         return "This OpenAPI document has no paths or no models."
-    if not any(path.startswith("/api/v1/") for path in document["paths"]):
+    if not any(path.startswith("/api/v1/") for path in paths):
         return "This OpenAPI document has no paths below /api/v1/."
     return ""
 

@@ -44,7 +44,7 @@ class PartBody:
         self._counted = 0
         self.length = length
         #: The MD5 of what was handed out last, in hexadecimal.
-        self.md5 = ""
+        self.md5: str = ""
 
     def release(self) -> None:
         """Let go of the bytes: an answered request is part of a reference cycle, and would keep them for a while."""

@@ -31,7 +31,7 @@ from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, U
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from typing import NoReturn
 
     from gcapi._settings import Settings
@@ -193,7 +193,7 @@ class Transport:
                 response.close()
 
     @contextmanager
-    def until(self, stop: threading.Event) -> Iterator[None]:
+    def until(self, stop: threading.Event) -> Generator[None]:
         """Let the waits of this thread end when an event is set: the latest outcome is then taken as it is."""
         self._local.stop = stop
         try:
@@ -424,7 +424,7 @@ def _read_up_to(limit: int, response: httpx.Response) -> bool:
         if room < 0:
             break
     response.close()
-    response._content = b"".join(kept)  # noqa: SLF001 - what `read` sets; it has no bound of its own
+    response._content = b"".join(kept)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - what `read` sets; it has no bound of its own
     return room >= 0
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi._json import is_array, is_object
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -85,11 +87,11 @@ def _lines(body: Any, place: str, depth: int = 0) -> Iterator[str]:
     """Yield ``place: words`` for every leaf of an error body; empty objects are the good items."""
     if depth == _DEEPEST:
         yield f"{place}: …"
-    elif isinstance(body, dict):
+    elif is_object(body):
         for key, value in body.items():
             inner = place if key in _NO_PLACE else _join(place, str(key))
             yield from _lines(value, inner, depth + 1)
-    elif isinstance(body, list):
+    elif is_array(body):
         plain = not any(isinstance(item, dict | list) for item in body)
         for index, item in enumerate(body):
             yield from _lines(item, place if plain else f"{place}[{index}]", depth + 1)

@@ -100,7 +100,11 @@ class Client:
             "on_limit": on_limit,
         }
         #: What a copy or a pickle is made with, beside the token.
-        self._options = {**settings, "retry_strategy": retry_strategy, "progress": progress}
+        self._options: dict[str, Any] = {
+            **settings,
+            "retry_strategy": retry_strategy,
+            "progress": progress,
+        }
         self._settings = make_settings(token=token, **settings)
         self._listener = listener_for(progress)
         self._transport = Transport(self._settings, check_factory(retry_strategy))
@@ -128,28 +132,32 @@ class Client:
 
     def _make_namespaces(self, uploads: Uploads) -> None:
         calls = self._calls
-        self.images = resources.Images(calls, self._outputs)
-        self.uploads = resources.UploadsNamespace(calls, uploads)
-        self.raw_image_upload_sessions = resources.RawImageUploadSessions(calls)
-        self.archives = resources.Archives(calls)
-        self.archive_items = resources.ArchiveItems(calls)
-        self.reader_studies = resources.ReaderStudies(calls)
-        self.algorithms = resources.Algorithms(calls)
-        self.algorithm_images = resources.AlgorithmImages(calls)
-        self.algorithm_jobs = resources.AlgorithmJobs(calls)
-        self.algorithm_endpoints = resources.AlgorithmEndpoints(calls)
-        self.algorithm_invocations = resources.AlgorithmInvocations(calls)
-        self.interfaces = resources.Interfaces(calls)
-        self.challenges = resources.Challenges(calls)
-        self.evaluations = resources.Evaluations(calls)
-        self.profiles = resources.Profiles(calls)
-        self.notifications = resources.Notifications(calls)
-        self.subscriptions = resources.Subscriptions(calls)
-        self.workstations = resources.Workstations(calls)
-        self.workstation_configs = resources.WorkstationConfigs(calls)
-        self.sessions = resources.Sessions(calls)
-        self.feedback = resources.Feedback(calls)
-        self.timezone = resources.Timezone(calls)
+        self.images: resources.Images = resources.Images(calls, self._outputs)
+        self.uploads: resources.UploadsNamespace = resources.UploadsNamespace(calls, uploads)
+        self.raw_image_upload_sessions: resources.RawImageUploadSessions = (
+            resources.RawImageUploadSessions(calls)
+        )
+        self.archives: resources.Archives = resources.Archives(calls)
+        self.archive_items: resources.ArchiveItems = resources.ArchiveItems(calls)
+        self.reader_studies: resources.ReaderStudies = resources.ReaderStudies(calls)
+        self.algorithms: resources.Algorithms = resources.Algorithms(calls)
+        self.algorithm_images: resources.AlgorithmImages = resources.AlgorithmImages(calls)
+        self.algorithm_jobs: resources.AlgorithmJobs = resources.AlgorithmJobs(calls)
+        self.algorithm_endpoints: resources.AlgorithmEndpoints = resources.AlgorithmEndpoints(calls)
+        self.algorithm_invocations: resources.AlgorithmInvocations = resources.AlgorithmInvocations(
+            calls
+        )
+        self.interfaces: resources.Interfaces = resources.Interfaces(calls)
+        self.challenges: resources.Challenges = resources.Challenges(calls)
+        self.evaluations: resources.Evaluations = resources.Evaluations(calls)
+        self.profiles: resources.Profiles = resources.Profiles(calls)
+        self.notifications: resources.Notifications = resources.Notifications(calls)
+        self.subscriptions: resources.Subscriptions = resources.Subscriptions(calls)
+        self.workstations: resources.Workstations = resources.Workstations(calls)
+        self.workstation_configs: resources.WorkstationConfigs = resources.WorkstationConfigs(calls)
+        self.sessions: resources.Sessions = resources.Sessions(calls)
+        self.feedback: resources.Feedback = resources.Feedback(calls)
+        self.timezone: resources.Timezone = resources.Timezone(calls)
 
     # ------------------------------------------------------------ the connection
 

@@ -106,7 +106,7 @@ if TYPE_CHECKING:
 
         UTC = "UTC"
 
-    from grand_challenge_api.models import *
+    from grand_challenge_api.models import *  # pyright: ignore[reportAssignmentType]
 
 #: Enums too long to be spelled out here, made from the generated ones when they are first touched.
 _LONG_ENUMS = frozenset({"LocationEnum", "TimezoneEnum"})

@@ -10,7 +10,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
@@ -68,7 +68,7 @@ class Progress:
         self, listener: Listener, phase: Phase, name: str, total: int | None = None
     ) -> None:
         self._listener = listener
-        self._phase = phase
+        self._phase: Phase = phase
         self._name = name
         self._total = total
         self._done = 0
@@ -109,7 +109,7 @@ class Progress:
 
 
 @contextmanager
-def given_up_on_error(counters: Iterable[Progress]) -> Iterator[None]:
+def given_up_on_error(counters: Iterable[Progress]) -> Generator[None]:
     """Give counters up when a block fails."""
     try:
         yield
@@ -228,7 +228,7 @@ class _Lines:
     def __init__(
         self, phase: Phase, stream: TextIO, interval: float, clock: Callable[[], float]
     ) -> None:
-        self._phase = phase
+        self._phase: Phase = phase
         self._stream = stream
         self._interval = interval
         self._clock = clock

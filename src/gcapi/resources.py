@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 from uuid import UUID
 
 from gcapi._calls import plain
+from gcapi._json import is_array
 from gcapi._limits import LimitWait
 from gcapi._lost import (
     FAILURES,
@@ -62,6 +63,53 @@ class Images(Readable["models.HyperlinkedImage"]):
         super().__init__(calls)
         self._outputs = outputs
 
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: str,
+        existing: Existing = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        url: str,
+        existing: Existing = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        files: Sequence[models.ImageFile],
+        existing: Existing = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: None = None,
+        url: None = None,
+        files: None = None,
+        existing: Existing = "error",
+        **params: Any,
+    ) -> list[Path]: ...
+
     def download(
         self,
         *,
@@ -99,7 +147,7 @@ class Images(Readable["models.HyperlinkedImage"]):
             raise ValueError("Give exactly one of pk, url, files, or filters.")
         directory = Path(output_directory)
         if files is None:
-            image = self.detail(pk=pk, api_url=url, **params)
+            image = self._one(pk, url, params)
             chosen = self._outputs.of_image(
                 image, directory, filename=filename, image_type=image_type
             )
@@ -271,7 +319,7 @@ class Answers(
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
-        self.mine = MyAnswers(calls)
+        self.mine: MyAnswers = MyAnswers(calls)
         self._patience = Patience(calls.settings.timeout)
 
     def create(self, **fields: Any) -> models.Answer:
@@ -357,9 +405,9 @@ class ReaderStudies(Readable["models.ReaderStudy"]):
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
-        self.answers = Answers(calls)
-        self.questions = Questions(calls)
-        self.display_sets = DisplaySets(calls)
+        self.answers: Answers = Answers(calls)
+        self.questions: Questions = Questions(calls)
+        self.display_sets: DisplaySets = DisplaySets(calls)
 
     def ground_truth(self, pk: str, case_pk: str) -> dict[str, Any]:
         """Get the ground truth of one display set of an educational study, by the pks of the questions.
@@ -449,7 +497,7 @@ class Challenges(Readable["models.PublicChallenge"]):
         """Get one challenge by its short name or its address."""
         if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
             return self._by_pk(filters["slug"])
-        return super().detail(pk=pk, api_url=api_url, **filters)
+        return self._one(pk, api_url, filters)
 
 
 class Evaluations(Readable["models.Evaluation"]):
@@ -576,7 +624,7 @@ class Timezone(Namespace):
 
 
 def _texts(answer: Any) -> list[str]:
-    if not isinstance(answer, list):
+    if not is_array(answer):
         raise UnexpectedAnswer(
             f"The answer is not the list that the API promises. It begins: {str(answer)[:200]!r}"
         )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
+from gcapi._json import is_sequence
 from gcapi.exceptions import SpecError, SpecTypeError
 from grand_challenge_api.types import UNSET, Unset
 
@@ -53,6 +54,35 @@ class SocketValueSpec:
     existing_image_api_url: str | Unset = UNSET
     existing_socket_value: HyperlinkedComponentInterfaceValue | Unset = UNSET
 
+    if TYPE_CHECKING:
+        # One for each source, so that two are refused before anything runs.
+        @overload
+        def __init__(self, socket_slug: str, value: Any) -> None: ...
+
+        @overload
+        def __init__(
+            self, socket_slug: str, *, file: str | PathLike[str], image_name: str | Unset = UNSET
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            socket_slug: str,
+            *,
+            files: Sequence[str | PathLike[str]],
+            image_name: str | Unset = UNSET,
+        ) -> None: ...
+
+        @overload
+        def __init__(self, socket_slug: str, *, existing_image_api_url: str) -> None: ...
+
+        @overload
+        def __init__(
+            self, socket_slug: str, *, existing_socket_value: HyperlinkedComponentInterfaceValue
+        ) -> None: ...
+
+        def __init__(self, socket_slug: str, *sources: Any, **named: Any) -> None: ...
+
     def __post_init__(self) -> None:
         self._check_slug()
         self._check_sources()
@@ -97,7 +127,7 @@ class SocketValueSpec:
         if not isinstance(self.files, Unset):
             self._check_sequence(self.files)
 
-    def _check_sequence(self, files: Any) -> None:
+    def _check_sequence(self, files: Sequence[object]) -> None:
         if isinstance(files, str | bytes | PathLike) or not isinstance(files, Sequence):
             raise SpecTypeError(
                 f"Socket {self.socket_slug!r}: files must be a list of paths, not {files!r};"
@@ -139,12 +169,12 @@ class SocketValueSpec:
 
 def _plain_paths(source: Any) -> Any:
     """Return paths as strings: what is printed can then be run with nothing but this package imported."""
-    if isinstance(source, PathLike):
+    if not isinstance(source, str) and _is_path(source):
         return fspath(source)
-    if isinstance(source, list | tuple) and any(isinstance(item, PathLike) for item in source):
+    if is_sequence(source) and any(isinstance(item, PathLike) for item in source):
         return [fspath(path) for path in source]
     return source
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> TypeGuard[str | PathLike[str]]:
     return isinstance(value, str | PathLike) and isinstance(fspath(value), str)

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         _reset(options.data)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda _number, _frame: stopped.set())
     try:
         sandbox = Sandbox(options.data, options.port, seed=options.seed)
         sandbox.start()

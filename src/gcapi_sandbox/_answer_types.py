@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gcapi_sandbox._errors import refused
 from gcapi_sandbox._fields import FieldError, json_value
+from gcapi_sandbox._json import is_object
 from gcapi_sandbox._kinds import KINDS
 from gcapi_sandbox._schema import problem
 from gcapi_sandbox._shapes import SHAPES, Schema
@@ -65,9 +66,7 @@ BY_LABEL = {kind.label: kind for kind in ANSWER_TYPES}
 def answer_json(data: Json) -> Json:
     """Accept what could be an answer to some question."""
     json_value(data)
-    if isinstance(data, dict) and not any(
-        kind.accepts(data) for kind in (*_ANNOTATIONS, BY_CODE["MASK"])
-    ):
+    if is_object(data) and not any(kind.accepts(data) for kind in (*_ANNOTATIONS, BY_CODE["MASK"])):
         raise FieldError("JSON does not fulfill schema: instance is not valid for any answer type")
     return data
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gcapi_sandbox._errors import BadRequest, Json, UnsupportedMediaType, refused
+from gcapi_sandbox._json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def _json(_: str, raw: bytes) -> dict[str, Json]:
         raise BadRequest({"detail": f"JSON parse error - {error}"}) from None
     if body is None:
         raise refused("No data provided")
-    if not isinstance(body, dict):
+    if not is_object(body):
         name = type(body).__name__
         raise refused(f"Invalid data. Expected a dictionary, but got {name}.")
     return body

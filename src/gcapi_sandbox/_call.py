@@ -43,8 +43,8 @@ class Call:
     content_type: str
     raw: bytes
     began: datetime
-    params: dict[str, str] = field(default_factory=dict)
-    sockets: dict[int, Socket] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict[str, str])
+    sockets: dict[int, Socket] = field(default_factory=dict[int, "Socket"])
 
     @property
     def store(self) -> Store:

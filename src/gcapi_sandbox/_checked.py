@@ -7,7 +7,9 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
+
+from gcapi_sandbox._json import is_array
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ def checked(kind: type[T], data: object, where: str = "") -> T:
     return made
 
 
-def _value(hint: Any, data: object, where: str) -> Any:
+def _value(hint: Any, data: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if hint in (Any, None, type(None)):
         return data
@@ -62,12 +64,13 @@ def _union(hint: Any, data: object, where: str) -> Any:
     if data is None and len(parts) < len(typing.get_args(hint)):
         return None
     # Of `str | list` or `str | mapping`, what is written decides which one is meant.
-    plain = len(parts) == 1 or not isinstance(data, list | Mapping)
+    nested = isinstance(data, list | Mapping)
+    plain = len(parts) == 1 or not nested
     return _value(parts[0 if plain else -1], data, where)
 
 
 def _tuple(hint: Any, data: object, where: str) -> Any:
-    if not isinstance(data, list):
+    if not is_array(data):
         raise Invalid(where, f"must be a list, is {data!r}")
     item = typing.get_args(hint)[0]
     return tuple(_value(item, one, f"{where}[{index}]") for index, one in enumerate(data))
@@ -89,12 +92,16 @@ _PARSERS: dict[Any, Callable[[Any, object, str], Any]] = {
 
 
 def _mapping(data: object, where: str) -> dict[str, object]:
-    if not isinstance(data, Mapping):
+    if not _is_mapping(data):
         raise Invalid(where, f"must be a mapping, is {data!r}")
     for key in data:
         if not isinstance(key, str):
             raise Invalid(where, f"has the key {key!r}, which is no text")
     return dict(data)
+
+
+def _is_mapping(data: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(data, Mapping)
 
 
 def _below(where: str, key: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from gcapi_sandbox._errors import BadRequest, Json, ServerError
+from gcapi_sandbox._json import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,17 +135,17 @@ def identifier(data: Json) -> str:
 
 
 def _finite(data: Json) -> bool:
-    if isinstance(data, dict):
+    if is_object(data):
         return all(map(_finite, data.values()))
-    if isinstance(data, list):
+    if is_array(data):
         return all(map(_finite, data))
     return not isinstance(data, float) or math.isfinite(data)
 
 
 def _has_nul(data: Json) -> bool:
-    if isinstance(data, dict):
+    if is_object(data):
         return any("\0" in key or _has_nul(value) for key, value in data.items())
-    if isinstance(data, list):
+    if is_array(data):
         return any(map(_has_nul, data))
     return isinstance(data, str) and "\0" in data
 
@@ -163,7 +164,7 @@ def elements(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
 
     def read(data: Json) -> list[T]:
         errors: dict[str, Json] = {}
-        found = []
+        found: list[T] = []
         for index, element in enumerate(_list(data)):
             try:
                 found.append(parse(element))

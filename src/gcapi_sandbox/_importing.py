@@ -27,7 +27,7 @@ class Imported:
     shape: list[int]
     spacing: list[float]
     segments: list[int] | None
-    tags: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass

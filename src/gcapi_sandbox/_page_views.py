@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gcapi_sandbox._answer_types import BY_CODE
 from gcapi_sandbox._errors import PageNotFound
+from gcapi_sandbox._json import is_array
 from gcapi_sandbox._records import (
     Algorithm,
     Answer,
@@ -304,7 +305,7 @@ def answer_text(question: Question, answer: Answer) -> str:
     titles = {option["id"]: option["title"] for option in question.options}
     given = answer.answer
     if titles:
-        chosen = given if isinstance(given, list) else [given]
+        chosen = given if is_array(given) else [given]
         return ", ".join(str(titles.get(one, one)) for one in chosen)
     return shorten(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
 

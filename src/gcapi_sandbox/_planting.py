@@ -100,7 +100,7 @@ class _Planting:
 
     def _algorithm(self, seed: AlgorithmSeed) -> None:
         interfaces = [(one.inputs, one.outputs) for one in seed.interfaces]
-        given = {**vars(seed), "interfaces": interfaces}
+        given: dict[str, Any] = {**vars(seed), "interfaces": interfaces}
         self._sandbox.add_algorithm(**given, folder=self._folder)
 
     def _values(self, owner: str, values: Mapping[str, ValueSeed], where: str) -> None:

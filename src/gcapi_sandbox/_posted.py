@@ -19,6 +19,7 @@ from gcapi_sandbox._fields import (
     slug,
     text,
 )
+from gcapi_sandbox._json import is_array, is_object
 from gcapi_sandbox._objects import is_claimed
 from gcapi_sandbox._records import Image, Socket, Upload, UploadSession
 from gcapi_sandbox._sockets import image_problem, json_problem, kind_of, super_kind_of
@@ -59,12 +60,12 @@ def posted_values(call: Call) -> Callable[[Json], list[Posted]]:
     def parse(data: Json) -> list[Posted]:
         if data is None:
             raise FieldError("This field may not be null.")
-        if not isinstance(data, list):
+        if not is_array(data):
             name = type(data).__name__
             problem = f'Expected a list of items but got type "{name}".'
             raise FieldError({"non_field_errors": [problem]})
         errors: list[Json] = [{} for _ in data]
-        found = []
+        found: list[Posted] = []
         for index, item in enumerate(data):
             try:
                 found.append(_posted(call, item))
@@ -87,7 +88,7 @@ def _refuse(message: str, key: str = "non_field_errors") -> BadRequest:
 
 
 def _posted(call: Call, item: Json) -> Posted:
-    if not isinstance(item, dict):
+    if not is_object(item):
         name = type(item).__name__
         raise _refuse(f"Invalid data. Expected a dictionary, but got {name}.")
     fields = Fields(item)

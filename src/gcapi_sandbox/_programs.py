@@ -26,11 +26,12 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from types import ModuleType
 
     Run = Callable[[Path, Path], None] | str | Sequence[str]
@@ -111,9 +112,13 @@ def _checked_command(program: Program) -> Program:
     return program
 
 
-def _pickled(run: Callable[[Path, Path], None]) -> bytes:
-    import cloudpickle
+def _cloudpickle() -> Any:
+    """Return the library, which has no types."""
+    return import_module("cloudpickle")
 
+
+def _pickled(run: Callable[[Path, Path], None]) -> bytes:
+    cloudpickle = _cloudpickle()
     with _by_value(sys.modules.get(getattr(getattr(run, "func", run), "__module__", ""))):
         try:
             pickled: bytes = cloudpickle.dumps(run)
@@ -126,11 +131,10 @@ def _pickled(run: Callable[[Path, Path], None]) -> bytes:
 
 
 @contextmanager
-def _by_value(module: ModuleType | None) -> Iterator[None]:
+def _by_value(module: ModuleType | None) -> Generator[None]:
     """Have cloudpickle take what a module defines along, unless somebody did so already."""
-    import cloudpickle
-
     with _pickling, ExitStack() as undo:
+        cloudpickle = _cloudpickle()
         known = ("builtins", "__main__", *cloudpickle.list_registry_pickle_by_value())
         if module is not None and module.__name__ not in known:
             cloudpickle.register_pickle_by_value(module)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gcapi_sandbox._answer_types import BY_CODE
 from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import NotFound, ServerError
+from gcapi_sandbox._json import is_array
 from gcapi_sandbox._paging import SLUG, paginate, related
 from gcapi_sandbox._records import Answer, Question, ReaderStudy, Socket
 from gcapi_sandbox._sockets import render_socket
@@ -52,7 +53,7 @@ STUDY_DEFAULTS: dict[str, Json] = {
 
 
 def _render(call: Call, study: ReaderStudy) -> Json:
-    shown = {
+    shown: dict[str, Json] = {
         **STUDY_DEFAULTS,
         **study.extra,
         "api_url": call.link(f"reader-studies/{study.pk}/"),
@@ -96,7 +97,7 @@ _QUESTION_DEFAULTS: dict[str, Json] = {
 def render_question(call: Call, question: Question) -> dict[str, Json]:
     """Show a question; the texts equal their `_safe` twins."""
     socket = call.store.get(Socket, question.interface) if question.interface else None
-    shown = {
+    shown: dict[str, Json] = {
         **_QUESTION_DEFAULTS,
         **question.extra,
         "answer_type": BY_CODE[question.answer_type].label,
@@ -159,10 +160,11 @@ def retrieve_ground_truth(call: Call) -> Reply:
 def _render_truth(call: Call, answer: Answer) -> Json:
     question = call.store.get(Question, answer.question)
     titles = {option["id"]: option["title"] for option in question.options}
-    chosen = answer.answer if isinstance(answer.answer, list) else [answer.answer]
+    given = answer.answer
+    chosen = given if is_array(given) else [given]
     words = [titles.get(one, str(one)) if titles else str(one) for one in chosen]
     return {
-        "answer": answer.answer,
+        "answer": given,
         "answer_text": ", ".join(words),
         "question_text": safe(question.question_text),
         "options": {str(pk): title for pk, title in titles.items()},

@@ -70,7 +70,7 @@ class Socket(Record):
     store_in_database: bool = True
     schema: Any = None
     default_value: Any = None
-    overlay_segments: Any = field(default_factory=list)
+    overlay_segments: Any = field(default_factory=list[Any])
     look_up_table: Any = None
 
 
@@ -135,7 +135,7 @@ class ReaderStudy(Record):
     is_educational: bool = False
     allow_answer_modification: bool = False
     is_shuffled: bool = False
-    extra: Any = field(default_factory=dict)
+    extra: Any = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -151,8 +151,8 @@ class Question(Record):
     answer_type: str
     required: bool = True
     interface: int | None = None
-    options: Any = field(default_factory=list)
-    extra: Any = field(default_factory=dict)
+    options: Any = field(default_factory=list[Any])
+    extra: Any = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -198,7 +198,7 @@ class Upload(Record):
     filename: str
     s3_upload_id: str
     status: str = "Initialized"
-    parts: Any = field(default_factory=list)
+    parts: Any = field(default_factory=list[Any])
 
 
 @dataclass(kw_only=True)
@@ -234,8 +234,8 @@ class UploadSession(Record):
     creator: int
     status: str = "Queued"
     error_message: str = ""
-    uploads: Any = field(default_factory=list)
-    target: Any = field(default_factory=dict)
+    uploads: Any = field(default_factory=list[Any])
+    target: Any = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -249,10 +249,10 @@ class Image(Record):
     origin: str | None = None
     image_set_id: str | None = None
     color_space: str = ""
-    shape: Any = field(default_factory=list)
-    spacing: Any = field(default_factory=list)
+    shape: Any = field(default_factory=list[Any])
+    spacing: Any = field(default_factory=list[Any])
     segments: Any = None
-    tags: Any = field(default_factory=dict)
+    tags: Any = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -301,7 +301,7 @@ class Algorithm(Record):
     slug: str
     description: str = ""
     run: str = ""
-    command: Any = field(default_factory=list)
+    command: Any = field(default_factory=list[Any])
     folder: str = ""
     time_limit: float
 
@@ -401,7 +401,7 @@ class WorkstationConfig(Record):
     created: str = field(default_factory=now)
     title: str
     slug: str
-    settings: Any = field(default_factory=dict)
+    settings: Any = field(default_factory=dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -466,7 +466,7 @@ class Task(Record):
     pk: int = 0
     kind: str
     owner: str = ""
-    payload: Any = field(default_factory=dict)
+    payload: Any = field(default_factory=dict[str, Any])
 
 
 TABLES: tuple[type[Record], ...] = tuple(

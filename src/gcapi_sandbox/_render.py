@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._errors import Json, NotAcceptable, NotFound
+from gcapi_sandbox._json import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,8 @@ def as_json(body: Json) -> bytes:
 
 def as_csv(body: Json) -> bytes:
     """Write a page or an object as rows, what is nested as JSON text."""
-    rows = body["results"] if isinstance(body, dict) and "results" in body else body
-    rows = rows if isinstance(rows, list) else [rows]
+    found: Json = body["results"] if is_object(body) and "results" in body else body
+    rows: list[dict[str, Json]] = found if is_array(found) else [found]
     if not rows:
         return b""
     out = io.StringIO()

@@ -47,7 +47,7 @@ class Route:
     """One path, the operation of each of its methods, and whether they render CSV too."""
 
     path: str
-    operations: dict[str, str] = field(default_factory=dict)
+    operations: dict[str, str] = field(default_factory=dict[str, str])
     csv: bool = False
 
     @functools.cached_property

@@ -83,7 +83,7 @@ def _program(state: State, algorithm: Algorithm) -> Program:
 
 def _provide_inputs(state: State, job: Job, folder: Path) -> None:
     folder.mkdir()
-    described = []
+    described: list[dict[str, Any]] = []
     for value in values_of(state.store, job.pk, "inputs"):
         socket = state.store.get(Socket, value.socket)
         _provide(state, value, folder / socket.relative_path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from gcapi_sandbox._json import is_array, is_object
 
 if TYPE_CHECKING:
+    from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
 
@@ -16,18 +19,20 @@ def canonical(data: Any) -> str:
 
 
 def _whole(data: Any) -> Any:
-    if isinstance(data, dict):
+    if is_object(data):
         return {key: _whole(value) for key, value in data.items()}
-    if isinstance(data, list):
+    if is_array(data):
         return [_whole(value) for value in data]
     return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def problem(data: Any, schema: Any) -> str | None:
     """Return the gravest thing that is wrong with the data, without the data themselves."""
-    from jsonschema.exceptions import best_match
+    from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]
 
-    error = best_match(_validator(json.dumps(schema)).iter_errors(data))
+    error = cast(
+        "ValidationError | None", best_match(_validator(json.dumps(schema)).iter_errors(data))
+    )
     if error is None:
         return None
     return f"instance {error.message.removeprefix(repr(error.instance)).strip()}"

@@ -16,7 +16,7 @@ from gcapi_sandbox._checked import Invalid, checked
 from gcapi_sandbox._programs import TIME_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
 DEFAULT = Path(__file__).with_name("default_seed.yaml")
 _EDITORS = ("sandbox",)
@@ -74,7 +74,7 @@ class ItemSeed:
     """An archive item; values stand under the slug of their socket."""
 
     title: str = ""
-    values: dict[str, ValueSeed] = field(default_factory=dict)
+    values: dict[str, ValueSeed] = field(default_factory=dict[str, ValueSeed])
 
 
 def _check_titles(items: Sequence[ItemSeed]) -> None:
@@ -116,7 +116,7 @@ class QuestionSeed:
     required: bool = True
     options: tuple[str | OptionSeed, ...] = ()
     socket: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_question(self) -> dict[str, Any]:
         """Return the question as `Sandbox.add_reader_study` takes it."""
@@ -135,7 +135,7 @@ class QuestionSeed:
 class DisplaySetSeed(ItemSeed):
     """A display set; right answers stand under the text of their question."""
 
-    ground_truth: dict[str, Any] = field(default_factory=dict)
+    ground_truth: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class Seed:
     """Everything that a new sandbox holds; `limits` count at every start with this file."""
 
     users: tuple[UserSeed, ...] = ()
-    limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict[str, int])
     sockets: tuple[SocketSeed, ...] = ()
     archives: tuple[ArchiveSeed, ...] = ()
     viewer_sessions: tuple[str, ...] = ()
@@ -196,7 +196,9 @@ def load(path: Path) -> Seed:
 
     with naming(path):
         try:
-            data = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+            data = YAML(typ="safe", pure=True).load(  # pyright: ignore[reportUnknownMemberType]
+                path.read_text("utf-8")
+            )
         except OSError as error:
             raise Invalid("", error.strerror or str(error)) from error
         except YAMLError as error:
@@ -207,7 +209,7 @@ def load(path: Path) -> Seed:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Generator[None]:
     """Put the file's name before what is wrong with it."""
     try:
         yield
@@ -216,7 +218,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def at(where: str) -> Iterator[None]:
+def at(where: str) -> Generator[None]:
     """Put a key path before what is wrong there."""
     try:
         yield

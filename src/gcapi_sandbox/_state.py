@@ -16,7 +16,7 @@ from gcapi_sandbox._records import TABLES, Meta, Notification, Task
 from gcapi_sandbox._store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -65,7 +65,7 @@ class State:
     lowest_supported_version: str
     limits: Limits = field(default_factory=Limits)
     storage_url: str = ""
-    pickles: dict[str, bytes] = field(default_factory=dict)
+    pickles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     import_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class State:
             return self._changed.wait_for(lambda: self.version != seen, timeout)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Generator[None]:
         """Let no background work start inside the block."""
         self._hold(1)
         try:

@@ -9,6 +9,7 @@ from gcapi_sandbox import _objects
 from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Forbidden, Json, NotFound, ServerError, refused
 from gcapi_sandbox._fields import FieldError, Fields, elements, integer, text
+from gcapi_sandbox._json import is_array, is_object
 from gcapi_sandbox._paging import paginate
 from gcapi_sandbox._records import Part, Upload
 from gcapi_sandbox._signing import Signer
@@ -175,11 +176,11 @@ def _named_parts(data: Json) -> list[Named]:
     """Accept a list of parts; errors stand at the place of their part."""
     if data is None:
         raise FieldError("This field may not be null.")
-    if not isinstance(data, list):
+    if not is_array(data):
         name = type(data).__name__
         raise FieldError({"non_field_errors": [f'Expected a list of items but got type "{name}".']})
     errors: list[Json] = [{} for _ in data]
-    found = []
+    found: list[Named] = []
     for index, item in enumerate(data):
         try:
             found.append(_named_part(item))
@@ -191,7 +192,7 @@ def _named_parts(data: Json) -> list[Named]:
 
 
 def _named_part(item: Json) -> Named:
-    if not isinstance(item, dict):
+    if not is_object(item):
         raise refused(f"Invalid data. Expected a dictionary, but got {type(item).__name__}.")
     fields = Fields(item)
     number = fields.require("PartNumber", _part_number)

@@ -94,7 +94,7 @@ def _render_config(_: Call, config: WorkstationConfig) -> Json:
         "modified": config.created,
         **dict.fromkeys(_NOTHING),
         **dict.fromkeys(_TEXTS, ""),
-        **{name: [] for name in _LISTS},
+        **{name: list[Json]() for name in _LISTS},
         **dict.fromkeys(_SWITCHES, True),
         "ghosting_slice_depth": 3,
         "enabled_preprocessors": [],

@@ -101,7 +101,7 @@ class Faults:
     seed: int = 0
     rules: tuple[Rule, ...] = ()
     import_seconds: float = 0.0
-    limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
         _at_least("import_seconds", self.import_seconds, 0)

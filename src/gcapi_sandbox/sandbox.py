@@ -78,10 +78,10 @@ class Sandbox:
         lowest_supported_version: str = "0.13.0",
         seed: Path | None = None,
     ) -> None:
-        self.requests = Recording()
-        self.limits = Limits()
-        self.base_url = ""
-        self.storage_url = ""
+        self.requests: Recording = Recording()
+        self.limits: Limits = Limits()
+        self.base_url: str = ""
+        self.storage_url: str = ""
         self._data = data
         self._port = port
         self._workers = workers

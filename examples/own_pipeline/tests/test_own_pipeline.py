@@ -1,5 +1,8 @@
 """The pipeline against a sandbox, as it would run on the platform."""
 
+# SimpleITK has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json
