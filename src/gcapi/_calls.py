@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from gcapi._settings import Settings
     from grand_challenge_api.client import AuthenticatedClient
 
 
@@ -49,7 +50,7 @@ class Calls:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.settings = transport.settings
+        self.settings: Settings = transport.settings
         transport.gate = _VersionCheck(transport).ensure
 
     def operation(
