@@ -1,6 +1,7 @@
 """`Client`: the facade over everything, each method a few lines.
 
 Longer than 500 lines because of the docstrings, which are what users read; there is no logic here to be split off.
+What does the work is imported where it is used, so that importing this costs little more than the HTTP library does.
 """
 
 from __future__ import annotations
@@ -9,24 +10,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from gcapi import jobs, resources
-from gcapi._calls import Calls
-from gcapi._cases import Cases, ExistingCase, Parent, archive_items, display_sets
-from gcapi._downloads import Downloads
-from gcapi._files import check_existing
-from gcapi._imports import ImportWatch
-from gcapi._lookup import Lookup
-from gcapi._lost import Patience
-from gcapi._outputs import Outputs
-from gcapi._plan import check_order, check_title
-from gcapi._schema import SchemaDrift, drift
 from gcapi._settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
-from gcapi._starting import Starter, invoke_once
-from gcapi._submit import Pending, Submit
-from gcapi._transport import Transport
-from gcapi._uploads import Uploads
-from gcapi.progress import Listener, listener_for
-from gcapi.retries import RetryStrategyFactory, check_factory
 from grand_challenge_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -35,8 +19,13 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from gcapi import models
+    from gcapi import jobs, models, resources
+    from gcapi._cases import ExistingCase, Parent
     from gcapi._files import Existing
+    from gcapi._schema import SchemaDrift
+    from gcapi._uploads import Uploads
+    from gcapi.progress import Listener
+    from gcapi.retries import RetryStrategyFactory
     from gcapi.sockets import SocketValueSpec
     from grand_challenge_api.client import AuthenticatedClient
 
@@ -91,6 +80,19 @@ class Client:
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
     ) -> None:
+        from gcapi._calls import Calls
+        from gcapi._cases import Cases
+        from gcapi._downloads import Downloads
+        from gcapi._lookup import Lookup
+        from gcapi._lost import Patience
+        from gcapi._outputs import Outputs
+        from gcapi._starting import Starter
+        from gcapi._submit import Submit
+        from gcapi._transport import Transport
+        from gcapi._uploads import Uploads
+        from gcapi.progress import listener_for
+        from gcapi.retries import check_factory
+
         settings: dict[str, Any] = {
             "base_url": base_url,
             "verify": verify,
@@ -131,6 +133,8 @@ class Client:
         self._starter = Starter(self.algorithm_jobs, self.images, self.uploads, patience)
 
     def _make_namespaces(self, uploads: Uploads) -> None:
+        from gcapi import resources
+
         calls = self._calls
         self.images: resources.Images = resources.Images(calls, self._outputs)
         self.uploads: resources.UploadsNamespace = resources.UploadsNamespace(calls, uploads)
@@ -281,6 +285,8 @@ class Client:
         Raises:
             UnexpectedAnswer: There is something else than a schema.
         """
+        from gcapi._schema import drift
+
         return drift(self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"}))
 
     # ------------------------------------------------------------ cases
@@ -313,6 +319,8 @@ class Client:
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
         """
+        from gcapi._cases import archive_items
+
         return self._cases.add(
             archive_items(self.archive_items),
             parent=lambda: self._archive(archive_slug),
@@ -322,6 +330,8 @@ class Client:
         )
 
     def _archive(self, slug: str) -> Parent:
+        from gcapi._cases import Parent
+
         archive = self._lookup.archives.get(slug)
         return Parent(archive.pk, {"archive": archive.api_url})
 
@@ -343,6 +353,8 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
         """
+        from gcapi._cases import archive_items
+
         return self._cases.update(
             archive_items(self.archive_items),
             archive_item_pk,
@@ -380,6 +392,8 @@ class Client:
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
         """
+        from gcapi._cases import display_sets
+
         return self._cases.add(
             display_sets(self.reader_studies),
             parent=lambda: self._reader_study(reader_study_slug),
@@ -389,6 +403,8 @@ class Client:
         )
 
     def _reader_study(self, slug: str) -> Parent:
+        from gcapi._cases import Parent
+
         study = self._lookup.reader_studies.get(slug)
         return Parent(study.pk, {"reader_study": study.slug})
 
@@ -412,6 +428,8 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
         """
+        from gcapi._cases import display_sets
+
         return self._cases.update(
             display_sets(self.reader_studies),
             display_set_pk,
@@ -464,6 +482,9 @@ class Client:
             ImportFailed: The server could not import an image; the error has its words.
             ImportTimeout: Values had not appeared in time, with what is known of their uploads.
         """
+        from gcapi._imports import ImportWatch
+        from gcapi._submit import Pending
+
         namespace = self._namespace_of(item)
         known = self._cases.pending.get(item.pk, {})
         unknown = Pending(before=None, uploads=(), is_plain_image=False)
@@ -522,6 +543,8 @@ class Client:
             JobFailed: It ended in another state than success.
             JobTimeout: It had not ended in time; it goes on.
         """
+        from gcapi import jobs
+
         pk = job if isinstance(job, str) else job.pk
         return jobs.wait_for_job(self.algorithm_jobs, pk, timeout=timeout)
 
@@ -548,6 +571,9 @@ class Client:
             JobTimeout: It had not ended in time; it goes on.
             FileExistsError: An output is there already.
         """
+        from gcapi import jobs
+        from gcapi._files import check_existing
+
         check_existing(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
@@ -567,6 +593,8 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such endpoint or socket, or no access; nothing was uploaded.
         """
+        from gcapi._starting import invoke_once
+
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
         posted = self._submit.job_inputs(algorithm, inputs)
@@ -626,6 +654,8 @@ def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[s
     Raises:
         SpecError: A title or an order that the server refuses.
     """
+    from gcapi._plan import check_order, check_title
+
     fields: dict[str, Any] = {}
     if title is not None:
         fields["title"] = check_title(title)
