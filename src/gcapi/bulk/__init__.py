@@ -7,12 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gcapi.bulk.compare import diff as diff
+    from gcapi.bulk.compare import verify as verify
+    from gcapi.bulk.differences import Difference as Difference
     from gcapi.bulk.manifest import Manifest as Manifest
     from gcapi.bulk.manifest import ManifestError as ManifestError
     from gcapi.bulk.manifest import Problem as Problem
     from gcapi.bulk.manifest import Row as Row
     from gcapi.bulk.manifest import read_manifest as read_manifest
     from gcapi.bulk.manifest import write_manifest as write_manifest
+    from gcapi.bulk.pull import CaseFailure as CaseFailure
+    from gcapi.bulk.pull import PullReport as PullReport
     from gcapi.bulk.targets import Target as Target
     from gcapi.bulk.targets import TargetError as TargetError
 
@@ -24,6 +29,11 @@ _HOME = {
     "Row": "manifest",
     "read_manifest": "manifest",
     "write_manifest": "manifest",
+    "CaseFailure": "pull",
+    "Difference": "differences",
+    "PullReport": "pull",
+    "diff": "compare",
+    "verify": "compare",
     "Target": "targets",
     "TargetError": "targets",
 }

@@ -96,8 +96,13 @@ def mask_of(answer: Mapping[str, Any]) -> Case | None:
 
 
 def mask_key(pk: str) -> str:
-    """Return the key of an answer's mask in the ledger."""
+    """Return the key of an answer's mask in the ledger, which is where it lies, too."""
     return f"{ANSWERS}/{pk}"
+
+
+def is_mask(key: str) -> bool:
+    """Tell whether a key of the ledger is that of a mask."""
+    return key.startswith(f"{ANSWERS}/")
 
 
 def files_of(record: CaseRecord | None) -> dict[str, str]:

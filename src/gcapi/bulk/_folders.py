@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 #: What the folder of a pull holds beside the cases, whose folders must not be called so.
-LEDGER, MANIFEST = ".gcapi-pull.jsonl", "manifest.csv"
+LEDGER, MANIFEST, MANIFEST_LINES = ".gcapi-pull.jsonl", "manifest.csv", "manifest.jsonl"
 ANSWERS, ANSWERS_CSV, ANSWERS_JSONL = "answers", "answers.csv", "answers.jsonl"
-OWN_NAMES = frozenset({LEDGER, MANIFEST, ANSWERS, ANSWERS_CSV, ANSWERS_JSONL})
+#: What a cell of a manifest takes for several files.
+_SEVERAL = re.compile(r"[;\[\]]")
+OWN_NAMES = frozenset({LEDGER, MANIFEST, MANIFEST_LINES, ANSWERS, ANSWERS_CSV, ANSWERS_JSONL})
 
 
 def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
     """Return the folder of each case.
 
-    A case that has a folder keeps it. Another gets one that is called as its title; where there is no title it is called
-    as the pk, and where several would be called the same, the pk is added to each.
+    A case that has a folder keeps it. Another gets one that is called as its title; where there is no title it is
+    called as the pk, and where several would be called the same, the pk is added to each.
 
     Args:
         titles: The title of each case, by its pk.
@@ -38,8 +41,8 @@ def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str
 
 
 def _wanted(title: str) -> str:
-    # What begins with a dot would be hidden.
-    return folder_name(title).lstrip(".")
+    # What begins with a dot would be hidden, and these mean several files where a manifest names one.
+    return folder_name(_SEVERAL.sub("_", title)).lstrip(".")
 
 
 def _with_pk(name: str, pk: str) -> str:

@@ -1,7 +1,8 @@
 """What a folder has of each case, and since when: a line of JSON for each case that was pulled, beside the cases.
 
 Only the process that coordinates a pull writes it, a line at its end at a time; one that is torn was never written.
-Of each file it has the length, the time of its last change and the SHA-256, so that what is there need not be read again.
+Of each file it has the length, the time of its last change and the SHA-256, so that what is there need not be read
+again.
 
 Memory: the keys, and where their lines are; about 300 bytes a case.
 """

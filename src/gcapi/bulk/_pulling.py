@@ -130,7 +130,10 @@ class _Pull:
         steps = [self._step(value) for value in self._case.values]
         _check_distinct([target for step in steps for _, target in step.outputs or ()])
         wanted = [
-            output for step in steps for output in step.outputs or () if self._is_wanted(step, output)
+            output
+            for step in steps
+            for output in step.outputs or ()
+            if self._is_wanted(step, output)
         ]
         # What is wanted is not there, or of no use; another machine's may have come meanwhile, which is the same.
         fetched = set(self._outputs.write(wanted, existing="overwrite"))
@@ -158,7 +161,9 @@ class _Pull:
         known = self._known.get(value.key)
         if known is not None and self._policy == "skip":
             if known.pk != value.pk:
-                self._remark(value.slug, "changed", "the server has another value now; it was not fetched")
+                self._remark(
+                    value.slug, "changed", "the server has another value now; it was not fetched"
+                )
                 return _Step(value, known, None)
             if all(place(self._root, file.path).exists() for file in known.files):
                 return _Step(value, known, None)
@@ -199,7 +204,10 @@ class _Pull:
     def _recorded(self, steps: Sequence[_Step], fetched: set[Path]) -> tuple[ValueRecord, ...]:
         files = [tuple(self._files_of(step, fetched)) for step in steps]
         holds = Counter(
-            parent for of_value in files for file in of_value for parent in PurePosixPath(file.path).parents
+            parent
+            for of_value in files
+            for file in of_value
+            for parent in PurePosixPath(file.path).parents
         )
         return tuple(
             replace(step.known, files=found)
@@ -232,7 +240,9 @@ class _Pull:
         found = record_of(self._root, target, known)
         if known is None or known.sha256 == found.sha256:
             return found
-        self._remark(self._path(target), "changed", "it is not as it was pulled; it was left as it is")
+        self._remark(
+            self._path(target), "changed", "it is not as it was pulled; it was left as it is"
+        )
         return known
 
     def _tidy(self, values: Sequence[ValueRecord]) -> None:
@@ -282,8 +292,9 @@ def _cell(
     """
     if value.is_inline:
         content = value.content.get("value")
-        is_text = value.kind == "String" and isinstance(content, str)
-        return content if is_text else json.dumps(content, ensure_ascii=False)
+        if value.kind == "String" and isinstance(content, str):
+            return content
+        return json.dumps(content, ensure_ascii=False)
     paths = [file.path for file in files]
     if value.kind == _DICOM and paths:
         folder = PurePosixPath(paths[0]).parent
