@@ -113,9 +113,7 @@ def test_again_moves_no_file(
         ]
 
 
-def test_everything_is_fetched_again(
-    sandbox: Sandbox, client: Client, small: str, home: Path
-) -> None:
+def test_everything_is_fetched_again(client: Client, small: str, home: Path) -> None:
     """With "overwrite" what is there is replaced, changed or not."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
@@ -161,9 +159,7 @@ def test_titles_of_any_kind_stay_in_the_folder(
     assert (again.files, {path.name for path in home.iterdir() if path.is_dir()}) == (0, folders)
 
 
-def test_a_case_keeps_its_folder(
-    sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path
-) -> None:
+def test_a_case_keeps_its_folder(client: Client, sockets: Sockets, small: str, home: Path) -> None:
     """A case that is renamed, or whose name another one now shares, stays where it is."""
     pull(client, f"archive:{small}", home)
     client.update_archive_item(
@@ -202,7 +198,7 @@ def test_a_folder_that_holds_something_is_refused(
 
 
 def test_a_folder_of_something_else_is_refused(
-    sandbox: Sandbox, client: Client, small: str, archive: str, home: Path
+    client: Client, small: str, archive: str, home: Path
 ) -> None:
     """Two archives do not mix in a folder."""
     pull(client, f"archive:{small}", home)
@@ -307,9 +303,7 @@ def test_a_value_that_came_later_is_fetched(
 
 
 @pytest.mark.parametrize("existing", ["skip", "verify"])
-def test_without_the_ledger(
-    sandbox: Sandbox, client: Client, archive: str, home: Path, existing: str
-) -> None:
+def test_without_the_ledger(client: Client, archive: str, home: Path, existing: str) -> None:
     """Where nothing is recorded, files are read again, and with "verify" held against the store, and not fetched."""
     pull(client, f"archive:{archive}", home)
     before = contents(home), (home / "manifest.csv").read_bytes()
