@@ -23,7 +23,7 @@ from pull_support import (
 )
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Difference, PullReport, TargetError, read_manifest, verify
+from gcapi.bulk import Difference, PullReport, TargetError, diff, read_manifest, verify
 from gcapi.bulk.pull import pull
 from gcapi.exceptions import AuthenticationError, ObjectNotFound
 from gcapi_sandbox import Sandbox
@@ -432,3 +432,23 @@ def test_cases_that_the_server_no_longer_has(
     ]
     assert contents(home) == before
     assert {one.kind for one in verify(home)} == {"unexpected"}
+
+
+def test_cells_that_csv_does_not_take(
+    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path
+) -> None:
+    """Where a value is longer than what reads CSV takes, the manifest is JSON Lines, and CSV again once it is not."""
+    slug = sandbox.add_archive(unique("long"))
+    long = ["ü" * 70_000, "x" * 70_000]
+    item = client.add_case_to_archive(
+        archive_slug=slug, title="long", values=[SocketValueSpec(sockets.anything, value=long)]
+    )
+    report = pull(client, f"archive:{slug}", home)
+    (row,) = read_manifest(report.manifest).rows
+    assert json.loads(row.cells[sockets.anything]) == long
+    assert (report.manifest.name, verify(home), diff(client, home)) == ("manifest.jsonl", [], [])
+    client.update_archive_item(
+        archive_item_pk=item.pk, values=[SocketValueSpec(sockets.anything, value=1)]
+    )
+    report = pull(client, f"archive:{slug}", home, existing="verify")
+    assert (report.manifest.name, verify(home), diff(client, home)) == ("manifest.csv", [], [])

@@ -29,11 +29,10 @@ from gcapi.bulk._folders import MANIFEST, name_folders
 from gcapi.bulk._ledger import Ledger
 from gcapi.bulk._listing import Spool, find_source, iterate_cases, spooled, unspooled
 from gcapi.bulk._local import remove_partials
+from gcapi.bulk._notes import row_of, write_rows
 from gcapi.bulk._pulling import CasePull
-from gcapi.bulk._rows import row_of
 from gcapi.bulk._work import place_of, run_on
 from gcapi.bulk.differences import Difference
-from gcapi.bulk.manifest import write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 
@@ -286,7 +285,7 @@ class _Pulling:
         order = sorted(folders, key=lambda pk: (self._listed[pk][1] or 0, folders[pk]))
         records = filter(None, map(self._ledger.get, order))
         rows = [row_of(line, record, self._report.source) for line, record in enumerate(records, 2)]
-        write_manifest(self._report.manifest, rows)
+        self._report.manifest = write_rows(self._report.folder, rows)
 
 
 def _ends_everything(error: Exception) -> bool:

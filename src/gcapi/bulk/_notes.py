@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING, Any
 
-from gcapi.bulk.manifest import Row
+from gcapi.bulk._folders import MANIFEST, MANIFEST_LINES
+from gcapi.bulk.manifest import Row, write_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from gcapi.bulk._ledger import CaseRecord, ValueRecord
 
 PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
@@ -46,6 +51,27 @@ def _digests(value: ValueRecord) -> str | dict[str, str]:
     if len(value.files) == 1 and value.cell == value.files[0].path:
         return value.files[0].sha256
     return {file.path: file.sha256 for file in value.files}
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> Path:
+    """Write a manifest, as CSV, or as JSON Lines where a cell is longer than what reads CSV takes; return it."""
+    is_long = any(map(_is_long, rows))
+    path = folder / (MANIFEST_LINES if is_long else MANIFEST)
+    write_manifest(path, rows)
+    (folder / (MANIFEST if is_long else MANIFEST_LINES)).unlink(missing_ok=True)
+    return path
+
+
+def _is_long(row: Row) -> bool:
+    cells = (*row.cells.values(), *row.notes.values())
+    texts = (cell if isinstance(cell, str) else json.dumps(cell) for cell in cells)
+    return max(map(len, texts), default=0) > csv.field_size_limit()
+
+
+def manifest_in(folder: Path) -> Path:
+    """Return the manifest of a folder that was pulled."""
+    lines = folder / MANIFEST_LINES
+    return lines if lines.is_file() else folder / MANIFEST
 
 
 def note_of(row: Row, name: str) -> dict[str, str]:
