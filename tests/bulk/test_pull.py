@@ -23,8 +23,7 @@ from pull_support import (
 )
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Difference, PullReport, TargetError, diff, read_manifest, verify
-from gcapi.bulk.pull import pull
+from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
 from gcapi.exceptions import AuthenticationError, ObjectNotFound
 from gcapi_sandbox import Sandbox
 
@@ -407,12 +406,21 @@ def test_what_is_not_there_leaves_no_folder(
     assert not home.exists()
 
 
-def test_progress_and_report(client: Client, small: str, home: Path) -> None:
-    """A listener hears of each case that ended, and of how many there are."""
-    heard: list[tuple[int, int]] = []
-    report = pull(client, f"archive:{small}", home, progress=lambda *event: heard.append(event))
-    assert heard == [(1, 2), (2, 2)]
-    assert isinstance(report, PullReport)
+def test_progress(client: Client, small: str, home: Path) -> None:
+    """A listener hears of each case that ended, how, and of how many there are."""
+    heard: list[PullProgress] = []
+    pull(client, f"archive:{small}", home, progress=heard.append)
+    next((home / "case-1").iterdir()).unlink()
+    pull(client, f"archive:{small}", home, existing="skip", progress=heard.append)
+    assert [(event.ended, event.total) for event in heard] == [(1, 2), (2, 2)] * 2
+    assert sorted((event.title, event.how) for event in heard[:2]) == [
+        ("case-0", "fetched"),
+        ("case-1", "fetched"),
+    ]
+    assert sorted((event.title, event.how) for event in heard[2:]) == [
+        ("case-0", "there"),
+        ("case-1", "fetched"),
+    ]
 
 
 def test_cases_that_the_server_no_longer_has(
