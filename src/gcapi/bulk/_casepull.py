@@ -15,7 +15,6 @@ from gcapi._remotes import stored
 from gcapi.bulk._ledger import CaseRecord, ValueRecord
 from gcapi.bulk._listing import read_again
 from gcapi.bulk._local import digests, place, record_of, remove_partials
-from gcapi.bulk.cells import value_cell
 from gcapi.bulk.differences import Difference
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
 from gcapi.models import HyperlinkedComponentInterfaceValue
@@ -291,7 +290,7 @@ def _cell(
         holds: How many files of the case lie below each folder.
     """
     if value.is_inline:
-        return value_cell(value.kind, value.content.get("value"))
+        return value.as_cell()
     paths = [file.path for file in files]
     if value.kind == _DICOM and paths:
         folder = PurePosixPath(paths[0]).parent

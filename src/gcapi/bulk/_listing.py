@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gcapi._cases import title_of
+from gcapi.bulk.cells import value_cell
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Value:
     def is_inline(self) -> bool:
         """Whether it is JSON rather than an image or a file."""
         return not (self.content.get("image") or self.content.get("file"))
+
+    def as_cell(self) -> str:
+        """Return the cell of a manifest that says what it is; only for what is inline."""
+        return value_cell(self.kind, self.content.get("value"))
 
 
 @dataclass(frozen=True)
