@@ -316,6 +316,30 @@ def test_without_the_ledger(client: Client, archive: str, home: Path, existing: 
     assert (contents(home), (home / "manifest.csv").read_bytes()) == before
 
 
+def test_a_file_that_nothing_is_recorded_of(
+    sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path, tmp_path: Path
+) -> None:
+    """A file that no run recorded, and that is not the server's, fails its case with "skip", and is left as it is."""
+    pull(client, f"archive:{small}", home)
+    (home / ".gcapi-pull.jsonl").unlink()
+    table = tmp_path / "new.csv"
+    table.write_text("new")
+    client.update_archive_item(
+        archive_item_pk=archive_items(client, small)["case-0"].pk,
+        values=[SocketValueSpec(sockets.table, file=table)],
+    )
+    change_number(client, sockets, small, "case-1", 99.5)
+    sandbox.wait_idle(DEADLINE)
+    before = contents(home)
+    report = pull(client, f"archive:{small}", home, existing="skip")
+    assert sorted(failure.title for failure in report.failed) == ["case-0", "case-1"]
+    assert {type(failure.error) for failure in report.failed} == {FileExistsError}
+    assert "case-0" in str(min(report.failed, key=str))
+    assert contents(home) == before
+    verified = pull(client, f"archive:{small}", home, existing="verify")
+    assert (verified.files, verified.failed, verify(home)) == (2, [], [])
+
+
 def test_an_empty_file_is_verified(
     sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """One case from the server into its folder: what is there is checked, what is missing is fetched, all is recorded.
 
-This is what runs on other machines too: it can be done again at any time, and by two at once, and comes to the same.
+This is what runs on other machines too: it can be begun again at any time, and comes to the same.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class CasePull:
 
         Raises:
             ObjectNotFound: The case is gone, or something of it may not be seen.
+            FileExistsError: With ``"skip"``, a file of which nothing is recorded is not the server's.
         """
+        remove_partials(place(self.root, self.folder))
         try:
             return _Pull(client, self).finish()
         except (ObjectNotFound, StorageError) as error:
@@ -125,7 +127,6 @@ class _Pull:
 
     def finish(self) -> Pulled:
         """Do it."""
-        remove_partials(self._folder)
         steps = [self._step(value) for value in self._case.values]
         _check_distinct([target for step in steps for _, target in step.outputs or ()])
         wanted = [
@@ -160,9 +161,8 @@ class _Pull:
         known = self._known.get(value.key)
         if known is not None and self._policy == "skip":
             if known.pk != value.pk:
-                self._remark(
-                    value.slug, "changed", "the server has another value now; it was not fetched"
-                )
+                what = "the server has another value now; it was not fetched"
+                self._remark("changed", self._in_words(value), what)
                 return _Step(value, known, None)
             if all(place(self._root, file.path).exists() for file in known.files):
                 return _Step(value, known, None)
@@ -179,9 +179,18 @@ class _Pull:
 
     def _is_wanted(self, step: _Step, output: Output) -> bool:
         source, target = output
+        if self._policy == "overwrite":
+            return True
         if self._policy == "verify":
             return not self._is_good(step, source, target)
-        return self._policy == "overwrite" or not target.exists()
+        if not target.exists():
+            return True
+        if self._path(target) not in self._files and not self._is_good(step, source, target):
+            raise FileExistsError(
+                f"{target} is there, and is not what the server has; move it away, or say existing='verify' to replace"
+                " it."
+            )
+        return False
 
     def _is_good(self, step: _Step, source: Remote | bytes, target: Path) -> bool:
         """Tell whether a file is as it was pulled, and as the server has it as far as it tells."""
@@ -194,7 +203,7 @@ class _Pull:
         if known is not None and known.sha256 != sha256:
             return False
         size, checksum = stored(source)
-        if known is None and checksum is None:
+        if known is None and checksum is None and self._policy == "verify":
             return False
         return size in {None, target.stat().st_size} and checksum in {None, md5}
 
@@ -239,9 +248,8 @@ class _Pull:
         found = record_of(self._root, target, known)
         if known is None or known.sha256 == found.sha256:
             return found
-        self._remark(
-            self._path(target), "changed", "it is not as it was pulled; it was left as it is"
-        )
+        what = "it is not as it was pulled; it was left as it is"
+        self._remark("changed", self._path(target), what)
         return known
 
     def _tidy(self, values: Sequence[ValueRecord]) -> None:
@@ -250,7 +258,8 @@ class _Pull:
         present = {value.key for value in values}
         for key, known in self._known.items():
             if key not in present:
-                self._remark(known.slug, "only here", "the server no longer has this value")
+                what = "the server no longer has this value"
+                self._remark("only here", self._in_words(known), what)
                 continue
             for file in known.files:
                 if file.path not in kept:
@@ -261,11 +270,11 @@ class _Pull:
     def _path(self, target: Path) -> str:
         return target.relative_to(self._root).as_posix()
 
-    def _remark(self, subject: str, kind: DifferenceKind, what: str) -> None:
-        is_path = "/" in subject
-        self._remarks.append(
-            Difference(kind, subject if is_path else f"{self._name}: {subject}", what)
-        )
+    def _in_words(self, value: Value | ValueRecord) -> str:
+        return f"{self._name}: {value.slug}"
+
+    def _remark(self, kind: DifferenceKind, subject: str, what: str) -> None:
+        self._remarks.append(Difference(kind, subject, what))
 
 
 def _check_distinct(targets: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gcapi._cases import title_of
+from gcapi._settings import API_PREFIX
 from gcapi.bulk.cells import value_cell
 from gcapi.exceptions import UnexpectedAnswer
 
@@ -154,7 +155,7 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
         pk=pk,
         title="" if kind == "algorithm" else title_of(found),
         order=order if isinstance(order, int) else None,
-        api_url=str(fields.get("api_url") or client.base_url.join(f"archives/items/{pk}/")),
+        api_url=str(fields.get("api_url") or f"{_api(client)}archives/items/{pk}/"),
         values=(
             *(_value("value", value) for value in values),
             *(_value("output", value) for value in outputs),
@@ -162,6 +163,10 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
         status=str(fields.get("status") or ""),
         algorithm_image=str(fields.get("algorithm_image") or ""),
     )
+
+
+def _api(client: Client) -> str:
+    return f"{client._settings.root_url}{API_PREFIX}"
 
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:

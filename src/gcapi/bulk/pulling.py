@@ -68,6 +68,9 @@ class CaseFailure:
     title: str
     error: Exception
 
+    def __str__(self) -> str:
+        return f"{self.title or self.pk}: {self.error or type(self.error).__name__}"
+
 
 @dataclass(frozen=True)
 class PullProgress:
@@ -142,7 +145,8 @@ def pull(
         folder: Where to; made if missing. With an executor every worker must see it under the same name.
         existing: What to do about what is there. ``"error"``: nothing may be there. ``"skip"``: files are taken as they
             are, and read only if their length or time of last change is not what was recorded; what is not as it was,
-            here or on the server, is told, and left. ``"verify"``: every file is read and held against the SHA-256 that
+            here or on the server, is told, and left; a file of which nothing is recorded is held against the store, and
+            fails its case if it is another one. ``"verify"``: every file is read and held against the SHA-256 that
             was recorded and the length and the MD5 that the store tells, and fetched again where it differs, or where
             the server has another value now. ``"overwrite"``: everything is fetched again.
         workers: How many cases at once, each over up to `max_concurrent_downloads` connections.
