@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from gcapi._names import folded
+from gcapi._names import folded, inside
 from gcapi._remotes import stored
 from gcapi.bulk._ledger import CaseRecord, ValueRecord
 from gcapi.bulk._listing import read_again
-from gcapi.bulk._local import digests, place, record_of, remove_partials
+from gcapi.bulk._local import digests, record_of, remove_partials
 from gcapi.bulk.differences import Difference
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
 from gcapi.models import HyperlinkedComponentInterfaceValue
@@ -63,7 +63,7 @@ class CasePull:
             ObjectNotFound: The case is gone, or something of it may not be seen.
             FileExistsError: With ``"skip"``, a file of which nothing is recorded is not the server's.
         """
-        remove_partials(place(self.root, self.folder))
+        remove_partials(inside(self.root, self.folder))
         try:
             return _Pull(client, self).finish()
         except (ObjectNotFound, StorageError) as error:
@@ -120,7 +120,7 @@ class _Pull:
         self._policy = unit.policy
         self._root = unit.root
         self._name = unit.folder
-        self._folder = place(unit.root, unit.folder)
+        self._folder = inside(unit.root, unit.folder)
         self._known = {value.key: value for value in (unit.known.values if unit.known else ())}
         self._files = {file.path: file for value in self._known.values() for file in value.files}
         self._remarks: list[Difference] = []
@@ -164,7 +164,7 @@ class _Pull:
                 what = "the server has another value now; it was not fetched"
                 self._remark("changed", self._in_words(value), what)
                 return _Step(value, known, None)
-            if all(place(self._root, file.path).exists() for file in known.files):
+            if all(inside(self._root, file.path).exists() for file in known.files):
                 return _Step(value, known, None)
         return _Step(value, known, self._planned(value))
 
@@ -233,7 +233,7 @@ class _Pull:
     def _files_of(self, step: _Step, fetched: set[Path]) -> Iterator[FileRecord]:
         if step.outputs is None:
             for file in step.known.files if step.known else ():
-                yield self._as_recorded(place(self._root, file.path))
+                yield self._as_recorded(inside(self._root, file.path))
         for _, target in step.outputs or ():
             if target in fetched or self._policy == "verify":
                 yield record_of(self._root, target, self._files.get(self._path(target)))
@@ -263,7 +263,7 @@ class _Pull:
                 continue
             for file in known.files:
                 if file.path not in kept:
-                    place(self._root, file.path).unlink(missing_ok=True)
+                    inside(self._root, file.path).unlink(missing_ok=True)
 
     # ------------------------------------------------------------ small things
 

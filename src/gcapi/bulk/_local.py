@@ -7,7 +7,6 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from gcapi._names import inside
 from gcapi.bulk._ledger import FileRecord
 
 if TYPE_CHECKING:
@@ -49,15 +48,6 @@ def record_of(root: Path, path: Path, known: FileRecord | None = None) -> FileRe
     if known is not None and (status.st_size, status.st_mtime_ns) == (known.size, known.mtime):
         return known
     return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
-
-
-def place(root: Path, name: str) -> Path:
-    """Return a file below a folder.
-
-    Raises:
-        UnsafeName: It would not be below it.
-    """
-    return inside(root, name)
 
 
 def remove_partials(folder: Path) -> None:
