@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -537,3 +540,41 @@ def test_the_limit_is_the_servers_where_nobody_waits() -> None:
     """A client that is not to wait lets the server refuse."""
     with UploadRoom(lambda: 3000, "raise").reserved(5) as used:
         used()
+
+
+@pytest.fixture
+def own_archive(sandbox: Sandbox) -> Iterator[Home]:
+    """Give an archive of a user who has no uploads."""
+    user = unique("user")
+    with Client(sandbox.add_user(user), sandbox.base_url) as client:
+        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
+
+
+def test_rows_wait_for_room_for_their_bytes(
+    own_archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Where uploads take all the room that a user has, rows wait until earlier ones are used, none sent twice."""
+    manifest = write_cases(tmp_path, sockets, 6)
+    sandbox = own_archive.sandbox
+    sandbox.requests.clear()
+    before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
+    held = ExitStack()
+    held.enter_context(sandbox.hold_background())
+
+    def release() -> None:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and not any(one.status == 403 for one in sandbox.requests):
+            time.sleep(0.01)
+        held.close()
+
+    watcher = threading.Thread(target=release)
+    watcher.start()
+    try:
+        with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
+            report = pushed(own_archive, manifest, workers=1)
+    finally:
+        watcher.join()
+        sandbox.limits.upload_bytes = before
+    assert told(report) == (6, 0, 0, 0)
+    check_cases(own_archive, sockets, 6)
+    assert max(parts_sent(sandbox).values()) == 1

@@ -30,7 +30,7 @@ from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, GCAPIError, warn_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Executor, Future
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class There:
                 # What the unit itself raised is an outcome; this is what became of its worker.
                 if self._closed or attempt == ATTEMPTS:
                     raise WorkerLost(
-                        f"The worker that had this was lost, {attempt} times: {error or type(error).__name__}. Run"
+                        f"The worker that had this was lost, {attempt} times: {str(error) or type(error).__name__}. Run"
                         " the same again; look into the workers' logs if that does not help."
                     ) from error
             else:
@@ -291,11 +291,12 @@ def run_on(
     act: Callable[[U], T],
     *,
     place: Place | None = None,
-) -> Iterator[Done[U, T]]:
+) -> Generator[Done[U, T]]:
     """Do something with each of many units, in threads, and yield them in the order in which they end.
 
-    A unit that fails does not stop the others. When the caller stops going through them, or is interrupted, no more are
-    begun; those that are running are not waited for.
+    Close it where it may be left early (`contextlib.closing`): an error would keep it open. A unit that fails does not
+    stop the others. When the caller stops going through them, or is interrupted, no more are begun; those that are
+    running are not waited for.
 
     Args:
         workers: How many at once.
