@@ -16,7 +16,7 @@ install: $(INSTALLED) ## Set up .venv with everything the other targets need
 $(INSTALLED): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r requirements/dev.txt -e '.[dicom,progress,sandbox]'
+		-r requirements/dev.txt -e '.[cli,dicom,progress,sandbox]'
 	@touch $@
 
 demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each, outputs in demo-output/
