@@ -11,7 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-T = TypeVar("T")
+#: What an option can be put on.
+FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
 _AGO = re.compile(r"(\d{1,4}) (minute|hour|day|week|month|year)s? ago")
 _WEEKDAY = re.compile(r"(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?")
@@ -71,7 +72,7 @@ def _as_people_write(words: str, midnight: datetime) -> datetime:
     return found - timedelta(days=7) if is_weekday and found > midnight else found
 
 
-def date_option(name: str, words: str) -> Callable[[T], T]:
+def date_option(name: str, words: str) -> Callable[[FC], FC]:
     """Return an option that takes a date, in this machine's time zone unless it names another.
 
     Args:

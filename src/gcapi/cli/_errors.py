@@ -153,10 +153,19 @@ def paragraph(error: BaseException) -> str:
     """Return what happened, why, and what to do next; fit for a terminal."""
     ending = ending_of(error)
     words = str(error).strip()
-    if ending is _BUG or not words:
+    if isinstance(error, httpx.TransportError):
+        words = f"{_host(error)} could not be reached, or the connection broke ({type(error).__name__}: {words})"
+    elif ending is _BUG or not words:
         words = f"{type(error).__name__}: {words}"
     text = f"{words.rstrip('.')}. {ending.advice.format(error=error)}" if ending.advice else words
     return "\n".join(printable(line) for line in text.splitlines())
+
+
+def _host(error: httpx.TransportError) -> str:
+    try:
+        return error.request.url.netloc.decode("ascii")
+    except RuntimeError:  # it failed before there was a request
+        return "The server"
 
 
 def report(error: BaseException, *, debug: bool) -> int:

@@ -14,8 +14,6 @@ import unicodedata
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-import click
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -35,18 +33,23 @@ def printable(text: str) -> str:
     return clean(text)
 
 
+def write(line: str) -> None:
+    """Print a line of data."""
+    sys.stdout.write(line + "\n")
+
+
 # ---------------------------------------------------------------- JSON
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    click.echo(_json(document, indent=2))
+    write(_json(document, indent=2))
 
 
 def print_json_lines(documents: Iterable[Any]) -> None:
     """Print JSON documents as they come, each in a line of its own."""
     for document in documents:
-        click.echo(_json(document))
+        write(_json(document))
 
 
 def _json(document: Any, indent: int | None = None) -> str:
@@ -68,10 +71,10 @@ def print_table(documents: Iterable[dict[str, Any]], columns: Sequence[Column]) 
     rows = ([cell(show(document)) for _, show in columns] for document in documents)
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            write("\t".join(row))
         return
     for line in table_lines(rows, [header for header, _ in columns], _terminal_width()):
-        click.echo(line)
+        write(line)
 
 
 def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -> Iterator[str]:
@@ -134,11 +137,11 @@ def print_object(document: dict[str, Any]) -> None:
         if value in (None, "", [], {}):
             continue
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            click.echo(f"{printable(name)}:")
+            write(f"{printable(name)}:")
             for item in value:
-                click.echo(f"  {_short(item)}")
+                write(f"  {_short(item)}")
         else:
-            click.echo(f"{printable(name)}: {_short(value)}")
+            write(f"{printable(name)}: {_short(value)}")
 
 
 def _short(value: Any) -> str:

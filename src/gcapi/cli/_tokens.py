@@ -64,7 +64,7 @@ def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Tok
 
 def _given(argument: str | None, file: Path | None) -> Token | None:
     if argument == "-":
-        return Token(_one_line(sys.stdin.readline(), "standard input"), "standard input")
+        return Token(first_line(sys.stdin.readline(), "standard input"), "standard input")
     if argument:
         return Token(argument, "the option --token")
     if file is not None:
@@ -98,12 +98,17 @@ def read_token(path: Path) -> str:
                 f"Others on this machine can read the token file {path} (mode {stat.S_IMODE(mode):04o}), so it was not"
                 f" used. Run 'chmod 600 {path}', and make a new token if somebody may have read this one."
             )
-        return _one_line(file.readline(), f"the token file {path}")
+        return first_line(file.readline(), f"the token file {path}")
 
 
-def _one_line(text: str, where: str) -> str:
+def first_line(text: str, where: str) -> str:
+    """Return the token in what was read.
+
+    Raises:
+        InvalidInput: There is none.
+    """
     if not text.strip():
-        raise InvalidInput(f"There is no token in {where}: its first line is empty.")
+        raise InvalidInput(f"There is no token in {where}.")
     return text.strip()
 
 

@@ -36,13 +36,17 @@ def login(session: Session, *, keyring: bool) -> None:
 
 
 def _wanted_token(session: Session) -> str:
-    from gcapi.cli._tokens import find_token
+    from gcapi.cli._tokens import first_line
 
     if session.token or session.token_file:
         return session.find_token().value
-    if sys.stdin.isatty():
-        return getpass.getpass("API token (not shown): ", stream=sys.stderr)
-    return find_token(session.base_url, argument="-", file=None).value
+    if not sys.stdin.isatty():
+        return first_line(sys.stdin.readline(), "standard input")
+    try:
+        typed = getpass.getpass("API token (not shown): ", stream=sys.stderr)
+    except EOFError:
+        typed = ""
+    return first_line(typed, "what was typed")
 
 
 @command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gcapi.cli._output import print_json, print_json_lines, printable
+from gcapi.cli._output import print_json, print_json_lines, printable, write
 from gcapi.cli._session import Session, command
 
 if TYPE_CHECKING:
@@ -127,6 +127,6 @@ def _print_answer(answer: Any) -> None:
     if not isinstance(answer, httpx.Response):
         print_json(answer)
     elif sys.stdout.isatty():
-        click.echo("\n".join(printable(line) for line in answer.text.splitlines()))
+        write("\n".join(printable(line) for line in answer.text.splitlines()))
     else:
-        click.echo(answer.content, nl=False)
+        sys.stdout.buffer.write(answer.content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gcapi.cli._output import print_json
+from gcapi.cli._output import print_json, write
 from gcapi.cli._session import Session, command
 
 _HOW = {
@@ -29,4 +29,4 @@ def completion(session: Session, *, shell: str) -> None:
     if session.as_json:
         print_json({"shell": shell, "script": script})
     else:
-        click.echo(script)
+        write(script)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from gcapi.cli._output import print_json, printable
+from gcapi.cli._output import print_json, printable, write
 from gcapi.cli._session import Session, command
 
 _SHOWN_CHANGES = 10
@@ -37,8 +37,8 @@ def doctor(session: Session, *, upload: bool) -> int:
 
 def _print(check: str, level: str, words: str) -> None:
     first, *more = words.splitlines()
-    click.echo(f"{level:<11} {check}: {printable(first)}")
+    write(f"{level:<11} {check}: {printable(first)}")
     for line in more[:_SHOWN_CHANGES]:
-        click.echo(f"{'':<12}{printable(line)}")
+        write(f"{'':<12}{printable(line)}")
     if len(more) > _SHOWN_CHANGES:
-        click.echo(f"{'':<12}… and {len(more) - _SHOWN_CHANGES} more: see --json")
+        write(f"{'':<12}… and {len(more) - _SHOWN_CHANGES} more: see --json")
