@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
 _AGO = re.compile(r"(\d{1,4}) (minute|hour|day|week|month|year)s? ago")
+_YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _WEEKDAY = re.compile(r"(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?")
 
 
 def parse_date(text: str, now: datetime) -> datetime:
     """Return the moment that a text names, in this machine's time zone unless it names another.
 
-    ISO 8601 as it is; else the day stands before the month (``01.07.2026`` and ``1/7/2026`` are the first of July);
-    ``now``, ``today``, ``yesterday``, ``3 days ago``, and the days of the week, which are today or in the past.
+    Where the year comes first the month follows; else the day stands before the month (``01.07.2026`` and ``1/7/2026``
+    are the first of July). Also ``now``, ``today``, ``yesterday``, ``3 days ago``, and the days of the week, which are
+    today or in the past.
 
     Args:
         text: A date, with or without a time, which else is midnight.
@@ -31,12 +33,12 @@ def parse_date(text: str, now: datetime) -> datetime:
     Raises:
         ValueError: It names none.
     """
-    words = " ".join(text.lower().split())
+    words = " ".join(text.split())
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     named = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
-    ago = _AGO.fullmatch(words)
-    if words in named:
-        found = named[words]
+    ago = _AGO.fullmatch(words.lower())
+    if words.lower() in named:
+        found = named[words.lower()]
     elif ago:
         found = _before(now, **{f"{ago[2]}s": int(ago[1])})
     else:
@@ -53,16 +55,18 @@ def _before(now: datetime, **amount: Any) -> datetime:
 
 
 def _written(words: str, midnight: datetime) -> datetime:
-    try:
-        return datetime.fromisoformat(words.upper())
-    except ValueError:
-        return _as_people_write(words, midnight)
+    year_first = _YEAR_FIRST.match(words)
+    if year_first:
+        # Not dateutil's: it would take what comes after the year for the day.
+        year, month, day = map(int, year_first.groups())
+        return datetime.fromisoformat(f"{year}-{month:02}-{day:02}{words[year_first.end() :]}")
+    return _as_people_write(words, midnight)
 
 
 def _as_people_write(words: str, midnight: datetime) -> datetime:
     from dateutil import parser
 
-    is_weekday = _WEEKDAY.fullmatch(words) is not None
+    is_weekday = _WEEKDAY.fullmatch(words.lower()) is not None
     # A month without a day is its first; a day of the week is looked for from today on.
     default = midnight if is_weekday else midnight.replace(day=1)
     try:
