@@ -229,7 +229,7 @@ def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
     assert TOKEN not in shown.err
 
 
-def test_faults_of_its_own_say_how_to_report(gcapi: Program) -> None:
+def test_faults_of_its_own_say_how_to_report() -> None:
     """An error that nobody thought of ends with 1, and asks for a report."""
     assert exit_code_of(ZeroDivisionError("7 / 0")) == 1
     words = paragraph(ZeroDivisionError("7 / 0"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,9 +43,9 @@ class Doubler:
 
 
 @pytest.fixture
-def doubler(sandbox: Sandbox, client: Client) -> Iterator[Doubler]:
+def doubler(sandbox: Sandbox, client: Client) -> Doubler:
     """Give an algorithm."""
-    yield Doubler(sandbox, client)
+    return Doubler(sandbox, client)
 
 
 def test_run_brings_the_outputs_home(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
@@ -160,9 +159,7 @@ def test_jobs_that_go_on(ready: Program, sandbox: Sandbox, doubler: Doubler) -> 
         assert f"gcapi jobs wait {pk}" in run.err
 
 
-def test_jobs_are_filtered(
-    ready: Program, sandbox: Sandbox, client: Client, doubler: Doubler
-) -> None:
+def test_jobs_are_filtered(ready: Program, doubler: Doubler) -> None:
     """Jobs are those of an algorithm and a state."""
     pks = {doubler.start(number) for number in (1, -1)}
     for pk in pks:

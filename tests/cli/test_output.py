@@ -102,7 +102,7 @@ def test_titles_control_no_terminal(gcapi: Program) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_any_console_takes_any_title(gcapi: Program, encoding: str) -> None:
+def test_any_console_takes_any_title(encoding: str) -> None:
     """A console whose encoding lacks a character gets an escape for it, and JSON stays JSON."""
     title = "Größe 大きさ 🫁"
     variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", VARIABLE: TOKEN}
@@ -266,7 +266,7 @@ def test_calls_that_cannot_be(ready: Program, arguments: list[str], code: int) -
     assert (run.code, run.out) == (code, "")
 
 
-def test_other_answers_come_as_they_are(gcapi: Program) -> None:
+def test_other_answers_come_as_they_are() -> None:
     """What is no JSON is written as it came."""
     with Loopback(
         lambda _: Answer(body=b"a,b\n1,\xff\n", headers={"Content-Type": "text/csv"})

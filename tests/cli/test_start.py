@@ -9,14 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from program import DEADLINE, VARIABLE, Program, command_line
 from loopback import TOKEN, Answer, Loopback, Seen
+from program import DEADLINE, VARIABLE, Program, command_line
 
 #: What costs import time, and a help text needs none of.
 HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "platformdirs", "ssl"]
 
 
-def test_help_loads_nothing_heavy(gcapi: Program) -> None:
+def test_help_loads_nothing_heavy() -> None:
     """`gcapi --help` lists every command, and loads neither the HTTP library nor the generated package."""
     code = "import sys; from gcapi.cli import main; main(['--help'])"
     shown = f"print('LOADED', sorted(set({HEAVY}) & set(sys.modules)), len(sys.modules))"

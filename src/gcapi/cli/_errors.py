@@ -194,15 +194,20 @@ class Failures:
         self._errors: list[Exception] = []
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Tell the error of one thing, and go on."""
+    def told(self, name: str = "") -> Iterator[None]:
+        """Tell the error of one thing, and go on.
+
+        Args:
+            name: What it is called; empty where the error says it.
+        """
         try:
             yield
         except (exceptions.GCAPIError, httpx.TransportError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
             self._errors.append(error)
-            click.echo(f"gcapi: {paragraph(error)}", err=True)
+            prefix = f"{printable(name)}: " if name else ""
+            click.echo(f"gcapi: {prefix}{paragraph(error)}", err=True)
 
     @property
     def exit_code(self) -> int:

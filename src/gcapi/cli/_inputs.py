@@ -1,4 +1,4 @@
-"""The inputs of a job as they are written on the command line: ``socket=…``, and after it what a cell of a manifest has."""
+"""The inputs of a job as the command line has them: ``socket=…``, and after it what a cell of a manifest has."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from gcapi.cli._tokens import Token
     from gcapi.client import Client
 
-_LOCAL = ("as_json", "quiet", "debug")
+#: What an option can be put on.
+FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 _SERVER = ("base_url", "token", "token_file")
 
 
@@ -60,11 +61,20 @@ class Session:
         """Make a client; the caller closes it.
 
         Args:
-            progress: Whether files will be moved, of which the user wants to see how far they have come.
+            progress: Whether the user wants to see how far single files have come.
+        """
+        return self.client_with(self.find_token(), progress=progress)
+
+    def client_with(self, token: Token, *, progress: bool = False) -> Client:
+        """Make a client with a token that was found; the caller closes it.
+
+        Args:
+            token: The token.
+            progress: Whether the user wants to see how far single files have come.
         """
         from gcapi.client import Client
 
-        return Client(self.find_token().value, self.base_url, progress=progress and not self.quiet)
+        return Client(token.value, self.base_url, progress=progress and not self.quiet)
 
     @contextmanager
     def warnings_as_talk(self) -> Iterator[None]:
@@ -99,9 +109,6 @@ def _with_path(base_url: str) -> str:
     return base_url.rstrip("/") + API_PREFIX if is_host else base_url
 
 
-Function = "Callable[..., int | None]"
-
-
 def command(
     group: click.Group | None = None, name: str | None = None, *, server: bool = True
 ) -> Callable[[Callable[..., int | None]], click.Command]:
@@ -127,6 +134,17 @@ def command(
         return made
 
     return decorate
+
+
+def workers_option(default: int) -> Callable[[FC], FC]:
+    """Return the option that says how many cases are worked on at once."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="So many cases at once.",
+    )
 
 
 def _local_options() -> list[click.Parameter]:

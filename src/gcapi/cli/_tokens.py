@@ -35,10 +35,16 @@ class Token:
     Attributes:
         value: The token; in no repr.
         source: Where it was found, in words.
+        path: The file that it was found in; `None` for elsewhere.
     """
 
     value: str = field(repr=False)
     source: str
+    path: Path | None = None
+
+
+def _filed(path: Path) -> Token:
+    return Token(read_token(path), f"the file {path}", path.absolute())
 
 
 def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Token:
@@ -68,7 +74,7 @@ def _given(argument: str | None, file: Path | None) -> Token | None:
     if argument:
         return Token(argument, "the option --token")
     if file is not None:
-        return Token(read_token(file), f"the file {file}")
+        return _filed(file)
     value = os.environ.get(_VARIABLE, "").strip()
     return Token(value, f"the environment variable {_VARIABLE}") if value else None
 
@@ -76,7 +82,7 @@ def _given(argument: str | None, file: Path | None) -> Token | None:
 def _stored(base_url: str) -> Token | None:
     path = token_path(base_url)
     with suppress(FileNotFoundError):
-        return Token(read_token(path), f"the file {path}")
+        return _filed(path)
     keyring = _keyring()
     value = keyring.get_password(KEYRING_SERVICE, server_name(base_url)) if keyring else None
     return Token(value, "the keyring") if value else None
