@@ -67,17 +67,22 @@ def dask_executor(address: str | None) -> Iterator[Executor | None]:
 
     Raises:
         MissingExtra: Dask is not installed.
+        ConfigurationError: There is no scheduler at the address.
     """
     if address is None:
         yield None
         return
+    from gcapi.exceptions import ConfigurationError, MissingExtra
+
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        from gcapi.exceptions import MissingExtra
-
         raise MissingExtra(
             "A Dask cluster needs its extra: pip install '.[dask]' in a checkout of gcapi."
         ) from error
-    with Client(address) as cluster:  # type: ignore[no-untyped-call]
+    try:
+        cluster = Client(address)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"There is no Dask scheduler at {address}: {error}.") from error
+    with cluster:
         yield cluster.get_executor()
