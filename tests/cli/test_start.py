@@ -15,11 +15,14 @@ from program import DEADLINE, VARIABLE, Program, command_line
 #: What costs import time, and a help text needs none of.
 HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "platformdirs", "ssl"]
 
+#: So many modules beyond bare Python, of which click brings sixty, are a start that nobody feels.
+MOST_MODULES = 150
+
 
 def test_help_loads_nothing_heavy() -> None:
-    """`gcapi --help` lists every command, and loads neither the HTTP library nor the generated package."""
-    code = "import sys; from gcapi.cli import main; main(['--help'])"
-    shown = f"print('LOADED', sorted(set({HEAVY}) & set(sys.modules)), len(sys.modules))"
+    """`gcapi --help` lists every command, and loads few modules, the HTTP library and the generated package not."""
+    code = "import sys; bare = len(sys.modules); from gcapi.cli import main; main(['--help'])"
+    shown = f"print('LOADED', sorted(set({HEAVY}) & set(sys.modules)), len(sys.modules) - bare)"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{code}; {shown}"],
         capture_output=True,
@@ -28,8 +31,9 @@ def test_help_loads_nothing_heavy() -> None:
     )
     assert run.stderr == ""
     assert "doctor" in run.stdout
-    loaded = run.stdout.split("LOADED")[1]
-    assert loaded.startswith(" []")
+    loaded = run.stdout.split("LOADED")[1].split()
+    assert loaded[0] == "[]"
+    assert int(loaded[1]) < MOST_MODULES
 
 
 @pytest.mark.parametrize("name", ["archives", "jobs", "login", "push", "manifest", "doctor"])

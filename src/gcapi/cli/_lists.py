@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import click
 
@@ -19,7 +18,7 @@ from gcapi.cli._output import (
 from gcapi.cli._session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gcapi._namespaces import Readable
     from gcapi.client import Client
@@ -106,6 +105,8 @@ def find_one(client: Client, kind: Kind, name: str) -> Any:
 
 
 def _is_pk(name: str) -> bool:
+    from uuid import UUID
+
     try:
         return bool(UUID(name))
     except ValueError:
@@ -165,8 +166,3 @@ def all_of(*conditions: Callable[[Document], bool] | None) -> Callable[[Document
     """Return what tells whether an object fits all conditions; `None` where there are none."""
     given = [condition for condition in conditions if condition is not None]
     return (lambda document: all(one(document) for one in given)) if given else None
-
-
-def documents_of(items: Iterable[Any]) -> Iterator[Document]:
-    """Yield models as plain JSON data."""
-    return (item.to_dict() for item in items)
