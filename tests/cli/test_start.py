@@ -13,7 +13,7 @@ from loopback import TOKEN, Answer, Loopback, Seen
 from program import DEADLINE, VARIABLE, Program, command_line
 
 #: What costs import time, and a help text needs none of.
-HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "platformdirs", "ssl"]
+HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "sqlite3", "ssl"]
 
 #: So many modules beyond bare Python, of which click brings sixty, are a start that nobody feels.
 MOST_MODULES = 150

@@ -28,6 +28,8 @@ _COMMANDS = {
     "sockets": "objects:sockets",
     "jobs": "jobs:jobs",
     "run": "jobs:run",
+    "manifest": "manifests:manifest",
+    "push": "pushing:push",
     "pull": "pulling:pull",
     "verify": "pulling:verify",
     "diff": "pulling:diff",
@@ -106,8 +108,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _discard_output()
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return _interrupted()
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
     except Exception as error:  # noqa: BLE001 - the end of the program: every error has its words and its code
         from gcapi.cli._errors import report
 
@@ -137,8 +139,8 @@ def _discard_output() -> None:
     os.dup2(null, sys.stdout.fileno())
 
 
-def _interrupted() -> int:
+def _interrupted(error: KeyboardInterrupt) -> int:
     # Whoever interrupted may have closed the pipe as well.
     with contextlib.suppress(OSError):
-        click.echo("gcapi: interrupted.", err=True)
+        click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
     return INTERRUPTED

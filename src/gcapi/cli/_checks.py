@@ -36,7 +36,7 @@ Level = Literal["ok", "note", "warning", "failure", "not checked"]
 
 #: The optional packages, by the extra that brings them.
 _EXTRAS = {
-    "cli": ("click", "platformdirs"),
+    "cli": ("click",),
     "keyring": ("keyring",),
     "dicom": ("grand-challenge-dicom-de-identifier",),
     "progress": ("tqdm",),

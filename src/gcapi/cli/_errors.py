@@ -107,6 +107,8 @@ _BUG = Ending(
     FAILED,
     "This is a fault of gcapi itself. Please report it, with what --debug shows and with the report of 'gcapi doctor'.",
 )
+#: How many errors of things of one kind are told.
+_TOLD = 20
 #: Statuses that pass by themselves.
 _PASSING = frozenset({408, 425, 429, 502, 503, 504, 507})
 
@@ -191,7 +193,7 @@ class Failures:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
 
     @contextmanager
     def told(self, name: str = "") -> Iterator[None]:
@@ -205,9 +207,21 @@ class Failures:
         except (exceptions.GCAPIError, httpx.TransportError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            self._errors.append(error)
+            self.add(error, name)
+
+    def add(self, error: BaseException, name: str = "") -> None:
+        """Take in the error of one thing, and tell it unless many were told before.
+
+        Args:
+            error: What went wrong.
+            name: What the thing is called; empty where the error says it.
+        """
+        self._errors.append(error)
+        if len(self._errors) <= _TOLD:
             prefix = f"{printable(name)}: " if name else ""
             click.echo(f"gcapi: {prefix}{paragraph(error)}", err=True)
+        elif len(self._errors) == _TOLD + 1:
+            click.echo("gcapi: More failed, which is not told here.", err=True)
 
     @property
     def exit_code(self) -> int:

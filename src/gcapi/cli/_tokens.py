@@ -154,14 +154,18 @@ def remove_token(base_url: str) -> list[str]:
 
 def token_path(base_url: str) -> Path:
     """Return where the token of a server is kept."""
-    from platformdirs import user_config_path
-
     # Windows has no colons in names.
-    return (
-        user_config_path("gcapi", appauthor=False)
-        / "tokens"
-        / server_name(base_url).replace(":", "_")
-    )
+    return config_folder() / "tokens" / server_name(base_url).replace(":", "_")
+
+
+def config_folder() -> Path:
+    """Return where programs keep their configuration, for this user, by the custom of the system."""
+    from gcapi.bulk.journal import state_folder
+
+    if os.name == "nt" or sys.platform == "darwin":
+        return state_folder()  # these have one place for both
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(given) if Path(given).is_absolute() else Path.home() / ".config") / "gcapi"
 
 
 def server_name(base_url: str) -> str:

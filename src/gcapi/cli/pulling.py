@@ -94,8 +94,7 @@ def _tell_pull(session: Session, report: PullReport) -> int:
         print_object({**document, "failed": [failure.pk for failure in report.failed]})
     failures = Failures(report.cases + len(report.failed))
     for failure in report.failed:
-        with failures.told(failure.title or failure.pk):
-            raise failure.error
+        failures.add(failure.error, failure.title or failure.pk)
     return failures.exit_code
 
 
