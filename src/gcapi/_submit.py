@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._downloads import Downloads
+    from gcapi._limits import LimitWait
     from gcapi._lookup import Lookup
     from gcapi._sources import Source
     from gcapi._uploads import Uploads
@@ -188,6 +189,12 @@ class Submit:
             uploaded = iter(self._uploads.upload_all(flat) if flat else [])
         uploads = {slug: [next(uploaded) for _ in group] for slug, group in sources.items()}
         return posted_of(plans, uploads)
+
+    def begin(
+        self, names: Sequence[str], heard: Callable[[int, UserUpload], None], limits: LimitWait
+    ) -> list[UserUpload]:
+        """Create uploads for a later `send`; see `Uploads.begin_all`."""
+        return self._uploads.begin_all(names, heard, limits)
 
     def send(
         self,

@@ -79,11 +79,12 @@ def wait_for_job(
             status=last,
         )
     if job.status != SUCCEEDED:
-        raise _failure(job)
+        raise failure(job)
     return job
 
 
-def _failure(job: models.HyperlinkedJob) -> JobFailed:
+def failure(job: models.HyperlinkedJob) -> JobFailed:
+    """Return the error for a job that ended in any state but success."""
     return JobFailed(
         f"Job {job.pk} ended as {job.status!r}. {_WHY.get(job.status, '')} The API gives no reason; the job's page"
         f" does, for those who may see it: {job.url}",

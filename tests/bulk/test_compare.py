@@ -9,9 +9,8 @@ from data import unique
 from pull_support import Sockets, add_archive, add_sockets, archive_items, contents, many_cases
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import ManifestError, diff, read_manifest, verify, write_manifest
+from gcapi.bulk import ManifestError, diff, pull, read_manifest, verify, write_manifest
 from gcapi.bulk.manifest import Row
-from gcapi.bulk.pull import pull
 from gcapi.exceptions import UnsafeName
 from gcapi_sandbox import Sandbox
 

@@ -23,8 +23,7 @@ from pull_support import (
 )
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Difference, PullReport, TargetError, read_manifest, verify
-from gcapi.bulk.pull import pull
+from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
 from gcapi.exceptions import AuthenticationError, ObjectNotFound
 from gcapi_sandbox import Sandbox
 
@@ -407,12 +406,21 @@ def test_what_is_not_there_leaves_no_folder(
     assert not home.exists()
 
 
-def test_progress_and_report(client: Client, small: str, home: Path) -> None:
-    """A listener hears of each case that ended, and of how many there are."""
-    heard: list[tuple[int, int]] = []
-    report = pull(client, f"archive:{small}", home, progress=lambda *event: heard.append(event))
-    assert heard == [(1, 2), (2, 2)]
-    assert isinstance(report, PullReport)
+def test_progress(client: Client, small: str, home: Path) -> None:
+    """A listener hears of each case that ended, how, and of how many there are."""
+    heard: list[PullProgress] = []
+    pull(client, f"archive:{small}", home, progress=heard.append)
+    next((home / "case-1").iterdir()).unlink()
+    pull(client, f"archive:{small}", home, existing="skip", progress=heard.append)
+    assert [(event.ended, event.total) for event in heard] == [(1, 2), (2, 2)] * 2
+    assert sorted((event.title, event.how) for event in heard[:2]) == [
+        ("case-0", "fetched"),
+        ("case-1", "fetched"),
+    ]
+    assert sorted((event.title, event.how) for event in heard[2:]) == [
+        ("case-0", "there"),
+        ("case-1", "fetched"),
+    ]
 
 
 def test_cases_that_the_server_no_longer_has(
@@ -432,3 +440,23 @@ def test_cases_that_the_server_no_longer_has(
     ]
     assert contents(home) == before
     assert {one.kind for one in verify(home)} == {"unexpected"}
+
+
+def test_cells_that_csv_does_not_take(
+    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path
+) -> None:
+    """Where a value is longer than what reads CSV takes, the manifest is JSON Lines, and CSV again once it is not."""
+    slug = sandbox.add_archive(unique("long"))
+    long = ["ü" * 70_000, "x" * 70_000]
+    item = client.add_case_to_archive(
+        archive_slug=slug, title="long", values=[SocketValueSpec(sockets.anything, value=long)]
+    )
+    report = pull(client, f"archive:{slug}", home)
+    (row,) = read_manifest(report.manifest).rows
+    assert json.loads(row.cells[sockets.anything]) == long
+    assert (report.manifest.name, verify(home), diff(client, home)) == ("manifest.jsonl", [], [])
+    client.update_archive_item(
+        archive_item_pk=item.pk, values=[SocketValueSpec(sockets.anything, value=1)]
+    )
+    report = pull(client, f"archive:{slug}", home, existing="verify")
+    assert (report.manifest.name, verify(home), diff(client, home)) == ("manifest.csv", [], [])

@@ -14,10 +14,9 @@ import pytest
 from pull_support import add_archive, add_sockets, contents, leftovers, many_cases
 
 from gcapi import Client
-from gcapi.bulk import verify
+from gcapi.bulk import PullProgress, pull, verify
+from gcapi.bulk._casepull import CasePull
 from gcapi.bulk._listing import find_source, iterate_cases
-from gcapi.bulk._pulling import CasePull
-from gcapi.bulk.pull import pull
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import ConfigurationError
 from gcapi_sandbox import Sandbox
@@ -103,8 +102,8 @@ def test_a_dask_cluster_that_loses_a_worker(
     ):
         victim = next(iter(dask.run(os.getpid).values()))
 
-        def kill(ended: int, _: int) -> None:
-            if ended == CASES // 3:
+        def kill(event: PullProgress) -> None:
+            if event.ended == CASES // 3:
                 os.kill(victim, signal.SIGKILL)
 
         report = pull(

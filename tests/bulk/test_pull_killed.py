@@ -16,14 +16,13 @@ from data import DEADLINE
 from pull_support import add_archive, add_sockets, contents, leftovers, many_cases
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import verify
-from gcapi.bulk.pull import pull
+from gcapi.bulk import pull, verify
 from gcapi_sandbox import Sandbox
 
 PROGRAM = """
 import sys
 from gcapi import Client
-from gcapi.bulk.pull import pull
+from gcapi.bulk import pull
 
 base_url, token, source, folder, existing = sys.argv[1:]
 with Client(token, base_url) as client:

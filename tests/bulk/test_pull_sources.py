@@ -11,8 +11,7 @@ from data import DEADLINE, unique
 from pull_support import contents, from_storage, image_of, mask_of
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import diff, read_manifest, verify
-from gcapi.bulk.pull import pull
+from gcapi.bulk import diff, pull, read_manifest, verify
 from gcapi_sandbox import Sandbox
 
 QUESTIONS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import asdict, dataclass
-from html import unescape
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from gcapi._cases import title_of
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def find_source(client: Client, target: Target) -> Source:
 def iterate_cases(client: Client, source: Source) -> Iterator[Case]:
     """Yield the cases of a source, in the server's order; two pages are held at the most."""
     for found in _namespace(client, source.kind).iterate_all({_FILTERS[source.kind]: source.pk}):
-        yield _case(client, source.kind, found.to_dict())
+        yield _case(client, source.kind, found)
 
 
 def read_again(client: Client, case: Case) -> Case:
@@ -129,7 +129,7 @@ def read_again(client: Client, case: Case) -> Case:
         ObjectNotFound: It is gone, or no longer to be seen.
     """
     found = _namespace(client, case.kind).detail(pk=case.pk)
-    return _case(client, case.kind, found.to_dict())
+    return _case(client, case.kind, found)
 
 
 def _namespace(client: Client, kind: Kind) -> Readable[Any]:
@@ -138,7 +138,8 @@ def _namespace(client: Client, kind: Kind) -> Readable[Any]:
     return client.algorithm_jobs if kind == "algorithm" else client.reader_studies.display_sets
 
 
-def _case(client: Client, kind: Kind, fields: Mapping[str, Any]) -> Case:
+def _case(client: Client, kind: Kind, found: Any) -> Case:
+    fields = found.to_dict()
     pk = str(fields["pk"])
     order = fields.get("order")
     values = fields.get("inputs" if kind == "algorithm" else "values") or []
@@ -146,7 +147,7 @@ def _case(client: Client, kind: Kind, fields: Mapping[str, Any]) -> Case:
     return Case(
         kind=kind,
         pk=pk,
-        title=_title(fields),
+        title="" if kind == "algorithm" else title_of(found),
         order=order if isinstance(order, int) else None,
         api_url=str(fields.get("api_url") or client.base_url.join(f"archives/items/{pk}/")),
         values=(
@@ -156,12 +157,6 @@ def _case(client: Client, kind: Kind, fields: Mapping[str, Any]) -> Case:
         status=str(fields.get("status") or ""),
         algorithm_image=str(fields.get("algorithm_image") or ""),
     )
-
-
-def _title(fields: Mapping[str, Any]) -> str:
-    """Return a title as it was given; newer servers show those of display sets in HTML only."""
-    title = fields.get("title")
-    return title if isinstance(title, str) else unescape(str(fields.get("title_safe") or ""))
 
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from gcapi._names import inside
 from gcapi.bulk._answers import count_answers, read_answers
-from gcapi.bulk._folders import ANSWERS_JSONL, LEDGER, MANIFEST, OWN_NAMES
+from gcapi.bulk._folders import ANSWERS_JSONL, LEDGER, OWN_NAMES
 from gcapi.bulk._listing import find_source, iterate_cases
 from gcapi.bulk._local import files_below, sha256_of
-from gcapi.bulk._rows import (
+from gcapi.bulk._notes import (
     OUTPUT_PKS,
     PK,
     SOURCE,
     STATUS,
     VALUE_PKS,
     digests_of,
+    manifest_in,
     note_of,
 )
 from gcapi.bulk.differences import Difference
@@ -57,7 +58,7 @@ def verify(folder: str | Path) -> list[Difference]:
 def _expected(root: Path) -> dict[str, str]:
     """Return the SHA-256 of each file that should be there."""
     expected: dict[str, str] = {}
-    for row in read_manifest(root / MANIFEST).rows:
+    for row in read_manifest(manifest_in(root)).rows:
         expected |= digests_of(row)
     for answer in read_answers(root):
         expected |= answer["files"]
@@ -88,7 +89,7 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
         ObjectNotFound: What was pulled is gone, or you have no access.
     """
     root = Path(folder).absolute()
-    manifest = read_manifest(root / MANIFEST)
+    manifest = read_manifest(manifest_in(root))
     source = find_source(client, _source_of(root, manifest))
     rows = {str(row.notes[PK]): row for row in manifest.rows if PK in row.notes}
     differences: list[Difference] = []

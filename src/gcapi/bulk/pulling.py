@@ -25,15 +25,14 @@ from gcapi.bulk._answers import (
     mask_of,
     write_answers,
 )
+from gcapi.bulk._casepull import CasePull
 from gcapi.bulk._folders import MANIFEST, name_folders
 from gcapi.bulk._ledger import Ledger
 from gcapi.bulk._listing import Spool, find_source, iterate_cases, spooled, unspooled
 from gcapi.bulk._local import remove_partials
-from gcapi.bulk._pulling import CasePull
-from gcapi.bulk._rows import row_of
+from gcapi.bulk._notes import row_of, write_rows
 from gcapi.bulk._work import place_of, run_on
 from gcapi.bulk.differences import Difference
-from gcapi.bulk.manifest import write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 
@@ -42,14 +41,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from gcapi import models
+    from gcapi.bulk._casepull import Policy, Pulled
     from gcapi.bulk._listing import Case, Source
-    from gcapi.bulk._pulling import Policy, Pulled
     from gcapi.client import Client
 
 #: What to do about files that are there: refuse, take them as they are, fetch them again, or check them.
 ExistingFiles = Literal["error", "skip", "overwrite", "verify"]
-#: Told how many cases have come to an end, and of how many.
-PullListener = Callable[[int, int], None]
+#: How a case ended: something was fetched for it, it was there, or it failed.
+Ending = Literal["fetched", "there", "failed"]
 
 #: What the system says where there is no room for any further file.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -68,6 +67,28 @@ class CaseFailure:
     pk: str
     title: str
     error: Exception
+
+
+@dataclass(frozen=True)
+class PullProgress:
+    """One case has ended.
+
+    Attributes:
+        pk: The case.
+        title: Empty for none.
+        how: In a word.
+        ended: How many cases have ended.
+        total: How many there are.
+    """
+
+    pk: str
+    title: str
+    how: Ending
+    ended: int
+    total: int
+
+
+PullListener = Callable[[PullProgress], None]
 
 
 @dataclass
@@ -127,7 +148,7 @@ def pull(
         workers: How many cases at once, each over up to `max_concurrent_downloads` connections.
         executor: Where cases are pulled; `None` for threads of this process. The workers need a token of their own.
         token_file: Where workers whose environment has no token read it; `None` for nowhere.
-        progress: Called with the number of cases that have ended, and of all; `None` for nobody.
+        progress: Called with each case that has ended, in this thread; `None` for nobody.
 
     Raises:
         TargetError: The source is not written in one of the three forms.
@@ -169,7 +190,7 @@ def check_folder(folder: Path, existing: ExistingFiles) -> None:
         )
 
 
-def _nobody(_: int, __: int) -> None:
+def _nobody(_: PullProgress) -> None:
     """Listen to nothing."""
 
 
@@ -213,17 +234,22 @@ class _Pulling:
         with Spool() as cases:
             folders = self._list(cases)
             units = (self._unit(case, folders[case.pk]) for case in map(unspooled, cases))
-            for ended, pulled in enumerate(self._pulled(units), start=1):
-                if pulled is not None:
-                    self._report.cases += 1
-                    self._report.fetched += bool(pulled.files)
-                progress(ended, len(folders))
+            for ended, (pk, pulled) in enumerate(self._pulled(units), start=1):
+                how = self._count(pulled)
+                progress(PullProgress(pk, self._listed[pk][0], how, ended, len(folders)))
         if self._source.study is not None:
             with Spool() as answers:
                 self._pull_answers(self._source.study, answers)
         self._tell_of_gone()
         self._write_manifest(folders)
         return self._report
+
+    def _count(self, pulled: Pulled | None) -> Ending:
+        if pulled is None:
+            return "failed"
+        self._report.cases += 1
+        self._report.fetched += bool(pulled.files)
+        return "fetched" if pulled.files else "there"
 
     def _list(self, cases: Spool) -> dict[str, str]:
         """List the cases, and return the folder of each."""
@@ -239,8 +265,8 @@ class _Pulling:
         known = self._ledger.get(case.pk)
         return CasePull(case, self._report.folder, folder, self._policy, known)
 
-    def _pulled(self, units: Iterable[CasePull]) -> Iterator[Pulled | None]:
-        """Yield what each case came to, once it is recorded; `None` for one that failed."""
+    def _pulled(self, units: Iterable[CasePull]) -> Iterator[tuple[str, Pulled | None]]:
+        """Yield the key of each case and what it came to, once it is recorded; `None` for one that failed."""
         for done in run_on(self._workers, units, self._act):
             if done.result is None:
                 self._failed(done.unit.case, done.error)
@@ -249,7 +275,7 @@ class _Pulling:
                 self._report.files += done.result.files
                 self._report.size += done.result.size
                 self._report.remarks += done.result.remarks
-            yield done.result
+            yield done.unit.case.pk, done.result
 
     def _failed(self, case: Case, error: BaseException | None) -> None:
         if not isinstance(error, Exception) or _ends_everything(error):
@@ -286,7 +312,7 @@ class _Pulling:
         order = sorted(folders, key=lambda pk: (self._listed[pk][1] or 0, folders[pk]))
         records = filter(None, map(self._ledger.get, order))
         rows = [row_of(line, record, self._report.source) for line, record in enumerate(records, 2)]
-        write_manifest(self._report.manifest, rows)
+        self._report.manifest = write_rows(self._report.folder, rows)
 
 
 def _ends_everything(error: Exception) -> bool:

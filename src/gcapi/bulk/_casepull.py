@@ -5,7 +5,6 @@ This is what runs on other machines too: it can be done again at any time, and b
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -16,6 +15,7 @@ from gcapi._remotes import stored
 from gcapi.bulk._ledger import CaseRecord, ValueRecord
 from gcapi.bulk._listing import read_again
 from gcapi.bulk._local import digests, place, record_of, remove_partials
+from gcapi.bulk.cells import value_cell
 from gcapi.bulk.differences import Difference
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
 from gcapi.models import HyperlinkedComponentInterfaceValue
@@ -114,7 +114,7 @@ class _Pull:
 
     def __init__(self, client: Client, unit: CasePull) -> None:
         self._client = client
-        self._outputs = client._outputs  # noqa: SLF001 - bulk is of this package, on top of the client
+        self._outputs = client._outputs
         self._case = unit.case
         self._policy = unit.policy
         self._root = unit.root
@@ -291,10 +291,7 @@ def _cell(
         holds: How many files of the case lie below each folder.
     """
     if value.is_inline:
-        content = value.content.get("value")
-        if value.kind == "String" and isinstance(content, str):
-            return content
-        return json.dumps(content, ensure_ascii=False)
+        return value_cell(value.kind, value.content.get("value"))
     paths = [file.path for file in files]
     if value.kind == _DICOM and paths:
         folder = PurePosixPath(paths[0]).parent
