@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines where standard error is no terminal.
 _INTERVAL = 5.0
+
+
+class Step(Protocol):
+    """One case has come to an end."""
+
+    @property
+    def ended(self) -> int:
+        """How many have."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        ...
 
 
 class CaseCounter:
@@ -31,13 +45,13 @@ class CaseCounter:
         self._next = clock() + _INTERVAL
         self._is_open = False
 
-    def __call__(self, ended: int, total: int) -> None:
+    def __call__(self, step: Step) -> None:
         """Take in how far it has come."""
-        words = f"{self._what}: {ended} of {total}"
+        words = f"{self._what}: {step.ended} of {step.total}"
         if sys.stderr.isatty():
             click.echo(f"\r{words}", err=True, nl=False)
             self._is_open = True
-        elif ended == total or self._clock() >= self._next:
+        elif step.ended == step.total or self._clock() >= self._next:
             click.echo(words, err=True)
             self._next = self._clock() + _INTERVAL
 
@@ -85,4 +99,4 @@ def dask_executor(address: str | None) -> Iterator[Executor | None]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"There is no Dask scheduler at {address}: {error}.") from error
     with cluster:
-        yield cluster.get_executor()
+        yield cluster.get_executor()  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gcapi.bulk.differences import Difference
-    from gcapi.bulk.pull import PullReport
+    from gcapi.bulk.pulling import PullReport
 
 _folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 _DIFFERENCES = (field("kind"), field("subject"), field("what"))
@@ -49,7 +49,7 @@ def pull(
     SOURCE is archive:SLUG, study:SLUG or algorithm:SLUG. The folder gets a manifest.csv, which "gcapi push" accepts. A
     pull that was ended goes on with --existing skip or verify.
     """
-    from gcapi.bulk.pull import pull as do_pull
+    from gcapi.bulk.pulling import pull as do_pull
 
     token = session.find_token()
     with (

@@ -98,7 +98,7 @@ def push(
                 wait=wait,
                 timeout=timeout,
                 token_file=token.path,
-                progress=count and (lambda step: count(step.ended, step.total)),
+                progress=count,
             )
     return _tell_push(session, report)
 
