@@ -142,7 +142,7 @@ def _tell_push(session: Session, report: PushReport) -> int:
         print_object(
             {**facts, **counts, **{how: len(rows) or None for how, rows in failures.items()}}
         )
-    for row in (*report.done, *report.skipped):
+    for row in sorted((*report.done, *report.skipped), key=_line):
         if row.note:
             session.say(f"line {row.row.line} ({row.row.title}): {row.note}")
     return _tell_failures(report)
@@ -152,7 +152,7 @@ def _tell_failures(report: PushReport) -> int:
     """Tell why rows failed, and return the exit code: 5 where rows are only late."""
     from gcapi.cli._errors import TEMPORARY, Failures
 
-    rows = (*report.failed, *report.ambiguous, *report.waiting)
+    rows = sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line)
     failures = Failures(len(rows) + len(report.done) + len(report.skipped))
     for one in rows:
         failures.add(
@@ -165,7 +165,7 @@ def _tell_failures(report: PushReport) -> int:
 def _rows(rows: Iterable[RowDone]) -> list[dict[str, Any]]:
     return [
         {"line": one.row.line, "title": one.row.title, "pk": one.pk, "note": one.note}
-        for one in rows
+        for one in sorted(rows, key=_line)
     ]
 
 
