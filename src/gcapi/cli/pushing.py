@@ -170,4 +170,11 @@ def _rows(rows: Iterable[RowDone]) -> list[dict[str, Any]]:
 
 
 def _failures(rows: Iterable[RowFailure]) -> list[dict[str, Any]]:
-    return [{"line": one.row.line, "title": one.row.title, "error": str(one.error)} for one in rows]
+    return [
+        {"line": one.row.line, "title": one.row.title, "error": str(one.error)}
+        for one in sorted(rows, key=_line)
+    ]
+
+
+def _line(ended: RowDone | RowFailure) -> int:
+    return ended.row.line
