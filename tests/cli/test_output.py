@@ -156,6 +156,8 @@ def test_lists_and_shows_agree(ready: Program, sandbox: Sandbox, client: Client)
         assert f"title: {by_slug['title']}" in ready(kind, "show", slug).out
     address = client.archives.detail(slug=slugs["archives"]).api_url
     assert ready("archives", "show", address, "--json").json["api_url"] == address
+    page = client.archives.detail(api_url=address).url
+    assert ready("archives", "show", page, "--json").json["url"] == page
 
 
 def test_limits_of_lists(ready: Program, sandbox: Sandbox) -> None:
@@ -216,6 +218,9 @@ def test_any_call(ready: Program, client: Client) -> None:
     assert client.uploads.detail(pk=made["pk"]).filename == "b.txt"
     shown = ready("api", "GET", made["api_url"]).json
     assert shown["pk"] == made["pk"]
+    assert ready("api", "GET", "components/interfaces/?limit=1").json["next"] is None
+    few = ready("api", "GET", "uploads/?limit=1&offset=0", "-f", "limit=7").json
+    assert few["count"] >= len(few["results"]) >= 1
     path = f"uploads/{made['pk']}/{made['s3_upload_id']}/generate-presigned-urls/"
     signed = ready("api", "PATCH", path, "--data", '{"part_numbers": [1]}').json
     assert list(signed["presigned_urls"]) == ["1"]

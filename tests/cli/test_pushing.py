@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from data import DEADLINE, noise, unique, written
 from loopback import TOKEN
-from program import VARIABLE, Program
+from program import VARIABLE, Program, command_line
 
 from gcapi import Client
 from gcapi.cli._tokens import store_token
@@ -117,6 +120,30 @@ def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
     """Where every row fails in the same way, the exit code is that way's."""
     cases.write(("one", "gone.mha", "1.5"), ("two", "gone.mha", "2"))
     assert ready("push", cases.manifest, f"archive:{cases.archive}").code == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
+@pytest.mark.usefixtures("ready")
+def test_interrupted_pushes_go_on(
+    gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases
+) -> None:
+    """Ctrl-C ends a push with 130 and one line that says how to go on; the same command does, and nothing is there twice."""
+    line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait")
+    with sandbox.hold_background():
+        process = subprocess.Popen(
+            command_line(*line), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        while "rows: 2 of 2" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "gcapi: interrupted. What was done is noted. Run the same command again to go on with it."
+    ]
+    assert gcapi(*line).code == 0
+    assert cases.titles(client) == ["one", "two"]
 
 
 def test_rows_that_are_late(ready: Program, sandbox: Sandbox, cases: Cases) -> None:

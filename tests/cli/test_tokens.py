@@ -13,6 +13,20 @@ from program import VARIABLE, Program
 from gcapi.cli._tokens import server_name, store_token, token_path
 from gcapi_sandbox import Sandbox
 
+#: A keyring that nobody has unlocked.
+LOCKED = """
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+class Locked(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        raise KeyringLocked("closed")
+
+    set_password = delete_password = get_password
+"""
+
 posix = pytest.mark.skipif(os.name != "posix", reason="other systems have no modes")
 
 #: A keyring as some system may have it, kept in a file.
@@ -185,6 +199,17 @@ def test_the_keyring_keeps_it(gcapi: Program, server: Sandbox, tmp_path: Path) -
     assert gcapi.apart("whoami", "--json", **system).json["token_from"] == "the keyring"
     assert gcapi.apart("logout", "--json", **system).json["removed_from"] == ["the keyring"]
     assert gcapi.apart("whoami", **system).code == 8
+
+
+@pytest.mark.usefixtures("server")
+def test_keyrings_that_fail(gcapi: Program, tmp_path: Path) -> None:
+    """A keyring that is locked is told with what to do instead."""
+    (tmp_path / "locked_keyring.py").write_text(LOCKED)
+    system = {"PYTHONPATH": str(tmp_path), "PYTHON_KEYRING_BACKEND": "locked_keyring.Locked"}
+    run = gcapi.apart("whoami", **system)
+    assert run.code == 2
+    assert "KeyringLocked: closed" in run.err
+    assert "Unlock it" in run.err
 
 
 def test_without_a_keyring(gcapi: Program, server: Sandbox) -> None:

@@ -95,26 +95,38 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     _make_safe(sys.stdout)
     _make_safe(sys.stderr)
-    # Asked for before anything is parsed, since parsing may be what fails.
-    debug = "--debug" in arguments
     try:
-        code = _run(arguments)
+        code = _ended(arguments)
         sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    return code
+
+
+def _ended(arguments: Sequence[str]) -> int:
+    """Run a command line, tell what went wrong, and return the exit code.
+
+    Raises:
+        BrokenPipeError: Nobody reads what is printed or told.
+    """
+    try:
+        return _run(arguments)
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        _discard_output()
-        return PIPE_CLOSED
+        raise
     except KeyboardInterrupt as error:
-        return _interrupted(error)
+        click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
+        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the end of the program: every error has its words and its code
         from gcapi.cli._errors import report
 
-        return report(error, debug=debug)
-    return code
+        # Looked for here, since parsing may be what failed.
+        return report(error, debug="--debug" in arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -136,11 +148,5 @@ def _make_safe(stream: TextIO) -> None:
 def _discard_output() -> None:
     """Let the interpreter's last flush go nowhere, since nobody reads any more."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-
-
-def _interrupted(error: KeyboardInterrupt) -> int:
-    # Whoever interrupted may have closed the pipe as well.
-    with contextlib.suppress(OSError):
-        click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
-    return INTERRUPTED
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(null, stream.fileno())

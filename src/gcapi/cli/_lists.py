@@ -91,14 +91,18 @@ def _found(namespace: Readable[Any], params: Mapping[str, Any], limit: int | Non
 
 
 def find_one(client: Client, kind: Kind, name: str) -> Any:
-    """Return the object that a slug, a pk or an API address names.
+    """Return the object that a slug, a pk, or the address of its page or in the API names.
 
     Raises:
         ObjectNotFound: Not found, or no access.
     """
+    from gcapi._settings import API_PREFIX
+
     namespace = kind.namespace(client)
     if name.startswith(("https://", "http://")):
-        return namespace.detail(api_url=name)
+        if API_PREFIX in name:
+            return namespace.detail(api_url=name)
+        name = name.rstrip("/").rpartition("/")[2]
     if not kind.has_slug or _is_pk(name):
         return namespace.detail(pk=name)
     return namespace.detail(slug=name)

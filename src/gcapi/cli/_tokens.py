@@ -12,18 +12,12 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gcapi.cli import _keyring
 from gcapi.cli._errors import ExposedToken, InvalidInput, NoToken
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-#: What the entries of a keyring are called, whose user name is the server's.
-KEYRING_SERVICE = "gcapi"
 _VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -83,8 +77,7 @@ def _stored(base_url: str) -> Token | None:
     path = token_path(base_url)
     with suppress(FileNotFoundError):
         return _filed(path)
-    keyring = _keyring()
-    value = keyring.get_password(KEYRING_SERVICE, server_name(base_url)) if keyring else None
+    value = _keyring.get(server_name(base_url))
     return Token(value, "the keyring") if value else None
 
 
@@ -125,11 +118,10 @@ def store_token(base_url: str, token: str, *, in_keyring: bool) -> str:
     """Keep a token for a server, and return where, in words; one that was kept before is replaced.
 
     Raises:
-        MissingExtra: It is to go to the keyring, and that is not installed.
+        ConfigurationError: It is to go to the keyring, and there is none that takes it.
     """
     if in_keyring:
-        keyring = _required_keyring()
-        keyring.set_password(KEYRING_SERVICE, server_name(base_url), token)
+        _keyring.put(server_name(base_url), token)
         token_path(base_url).unlink(missing_ok=True)
         return "the keyring"
     path = token_path(base_url)
@@ -145,9 +137,7 @@ def remove_token(base_url: str) -> list[str]:
     with suppress(FileNotFoundError):
         path.unlink()
         removed.append(f"the file {path}")
-    keyring = _keyring()
-    if keyring and keyring.get_password(KEYRING_SERVICE, server_name(base_url)):
-        keyring.delete_password(KEYRING_SERVICE, server_name(base_url))
+    if _keyring.remove(server_name(base_url)):
         removed.append("the keyring")
     return removed
 
@@ -191,28 +181,3 @@ def _write_private(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _keyring() -> ModuleType | None:
-    """Return the keyring, if there is one that keeps anything."""
-    if find_spec("keyring") is None:
-        return None
-    import keyring
-    from keyring.backends.fail import Keyring as Nothing
-
-    return None if isinstance(keyring.get_keyring(), Nothing) else keyring
-
-
-def _required_keyring() -> ModuleType:
-    from gcapi.exceptions import ConfigurationError, MissingExtra
-
-    if find_spec("keyring") is None:
-        raise MissingExtra(
-            "The keyring needs its extra: pip install '.[keyring]' in a checkout of gcapi."
-        )
-    keyring = _keyring()
-    if keyring is None:
-        raise ConfigurationError(
-            "This machine has no keyring that could keep the token; leave --keyring out to keep it in a file."
-        )
-    return keyring

@@ -48,6 +48,8 @@ def api(
     A path is such as "archives/", with a slash at its end.
     """
     given = _parsed_fields(fields)
+    if method == "GET":
+        path, given = _without_query(path, given)
     if paginate and method != "GET":
         raise click.UsageError("--paginate goes with GET.")
     if data is not None and (method == "GET" or given):
@@ -57,9 +59,17 @@ def api(
         if paginate:
             print_json_lines(_pages(client, path, given))
         elif method == "GET":
-            _print_answer(client("GET", *_target(path), params=given))
+            _print_answer(client("GET", *_target(path), params=given or None))
         else:
             _print_answer(client(method, *_target(path), json=body))
+
+
+def _without_query(path: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a path, and its query with the parameters that are given beside it."""
+    from urllib.parse import parse_qs
+
+    path, _, query = path.partition("?")
+    return path, {**parse_qs(query, keep_blank_values=True), **given}
 
 
 def _target(path: str) -> tuple[str, str]:

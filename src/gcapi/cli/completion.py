@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from gcapi.cli._output import print_json, write
@@ -25,7 +27,8 @@ def completion(session: Session, *, shell: str) -> None:
     completer = get_completion_class(shell)
     assert completer is not None
     script = completer(app, {}, PROGRAM, COMPLETE_VARIABLE).source()
-    session.say(_HOW[shell])
+    if sys.stdout.isatty():
+        session.say(_HOW[shell])
     if session.as_json:
         print_json({"shell": shell, "script": script})
     else:
