@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from loopback import TOKEN, Answer, Loopback
 from program import VARIABLE, Program
 
 from gcapi import exceptions
+from gcapi.cli import _app
 from gcapi.cli._errors import (
     ENDINGS,
     ExposedToken,
@@ -151,6 +154,13 @@ def test_several_things_that_fail_in_part() -> None:
             with failures.told():
                 raise exceptions.ObjectNotFound("Nothing there.")
     assert [everything.exit_code, some.exit_code, Failures(2).exit_code] == [3, 6, 0]
+
+
+def test_the_documentation_has_every_code() -> None:
+    """The table of the documentation has each code that a run can end with, and no other."""
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert documented == {0, *CODES.values(), _app.INTERRUPTED, _app.PIPE_CLOSED}
 
 
 # ---------------------------------------------------------------- real runs

@@ -127,7 +127,7 @@ def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
 def test_interrupted_pushes_go_on(
     gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases
 ) -> None:
-    """Ctrl-C ends a push with 130 and one line that says how to go on; the same command does, and nothing is there twice."""
+    """Ctrl-C ends a push with 130 and one line that says how to go on; that makes nothing twice."""
     line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait")
     with sandbox.hold_background():
         process = subprocess.Popen(

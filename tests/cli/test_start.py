@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import pytest
 from loopback import TOKEN, Answer, Loopback, Seen
 from program import DEADLINE, VARIABLE, Program, command_line
+
+from gcapi.cli._app import app
 
 #: What costs import time, and a help text needs none of.
 HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "sqlite3", "ssl"]
 
 #: So many modules beyond bare Python, of which click brings sixty, are a start that nobody feels.
 MOST_MODULES = 150
+
+
+def leaves(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with the words that name it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.help
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -49,20 +70,6 @@ def test_help_of_commands_loads_no_client(name: str) -> None:
 
 def test_every_command_has_its_words(gcapi: Program) -> None:
     """Each command and each command of a group says in its help what it does, and takes --json and -q."""
-    import click
-
-    from gcapi.cli._app import app
-
-    def leaves(group: click.Group, path: tuple[str, ...] = ()):
-        context = click.Context(group)
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            if isinstance(command, click.Group):
-                assert command.help
-                yield from leaves(command, (*path, name))
-            else:
-                yield (*path, name), command
-
     commands = dict(leaves(app))
     assert ("archives", "list") in commands
     for path, command in commands.items():
@@ -70,6 +77,14 @@ def test_every_command_has_its_words(gcapi: Program) -> None:
         options = {option for param in command.params for option in param.opts}
         assert {"--json", "-q", "--quiet", "--debug"} <= options, path
         assert gcapi(*path, "--help").code == 0
+
+
+def test_the_documentation_has_every_command() -> None:
+    """The documentation names each command and each command of a group."""
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    names = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert {name for path in leaves(app) for name in path[0]} <= names
 
 
 def test_version(gcapi: Program) -> None:
