@@ -31,27 +31,8 @@ if TYPE_CHECKING:
 
 #: Suffixes of images, and of files that belong to an image's header.
 IMAGE_SUFFIXES = frozenset(
-    [
-        ".mha",
-        ".mhd",
-        ".nii",
-        ".nii.gz",
-        ".tif",
-        ".tiff",
-        ".ome.tif",
-        ".ome.tiff",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".svs",
-        ".ndpi",
-        ".vms",
-        ".scn",
-        ".mrxs",
-        ".bif",
-        ".nrrd",
-    ]
-)
+    (".mha", ".mhd", ".nii", ".nii.gz", ".nrrd", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+) | {".ome.tif", ".ome.tiff", ".svs", ".ndpi", ".vms", ".scn", ".mrxs", ".bif"}
 DATA_SUFFIXES = frozenset((".raw", ".zraw"))
 DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ""))
 MANIFEST_NAMES = frozenset(("manifest.csv", "manifest.jsonl", "manifest.parquet"))
