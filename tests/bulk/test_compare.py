@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,21 @@ def test_diff_names_what_is_not_the_same_on_the_server(
     }
     assert all("/media/" not in one.path for one in sandbox.requests)
     assert [one.method for one in sandbox.requests if one.method != "GET"] == []
+
+
+def test_diff_tells_of_a_manifest_that_was_edited(
+    client: Client, sockets: Sockets, home: Path
+) -> None:
+    """A value, a title or a row that was changed in the manifest differs from the server's."""
+    rows = {row.title: row for row in read_manifest(home / "manifest.csv").rows}
+    edited = replace(rows["case-0"], cells={**rows["case-0"].cells, sockets.number: "7.5"})
+    renamed = replace(rows["case-1"], title="other")
+    write_manifest(home / "manifest.csv", [edited, renamed])
+    assert {(one.kind, one.subject) for one in diff(client, home)} == {
+        ("changed", f"case-0: {sockets.number}"),
+        ("changed", "other"),
+        ("only there", "case-2"),
+    }
 
 
 def test_diff_of_an_archive_that_was_empty(

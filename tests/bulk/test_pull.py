@@ -24,7 +24,7 @@ from pull_support import (
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
-from gcapi.exceptions import AuthenticationError, ObjectNotFound
+from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
 from gcapi_sandbox import Sandbox
 
 
@@ -316,6 +316,45 @@ def test_without_the_ledger(client: Client, archive: str, home: Path, existing: 
     assert (contents(home), (home / "manifest.csv").read_bytes()) == before
 
 
+def test_a_file_that_nothing_is_recorded_of(
+    sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path, tmp_path: Path
+) -> None:
+    """A file that no run recorded, and that is not the server's, fails its case with "skip", and is left as it is."""
+    pull(client, f"archive:{small}", home)
+    (home / ".gcapi-pull.jsonl").unlink()
+    table = tmp_path / "new.csv"
+    table.write_text("new")
+    client.update_archive_item(
+        archive_item_pk=archive_items(client, small)["case-0"].pk,
+        values=[SocketValueSpec(sockets.table, file=table)],
+    )
+    change_number(client, sockets, small, "case-1", 99.5)
+    sandbox.wait_idle(DEADLINE)
+    before = contents(home)
+    report = pull(client, f"archive:{small}", home, existing="skip")
+    assert sorted(failure.title for failure in report.failed) == ["case-0", "case-1"]
+    assert {type(failure.error) for failure in report.failed} == {FileExistsError}
+    assert "case-0" in str(min(report.failed, key=str))
+    assert contents(home) == before
+    verified = pull(client, f"archive:{small}", home, existing="verify")
+    assert (verified.files, verified.failed, verify(home)) == (2, [], [])
+
+
+def test_an_empty_file_is_verified(
+    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
+) -> None:
+    """A file of no bytes is held against the store as any other."""
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    slug = add_archive(sandbox, client, {"case": [SocketValueSpec(sockets.table, file=empty)]})
+    assert pull(client, f"archive:{slug}", home).files == 1
+    (home / ".gcapi-pull.jsonl").unlink()
+    assert pull(client, f"archive:{slug}", home, existing="verify").files == 0
+    (home / next(iter(contents(home)))).write_text("x")
+    assert pull(client, f"archive:{slug}", home, existing="verify").files == 1
+    assert verify(home) == []
+
+
 def test_what_was_written_to_the_ledger_last_may_be_torn(
     client: Client, small: str, home: Path
 ) -> None:
@@ -381,6 +420,38 @@ def test_a_value_that_is_replaced_while_it_is_pulled(
         report = pull(through, f"archive:{small}", home, workers=1)
     assert (report.cases, report.failed, verify(home)) == (2, [], [])
     assert (home / "case-0" / f"{sockets.table}.csv").read_text() == "new"
+
+
+def test_hostile_paths_fail_their_cases(sandbox: Sandbox, client: Client, home: Path) -> None:
+    """A socket whose path leads elsewhere, or to the file of another, fails its case, and nothing is written there."""
+    paths = {"up": ["../../up.json"], "clash": ["Clash.json", "clash.json"], "good": ["good.json"]}
+    slug = sandbox.add_archive(unique("hostile"))
+    for title, relative in paths.items():
+        values = [
+            SocketValueSpec(
+                sandbox.add_socket(unique(title), "Float", relative_path=path), value=index
+            )
+            for index, path in enumerate(relative)
+        ]
+        client.add_case_to_archive(archive_slug=slug, title=title, values=values)
+    report = pull(client, f"archive:{slug}", home)
+    assert {failure.title for failure in report.failed} == {"up", "clash"}
+    assert {type(failure.error) for failure in report.failed} == {UnsafeName}
+    assert list(contents(home)) == ["good/good.json"]
+    assert list(home.parent.rglob("up.json")) == []
+
+
+def test_what_the_listener_raises_ends_it(client: Client, small: str, home: Path) -> None:
+    """A listener that raises, as Ctrl-C does, ends the pull; what was pulled is kept, and the next run goes on."""
+
+    def interrupt(_: PullProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(client, f"archive:{small}", home, workers=1, progress=interrupt)
+    assert not (home / "manifest.csv").exists()
+    report = pull(client, f"archive:{small}", home, existing="skip")
+    assert (report.cases, report.failed, verify(home)) == (2, [], [])
 
 
 def test_a_wrong_token_ends_it(sandbox: Sandbox, archive: str, home: Path) -> None:

@@ -72,6 +72,7 @@ def check_killed(
     (large,) = [path for path in expected if path.startswith("large/")]
     chosen = random.Random(seed)
     killed = torn = 0
+    home.mkdir()
     for number in range(kills):
         (home / large).unlink(missing_ok=True)
         sandbox.requests.clear()

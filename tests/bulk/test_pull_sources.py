@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from data import DEADLINE, unique
-from pull_support import contents, from_storage, image_of, mask_of
+from pull_support import contents, copy_image, from_storage, image_of, mask_of
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import diff, pull, read_manifest, verify
@@ -142,17 +142,6 @@ def test_a_mask_that_was_changed_is_found(client: Client, study: str, home: Path
 
 
 # ---------------------------------------------------------------- jobs
-
-
-def copy_image(inputs: Path, outputs: Path) -> None:
-    """Give the image back, and a number; fail where there is none."""
-    number = json.loads((inputs / "number.json").read_text())
-    if number < 0:
-        raise ValueError("negative")
-    (outputs / "number.json").write_text(json.dumps(number + 1))
-    (image,) = (inputs / "images" / "scan").iterdir()
-    (outputs / "images" / "scan").mkdir(parents=True)
-    (outputs / "images" / "scan" / "scan.mha").write_bytes(image.read_bytes())
 
 
 def test_jobs_come_home(sandbox: Sandbox, client: Client, tmp_path: Path, home: Path) -> None:

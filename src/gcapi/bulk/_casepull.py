@@ -1,6 +1,6 @@
 """One case from the server into its folder: what is there is checked, what is missing is fetched, all is recorded.
 
-This is what runs on other machines too: it can be done again at any time, and by two at once, and comes to the same.
+This is what runs on other machines too: it can be begun again at any time, and comes to the same.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from gcapi._names import folded
+from gcapi._names import folded, inside
 from gcapi._remotes import stored
 from gcapi.bulk._ledger import CaseRecord, ValueRecord
 from gcapi.bulk._listing import read_again
-from gcapi.bulk._local import digests, place, record_of, remove_partials
-from gcapi.bulk.cells import value_cell
+from gcapi.bulk._local import digests, record_of, remove_partials
 from gcapi.bulk.differences import Difference
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
 from gcapi.models import HyperlinkedComponentInterfaceValue
@@ -62,7 +61,9 @@ class CasePull:
 
         Raises:
             ObjectNotFound: The case is gone, or something of it may not be seen.
+            FileExistsError: With ``"skip"``, a file of which nothing is recorded is not the server's.
         """
+        remove_partials(inside(self.root, self.folder))
         try:
             return _Pull(client, self).finish()
         except (ObjectNotFound, StorageError) as error:
@@ -119,14 +120,13 @@ class _Pull:
         self._policy = unit.policy
         self._root = unit.root
         self._name = unit.folder
-        self._folder = place(unit.root, unit.folder)
+        self._folder = inside(unit.root, unit.folder)
         self._known = {value.key: value for value in (unit.known.values if unit.known else ())}
         self._files = {file.path: file for value in self._known.values() for file in value.files}
         self._remarks: list[Difference] = []
 
     def finish(self) -> Pulled:
         """Do it."""
-        remove_partials(self._folder)
         steps = [self._step(value) for value in self._case.values]
         _check_distinct([target for step in steps for _, target in step.outputs or ()])
         wanted = [
@@ -161,11 +161,10 @@ class _Pull:
         known = self._known.get(value.key)
         if known is not None and self._policy == "skip":
             if known.pk != value.pk:
-                self._remark(
-                    value.slug, "changed", "the server has another value now; it was not fetched"
-                )
+                what = "the server has another value now; it was not fetched"
+                self._remark("changed", self._in_words(value), what)
                 return _Step(value, known, None)
-            if all(place(self._root, file.path).exists() for file in known.files):
+            if all(inside(self._root, file.path).exists() for file in known.files):
                 return _Step(value, known, None)
         return _Step(value, known, self._planned(value))
 
@@ -180,9 +179,18 @@ class _Pull:
 
     def _is_wanted(self, step: _Step, output: Output) -> bool:
         source, target = output
+        if self._policy == "overwrite":
+            return True
         if self._policy == "verify":
             return not self._is_good(step, source, target)
-        return self._policy == "overwrite" or not target.exists()
+        if not target.exists():
+            return True
+        if self._path(target) not in self._files and not self._is_good(step, source, target):
+            raise FileExistsError(
+                f"{target} is there, and is not what the server has; move it away, or say existing='verify' to replace"
+                " it."
+            )
+        return False
 
     def _is_good(self, step: _Step, source: Remote | bytes, target: Path) -> bool:
         """Tell whether a file is as it was pulled, and as the server has it as far as it tells."""
@@ -195,7 +203,7 @@ class _Pull:
         if known is not None and known.sha256 != sha256:
             return False
         size, checksum = stored(source)
-        if known is None and checksum is None:
+        if known is None and checksum is None and self._policy == "verify":
             return False
         return size in {None, target.stat().st_size} and checksum in {None, md5}
 
@@ -225,7 +233,7 @@ class _Pull:
     def _files_of(self, step: _Step, fetched: set[Path]) -> Iterator[FileRecord]:
         if step.outputs is None:
             for file in step.known.files if step.known else ():
-                yield self._as_recorded(place(self._root, file.path))
+                yield self._as_recorded(inside(self._root, file.path))
         for _, target in step.outputs or ():
             if target in fetched or self._policy == "verify":
                 yield record_of(self._root, target, self._files.get(self._path(target)))
@@ -240,9 +248,8 @@ class _Pull:
         found = record_of(self._root, target, known)
         if known is None or known.sha256 == found.sha256:
             return found
-        self._remark(
-            self._path(target), "changed", "it is not as it was pulled; it was left as it is"
-        )
+        what = "it is not as it was pulled; it was left as it is"
+        self._remark("changed", self._path(target), what)
         return known
 
     def _tidy(self, values: Sequence[ValueRecord]) -> None:
@@ -251,22 +258,23 @@ class _Pull:
         present = {value.key for value in values}
         for key, known in self._known.items():
             if key not in present:
-                self._remark(known.slug, "only here", "the server no longer has this value")
+                what = "the server no longer has this value"
+                self._remark("only here", self._in_words(known), what)
                 continue
             for file in known.files:
                 if file.path not in kept:
-                    place(self._root, file.path).unlink(missing_ok=True)
+                    inside(self._root, file.path).unlink(missing_ok=True)
 
     # ------------------------------------------------------------ small things
 
     def _path(self, target: Path) -> str:
         return target.relative_to(self._root).as_posix()
 
-    def _remark(self, subject: str, kind: DifferenceKind, what: str) -> None:
-        is_path = "/" in subject
-        self._remarks.append(
-            Difference(kind, subject if is_path else f"{self._name}: {subject}", what)
-        )
+    def _in_words(self, value: Value | ValueRecord) -> str:
+        return f"{self._name}: {value.slug}"
+
+    def _remark(self, kind: DifferenceKind, subject: str, what: str) -> None:
+        self._remarks.append(Difference(kind, subject, what))
 
 
 def _check_distinct(targets: Sequence[Path]) -> None:
@@ -291,7 +299,7 @@ def _cell(
         holds: How many files of the case lie below each folder.
     """
     if value.is_inline:
-        return value_cell(value.kind, value.content.get("value"))
+        return value.as_cell()
     paths = [file.path for file in files]
     if value.kind == _DICOM and paths:
         folder = PurePosixPath(paths[0]).parent

@@ -18,7 +18,6 @@ from gcapi.bulk._folders import LEDGER
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from gcapi.bulk._listing import Role
 
@@ -116,15 +115,8 @@ class Ledger:
             self._file.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     @property
@@ -133,9 +125,10 @@ class Ledger:
         return {pk: folder for pk, (folder, _) in self._known.items()}
 
     @property
-    def pulled(self) -> list[str]:
-        """The keys of the cases that have a record."""
-        return [pk for pk, (_, offset) in self._known.items() if offset is not None]
+    def pulled(self) -> dict[str, str]:
+        """The folder of each case that has a record, by its key."""
+        known = self._known.items()
+        return {pk: folder for pk, (folder, offset) in known if offset is not None}
 
     def get(self, pk: str) -> CaseRecord | None:
         """Return the record of a case, or `None`."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi._cases import title_of
+from gcapi._settings import API_PREFIX
+from gcapi.bulk.cells import value_cell
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
     from gcapi import models
     from gcapi._namespaces import Readable
@@ -52,6 +53,10 @@ class Value:
     def is_inline(self) -> bool:
         """Whether it is JSON rather than an image or a file."""
         return not (self.content.get("image") or self.content.get("file"))
+
+    def as_cell(self) -> str:
+        """Return the cell of a manifest that says what it is; only for what is inline."""
+        return value_cell(self.kind, self.content.get("value"))
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
         pk=pk,
         title="" if kind == "algorithm" else title_of(found),
         order=order if isinstance(order, int) else None,
-        api_url=str(fields.get("api_url") or client.base_url.join(f"archives/items/{pk}/")),
+        api_url=str(fields.get("api_url") or f"{_api(client)}archives/items/{pk}/"),
         values=(
             *(_value("value", value) for value in values),
             *(_value("output", value) for value in outputs),
@@ -157,6 +162,10 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
         status=str(fields.get("status") or ""),
         algorithm_image=str(fields.get("algorithm_image") or ""),
     )
+
+
+def _api(client: Client) -> str:
+    return f"{client._settings.root_url}{API_PREFIX}"
 
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:
@@ -174,17 +183,10 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed at exit
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove it."""
         self._file.close()
 
     def add(self, entry: Mapping[str, Any]) -> None:

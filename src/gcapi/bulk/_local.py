@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from typing import TYPE_CHECKING
 
-from gcapi._names import inside
+from gcapi._files import PARTIAL_NAME
 from gcapi.bulk._ledger import FileRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: How a file is called before it is whole.
-_PARTIAL = re.compile(r"\..{1,40}\.[0-9a-f]{32}\.part")
 #: How much of a file is read at once, in bytes.
 _BLOCK = 1024 * 1024
 
@@ -51,19 +48,10 @@ def record_of(root: Path, path: Path, known: FileRecord | None = None) -> FileRe
     return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
 
 
-def place(root: Path, name: str) -> Path:
-    """Return a file below a folder.
-
-    Raises:
-        UnsafeName: It would not be below it.
-    """
-    return inside(root, name)
-
-
 def remove_partials(folder: Path) -> None:
     """Remove what a run that was killed left half-written in a folder and below it."""
     for path in files_below(folder):
-        if _PARTIAL.fullmatch(path.name):
+        if PARTIAL_NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 

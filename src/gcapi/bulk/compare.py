@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gcapi._names import inside
 from gcapi.bulk._answers import count_answers, read_answers
@@ -13,6 +13,7 @@ from gcapi.bulk._listing import find_source, iterate_cases
 from gcapi.bulk._local import files_below, sha256_of
 from gcapi.bulk._notes import (
     OUTPUT_PKS,
+    OUTPUTS,
     PK,
     SOURCE,
     STATUS,
@@ -26,7 +27,7 @@ from gcapi.bulk.manifest import Manifest, read_manifest
 from gcapi.bulk.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from gcapi.bulk._listing import Case, Source, Value
     from gcapi.bulk.manifest import Row
@@ -77,7 +78,8 @@ def _checked(root: Path, path: str, sha256: str) -> Difference | None:
 def diff(client: Client, folder: str | Path) -> list[Difference]:
     """Compare the manifest of a folder that was pulled with what the server has now, without fetching any file.
 
-    Values are compared by their keys, since what replaces a value has another, and JSON by what it says too.
+    Values are compared by their keys, since what replaces a value has another, and by what the cell of a JSON value
+    says.
 
     Returns:
         Cases and values that only the folder or only the server has, those that are not the same, and whether there are
@@ -126,12 +128,15 @@ def _of_case(row: Row, case: Case) -> Iterator[Difference]:
         )
     if row.notes.get(STATUS, "") != case.status:
         yield Difference("changed", name, f"its status on the server is {case.status!r}")
-    pks, outputs = note_of(row, VALUE_PKS), note_of(row, OUTPUT_PKS)
-    yield from _of_values(name, pks, [one for one in case.values if one.role == "value"])
-    yield from _of_values(name, outputs, [one for one in case.values if one.role == "output"])
+    values = [value for value in case.values if value.role == "value"]
+    outputs = [value for value in case.values if value.role == "output"]
+    yield from _of_values(name, note_of(row, VALUE_PKS), row.cells, values)
+    yield from _of_values(name, note_of(row, OUTPUT_PKS), note_of(row, OUTPUTS), outputs)
 
 
-def _of_values(name: str, pks: dict[str, str], values: list[Value]) -> Iterator[Difference]:
+def _of_values(
+    name: str, pks: dict[str, str], cells: Mapping[str, Any], values: list[Value]
+) -> Iterator[Difference]:
     for value in values:
         subject = f"{name}: {value.slug}"
         pk = pks.pop(value.slug, None)
@@ -139,6 +144,8 @@ def _of_values(name: str, pks: dict[str, str], values: list[Value]) -> Iterator[
             yield Difference("only there", subject, "this value was not pulled")
         elif pk != value.pk:
             yield Difference("changed", subject, "the server has another value now")
+        elif value.is_inline and cells.get(value.slug) != value.as_cell():
+            yield Difference("changed", subject, "the manifest has another value")
     for slug in pks:
         yield Difference("only here", f"{name}: {slug}", "the server no longer has this value")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -67,6 +67,9 @@ class CaseFailure:
     pk: str
     title: str
     error: Exception
+
+    def __str__(self) -> str:
+        return f"{self.title or self.pk}: {self.error or type(self.error).__name__}"
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def pull(
         folder: Where to; made if missing. With an executor every worker must see it under the same name.
         existing: What to do about what is there. ``"error"``: nothing may be there. ``"skip"``: files are taken as they
             are, and read only if their length or time of last change is not what was recorded; what is not as it was,
-            here or on the server, is told, and left. ``"verify"``: every file is read and held against the SHA-256 that
+            here or on the server, is told, and left; a file of which nothing is recorded is held against the store, and
+            fails its case if it is another one. ``"verify"``: every file is read and held against the SHA-256 that
             was recorded and the length and the MD5 that the store tells, and fetched again where it differs, or where
             the server has another value now. ``"overwrite"``: everything is fetched again.
         workers: How many cases at once, each over up to `max_concurrent_downloads` connections.
@@ -159,13 +163,14 @@ def pull(
     root = Path(folder).absolute()
     check_folder(root, existing)
     found = find_source(client, target)
-    with ExitStack() as stack:
-        place = place_of(client, executor, token_file=token_file)
-        stack.callback(place.close)
+    with (
+        closing(Ledger(root, str(target), str(client.base_url))) as ledger,
+        closing(place_of(client, executor, token_file=token_file)) as place,
+    ):
         pulling = _Pulling(
             client=client,
             source=found,
-            ledger=stack.enter_context(Ledger(root, str(target), str(client.base_url))),
+            ledger=ledger,
             policy="skip" if existing == "error" else existing,
             report=PullReport(str(target), root, root / MANIFEST),
             act=place.do,
@@ -231,14 +236,14 @@ class _Pulling:
     def run(self, progress: PullListener) -> PullReport:
         """Do it."""
         remove_partials(self._report.folder)
-        with Spool() as cases:
+        with closing(Spool()) as cases:
             folders = self._list(cases)
             units = (self._unit(case, folders[case.pk]) for case in map(unspooled, cases))
             for ended, (pk, pulled) in enumerate(self._pulled(units), start=1):
                 how = self._count(pulled)
                 progress(PullProgress(pk, self._listed[pk][0], how, ended, len(folders)))
         if self._source.study is not None:
-            with Spool() as answers:
+            with closing(Spool()) as answers:
                 self._pull_answers(self._source.study, answers)
         self._tell_of_gone()
         self._write_manifest(folders)
@@ -302,10 +307,10 @@ class _Pulling:
         return row
 
     def _tell_of_gone(self) -> None:
-        for pk in self._ledger.pulled:
+        what = "the server no longer has this case; its files are still here"
+        for pk, folder in self._ledger.pulled.items():
             if pk not in self._listed and not is_mask(pk):
-                what = "the server no longer has this case; its files are still here"
-                self._report.remarks.append(Difference("only here", self._ledger.folders[pk], what))
+                self._report.remarks.append(Difference("only here", folder, what))
 
     def _write_manifest(self, folders: Mapping[str, str]) -> None:
         """Write the rows of the cases that are there, in the order of display sets, else by their folders."""
