@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from program import VARIABLE, Program
 
+from gcapi.cli._tokens import store_token
 from gcapi_sandbox import Sandbox
 
 
@@ -36,3 +38,16 @@ def ready(gcapi: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
     monkeypatch.setenv(VARIABLE, sandbox.token)
     return gcapi
+
+
+@pytest.fixture
+def cluster(sandbox: Sandbox, ready: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give the address of a Dask cluster, where the token is in no environment and in the file that `login` writes."""
+    distributed = pytest.importorskip("distributed")
+    del ready
+    monkeypatch.delenv(VARIABLE)
+    store_token(sandbox.base_url, sandbox.token, in_keyring=False)
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as running:
+        yield running.scheduler_address

@@ -218,9 +218,9 @@ def test_any_call(ready: Program, client: Client) -> None:
     assert client.uploads.detail(pk=made["pk"]).filename == "b.txt"
     shown = ready("api", "GET", made["api_url"]).json
     assert shown["pk"] == made["pk"]
-    assert ready("api", "GET", "components/interfaces/?limit=1").json["next"] is None
-    few = ready("api", "GET", "uploads/?limit=1&offset=0", "-f", "limit=7").json
-    assert few["count"] >= len(few["results"]) >= 1
+    client.uploads.create(filename="c.txt")
+    assert len(ready("api", "GET", "uploads/?limit=1").json["results"]) == 1
+    assert len(ready("api", "GET", "uploads/?limit=1", "-f", "limit=2").json["results"]) == 2
     path = f"uploads/{made['pk']}/{made['s3_upload_id']}/generate-presigned-urls/"
     signed = ready("api", "PATCH", path, "--data", '{"part_numbers": [1]}').json
     assert list(signed["presigned_urls"]) == ["1"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
-from program import VARIABLE, Program
+from program import Program
 from pull_support import Sockets, add_archive, add_sockets, many_cases
 
 from gcapi import Client, SocketValueSpec
-from gcapi.cli._tokens import store_token
 from gcapi_sandbox import Sandbox
 
 
@@ -100,28 +100,21 @@ def test_folders_without_a_manifest(ready: Program, tmp_path: Path) -> None:
         assert "manifest.csv" in run.err
 
 
-def test_pull_on_a_cluster(
-    ready: Program,
-    sandbox: Sandbox,
-    archive: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """On a Dask cluster the workers read the token from the file that `login` wrote; an address without one is told."""
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.delenv(VARIABLE)
-    store_token(sandbox.base_url, sandbox.token, in_keyring=False)
-    with distributed.LocalCluster(
-        n_workers=1, processes=False, dashboard_address=None, protocol="tcp"
-    ) as cluster:
-        address = cluster.scheduler_address
-        run = ready("pull", f"archive:{archive}", tmp_path / "here", "--dask", address, "--json")
+def test_pull_on_a_cluster(gcapi: Program, archive: str, cluster: str, tmp_path: Path) -> None:
+    """On a Dask cluster the workers fetch, with the token of the file that `login` wrote."""
+    run = gcapi("pull", f"archive:{archive}", tmp_path / "here", "--dask", cluster, "--json")
     assert (run.code, run.json["cases"]) == (0, 3)
-    assert ready("verify", tmp_path / "here").code == 0
-    gone = ready.apart(
-        "pull", f"archive:{archive}", tmp_path / "there", "--dask", address,
+    assert gcapi("verify", tmp_path / "here").code == 0
+
+
+def test_clusters_that_are_none(ready: Program, archive: str, tmp_path: Path) -> None:
+    """An address where there is no Dask scheduler is told, before anything is written."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    run = ready.apart(
+        "pull", f"archive:{archive}", tmp_path / "here", "--dask", address,
         DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="1s",
     )  # fmt: skip
-    assert gone.code == 2
-    assert f"no Dask scheduler at {address}" in gone.err
-    assert not (tmp_path / "there").exists()
+    assert run.code == 2
+    assert f"no Dask scheduler at {address}" in run.err
+    assert not (tmp_path / "here").exists()

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from data import DEADLINE, noise, unique, written
 from loopback import TOKEN
-from program import VARIABLE, Program, command_line
+from program import Program, command_line
 
 from gcapi import Client
-from gcapi.cli._tokens import store_token
 from gcapi_sandbox import Sandbox
 
 
@@ -197,19 +196,9 @@ def test_algorithms_take_manifests(ready: Program, sandbox: Sandbox, tmp_path: P
     assert len(pks) == 3
 
 
-def test_push_from_a_cluster(
-    ready: Program, sandbox: Sandbox, client: Client, cases: Cases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_push_from_a_cluster(gcapi: Program, client: Client, cases: Cases, cluster: str) -> None:
     """On a Dask cluster the workers upload, with the token of the file that `login` wrote."""
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.delenv(VARIABLE)
-    store_token(sandbox.base_url, sandbox.token, in_keyring=False)
-    with distributed.LocalCluster(
-        n_workers=1, processes=False, dashboard_address=None, protocol="tcp"
-    ) as cluster:
-        run = ready(
-            "push", cases.manifest, f"archive:{cases.archive}", "--dask", cluster.scheduler_address
-        )
+    run = gcapi("push", cases.manifest, f"archive:{cases.archive}", "--dask", cluster)
     assert run.code == 0
     assert cases.titles(client) == ["one", "two"]
 

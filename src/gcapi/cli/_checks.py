@@ -154,13 +154,13 @@ def server_checks(session: Session, *, upload: bool) -> Iterator[Finding]:
     """
     reached = _attempt("API", lambda: _reach(session))
     yield from reached
-    is_reached = reached[0].level == "ok"
-    token = _attempt("token", lambda: _token(session))
+    clients: list[Client] = []
+    token = _attempt("token", lambda: _token(session, clients))
     yield from token
-    if not is_reached or token[0].level == "failure":
+    if reached[0].level == "failure" or token[0].level == "failure":
         yield Finding("account, schema, storage", "not checked", "they need the server and a token")
         return
-    with Client(session.find_token().value, session.base_url, retry_strategy=_ONCE) as client:
+    with clients[0] as client:
         account = _attempt("account", lambda: _account(client))
         yield from account
         yield from _attempt("schema", lambda: _schema(client))
@@ -208,15 +208,19 @@ def _clock(response: httpx.Response, asked: datetime) -> Finding:
         told = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError):
         return Finding("clock", "not checked", "the server does not tell its time")
-    off = (asked - told).total_seconds()
+    # A date whose zone is not told is the world's.
+    off = (asked - (told if told.tzinfo else told.replace(tzinfo=UTC))).total_seconds()
     if abs(off) <= _SKEW:
         return Finding("clock", "ok", "as the server's")
     words = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the server's: set it, certificates go by time"
     return Finding("clock", "warning", words)
 
 
-def _token(session: Session) -> list[Finding]:
-    return [Finding("token", "ok", f"from {session.find_token().source}")]
+def _token(session: Session, clients: list[Client]) -> list[Finding]:
+    """Find the token, and add the client that it makes; it makes none that no header can hold."""
+    token = session.find_token()
+    clients.append(Client(token.value, session.base_url, retry_strategy=_ONCE))
+    return [Finding("token", "ok", f"from {token.source}")]
 
 
 def _account(client: Client) -> list[Finding]:

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gcapi.cli._output import (
-    Column,
-    print_json,
-    print_json_lines,
-    print_object,
-    print_table,
-)
 from gcapi.cli._session import Session, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gcapi._namespaces import Readable
+    from gcapi.cli._output import Column
     from gcapi.client import Client
 
 Document = dict[str, Any]
@@ -77,10 +71,7 @@ def print_list(
     with session.client() as client:
         found = _found(kind.namespace(client), params(client), None if keep else limit)
         documents = islice(filter(keep, (one.to_dict() for one in found)), limit)
-        if session.as_json:
-            print_json_lines(documents)
-        else:
-            print_table(documents, kind.columns)
+        session.show_all(documents, kind.columns)
 
 
 def _found(namespace: Readable[Any], params: Mapping[str, Any], limit: int | None) -> Iterable[Any]:
@@ -120,11 +111,7 @@ def _is_pk(name: str) -> bool:
 def show_one(session: Session, kind: Kind, name: str) -> None:
     """Print one object."""
     with session.client() as client:
-        document = find_one(client, kind, name).to_dict()
-    if session.as_json:
-        print_json(document)
-    else:
-        print_object(document)
+        session.show(find_one(client, kind, name).to_dict())
 
 
 def add_show(group: click.Group, kind: Kind, what: str) -> None:

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 #: A column of a table: its header, and what it shows of an object.
 Column = tuple[str, "Callable[[dict[str, Any]], Any]"]
@@ -131,7 +131,7 @@ def _cut(text: str, width: int) -> str:
 # ---------------------------------------------------------------- one object
 
 
-def print_object(document: dict[str, Any]) -> None:
+def print_object(document: Mapping[str, Any]) -> None:
     """Print an object as lines of ``name: value``; what is empty is left out."""
     for name, value in document.items():
         if value in (None, "", [], {}):

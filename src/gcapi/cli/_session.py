@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gcapi.cli._output import Column
     from gcapi.cli._tokens import Token
     from gcapi.client import Client
 
@@ -46,6 +47,26 @@ class Session:
             from gcapi.cli._output import printable
 
             click.echo("\n".join(printable(line) for line in words.splitlines()), err=True)
+
+    def show(self, document: Mapping[str, Any]) -> None:
+        """Print an object."""
+        from gcapi.cli._output import print_json, print_object
+
+        (print_json if self.as_json else print_object)(document)
+
+    def show_all(self, documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
+        """Print a list of objects.
+
+        Args:
+            documents: Printed as they come.
+            columns: What a table shows of them.
+        """
+        from gcapi.cli._output import print_json_lines, print_table
+
+        if self.as_json:
+            print_json_lines(documents)
+        else:
+            print_table(documents, columns)
 
     def find_token(self) -> Token:
         """Return the token, and where it was found.

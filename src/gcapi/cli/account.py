@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gcapi.cli._output import print_json, print_object
+from gcapi.cli._output import print_json
 from gcapi.cli._session import Session, command
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def login(session: Session, *, keyring: bool) -> None:
     # As the client takes it: a scheme before the token is not kept.
     kept_in = store_token(session.base_url, token.split()[-1], in_keyring=keyring)
     session.say(f"The token is kept in {kept_in}.")
-    _print_account(session, {**account, "kept_in": kept_in})
+    session.show({**account, "kept_in": kept_in})
 
 
 def _wanted_token(session: Session) -> str:
@@ -57,7 +57,7 @@ def whoami(session: Session) -> None:
 
     with Client(token.value, session.base_url) as client:
         account = _account(client)
-    _print_account(session, {**account, "token_from": token.source})
+    session.show({**account, "token_from": token.source})
 
 
 @command()
@@ -87,10 +87,3 @@ def _account(client: Client) -> dict[str, Any]:
     # Lists that are public answer whatever the token is; this one needs it.
     client(path="components/interfaces/", params={"limit": 1})
     return {"user": client.profiles.self().user.username, "server": str(client.base_url)}
-
-
-def _print_account(session: Session, account: dict[str, Any]) -> None:
-    if session.as_json:
-        print_json(account)
-    else:
-        print_object(account)

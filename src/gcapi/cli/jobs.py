@@ -16,12 +16,11 @@ from gcapi.cli._lists import (
     limit_option,
     print_list,
 )
-from gcapi.cli._output import print_json, print_json_lines, print_object, print_table
 from gcapi.cli._session import Session, command
 from gcapi.cli.objects import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gcapi.client import Client
     from gcapi.models import HyperlinkedJob
@@ -96,12 +95,13 @@ def jobs_list(
 def wait(session: Session, *, pks: tuple[str, ...], timeout: float | None) -> int:
     """Wait until jobs have ended."""
     left = _time_left(timeout)
-    return _each(
-        session,
-        pks,
-        lambda client, pk: client.wait_for_job(pk, timeout=left()).to_dict(),
-        print_all=lambda documents: print_table(documents, JOBS.columns),
-    )
+
+    def one(client: Client, pk: str) -> dict[str, Any]:
+        job = client.wait_for_job(pk, timeout=left())
+        session.say(f"Job {pk} has succeeded.")
+        return job.to_dict()
+
+    return _each(session, pks, one, lambda documents: session.show_all(documents, JOBS.columns))
 
 
 @command(jobs)
@@ -132,7 +132,7 @@ def pull(
         job = client.wait_for_job(pk, timeout=left())
         return _downloaded(client, job, output / job.pk, existing)
 
-    return _each(session, pks, one, print_all=_print_files)
+    return _each(session, pks, one, lambda documents: _show_files(session, documents))
 
 
 @command()
@@ -179,24 +179,17 @@ def run(
         )
         session.say(f"Job {started.pk} was started.")
         if not (wait or output):
-            _print_one(session, {"pk": started.pk, "status": started.status})
+            session.show({"pk": started.pk, "status": started.status})
             return
         job = client.wait_for_job(started, timeout=_A_DAY if timeout is None else timeout)
         if output is None:
-            _print_one(session, job.to_dict())
+            session.show(job.to_dict())
             return
         downloaded = _downloaded(client, job, output, existing)
     if session.as_json:
-        print_json(downloaded)
+        session.show(downloaded)
     else:
-        _print_files([downloaded])
-
-
-def _print_one(session: Session, document: dict[str, Any]) -> None:
-    if session.as_json:
-        print_json(document)
-    else:
-        print_object(document)
+        _show_files(session, [downloaded])
 
 
 # ---------------------------------------------------------------- one job after the other
@@ -206,8 +199,7 @@ def _each(
     session: Session,
     pks: tuple[str, ...],
     act: Callable[[Client, str], dict[str, Any]],
-    *,
-    print_all: Callable[[Iterator[dict[str, Any]]], None],
+    show: Callable[[Iterable[dict[str, Any]]], None],
 ) -> int:
     """Do something with each job and print what came of it; one that fails does not stop the others.
 
@@ -224,10 +216,7 @@ def _each(
                 with failures.told():
                     yield act(client, pk)
 
-        if session.as_json:
-            print_json_lines(documents())
-        else:
-            print_all(documents())
+        show(documents())
     return failures.exit_code
 
 
@@ -259,11 +248,12 @@ def _downloaded(
     }
 
 
-def _print_files(documents: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
+def _show_files(session: Session, documents: Iterable[dict[str, Any]]) -> None:
+    """Print where outputs lie: in JSON a job a line, in a table a file a line."""
     rows = (
         {"socket": slug, "file": path}
         for document in documents
         for slug, paths in document["files"].items()
         for path in paths
     )
-    print_table(rows, (field("socket"), field("file")))
+    session.show_all(documents if session.as_json else rows, (field("socket"), field("file")))

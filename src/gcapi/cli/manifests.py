@@ -66,10 +66,7 @@ def init(
     write_manifest(path, guessed.rows)
     columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
     document = {"manifest": str(path), "rows": len(guessed.rows), "columns": columns}
-    if session.as_json:
-        print_json(document)
-    else:
-        print_object(document)
+    session.show(document)
     session.say("Look through it, and check it with 'gcapi manifest check'.")
 
 

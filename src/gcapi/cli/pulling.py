@@ -10,7 +10,7 @@ import click
 
 from gcapi.cli._cases import counted, dask_executor
 from gcapi.cli._lists import field
-from gcapi.cli._output import print_json, print_json_lines, print_object, print_table
+from gcapi.cli._output import print_json, print_object
 from gcapi.cli._session import Session, command, workers_option
 
 if TYPE_CHECKING:
@@ -127,10 +127,7 @@ def _tell_differences(session: Session, differences: Sequence[Difference]) -> in
     from gcapi.cli._errors import DONE, PART_FAILED
 
     documents = [asdict(difference) for difference in differences]
-    if session.as_json:
-        print_json_lines(documents)
-    else:
-        print_table(documents, _DIFFERENCES)
+    session.show_all(documents, _DIFFERENCES)
     if differences:
         session.say(f"{len(differences)} differences.")
         return PART_FAILED

@@ -9,7 +9,7 @@ import click
 
 from gcapi.cli._cases import counted, dask_executor
 from gcapi.cli._lists import field
-from gcapi.cli._output import print_json, print_json_lines, print_object, print_table
+from gcapi.cli._output import print_json, print_object
 from gcapi.cli._session import Session, command, workers_option
 
 if TYPE_CHECKING:
@@ -117,10 +117,7 @@ def _tell_plan(session: Session, plan: list[PlannedRow]) -> int:
         }
         for one in plan
     ]
-    if session.as_json:
-        print_json_lines(documents)
-    else:
-        print_table(documents, _PLAN)
+    session.show_all(documents, _PLAN)
     files, size = sum(one.files for one in plan), sum(one.size for one in plan)
     session.say(f"{len(plan)} rows, {files} files of {size / 1e6:.1f} MB; nothing was done.")
     return INVALID_INPUT if any(one.what == "fail" for one in plan) else DONE

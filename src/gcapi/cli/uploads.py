@@ -9,7 +9,6 @@ import click
 
 from gcapi.cli._dates import date_option
 from gcapi.cli._lists import Kind, all_of, each_dated, field, limit_option, print_list
-from gcapi.cli._output import print_json, print_object
 from gcapi.cli._session import Session, command
 
 if TYPE_CHECKING:
@@ -61,7 +60,4 @@ def resume(session: Session, *, pk: str, file: Path) -> None:
     """Send what is missing of an upload that was interrupted, from the same file."""
     with session.client(progress=True) as client:
         upload = client.uploads.resume(pk=pk, file=file).to_dict()
-    if session.as_json:
-        print_json(upload)
-    else:
-        print_object(upload)
+    session.show(upload)
