@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -537,3 +539,33 @@ def test_the_limit_is_the_servers_where_nobody_waits() -> None:
     """A client that is not to wait lets the server refuse."""
     with UploadRoom(lambda: 3000, "raise").reserved(5) as used:
         used()
+
+
+def test_rows_wait_for_room_for_their_bytes(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Where uploads take all the room that a user has, rows wait until earlier ones are used, none sent twice."""
+    manifest = write_cases(tmp_path, sockets, 6)
+    sandbox = archive.sandbox
+    sandbox.requests.clear()
+    before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
+    held = ExitStack()
+    held.enter_context(sandbox.hold_background())
+
+    def release() -> None:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and not any(one.status == 403 for one in sandbox.requests):
+            time.sleep(0.01)
+        held.close()
+
+    watcher = threading.Thread(target=release)
+    watcher.start()
+    try:
+        with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
+            report = pushed(archive, manifest, workers=1)
+    finally:
+        watcher.join()
+        sandbox.limits.upload_bytes = before
+    assert told(report) == (6, 0, 0, 0)
+    check_cases(archive, sockets, 6)
+    assert max(parts_sent(sandbox).values()) == 1

@@ -117,7 +117,7 @@ class There:
                 # What the unit itself raised is an outcome; this is what became of its worker.
                 if self._closed or attempt == ATTEMPTS:
                     raise WorkerLost(
-                        f"The worker that had this was lost, {attempt} times: {error or type(error).__name__}. Run"
+                        f"The worker that had this was lost, {attempt} times: {str(error) or type(error).__name__}. Run"
                         " the same again; look into the workers' logs if that does not help."
                     ) from error
             else:

@@ -80,7 +80,7 @@ class RowFailure:
 
     def __str__(self) -> str:
         name = f" ({self.row.title})" if self.row.title else ""
-        return f"line {self.row.line}{name}: {self.error or type(self.error).__name__}"
+        return f"line {self.row.line}{name}: {_one_line(self.error)}"
 
 
 @dataclass(frozen=True)
