@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 from loopback import TOKEN
-from program import VARIABLE, Program
+from program import DEADLINE, VARIABLE, Program, command_line
 
 from gcapi.cli._tokens import server_name, store_token, token_path
 from gcapi_sandbox import Sandbox
@@ -77,6 +80,34 @@ def test_login_keeps_a_token_that_works(gcapi: Program, server: Sandbox, config:
         "token_from": f"the file {path}",
     }
     assert server.token not in login.out + login.err + who.out + who.err
+
+
+@posix
+def test_login_asks_without_echo(server: Sandbox) -> None:
+    """In a terminal the token is asked for, and what is typed is not shown."""
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command_line("login", "--json"),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # away from the terminal that the tests run in
+    )
+    assert process.stderr is not None
+    prompt = "API token (not shown): "
+    assert process.stderr.read(len(prompt)) == prompt
+    os.write(master, f"{server.token}\n".encode())
+    out, err = process.communicate(timeout=DEADLINE)
+    os.set_blocking(master, False)
+    echoed = os.read(master, 1000).decode() if select.select([master], [], [], 0)[0] else ""
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == 0
+    assert json.loads(out)["user"] == "sandbox"
+    assert server.token not in echoed + out + err
 
 
 def test_login_replaces_what_was_kept(gcapi: Program, server: Sandbox) -> None:
