@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import ssl
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ import pytest
 from loopback import TOKEN, Answer, Loopback
 from program import VARIABLE, Program
 
-from gcapi import exceptions
+from gcapi import bulk, exceptions
+from gcapi.bulk._work import WorkerLost
+from gcapi.bulk.cells import CellError
+from gcapi.bulk.journal import JournalError
+from gcapi.bulk.manifest import ManifestError
+from gcapi.bulk.targets import TargetError
 from gcapi.cli import _app
 from gcapi.cli._errors import (
     ENDINGS,
@@ -66,6 +73,11 @@ CODES: dict[type[BaseException], int] = {
     exceptions.IncompleteCase: 6,
     exceptions.ImportTimeout: 5,
     exceptions.JobTimeout: 5,
+    TargetError: 4,
+    ManifestError: 4,
+    CellError: 4,
+    JournalError: 4,
+    WorkerLost: 5,
     NoToken: 8,
     ExposedToken: 8,
     InvalidInput: 4,
@@ -87,6 +99,9 @@ KEYWORDS: dict[str, Any] = {
     "reason": "no image",
     "slugs": ("ct",),
     "uploads": {"4711": "ct.mha"},
+    "problems": (),
+    "what": "no value",
+    "fix": "Write one",
 }
 
 
@@ -107,11 +122,17 @@ def make(cls: type[BaseException]) -> BaseException:
 
 def errors_of_the_library() -> set[type[BaseException]]:
     """Return every class of errors that the library has."""
-    return {
-        cls
-        for cls in vars(exceptions).values()
-        if isinstance(cls, type) and issubclass(cls, exceptions.GCAPIError)
-    }
+    for module in pkgutil.iter_modules(bulk.__path__):
+        import_module(f"gcapi.bulk.{module.name}")
+    homes = ("gcapi.exceptions", "gcapi.bulk.", "gcapi.cli.")
+    return {cls for cls in derived(exceptions.GCAPIError) if cls.__module__.startswith(homes)}
+
+
+def derived(base: type[BaseException]) -> Iterator[type[BaseException]]:
+    """Yield a class and all that derive from it."""
+    yield base
+    for cls in base.__subclasses__():
+        yield from derived(cls)
 
 
 def test_the_table_has_every_error() -> None:

@@ -137,6 +137,7 @@ def test_nothing_is_no_token(
     refused = gcapi("login", stdin="\n")
     assert refused.code == 4
     assert not token_path(server.base_url).exists()
+    assert f"{VARIABLE} is set, too" in gcapi("login", stdin=server.token).err
 
 
 @posix

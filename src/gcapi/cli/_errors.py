@@ -13,6 +13,8 @@ import httpx
 
 from gcapi import exceptions
 from gcapi._words import printable
+from gcapi.bulk._work import WorkerLost
+from gcapi.bulk.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +89,8 @@ ENDINGS: dict[type[BaseException], Ending] = {
     exceptions.IncompleteCase: Ending(PART_FAILED),
     exceptions.ImportTimeout: Ending(TEMPORARY, "Run it again to wait on."),
     exceptions.JobTimeout: Ending(TEMPORARY, "On the command line: gcapi jobs wait {error.pk}"),
+    WorkerLost: Ending(TEMPORARY),
+    JournalError: Ending(INVALID_INPUT),
     exceptions.GCAPIError: Ending(FAILED),
     httpx.TransportError: Ending(TEMPORARY, "Run it again; 'gcapi doctor' looks for the cause."),
     FileExistsError: Ending(INVALID_INPUT),

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gcapi._settings import TOKEN_VARIABLE
+from gcapi.bulk.journal import state_folder
 from gcapi.cli import _keyring
 from gcapi.cli._errors import ExposedToken, InvalidInput, NoToken
 
-_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -57,7 +58,7 @@ def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Tok
     if found is None:
         raise NoToken(
             f"No token for {server_name(base_url)}: make one on your Grand Challenge profile under 'API tokens', and"
-            f" store it with 'gcapi login', or set {_VARIABLE}, or name a file with --token-file."
+            f" store it with 'gcapi login', or set {TOKEN_VARIABLE}, or name a file with --token-file."
         )
     return found
 
@@ -69,8 +70,8 @@ def _given(argument: str | None, file: Path | None) -> Token | None:
         return Token(argument, "the option --token")
     if file is not None:
         return _filed(file)
-    value = os.environ.get(_VARIABLE, "").strip()
-    return Token(value, f"the environment variable {_VARIABLE}") if value else None
+    value = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return Token(value, f"the environment variable {TOKEN_VARIABLE}") if value else None
 
 
 def _stored(base_url: str) -> Token | None:
@@ -150,8 +151,6 @@ def token_path(base_url: str) -> Path:
 
 def config_folder() -> Path:
     """Return where programs keep their configuration, for this user, by the custom of the system."""
-    from gcapi.bulk.journal import state_folder
-
     if os.name == "nt" or sys.platform == "darwin":
         return state_folder()  # these have one place for both
     given = os.environ.get("XDG_CONFIG_HOME", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def login(session: Session, *, keyring: bool) -> None:
     The token is asked for, or read from standard input where that is no terminal. Tokens are made on your Grand
     Challenge profile under "API tokens". Each server has a token of its own.
     """
+    from gcapi._settings import TOKEN_VARIABLE
     from gcapi.cli._tokens import store_token
     from gcapi.client import Client
 
@@ -32,6 +34,8 @@ def login(session: Session, *, keyring: bool) -> None:
     # As the client takes it: a scheme before the token is not kept.
     kept_in = store_token(session.base_url, token.split()[-1], in_keyring=keyring)
     session.say(f"The token is kept in {kept_in}.")
+    if os.environ.get(TOKEN_VARIABLE):
+        session.say(f"{TOKEN_VARIABLE} is set, too, and comes before it.")
     session.show({**account, "kept_in": kept_in})
 
 
@@ -53,9 +57,7 @@ def _wanted_token(session: Session) -> str:
 def whoami(session: Session) -> None:
     """Show whose the token is, and where it came from."""
     token = session.find_token()
-    from gcapi.client import Client
-
-    with Client(token.value, session.base_url) as client:
+    with session.client_with(token) as client:
         account = _account(client)
     session.show({**account, "token_from": token.source})
 
