@@ -50,13 +50,16 @@ def content(number: int) -> bytes:
     return f"case;{number}\n".encode() * (1 + number % 7)
 
 
-def write_cases(folder: Path, sockets: Sockets, count: int, *, titled: bool = True) -> Path:
+def write_cases(
+    folder: Path, sockets: Sockets, count: int, *, titled: bool = True, ordered: bool = False
+) -> Path:
     """Write a manifest of small cases and their files."""
     rows = []
     for number in range(count):
         (folder / f"{number}.csv").write_bytes(content(number))
         cells = {sockets.value: json.dumps({"case": number}), sockets.file: f"{number}.csv"}
-        rows.append(Row(0, f"case {number:05}" if titled else "", cells=cells))
+        order = 10 * number + 10 if ordered else None
+        rows.append(Row(0, f"case {number:05}" if titled else "", order, cells))
     path = folder / "manifest.csv"
     write_manifest(path, rows)
     return path

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -541,12 +542,20 @@ def test_the_limit_is_the_servers_where_nobody_waits() -> None:
         used()
 
 
+@pytest.fixture
+def own_archive(sandbox: Sandbox) -> Iterator[Home]:
+    """Give an archive of a user who has no uploads."""
+    user = unique("user")
+    with Client(sandbox.add_user(user), sandbox.base_url) as client:
+        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
+
+
 def test_rows_wait_for_room_for_their_bytes(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    own_archive: Home, sockets: Sockets, tmp_path: Path
 ) -> None:
     """Where uploads take all the room that a user has, rows wait until earlier ones are used, none sent twice."""
     manifest = write_cases(tmp_path, sockets, 6)
-    sandbox = archive.sandbox
+    sandbox = own_archive.sandbox
     sandbox.requests.clear()
     before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
     held = ExitStack()
@@ -562,10 +571,10 @@ def test_rows_wait_for_room_for_their_bytes(
     watcher.start()
     try:
         with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
-            report = pushed(archive, manifest, workers=1)
+            report = pushed(own_archive, manifest, workers=1)
     finally:
         watcher.join()
         sandbox.limits.upload_bytes = before
     assert told(report) == (6, 0, 0, 0)
-    check_cases(archive, sockets, 6)
+    check_cases(own_archive, sockets, 6)
     assert max(parts_sent(sandbox).values()) == 1

@@ -125,15 +125,20 @@ class CaseWork:
         posted = self._upload(ready, plans)
         self._journal.note(ready.fingerprint, "creating")
         case = self._create(ready, was_asked_for=record is not None and record.state == "creating")
-        self._journal.note(ready.fingerprint, "created", pk=case.pk, before=_EMPTY)
-        self._fill(ready, case.pk, posted, _former(_EMPTY, ready.title))
+        before: dict[str, Any] = {"values": {}, "order": getattr(case, "order", None)}
+        self._journal.note(ready.fingerprint, "created", pk=case.pk, before=before)
+        self._fill(ready, case.pk, posted, _former(before, ready.title))
         return str(case.pk)
 
     def _upload(self, ready: Ready, plans: Sequence[Plan]) -> Posted:
-        """Upload the files; the state is noted before the first of them is begun, and after the last."""
-        if self._journal.record(ready.fingerprint) is None:
+        """Upload the files; of a row that has no case yet, the state is noted before the first and after the last."""
+        record = self._journal.record(ready.fingerprint)
+        is_first = record is None or record.state == "uploading"
+        if is_first:
             self._journal.note(ready.fingerprint, "uploading")
         begun = self._sender.send(ready.fingerprint, plans)
+        if is_first:
+            self._journal.note(ready.fingerprint, "uploaded")
         self._sender.used_up(begun)
         return posted_of(plans, begun)
 
@@ -186,8 +191,9 @@ class CaseWork:
         """Fill a case that an earlier run was at, unless it did: what it had sent may have been carried out."""
         record = self._journal.record(ready.fingerprint)
         assert record is not None
-        former = _former(record.before or _EMPTY, ready.title)
-        plans = self._plan(ready, frozenset(record.before.get("slugs", ready.slugs)))
+        before, title = record.before, ready.title
+        former = _former(before, title) if before else self.kind.namespace.detail(pk=pk)
+        plans = self._plan(ready, frozenset(before.get("slugs", ready.slugs)))
         if record.state == "filling" and self._was_filled(ready, pk, plans, former):
             self._journal.note(ready.fingerprint, "filled", pk=pk)
         else:
@@ -209,9 +215,6 @@ class CaseWork:
             return True
         # Uploads that are gone were used, unless they are so old that the server has removed them.
         return _are_young(noted) and posted.is_used(self._client.uploads)
-
-
-_EMPTY: Mapping[str, Any] = {"values": {}, "order": None}
 
 
 def _former(before: Mapping[str, Any], title: str) -> Any:

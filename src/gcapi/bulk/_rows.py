@@ -48,7 +48,7 @@ class Ready:
     @property
     def title(self) -> str:
         """The title that its case has on the server: its own, or one made from the fingerprint."""
-        return self.row.title or f"gcapi-{self.fingerprint.hex()[:_HEX]}"
+        return self.row.title.strip() or f"gcapi-{self.fingerprint.hex()[:_HEX]}"
 
     @property
     def slugs(self) -> frozenset[str]:

@@ -30,7 +30,7 @@ from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, GCAPIError, warn_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Executor, Future
 
 T = TypeVar("T")
@@ -291,11 +291,12 @@ def run_on(
     act: Callable[[U], T],
     *,
     place: Place | None = None,
-) -> Iterator[Done[U, T]]:
+) -> Generator[Done[U, T]]:
     """Do something with each of many units, in threads, and yield them in the order in which they end.
 
-    A unit that fails does not stop the others. When the caller stops going through them, or is interrupted, no more are
-    begun; those that are running are not waited for.
+    Close it where it may be left early (`contextlib.closing`): an error would keep it open. A unit that fails does not
+    stop the others. When the caller stops going through them, or is interrupted, no more are begun; those that are
+    running are not waited for.
 
     Args:
         workers: How many at once.

@@ -1,8 +1,8 @@
 """The journal of a push: what was begun, made and filled, so that the same command goes on after any end.
 
 One SQLite file for each server, target and manifest, in the user's state directory and not beside the data, which may
-lie on a share where locks do not hold. It has no token in it. Every change is a transaction of its own, made before the
-next step that depends on it.
+lie on a share where locks do not hold (where the home directory does too, name a local file). It has no token in it.
+Every change is a transaction of its own, made before the next step that depends on it.
 
 *Durability.* What a process has written stays when it is killed, since the system has it. What a power failure may take
 with ``synchronous=NORMAL`` in WAL mode are the last transactions, never the file's consistency. For cases that is

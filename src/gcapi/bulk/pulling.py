@@ -272,15 +272,19 @@ class _Pulling:
 
     def _pulled(self, units: Iterable[CasePull]) -> Iterator[tuple[str, Pulled | None]]:
         """Yield the key of each case and what it came to, once it is recorded; `None` for one that failed."""
-        for done in run_on(self._workers, units, self._act):
-            if done.result is None:
-                self._failed(done.unit.case, done.error)
-            else:
-                self._ledger.add(done.result.record)
-                self._report.files += done.result.files
-                self._report.size += done.result.size
-                self._report.remarks += done.result.remarks
-            yield done.unit.case.pk, done.result
+        with closing(run_on(self._workers, units, self._act)) as ended:
+            for done in ended:
+                if done.result is None:
+                    self._failed(done.unit.case, done.error)
+                else:
+                    self._take(done.result)
+                yield done.unit.case.pk, done.result
+
+    def _take(self, pulled: Pulled) -> None:
+        self._ledger.add(pulled.record)
+        self._report.files += pulled.files
+        self._report.size += pulled.size
+        self._report.remarks += pulled.remarks
 
     def _failed(self, case: Case, error: BaseException | None) -> None:
         if not isinstance(error, Exception) or _ends_everything(error):

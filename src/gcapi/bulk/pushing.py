@@ -17,7 +17,8 @@ at once for all rows together. What the report keeps of a row that is done is it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -35,6 +36,7 @@ from gcapi.bulk.targets import Target
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -111,7 +113,8 @@ class PushReport:
         done: Rows for which something was made, changed or finished.
         skipped: Rows with nothing left to do, and why where the user should know.
         failed: Rows that did not get through; the same command tries them again.
-        ambiguous: Rows of which nobody can tell whether their job or case was made; they are not sent again.
+        ambiguous: Rows of which nobody can tell whether their job was started, which is not sent again; or whether a
+            case was made or filled, which the next run finds out by its title.
         waiting: Rows whose values had not all come when the time was over.
         manifest: What was pushed.
         journal: Where the journal is.
@@ -218,7 +221,7 @@ def push(
         target: ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``.
         journal: The file in which is noted what was done; `None` for one in your state directory, of its own for each
             server, target and manifest.
-        workers: How many rows are at work at once.
+        workers: How many rows are at work at once, at least 1.
         executor: Moves the bytes, on workers that see the files under the same paths; `None` for this process.
         existing: What to do about a case of a row's title that no earlier run has made: ``"skip"`` takes it and fills
             what is missing, ``"update"`` changes it, ``"error"`` fails the row. Jobs have no titles.
@@ -236,6 +239,8 @@ def push(
         ObjectNotFound: There is no such target, or no access.
         JournalError: Another process is pushing this manifest to this target.
     """
+    if workers < 1:
+        raise ValueError(f"workers={workers!r} must be at least 1.")
     run = _Run(client, manifest, target, journal=journal, existing=existing)
     with run.open_journal() as opened:
         place = place_of(client, executor, token_file=token_file)
@@ -337,12 +342,12 @@ class _Run:
             raise SpecError(" ".join(f"{slug}: {error}" for slug, error in wrong))
         return ready
 
-    def _all_ready(self) -> Iterator[Ready]:
-        for row in self._manifest.rows:
-            try:
-                yield self._ready(row)
-            except (SpecError, ObjectNotFound, OSError):
-                continue  # it fails when it is its turn
+    def _still_ready(self, row: Row) -> Ready | None:
+        """Return a row that is understood; `None` for one that fails when it is its turn, or has had its turn."""
+        try:
+            return self._ready(row)
+        except (SpecError, ObjectNotFound, OSError):
+            return None
 
     # ------------------------------------------------------------ pushing
 
@@ -356,8 +361,8 @@ class _Run:
         progress: PushListener | None,
     ) -> PushReport:
         work = self._work(journal, place)
-        work.settle(self._all_ready())
         rows = self._manifest.rows
+        work.settle(ready for row in rows if (ready := self._still_ready(row)))
         report = PushReport(self._manifest, journal.path)
 
         def act(row: Row) -> Outcome:
@@ -368,11 +373,12 @@ class _Run:
                 journal.note_error(ready.fingerprint, _one_line(error))
                 raise
 
-        ended: Iterator[Done[Row, Outcome]] = run_on(workers, rows, act, place=place)
-        for count, each in enumerate(ended, start=1):
-            how = report._add(each.unit, each.result, each.error)
-            if progress is not None:
-                progress(PushProgress(each.unit, how, count, len(rows)))
+        ended: Generator[Done[Row, Outcome]] = run_on(workers, rows, act, place=place)
+        with closing(ended):
+            for count, each in enumerate(ended, start=1):
+                how = report._add(each.unit, each.result, each.error)
+                if progress is not None:
+                    progress(PushProgress(each.unit, how, count, len(rows)))
         if wait[0]:
             self._wait(journal, work, report, workers, wait[1])
         return report
@@ -382,7 +388,9 @@ class _Run:
     ) -> None:
         """Move the rows whose values or jobs failed, or did not come in time, to where they belong."""
         of_pk = {each.pk: each for each in (*report.done, *report.skipped)}
-        readies = {each.pk: self._ready(each.row) for each in of_pk.values()}
+        readies = {
+            pk: ready for pk, each in of_pk.items() if (ready := self._still_ready(each.row))
+        }
         watch: CaseWatch | JobWatch
         if isinstance(work, JobWork):
             watch = JobWatch(self._client, journal, readies, workers=workers)
