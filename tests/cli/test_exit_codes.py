@@ -177,6 +177,17 @@ def test_several_things_that_fail_in_part() -> None:
     assert [everything.exit_code, some.exit_code, Failures(2).exit_code] == [3, 6, 0]
 
 
+def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of hundreds of rows that fail, twenty are told with their names, and that there are more."""
+    failures = Failures(300)
+    for number in range(200):
+        failures.add(exceptions.SpecError("No file.\x1b[2J"), f"line {number}")
+    *told, last = capsys.readouterr().err.splitlines()
+    assert told == [f"gcapi: line {number}: No file.�[2J" for number in range(20)]
+    assert "More failed" in last
+    assert failures.exit_code == 6
+
+
 def test_the_documentation_has_every_code() -> None:
     """The table of the documentation has each code that a run can end with, and no other."""
     text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import sys
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,11 +17,20 @@ from loopback import TOKEN, Answer, Loopback
 from program import DEADLINE, VARIABLE, Program, command_line
 
 from gcapi import Client
+from gcapi.cli._cases import CaseCounter
 from gcapi.cli._output import cell, table_lines
 from gcapi_sandbox import Sandbox
 
 #: What a terminal obeys: an escape sequence, its one-character form, a bell, and writing from right to left.
 HOSTILE = "a\x1b[31mred\x1b[0m\x9b31m\x07\u202eb\nc\td"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How far something has come."""
+
+    ended: int
+    total: int
 
 
 def archives(*titles: str) -> Loopback:
@@ -136,6 +148,46 @@ def test_wide_characters_are_counted_as_terminals_do() -> None:
 def test_cells_are_one_line(value: Any, text: str) -> None:
     """Whatever a value is, it is one line."""
     assert cell(value) == text
+
+
+def test_warnings_are_talk(gcapi: Program) -> None:
+    """What the library warns of is a note on standard error in one line, and -q leaves it out."""
+    newer = {"latest_version": "999.0", "lowest_supported_version": "0.1"}
+    page = {"count": 0, "next": None, "previous": None, "results": []}
+    with Loopback(
+        lambda seen: Answer(body=newer if seen.path.endswith("/gcapi/") else page),
+        with_version=False,
+    ) as server:
+        line = ("archives", "list", "--base-url", server.base_url, "--token", TOKEN)
+        told, quiet = gcapi(*line), gcapi(*line, "-q")
+    assert told.err.startswith("gcapi: note: This is gcapi ")
+    assert told.err.count("\n") == 1
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal is."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_cases_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows the count in one line that is written over; elsewhere it is a line now and then, and one last."""
+    times = iter([0.0, 1.0, 6.0, 6.0, 7.0])
+    written: list[str] = []
+    for stream, clock in ((Terminal(), lambda: 0.0), (io.StringIO(), lambda: next(times))):
+        monkeypatch.setattr(sys, "stderr", stream)
+        counter = CaseCounter("cases", clock)
+        for ended in (1, 2, 3):
+            counter(Counted(ended, 3))
+        counter.close()
+        written.append(stream.getvalue())
+    assert written == [
+        "\rcases: 1 of 3\rcases: 2 of 3\rcases: 3 of 3\n",
+        "cases: 2 of 3\ncases: 3 of 3\n",
+    ]
 
 
 # ---------------------------------------------------------------- real lists
