@@ -174,7 +174,7 @@ class Terminal(io.StringIO):
 
 
 def test_cases_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal shows the count in one line that is written over; elsewhere it is a line now and then, and one last."""
+    """A terminal shows the count in one line that is written over; elsewhere it is a line now and then, and a last."""
     times = iter([0.0, 1.0, 6.0, 6.0, 7.0])
     written: list[str] = []
     for stream, clock in ((Terminal(), lambda: 0.0), (io.StringIO(), lambda: next(times))):
