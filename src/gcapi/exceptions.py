@@ -47,7 +47,8 @@ code which catches those keeps working)::
     ├── ImportTimeout [TimeoutError]
     └── JobTimeout [TimeoutError]
 
-A connection that cannot be made or breaks raises httpx's own ``TransportError``.
+A connection that cannot be made or breaks raises httpx's own ``TransportError``. `gcapi.bulk` has a few more:
+``TargetError``, ``ManifestError`` and ``CellError`` are `SpecError`s, ``JournalError`` and ``WorkerLost`` stand alone.
 """
 
 from __future__ import annotations

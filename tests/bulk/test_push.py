@@ -246,6 +246,18 @@ def test_a_changed_file_is_told_and_can_be_brought_up(
     assert content_of(archive.client, value_of(case, sockets.file)) == b"changed"
 
 
+def test_a_value_that_is_changed_back_is_sent(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """A row that says again what it said two runs ago is known to differ from what the server has now."""
+    manifest = tmp_path / "m.jsonl"
+    for value in (1, 2, 1):
+        write_manifest(manifest, [Row(0, "case", None, {sockets.value: value})])
+        assert told(pushed(archive, manifest, existing="update")) == (1, 0, 0, 0)
+        (case,) = archive.all()
+        assert value_of(case, sockets.value).value == value
+
+
 def test_a_wrong_policy_is_refused(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
     """Another word than the three is refused before anything is read."""
     with pytest.raises(ValueError, match="'skip', 'update' or 'error'"):
@@ -324,23 +336,23 @@ def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
 
 
 @pytest.mark.parametrize(
-    "fate",
+    ("method", "path", "answer"),
     [
-        Fate("POST", CREATION, ACTED_CUT),
-        Fate("POST", CREATION, CUT),
-        Fate("PATCH", CHANGE, ACTED_CUT),
-        Fate("PATCH", CHANGE, CUT),
-        Fate("POST", "/uploads/$", CUT),
-        Fate("PATCH", "/complete-multipart-upload/$", ACTED_CUT),
+        ("POST", CREATION, ACTED_CUT),
+        ("POST", CREATION, CUT),
+        ("PATCH", CHANGE, ACTED_CUT),
+        ("PATCH", CHANGE, CUT),
+        ("POST", "/uploads/$", CUT),
+        ("PATCH", "/complete-multipart-upload/$", ACTED_CUT),
     ],
     ids=["created", "not created", "filled", "not filled", "upload", "completed"],
 )
 def test_a_lost_answer_makes_nothing_twice(
-    home: Home, sockets: Sockets, tmp_path: Path, fate: Fate
+    home: Home, sockets: Sockets, tmp_path: Path, method: str, path: str, answer: Answer
 ) -> None:
     """Whichever answer is lost, the cases are there once and complete, in this run or the next."""
     manifest = write_cases(tmp_path, sockets, 2)
-    lost = Fate(fate._method, fate._path.pattern, *fate._left)
+    lost = Fate(method, path, answer)
     with through(home.sandbox, lost) as client:
         pushed(home, manifest, client=client)
         report = pushed(home, manifest, client=client)

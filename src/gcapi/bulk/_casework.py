@@ -183,6 +183,7 @@ class CaseWork:
         if self._existing == "skip":
             plans = [plan for plan in plans if plan.slug not in there]
         posted = self._upload(ready, plans)
+        self._journal.forget_other(ready.fingerprint, pk)
         self._fill(ready, pk, posted, case)
         changed = "changed" if self._existing == "update" else "what it lacked was filled in"
         return Outcome("done", pk, f"it was there already; {changed}")

@@ -88,7 +88,7 @@ class CaseWatch:
             pk: waiting for pk, ready in readies.items() if (waiting := self._waiting(ready))
         }
         self._looks = 0
-        #: The sessions of uploads whose outcome is not known yet.
+        #: Seconds after which values whose uploads are gone are given up.
         self._grace = max(GRACE, client._settings.timeout)
 
     def _waiting(self, ready: Ready) -> _Waiting | None:
@@ -134,6 +134,10 @@ class CaseWatch:
         """Strike out what has come, of cases that have an upload less than before."""
         there = {upload.pk for upload in self._client.uploads.iterate_all()}
         ripe = {pk: each for pk, each in self._left.items() if not each.pks <= there}
+        for pk in self._left.keys() - ripe.keys():
+            self._left[
+                pk
+            ].ripe = None  # the list changes while it is read, and may have skipped one before
         for case in self._cases(ripe):
             waiting = ripe.get(case.pk)
             if waiting is not None:
@@ -170,15 +174,18 @@ class CaseWatch:
             for slug, group in waiting.uploads.items()
             for upload in group
         }
+        sessions: dict[tuple[str, str], list[Any]] = {}
         for session in self._client.raw_image_upload_sessions.iterate_all():
-            for upload in session.user_uploads or ():
-                if upload in of_upload and session.status == "Failed":
-                    pk, slug = of_upload[upload]
-                    if pk in self._left and not self._has_come(pk, slug):
-                        self._fail(pk, slug, session.error_message or "no reason given")
+            for place in {of_upload[pk] for pk in session.user_uploads or () if pk in of_upload}:
+                sessions.setdefault(place, []).append(session)
+        for (pk, slug), found in sessions.items():
+            # There are several where a request was sent again whose answer was lost.
+            has_failed = all(session.status == "Failed" for session in found)
+            if has_failed and pk in self._left and not self._has_come(pk, slug):
+                self._fail(pk, slug, found[0].error_message or "no reason given")
 
     def _has_come(self, pk: str, slug: str) -> bool:
-        """Tell whether a value came in spite of a failure, which was then that of a repeated request."""
+        """Tell whether a value came in spite of a failure: it may have since the case was read."""
         waiting = self._left[pk]
         values = self._kind.namespace.detail(pk=pk).values
         return any(

@@ -123,7 +123,8 @@ class Journal:
     def __init__(self, path: Path, facts: Mapping[str, str], *, durable: bool) -> None:
         self.path = path
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Errors that are noted name files, whose names may hold a patient's.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._connection = sqlite3.connect(
             path, timeout=0.0, isolation_level=None, check_same_thread=False
         )
@@ -226,8 +227,14 @@ class Journal:
         """Note why a row got no further."""
         self._do("UPDATE rows SET error = ? WHERE fingerprint = ?", error[:1000], fingerprint)
 
+    def forget_other(self, fingerprint: bytes, pk: str) -> None:
+        """Forget the row that a case was made for, as another row is about to change it."""
+        owner = self.owner(pk)
+        if owner is not None and owner != fingerprint:
+            self.forget(owner)
+
     def forget(self, fingerprint: bytes) -> None:
-        """Forget a row whose case is gone from the server."""
+        """Forget a row whose case is gone from the server, or is no longer what the row says."""
         self.forget_uploads(fingerprint)
         self._do("DELETE FROM rows WHERE fingerprint = ?", fingerprint)
 
