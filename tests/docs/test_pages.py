@@ -1,0 +1,51 @@
+"""What the documentation shows, run as it stands against a sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from blocks import DATA, PAGES, PROGRAMS, ROOT, Shell, languages, left_out, read, run
+from stage import furnish, stage
+
+#: Why a block may be left out; it takes a reason of another kind to change this list.
+REASONS = {
+    "needs the package registry",
+    "needs a checkout",
+    "needs an account on the public server",
+    "runs until it is stopped",
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a sandbox's folder that is copied for each page."""
+    folder = tmp_path_factory.mktemp("furnished") / "data"
+    furnish(folder)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_runs(
+    page: Path, furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in their order, as a reader would run them, and none of them fails."""
+    with stage(furnished, tmp_path) as set_up:
+        monkeypatch.chdir(set_up.folder)
+        for name in set(os.environ) - set_up.environment.keys():
+            monkeypatch.delenv(name)
+        for name, value in set_up.environment.items():
+            monkeypatch.setenv(name, value)
+        run(read(page, Shell(set_up.folder, set_up.environment)))
+
+
+def test_no_block_is_left_out_without_a_reason() -> None:
+    """Each block is run, or is no program, or says why it cannot be run; few of them cannot."""
+    written = Counter(language for page in PAGES for language in languages(page))
+    reasons = Counter(reason for page in PAGES for reason in left_out(page))
+    assert written.keys() <= PROGRAMS | DATA
+    assert reasons.keys() <= REASONS
+    programs = sum(written[language] for language in PROGRAMS)
+    assert 6 * reasons.total() < programs
