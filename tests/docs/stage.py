@@ -74,7 +74,7 @@ def _add_cases(client: Client, scratch: Path) -> None:
     shown = client.add_case_to_reader_study(
         reader_study_slug="my-study",
         values=[SocketValueSpec("lung-volume", value=2.5)],
-        title="Earlier case",
+        title="Answered case",
     )
     question = client.reader_studies.detail(slug="my-study").questions[0]
     client.reader_studies.answers.create(
