@@ -81,5 +81,7 @@ def languages(page: Path) -> list[str]:
 
 def left_out(page: Path) -> list[str]:
     """Return why blocks of a page are not run, as the comment before each says; empty where it does not."""
-    skips = (example.parsed for example in read(page).examples() if isinstance(example.parsed, tuple))
+    skips = (
+        example.parsed for example in read(page).examples() if isinstance(example.parsed, tuple)
+    )
     return [(reason or "").strip("\"'") for action, reason in skips if action != "end"]

@@ -1,8 +1,8 @@
 """The public server as the documentation speaks of it: every word of a page runs as it stands.
 
-A page says `Client()`, which goes to https://grand-challenge.org. A stage leads it to a sandbox by what any user can set:
-`HTTPS_PROXY` names a proxy that finds that host on this machine, and `SSL_CERT_FILE` the authority that vouches for it.
-No part of the client is replaced, and programs that a page starts are led there too.
+A page says `Client()`, which goes to https://grand-challenge.org. A stage leads it to a sandbox by what any user can
+set: `HTTPS_PROXY` names a proxy that finds that host on this machine, and `SSL_CERT_FILE` the authority that vouches for
+it. No part of the client is replaced, and programs that a page starts are led there too.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ def _add_cases(client: Client, scratch: Path) -> None:
         values=[SocketValueSpec("lung-volume", value=2.5)],
         title="Answered case",
     )
-    question = client.reader_studies.detail(slug="my-study").questions[0]
-    client.reader_studies.answers.create(
-        question=question.pk, display_set=shown.pk, answer="No"
-    )
+    first, second = client.reader_studies.detail(slug="my-study").questions
+    answers = client.reader_studies.answers
+    answers.create(question=first.pk, display_set=shown.pk, answer="No")
+    answers.create(question=second.pk, display_set=shown.pk, answer=second.options[1].id)
 
 
 def lay_out(folder: Path) -> None:

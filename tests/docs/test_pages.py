@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from blocks import DATA, PAGES, PROGRAMS, ROOT, Shell, languages, left_out, read, run
-from stage import furnish, stage
+from stage import Stage
 
 #: Why a block may be left out; it takes a reason of another kind to change this list.
 REASONS = {
@@ -19,26 +19,17 @@ REASONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a sandbox's folder that is copied for each page."""
-    folder = tmp_path_factory.mktemp("furnished") / "data"
-    furnish(folder)
-    return folder
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_runs(
-    page: Path, furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, public: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The blocks of a page run in their order, as a reader would run them, and none of them fails."""
-    with stage(furnished, tmp_path) as set_up:
-        monkeypatch.chdir(set_up.folder)
-        for name in set(os.environ) - set_up.environment.keys():
-            monkeypatch.delenv(name)
-        for name, value in set_up.environment.items():
-            monkeypatch.setenv(name, value)
-        run(read(page, Shell(set_up.folder, set_up.environment)))
+    monkeypatch.chdir(public.folder)
+    for name in os.environ.keys() - public.environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in public.environment.items():
+        monkeypatch.setenv(name, value)
+    run(read(page, Shell(public.folder, public.environment)))
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:
