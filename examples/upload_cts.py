@@ -4,7 +4,9 @@
 
 A file in the folder is an image. A folder in it is an image of several files, such as a DICOM series; if the socket is
 of the kind "DICOM Image Set", it is de-identified on this machine before it is sent (extra `dicom`). The case gets the
-name of the file or folder as its title, by which it is known again. The token is read from GRAND_CHALLENGE_AUTHORIZATION.
+name of the file or folder as its title, by which it is known again.
+
+The token is read from the environment variable GRAND_CHALLENGE_AUTHORIZATION.
 """
 
 from __future__ import annotations

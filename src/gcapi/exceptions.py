@@ -361,7 +361,12 @@ class UnstableListWarning(UserWarning):
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, and point at the line outside of this package that led here."""
+    """Warn, and point at the line outside of this package that led here.
+
+    Args:
+        message: What the user should know.
+        category: The class of the warning.
+    """
     _, level = _calling_frame()
     warnings.warn(message, category, stacklevel=level)
 
@@ -373,7 +378,13 @@ def calling_line() -> tuple[str, int]:
 
 
 def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
-    """Warn, and point at a file and a line."""
+    """Warn, and point at a file and a line.
+
+    Args:
+        line: The file and the line, as `calling_line` returned them.
+        message: What the user should know.
+        category: The class of the warning.
+    """
     warnings.warn_explicit(message, category, *line)
 
 

@@ -27,7 +27,7 @@ PROGRAMS = frozenset({"python", "shell"})
 DATA = frozenset({"", "csv", "json", "text", "toml", "yaml"})
 #: Seconds that a shell block may take.
 SHELL_SECONDS = 100
-_FENCE = re.compile(r"^ *```+ *(\S*)[^`\n]*$", re.MULTILINE)
+_FENCE = re.compile(r"^ *```+ *([^`\n]*?) *$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run(document: Document) -> None:
 
 
 def languages(page: Path) -> list[str]:
-    """Return the language of each fenced block of a page."""
+    """Return what the opening fence of each block of a page says."""
     return _FENCE.findall(page.read_text(encoding="utf-8"))[::2]
 
 

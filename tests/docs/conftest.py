@@ -18,7 +18,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def public(furnished: Path, tmp_path: Path) -> Iterator[Stage]:
+def public_server(furnished: Path, tmp_path: Path) -> Iterator[Stage]:
     """Give a public server, and a folder with sample files."""
     with stage(furnished, tmp_path) as running:
         yield running

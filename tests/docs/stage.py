@@ -1,8 +1,8 @@
 """The public server as the documentation speaks of it: every word of a page runs as it stands.
 
 A page says `Client()`, which goes to https://grand-challenge.org. A stage leads it to a sandbox by what any user can
-set: `HTTPS_PROXY` names a proxy that finds that host on this machine, and `SSL_CERT_FILE` the authority that vouches for
-it. No part of the client is replaced, and programs that a page starts are led there too.
+set: `HTTPS_PROXY` names a proxy that finds that host here, and `SSL_CERT_FILE` the authority that vouches for it.
+No part of the client is replaced, and programs that a page starts are led there too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from data import noise, series, volume
 from loopback import Answer, Loopback, Seen
 from tunnels import Authority, Proxy
@@ -106,6 +107,14 @@ class Stage:
     folder: Path
     environment: dict[str, str]
     sandbox: Sandbox
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the code of a test run here."""
+        monkeypatch.chdir(self.folder)
+        for name in os.environ.keys() - self.environment.keys():
+            monkeypatch.delenv(name)
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
 
 
 class _Doorway(Proxy):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -19,17 +18,17 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+#: The pages that have anything to run.
+SHOWING = [page for page in PAGES if PROGRAMS & set(languages(page))]
+
+
+@pytest.mark.parametrize("page", SHOWING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_runs(
-    page: Path, public: Stage, monkeypatch: pytest.MonkeyPatch
+    page: Path, public_server: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The blocks of a page run in their order, as a reader would run them, and none of them fails."""
-    monkeypatch.chdir(public.folder)
-    for name in os.environ.keys() - public.environment.keys():
-        monkeypatch.delenv(name)
-    for name, value in public.environment.items():
-        monkeypatch.setenv(name, value)
-    run(read(page, Shell(public.folder, public.environment)))
+    public_server.enter(monkeypatch)
+    run(read(page, Shell(public_server.folder, public_server.environment)))
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:
