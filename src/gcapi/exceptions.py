@@ -1,7 +1,7 @@
 """Everything that this package raises, and which of it an answer of the server makes.
 
 The tree, in its three families (names in brackets are the built-in or httpx classes that the error also is, so that
-code which catches those keeps working)::
+code which catches those keeps working):
 
     GCAPIError
     │   you asked wrongly: nothing was sent, or nothing was changed

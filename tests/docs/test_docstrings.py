@@ -189,6 +189,22 @@ def test_reference_shows_every_public_class() -> None:
     assert missing == set()
 
 
+def test_reference_names_every_namespace() -> None:
+    """The table of namespaces has each attribute of a client, with its class."""
+    page = (ROOT / "docs/reference/namespaces.md").read_text(encoding="utf-8")
+    with Client("a-token") as client:
+        has = {f"| `{name}` | [`{kind}`]" for name, kind in _namespaces(client, "")}
+    assert {row for row in has if row not in page} == set()
+    assert page.count("\n| `") == len(has)
+
+
+def _namespaces(parent: object, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in vars(parent).items():
+        if not name.startswith("_") and type(value).__module__ == "gcapi.resources":
+            yield prefix + name, type(value).__name__
+            yield from _namespaces(value, f"{prefix}{name}.")
+
+
 def test_examples_of_docstrings_run(public_server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example does what it says, with a client and a case at hand."""
     public_server.enter(monkeypatch)
