@@ -25,9 +25,23 @@ from tunnels import Authority, Proxy
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
-from gcapi_sandbox._seed import seed
 
 HOST = "grand-challenge.org"
+#: The sockets that the documentation speaks of: title, kind, whether JSON is stored in the database.
+SOCKETS = (
+    ("Generic Medical Image", "Image", True),
+    ("CT Image", "Image", True),
+    ("DICOM Image Set", "DICOM Image Set", True),
+    ("Thresholded Image", "Image", True),
+    ("Report", "PDF file", True),
+    ("Measurements", "CSV file", True),
+    ("Lung Volume", "Float", True),
+    ("Mean Intensity", "Float", True),
+    ("Diagnosis", "String", True),
+    ("Is Suspicious", "Bool", True),
+    ("Nodule Locations", "Multiple points", True),
+    ("Findings", "Anything", False),
+)
 QUESTIONS = (
     {"question_text": "Is there a nodule?", "answer_type": "Text", "required": False},
     {
@@ -45,7 +59,9 @@ _CLEARED = ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_DIR", "PYTHONPATH")
 def furnish(folder: Path) -> None:
     """Fill a sandbox's folder with what the documentation speaks of."""
     with Sandbox(folder) as sandbox:
-        seed(sandbox)
+        for title, kind, in_database in SOCKETS:
+            sandbox.add_socket(title, kind, store_in_database=in_database)
+        sandbox.add_viewer_session()
         sandbox.add_archive("My Archive")
         sandbox.add_reader_study(
             "My Study",
