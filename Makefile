@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each,
 test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes
+test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes, 10,000 items, dozens of kills
 	$(BIN)/python -m pytest -m long
 
 chaos: $(INSTALLED) ## Run 300 seeded fault schedules over the workflows (about 2 minutes; RUNS=, SEED=)

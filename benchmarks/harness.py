@@ -130,6 +130,12 @@ def published_python(directory: Path) -> Path:
     return python
 
 
+def compile_checkout() -> None:
+    """Compile this client's modules, as pip did with the published one's: an environment may keep Python from it."""
+    sources = [str(HERE.parent / name) for name in ("src", "generated")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *sources], check=True)
+
+
 class Files:
     """What the workloads send, and where they write to.
 

@@ -25,6 +25,7 @@ from harness import (
     BenchmarkError,
     Files,
     Mode,
+    compile_checkout,
     limit_seconds,
     md5_seconds,
     published_python,
@@ -69,6 +70,7 @@ class Run:
 
     def _warm(self, bench: Bench) -> None:
         """Let both clients be compiled and read from disk once, which is not what is measured."""
+        compile_checkout()
         for python in self._pythons.values():
             bench.measure(python, "import")
 

@@ -418,9 +418,11 @@ def start_a_job(run: Run) -> None:
     source = run.folder / "picture.mha"
     noise(source, 16)
 
+    result, picture = world.result, world.picture
+
     def program(_: Path, outputs: Path) -> None:
-        (outputs / f"{world.result}.json").write_text("[42]")
-        folder = outputs / "images" / world.picture
+        (outputs / f"{result}.json").write_text("[42]")
+        folder = outputs / "images" / picture
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "picture.mha").write_bytes(source.read_bytes())
 

@@ -2,7 +2,8 @@
 
 The way of a file is the API's 302 to the object store; the token goes to the API only. The first request asks for
 the first MiB, which for most files is all. A larger file is then cut into ranges that fill whole rounds of the
-connections. A stream that breaks goes on from the byte that it reached, as long as the file is still the same.
+connections. A stream that breaks goes on from the byte that it reached, as long as the file is still the same. While a
+file that has come is brought to the disk, its connection fetches the next one.
 
 Memory: `max_concurrent_downloads` × `BLOCK` (512 KiB), twice for a moment.
 """
@@ -20,6 +21,7 @@ import httpx
 
 from gcapi._files import Existing, Partial, is_there, refuse_existing
 from gcapi._layout import MEBI, Piece, cut, range_size
+from gcapi._pool import Pool
 from gcapi._remotes import (
     PARTIAL_CONTENT,
     ApiFile,
@@ -184,8 +186,8 @@ class _Download:
 class _Run:
     """Everything that one call downloads, on one pool of threads.
 
-    Ranges go before files that are not begun, so that only about two files for each connection are open. The threads
-    are daemons: one that waits for an answer must not keep a program from ending.
+    Ranges go before files that are not begun, so that only about three files for each connection are open, one of them
+    on its way to the disk. The threads are daemons: one that waits for an answer must not keep a program from ending.
 
     Args:
         downloads: The files.
@@ -196,6 +198,9 @@ class _Run:
         self._downloads = downloads
         self._transport = transport
         self._connections = transport.settings.max_concurrent_downloads
+        #: Bring whole files to the disk, which can take as long as fetching them.
+        self._publishers = Pool(self._connections, "gcapi-download-publish")
+        self._free_publishers = threading.BoundedSemaphore(self._connections)
         #: Guards everything below.
         self._changed = threading.Condition()
         self._ranges: deque[Callable[[], None]] = deque()
@@ -226,6 +231,7 @@ class _Run:
         with self._changed:
             self._stop.set()
             self._changed.notify_all()
+        self._publishers.shutdown(wait=False)
         deadline = time.monotonic() + GRACE
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -334,12 +340,30 @@ class _Run:
         if download.broken_off:
             self._begin_again(download)
         else:
-            self._publish(download, cursor)
+            self._hand_over(download, cursor)
 
     def _begin_again(self, download: _Download) -> None:
         self._go_on()
         download.begin_again()
         self._submit(download, self._first)
+
+    def _hand_over(self, download: _Download, cursor: Cursor) -> None:
+        """Have another thread publish a file, so that this one goes on; none is free where the disk is slow."""
+        if self._free_publishers.acquire(blocking=False):
+            step = partial(self._published_there, cursor=cursor)
+            try:
+                self._publishers.submit(self._guarded, download, step)
+            except RuntimeError:  # the call is over, or the system has no more threads to give
+                self._free_publishers.release()
+            else:
+                return
+        self._publish(download, cursor)
+
+    def _published_there(self, download: _Download, cursor: Cursor) -> None:
+        try:
+            self._publish(download, cursor)
+        finally:
+            self._free_publishers.release()
 
     def _publish(self, download: _Download, cursor: Cursor) -> None:
         self._go_on()

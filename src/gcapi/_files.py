@@ -64,6 +64,7 @@ class Partial:
         self._changed = threading.Condition()
         self._writers = 0
         self._is_open = True
+        self._is_published = False
 
     def write(self, offset: int, block: memoryview) -> None:
         """Write a block where it belongs.
@@ -123,10 +124,13 @@ class Partial:
             if not self._overwrite:
                 refuse_existing([self.target])
             self._temporary.replace(self.target)
+            self._is_published = True
         return self.target
 
     def discard(self) -> None:
         """Remove what is not whole; does nothing after `publish`."""
+        if self._is_published:
+            return
         self._close()
         self._temporary.unlink(missing_ok=True)
 

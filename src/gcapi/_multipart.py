@@ -134,9 +134,10 @@ class UploadCalls:
             StorageError: The store refused.
             TransferError: It gave no ETag.
         """
-        client = self._calls.transport.client_for(server_url(url))
+        target = server_url(url)
+        client = self._calls.transport.client_for(target)
         headers = {"Content-Length": str(body.length)}
-        response = client.send(client.build_request("PUT", url, content=body, headers=headers))
+        response = client.send(client.build_request("PUT", target, content=body, headers=headers))
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")

@@ -20,7 +20,7 @@ _KEY = re.compile(
 _QUERY = re.compile(r"\?[^\s\"'<>\\]*")
 #: Headers that let whoever has them do what the sender may.
 _SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-amz-security-token"}
+    {b"authorization", b"proxy-authorization", b"cookie", b"x-amz-security-token"}
 )
 #: Where the HTTP client and its transport log; a filter hears only what is logged on its own logger.
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
@@ -33,11 +33,9 @@ def without_keys(text: str) -> str:
 
 def without_secret_headers(request: httpx.Request) -> httpx.Request:
     """Return the request without its body and without the headers that are keys."""
-    headers = {
-        name: value
-        for name, value in request.headers.items()
-        if name.lower() not in _SECRET_HEADERS
-    }
+    headers = [
+        (name, value) for name, value in request.headers.raw if name.lower() not in _SECRET_HEADERS
+    ]
     return httpx.Request(request.method, request.url, headers=headers)
 
 

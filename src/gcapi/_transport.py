@@ -14,12 +14,10 @@ Whether a request may be repeated is data: `REPEATABLE_WRITES`.
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 import time
 from contextlib import contextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,11 +25,12 @@ import httpx
 from gcapi._forks import Lock, tell_of_forks
 from gcapi._secrets import guard_logs, without_secret_headers, without_secrets
 from gcapi._settings import is_safe, server_url
+from gcapi._tls import make_context
 from gcapi._words import shown_url
 from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, UnexpectedAnswer
 
 if TYPE_CHECKING:
-    import os
+    import ssl
     from collections.abc import Callable, Iterator
     from typing import NoReturn
 
@@ -118,7 +117,7 @@ class Transport:
                 raise ConfigurationError("This client is closed; make a new one.")
             if cls not in self._clients:
                 guard_logs()
-                self._tls = self._tls or _context(self.settings)
+                self._tls = self._tls or make_context(self.settings.verify)
                 self._clients[cls] = cls(self, self._tls)
             return self._clients[cls]
 
@@ -280,6 +279,13 @@ def _check_redirect(response: httpx.Response) -> None:
             raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
 
 
+class _NoCookies(CookieJar):
+    """Takes no cookies."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave them: the standard library's jar would parse each answer's headers before it refuses them."""
+
+
 class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the transport's retry layer."""
 
@@ -293,7 +299,7 @@ class _RetryingClient(httpx.Client):
             timeout=httpx.Timeout(settings.timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers=self._default_headers(),
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            cookies=_NoCookies(),
             event_hooks={"response": [_check_redirect]},
         )
         self._layer = transport
@@ -432,34 +438,3 @@ def installed_version() -> str:
     from importlib.metadata import version
 
     return version("gcapi")
-
-
-class _Socket(ssl.SSLSocket):
-    """A TLS socket that does not set a timeout again that it has.
-
-    The HTTP client sets it before every read of 16 KiB, each time a system call for which a thread lets the others
-    run: with ten connections at full speed that was a fifth of the time.
-    """
-
-    def settimeout(self, value: float | None) -> None:
-        """Set the seconds that a read or a write may take."""
-        if value != self.gettimeout():
-            super().settimeout(value)
-
-
-def _context(settings: Settings) -> ssl.SSLContext:
-    """Return what httpx takes: it no longer reads a CA bundle from a path."""
-    if isinstance(settings.verify, ssl.SSLContext):
-        return settings.verify
-    context = _made_context(settings.verify)
-    context.sslsocket_class = _Socket
-    return context
-
-
-def _made_context(verify: bool | str | os.PathLike[str]) -> ssl.SSLContext:
-    if isinstance(verify, bool):
-        return httpx.create_ssl_context(verify=verify)
-    path = Path(verify)
-    if path.is_dir():
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gcapi_sandbox._recording import RecordedRequest
+    from gcapi_sandbox.faults import Faults, Rule
     from gcapi_sandbox.sandbox import Sandbox
 
-__all__ = ["RecordedRequest", "Sandbox"]
+__all__ = ["Faults", "RecordedRequest", "Rule", "Sandbox"]
 
 _HOMES = {
+    "Faults": "gcapi_sandbox.faults",
     "RecordedRequest": "gcapi_sandbox._recording",
+    "Rule": "gcapi_sandbox.faults",
     "Sandbox": "gcapi_sandbox.sandbox",
 }
 

@@ -10,10 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
-from gcapi_sandbox._seed import seed
+from gcapi_sandbox._seed import DEFAULT, SeedError
 from gcapi_sandbox.sandbox import Sandbox
 
-_CONTENTS = ("objects", "parts", "work")
+_CONTENTS = ("objects", "parts", "work", "incoming")
 _DATABASE = "sandbox.sqlite3"
 
 
@@ -26,14 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        sandbox = Sandbox(options.data, options.port)
+        sandbox = Sandbox(options.data, options.port, seed=options.seed)
         sandbox.start()
-    except (ModuleNotFoundError, OSError) as error:
+    except (ModuleNotFoundError, OSError, RuntimeError, SeedError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     try:
-        if sandbox.is_new:
-            seed(sandbox)
         print(_as_json(sandbox) if options.json else _as_text(sandbox), flush=True)  # noqa: T201
         stopped.wait()
     finally:
@@ -47,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=0, help="port of the API (default: any free)")
     parser.add_argument("--data", type=Path, help="folder to keep everything in (default: none)")
+    parser.add_argument(
+        "--seed", type=Path, default=DEFAULT, help="YAML file of what a new sandbox holds"
+    )
     parser.add_argument("--reset", action="store_true", help="empty the folder first")
     parser.add_argument("--json", action="store_true", help="print one line of JSON when ready")
     return parser

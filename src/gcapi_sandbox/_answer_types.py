@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gcapi_sandbox._errors import refused
 from gcapi_sandbox._fields import FieldError, json_value
 from gcapi_sandbox._kinds import KINDS
-from gcapi_sandbox._schema import problems
+from gcapi_sandbox._schema import problem
 from gcapi_sandbox._shapes import SHAPES, Schema
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class AnswerType:
 
     def accepts(self, answer: Json) -> bool:
         """Tell whether an answer has the right shape."""
-        return answer == self.empty or not list(problems(answer, self.schema))
+        return answer == self.empty or problem(answer, self.schema) is None
 
 
 _ANNOTATIONS = tuple(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gcapi_sandbox._answer_types import answer_json, check_answer
 from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import Forbidden, Json, ServerError, refused
-from gcapi_sandbox._fields import duration, hyperlink, nullable
+from gcapi_sandbox._fields import duration, hyperlink, nullable, number
 from gcapi_sandbox._paging import Filter, paginate, related, truth
 from gcapi_sandbox._records import Answer, DisplaySet, Question, ReaderStudy, User, now
 
@@ -90,6 +90,7 @@ def create_answer(call: Call) -> Reply:
     display_set = fields.take("display_set", display_sets, None)
     content = fields.take("answer", answer_json, None)
     seconds = fields.take("last_edit_duration", nullable(duration), None)
+    score = fields.take("score", nullable(number), None)
     fields.check()
     if display_set is None:
         raise ServerError
@@ -102,6 +103,7 @@ def create_answer(call: Call) -> Reply:
         answer=content,
         last_edit_duration=seconds,
         total_edit_duration=seconds,
+        score=score,
     )
     return Reply(201, _render(call, call.store.add(answer)))
 
@@ -132,6 +134,7 @@ def update_answer(call: Call) -> Reply:
         fields.require("question", str)
     content = fields.take("answer", answer_json, None)
     seconds = fields.take("last_edit_duration", nullable(duration), None)
+    answer.score = fields.take("score", nullable(number), answer.score)
     fields.check()
     if not call.store.get(ReaderStudy, question.reader_study).allow_answer_modification:
         raise refused("This reader study does not allow answer modification.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -21,7 +22,9 @@ from gcapi_sandbox._errors import (
     ServerError,
     Unauthenticated,
 )
+from gcapi_sandbox._pages import Pages
 from gcapi_sandbox._routes import OPEN, PRIVATE, ROOT, Route, match
+from gcapi_sandbox._tidying import Tidying
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -35,10 +38,12 @@ _handlers.load()
 
 
 class Api:
-    """The ASGI application that answers `/api/v1/…` and `/media/…`."""
+    """The ASGI application that answers `/api/v1/…`, `/media/…` and the pages."""
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._pages = Pages(state)
+        self._tidying = Tidying(state)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the work is done in a thread."""
@@ -47,11 +52,15 @@ class Api:
             raw = await request.body()
         except ClientDisconnect:
             return  # nobody is there to be answered
+        request.state.began = datetime.now(UTC)
         response = await run_in_threadpool(self._respond, request, raw)
         await response(scope, receive, send)
 
     def _respond(self, request: Request, raw: bytes) -> Response:
         try:
+            if page := self._pages.respond(request):
+                return page
+            self._tidying.run()
             with self._state.store.transaction():
                 return self._route(request, raw)
         except ApiError as error:
@@ -98,6 +107,7 @@ class Api:
             query=query,
             content_type=request.headers.get("content-type", ""),
             raw=raw,
+            began=request.state.began,
             params=params,
         )
         if request.method == "OPTIONS":

@@ -114,7 +114,7 @@ def create_item(call: Call) -> Reply:
     archive = fields.require("archive", hyperlink(archives, "archives"))
     values = take_values(call, fields)
     fields.check()
-    check_unique(call.store, ArchiveItem, "archive", archive.pk, name)
+    check_unique(call, ArchiveItem, "archive", archive.pk, name)
     if values:
         raise BadRequest(["Values can only be added via update"])
     item = call.store.add(ArchiveItem(title=name, archive=archive.pk))
@@ -135,7 +135,7 @@ def update_item(call: Call) -> Reply:
     values = take_values(call, fields)
     fields.check()
     item.archive = archive.pk if archive else item.archive
-    check_unique(call.store, ArchiveItem, "archive", item.archive, item.title, item.pk)
+    check_unique(call, ArchiveItem, "archive", item.archive, item.title, item.pk)
     call.store.save(item)
     if not fields.partial:
         remove_others(call, values, item.pk)

@@ -15,6 +15,7 @@ from gcapi_sandbox._routes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from gcapi_sandbox._records import Socket, User
     from gcapi_sandbox._state import State
@@ -31,7 +32,7 @@ class Reply:
 
 @dataclass
 class Call:
-    """One request: who asks, for what, with which parameters and body."""
+    """One request: who asks, for what, with which parameters and body; `began` is when it was read."""
 
     state: State
     user: User | None
@@ -41,6 +42,7 @@ class Call:
     query: list[tuple[str, str]]
     content_type: str
     raw: bytes
+    began: datetime
     params: dict[str, str] = field(default_factory=dict)
     sockets: dict[int, Socket] = field(default_factory=dict)
 
@@ -69,8 +71,9 @@ class Call:
         return next((value for key, value in reversed(self.query) if key == name), "")
 
     def link(self, path: str) -> str:
-        """Return the URL of a path below the API's root."""
-        return f"{self.origin}{ROOT}{path}"
+        """Return the URL of a path below the API's root, which keeps the format that was asked for."""
+        asked = self.last("format")
+        return f"{self.origin}{ROOT}{path}{f'?format={asked}' if asked else ''}"
 
     def site(self, path: str) -> str:
         """Return the URL of a page or file of the site."""
@@ -90,9 +93,15 @@ class Call:
     def _pk(self, table: type[R]) -> str | int:
         text = self.params["id"]
         try:
-            return int(text) if _has_integer_pk(table) else str(uuid.UUID(text))
+            return _integer_pk(text) if _has_integer_pk(table) else str(uuid.UUID(text))
         except ValueError:
             raise NotFound from None
+
+
+def _integer_pk(text: str) -> int:
+    """Return the number of a path, 0 (which nothing has) for one that no column can hold."""
+    number = int(text)
+    return number if 0 < number < 2**63 else 0
 
 
 def _has_integer_pk(table: type[R]) -> bool:

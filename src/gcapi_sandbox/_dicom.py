@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._importing import is_dicom, load_sitk
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from gcapi_sandbox._records import Instance
 
 # What all files of one image set must agree on.
 _SHARED = {
@@ -22,6 +25,7 @@ _SHARED = {
 }
 _SOP_INSTANCE_UID = "0008|0018"
 _NUMBER_OF_FRAMES = "0028|0008"
+_PLANE = 2
 
 
 class DicomError(Exception):
@@ -72,3 +76,20 @@ def _read(path: Path) -> DicomFile:
         frames=int(tag(_NUMBER_OF_FRAMES) or 1),
         shared={name: tag(key) for name, key in _SHARED.items()},
     )
+
+
+def frame_ids(instance: Instance) -> list[str]:
+    """Return the ids of the frames of an instance, in order."""
+    names = (f"{instance.sop_instance_uid}.{number}" for number in range(instance.frames))
+    return [uuid.uuid5(uuid.NAMESPACE_OID, name).hex for name in names]
+
+
+def read_frame(path: Path, number: int) -> bytes:
+    """Return the pixels of one frame, counted from 0, little-endian and uncompressed."""
+    sitk = load_sitk()
+    image = sitk.ReadImage(str(path))
+    frame = image[:, :, number] if image.GetDimension() > _PLANE else image
+    with tempfile.TemporaryDirectory(prefix="gcapi-sandbox-") as folder:
+        header = Path(folder) / "frame.mhd"  # whose data lie in a file of their own
+        sitk.WriteImage(frame, str(header), useCompression=False)
+        return header.with_suffix(".raw").read_bytes()

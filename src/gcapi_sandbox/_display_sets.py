@@ -1,5 +1,7 @@
 """Display sets: the cases of reader studies."""
 
+# ruff: noqa: S608  # the conditions are constants and whole numbers, values are bound
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,7 +20,8 @@ from gcapi_sandbox._values import read_shape, write_shape
 if TYPE_CHECKING:
     from gcapi_sandbox._store import Rows
 
-_order = integer(0, 2_147_483_647)
+_LAST_ORDER = 2_147_483_647
+_order = integer(0, _LAST_ORDER)
 _BEFORE = 'reader_study = ? AND ("order", created, rowid) < (?, ?, (SELECT rowid FROM DisplaySet WHERE pk = ?))'
 _UNANSWERED = """
     EXISTS (
@@ -33,8 +36,26 @@ _UNANSWERED = """
 """
 
 
+def _shuffled(user: int) -> str:
+    """Return an order that looks like none, and is the same for a user each time."""
+    mixed = f"((rowid * 7919 + {user} * 104729) % 65521)"
+    return f"{mixed} * {mixed} % 65521 * 40503 % 65521"
+
+
+def _index(call: Call, one: DisplaySet) -> int | None:
+    """Return where a display set stands; in a shuffled study only lists of that study know."""
+    if not call.store.get(ReaderStudy, one.reader_study).is_shuffled:
+        place = one.reader_study, one.order, one.created, one.pk
+        return call.store.rows(DisplaySet, _BEFORE, *place).count()
+    if not call.last("reader_study"):
+        return None
+    key = _shuffled(call.user_id)
+    before = f"({key}, rowid) < (SELECT {key}, rowid FROM DisplaySet WHERE pk = ?)"
+    where = f"reader_study = ? AND {before}"
+    return call.store.rows(DisplaySet, where, one.reader_study, one.pk).count()
+
+
 def _render(call: Call, one: DisplaySet, study: str, values: Json) -> Json:
-    before = call.store.rows(DisplaySet, _BEFORE, one.reader_study, one.order, one.created, one.pk)
     return {
         "pk": one.pk,
         "title": one.title,
@@ -47,7 +68,7 @@ def _render(call: Call, one: DisplaySet, study: str, values: Json) -> Json:
         "optional_hanging_protocols": [],
         "view_content": {},
         "description": "",
-        "index": before.count(),
+        "index": _index(call, one),
         "descriptions_map_safe": {},
     }
 
@@ -64,10 +85,15 @@ def _written(call: Call, one: DisplaySet) -> Json:
 
 @operation("reader_studies_display_sets_list")
 def list_display_sets(call: Call) -> Reply:
-    """List display sets in the order of their studies."""
+    """List display sets in the order of their studies, or in the reader's own if one is shuffled."""
     rows = call.visible(DisplaySet).sorted('"order", created, rowid')
     by_study = related("reader_study", ReaderStudy, "reader_study = ?")
     rows = _unanswered(call, narrow(call, rows, [by_study]))
+    study = call.store.find(
+        ReaderStudy, "pk = ? AND is_shuffled", call.last("reader_study").lower()
+    )
+    if study is not None:
+        rows = rows.sorted(f"{_shuffled(call.user_id)}, rowid")
     return paginate(call, rows, _read)
 
 
@@ -107,9 +133,9 @@ def retrieve_display_set(call: Call) -> Reply:
 
 
 def _next_order(call: Call, study: str) -> int:
-    """Return the next multiple of ten after the highest order of a study."""
+    """Return the next multiple of ten after the highest order of a study, or the highest that there is."""
     sql = 'SELECT coalesce(max("order"), 0) FROM DisplaySet WHERE reader_study = ?'
-    return (int(call.store.execute(sql, study)[0][0]) + 10) // 10 * 10
+    return min((int(call.store.execute(sql, study)[0][0]) + 10) // 10 * 10, _LAST_ORDER)
 
 
 @operation("reader_studies_display_sets_create")
@@ -122,7 +148,7 @@ def create_display_set(call: Call) -> Reply:
     values = take_values(call, fields)
     order = fields.take("order", _order, 0)
     fields.check()
-    check_unique(call.store, DisplaySet, "reader_study", study.pk, name)
+    check_unique(call, DisplaySet, "reader_study", study.pk, name)
     if values:
         raise BadRequest(["Values can only be added via update"])
     made = DisplaySet(title=name, reader_study=study.pk, order=order or _next_order(call, study.pk))
@@ -145,7 +171,7 @@ def update_display_set(call: Call) -> Reply:
     fields.check()
     one.reader_study = study.pk if study else one.reader_study
     one.order = order or _next_order(call, one.reader_study)
-    check_unique(call.store, DisplaySet, "reader_study", one.reader_study, one.title, one.pk)
+    check_unique(call, DisplaySet, "reader_study", one.reader_study, one.title, one.pk)
     if call.store.rows(Answer, "display_set = ?", one.pk):
         raise BadRequest(["This display set cannot be changed, as answers for it already exist."])
     call.store.save(one)

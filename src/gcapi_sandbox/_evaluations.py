@@ -7,7 +7,7 @@ from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Forbidden, Json, ServerError, refused
 from gcapi_sandbox._fields import FieldError, json_value, text
 from gcapi_sandbox._paging import Filter, narrow, paginate
-from gcapi_sandbox._records import Challenge, Evaluation, Socket, User
+from gcapi_sandbox._records import Challenge, Evaluation, Socket, User, now
 from gcapi_sandbox._sockets import render_socket
 
 _CLAIMED = "External Execution In Progress"
@@ -29,10 +29,12 @@ def _render(call: Call, evaluation: Evaluation) -> dict[str, Json]:
             "created": evaluation.created,
             "creator": {"username": call.store.get(User, evaluation.creator).username},
             "comment": "",
-            "predictions_file": None,
+            "predictions_file": call.site(
+                f"media/evaluation-predictions/{evaluation.submission}.zip"
+            ),
             "supplementary_file": None,
-            "supplementary_url": "",
-            "algorithm_image": None,
+            "supplementary_url": call.site(f"challenges/{challenge.pk}/"),
+            "algorithm_image": call.link(f"algorithms/images/{evaluation.submission}/"),
         },
         "created": evaluation.created,
         "published": True,
@@ -102,6 +104,7 @@ def claim(call: Call) -> Reply:
     if call.store.rows(Evaluation, "claimed_by = ?", call.user_id):
         raise BadRequest({"status": "You can only claim one evaluation at a time."})
     evaluation.status, evaluation.claimed_by = _CLAIMED, call.user_id
+    evaluation.claimed = now()
     call.store.save(evaluation)
     return Reply(200, _render_external(call, evaluation))
 

@@ -105,6 +105,17 @@ def integer(minimum: int, maximum: int) -> Callable[[Json], int]:
     return parse
 
 
+def number(data: Json) -> float:
+    """Accept a finite number, or text that is one."""
+    try:
+        found = float(_not_null(data))
+    except (TypeError, ValueError):
+        raise FieldError("A valid number is required.") from None
+    if not math.isfinite(found):
+        raise FieldError("A valid number is required.")
+    return found
+
+
 def boolean(data: Json) -> bool:
     """Accept a boolean or one of the usual words for it."""
     words = {"true": True, "1": True, "false": False, "0": False}

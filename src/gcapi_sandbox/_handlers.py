@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 
+from gcapi_sandbox._call import HANDLERS
+from gcapi_sandbox._routes import routes
+
 _MODULES = (
     "_algorithms",
     "_answers",
@@ -24,6 +27,13 @@ _MODULES = (
 
 
 def load() -> None:
-    """Import them, which registers their handlers."""
+    """Import them, which registers their handlers; an operation of the schema without one is refused."""
     for module in _MODULES:
         importlib.import_module(f"gcapi_sandbox.{module}")
+    check({name for route in routes() for name in route.operations.values()})
+
+
+def check(operations: set[str]) -> None:
+    """Raise LookupError if an operation has no handler."""
+    if missing := operations - HANDLERS.keys():
+        raise LookupError(f"The sandbox has no handler for {', '.join(sorted(missing))}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox import _recipes
 from gcapi_sandbox._call import Call, Reply, operation
+from gcapi_sandbox._dicom import frame_ids
 from gcapi_sandbox._errors import ApiError, Json
 from gcapi_sandbox._paging import Filter, choice, day, paginate, related, truth
 from gcapi_sandbox._records import (
@@ -158,11 +158,7 @@ def list_instances(call: Call) -> Reply:
 def list_frames(call: Call) -> Reply:
     """List recipes for the metadata and the frames of a DICOM image set."""
     image, instances = _dicom_image(call)
-    frames = [
-        uuid.uuid5(uuid.NAMESPACE_OID, f"{instance.sop_instance_uid}.{number}").hex
-        for instance in instances
-        for number in range(instance.frames)
-    ]
+    frames = [frame for instance in instances for frame in frame_ids(instance)]
     return Reply(
         200,
         {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gcapi_sandbox._auth import new_token
 from gcapi_sandbox._kinds import BY_CODE, BY_LABEL, Kind, relative_path
@@ -30,15 +29,15 @@ from gcapi_sandbox._records import (
     Workstation,
     WorkstationConfig,
 )
+from gcapi_sandbox._schema import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from gcapi_sandbox._programs import Program
     from gcapi_sandbox._state import State
 
-    Run = Callable[[Path, Path], None]
-
+R = TypeVar("R", Archive, ReaderStudy, Algorithm)
 _ONE_SEGMENT = [{"name": "Segment 1", "visible": True, "voxel_value": 1}]
 
 
@@ -58,10 +57,16 @@ def kind_named(name: str) -> Kind:
     return kind
 
 
-def user(state: State, username: str) -> User:
-    """Return the user of a name, made if there is none."""
+def user(state: State, username: str, token: str | None = None) -> User:
+    """Return the user of a name, made if there is none; a token replaces the one there was."""
     found = state.store.find(User, "username = ?", username)
-    return found or state.store.add(User(username=username, token=new_token()))
+    if token and state.store.rows(User, "token = ? AND username != ?", token, username):
+        raise ValueError("Another user has this token")
+    made = found or state.store.add(User(username=username, token=token or new_token()))
+    if token and made.token != token:
+        made.token = token
+        state.store.save(made)
+    return made
 
 
 def members(state: State, target: str, **roles: Iterable[str]) -> None:
@@ -75,6 +80,7 @@ def members(state: State, target: str, **roles: Iterable[str]) -> None:
 def socket(state: State, title: str, kind: Kind, slug: str, **extra: Any) -> Socket:
     """Make a socket."""
     path = extra.pop("relative_path") or relative_path(kind, slug)
+    check_schema({} if extra["schema"] is None else extra["schema"])
     segments = extra.pop("overlay_segments") or (_ONE_SEGMENT if kind.code == "SEG" else [])
     for column, value in (("title", title), ("slug", slug), ("relative_path", path)):
         if state.store.rows(Socket, f"{column} = ?", value):
@@ -99,6 +105,14 @@ def socket_named(state: State, slug: str) -> Socket:
     return found
 
 
+def existing(state: State, table: type[R], slug: str) -> R:
+    """Return the archive, reader study or algorithm of a slug."""
+    found = state.store.find(table, "slug = ?", slug)
+    if found is None:
+        raise ValueError(f"There is no {table.__name__} {slug!r}; add it first")
+    return found
+
+
 def check_free(state: State, table: type[Archive | ReaderStudy | Algorithm], slug: str) -> None:
     """Refuse a slug that is taken."""
     if state.store.rows(table, "slug = ?", slug):
@@ -117,6 +131,10 @@ def reader_study(
     state: State, made: ReaderStudy, questions: Sequence[Mapping[str, Any]], **roles: Iterable[str]
 ) -> None:
     """Store a reader study with its questions and members."""
+    from gcapi_sandbox._reader_studies import STUDY_DEFAULTS
+
+    if unknown := made.extra.keys() - STUDY_DEFAULTS.keys():
+        raise ValueError(f"A reader study has no {', '.join(sorted(unknown))}")
     check_free(state, ReaderStudy, made.slug)
     state.store.add(made)
     members(state, made.pk, **roles)
@@ -157,17 +175,14 @@ def algorithm(
     state: State,
     made: Algorithm,
     interfaces: Sequence[tuple[Sequence[str], Sequence[str]]],
-    run: Run | str,
+    program: Program,
     **roles: Iterable[str],
 ) -> None:
     """Store an algorithm with its image, interfaces and members."""
     check_free(state, Algorithm, made.slug)
-    if isinstance(run, str):
-        module, _, function = run.partition(":")
-        getattr(importlib.import_module(module), function)  # a wrong name shows now
-        made.run = run
-    else:
-        state.runners[made.pk] = run
+    made.run, made.command, made.folder = program.name, list(program.command), program.folder
+    if program.pickled:
+        state.pickles[made.pk] = program.pickled
     state.store.add(made)
     state.store.add(AlgorithmImage(algorithm=made.pk))
     members(state, made.pk, **roles)
@@ -183,9 +198,7 @@ def algorithm(
 
 def endpoint(state: State, slug: str, creator: int) -> Endpoint:
     """Make a running endpoint of an algorithm."""
-    found = state.store.find(Algorithm, "slug = ?", slug)
-    if found is None:
-        raise ValueError(f"There is no algorithm {slug!r}; add it first")
+    found = existing(state, Algorithm, slug)
     expires = time.time() + state.limits.endpoint_seconds
     return state.store.add(Endpoint(creator=creator, algorithm=found.pk, expires=expires))
 

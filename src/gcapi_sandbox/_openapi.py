@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from gcapi_sandbox._auth import authenticate
+from gcapi_sandbox._documents import published
 from gcapi_sandbox._errors import MethodNotAllowed
 
 if TYPE_CHECKING:
@@ -31,7 +31,4 @@ def show(state: State, request: Request) -> Response:
 
 @functools.cache
 def _document() -> bytes:
-    text = (files("grand_challenge_api") / "schema_published.json").read_text(encoding="utf-8")
-    # What the generator notes about the file is not the server's.
-    document = {key: value for key, value in json.loads(text).items() if not key.startswith("x-")}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(published(), ensure_ascii=False, separators=(",", ":")).encode()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._access import visible
-from gcapi_sandbox._errors import BadRequest, Json
+from gcapi_sandbox._bodies import FormFile
+from gcapi_sandbox._errors import BadRequest, Json, ServerError
 from gcapi_sandbox._fields import (
     REQUIRED,
     FieldError,
@@ -18,6 +19,7 @@ from gcapi_sandbox._fields import (
     slug,
     text,
 )
+from gcapi_sandbox._objects import is_claimed
 from gcapi_sandbox._records import Image, Socket, Upload, UploadSession
 from gcapi_sandbox._sockets import image_problem, json_problem, kind_of, super_kind_of
 from gcapi_sandbox._values import attach, current, detach, image_record, json_record, values_of
@@ -43,6 +45,12 @@ class Posted:
     def in_background(self) -> bool:
         """Tell whether a file must be worked on before the value appears."""
         return not {"value", "image"} & self.given.keys()
+
+    @property
+    def uploads(self) -> list[str]:
+        """The pks of the uploads that it names."""
+        single = [self.given["user_upload"]] if "user_upload" in self.given else []
+        return [upload.pk for upload in (*single, *self.given.get("user_uploads", ()))]
 
 
 def posted_values(call: Call) -> Callable[[Json], list[Posted]]:
@@ -102,7 +110,7 @@ def _readers(call: Call) -> tuple[tuple[str, Callable[[Json], Any]], ...]:
     return (
         ("value", json_value),
         ("image", hyperlink(call.visible(Image), "cases/images")),
-        ("file", _no_file),
+        ("file", form_file),
         ("user_upload", uploads),
         ("user_uploads", each(uploads)),
         ("upload_session", hyperlink(queued, "cases/upload-sessions")),
@@ -110,7 +118,10 @@ def _readers(call: Call) -> tuple[tuple[str, Callable[[Json], Any]], ...]:
     )
 
 
-def _no_file(_: Json) -> None:
+def form_file(data: Json) -> FormFile:
+    """Accept a file of a multipart form, which JSON cannot hold."""
+    if isinstance(data, FormFile):
+        return data
     raise FieldError("The submitted data was not a file. Check the encoding type on the form.")
 
 
@@ -129,7 +140,7 @@ def _check_sources(socket: Socket, item: dict[str, Json], given: dict[str, Any])
 # What each super kind asks for, and the combinations of fields that satisfy it.
 _NEEDS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "Value": ("value is", (("value",),)),
-    "File": ("user_upload or file is", (("user_upload",),)),
+    "File": ("user_upload or file is", (("user_upload",), ("file",))),
     "Image": (
         "upload_session, user_uploads or image are",
         (("image",), ("user_uploads",), ("upload_session",)),
@@ -159,7 +170,12 @@ def remove_others(call: Call, posted: list[Posted], owner: str, role: str = "val
 
 
 def apply(call: Call, posted: list[Posted], owner: str, role: str = "values") -> None:
-    """Set what can be set now, and leave the rest to the worker."""
+    """Set what can be set now, and leave the rest to the worker.
+
+    An upload that is being worked on vanishes under a second request, which is a server error.
+    """
+    if any(is_claimed(call.state, pk) for one in posted for pk in one.uploads):
+        raise ServerError
     for one in posted:
         source = next(name for name in _APPLY if name in one.given)
         _APPLY[source](call, one, owner, role)
@@ -174,6 +190,11 @@ def _apply_value(call: Call, one: Posted, owner: str, role: str) -> None:
 
 def _apply_image(call: Call, one: Posted, owner: str, role: str) -> None:
     attach(call.store, owner, role, image_record(call.store, one.socket, one.given["image"].pk))
+
+
+def _refuse_file(_: Call, one: Posted, __: str, ___: str) -> None:
+    """Refuse a file that came with the form: it is read and checked, and then of no use."""
+    raise BadRequest([f'["Unknown data type file for interface {one.socket.title}"]'])
 
 
 def _place(call: Call, one: Posted, owner: str, role: str) -> dict[str, Any]:
@@ -205,7 +226,7 @@ def _apply_session(call: Call, one: Posted, owner: str, role: str) -> None:
 
 
 def _start(call: Call, session: UploadSession, place: dict[str, Any]) -> None:
-    session.target = place
+    session.target, session.status = place, "Re-Queued"
     call.store.save(session)
     call.state.schedule("import", place["owner"], {"session": session.pk})
 
@@ -214,6 +235,7 @@ def _start(call: Call, session: UploadSession, place: dict[str, Any]) -> None:
 _APPLY: dict[str, Callable[[Call, Posted, str, str], None]] = {
     "value": _apply_value,
     "image": _apply_image,
+    "file": _refuse_file,
     "user_upload": _apply_file,
     "image_name": _apply_dicom,
     "user_uploads": _apply_uploads,

@@ -39,30 +39,37 @@ def questions_of(call: Call, study: str) -> Rows[Question]:
     return call.store.rows(Question, "reader_study = ?", study, order='"order", created')
 
 
+# What a study shows beside the columns of its record.
+STUDY_DEFAULTS: dict[str, Json] = {
+    "help_text": "",
+    "instant_verification": False,
+    "enable_autosaving": False,
+    "allow_case_navigation": False,
+    "allow_show_all_annotations": False,
+    "roll_over_answers_for_n_cases": 0,
+    "end_of_study_text_safe": "",
+}
+
+
 def _render(call: Call, study: ReaderStudy) -> Json:
-    questions = [render_question(call, one) for one in questions_of(call, study.pk)]
-    return {
+    shown = {
+        **STUDY_DEFAULTS,
+        **study.extra,
         "api_url": call.link(f"reader-studies/{study.pk}/"),
         "url": call.site(f"reader-studies/{study.slug}/"),
         "slug": study.slug,
         "logo": call.site(f"media/logos/reader-study/{study.slug}.png"),
         "description": study.description,
-        "help_text": "",
-        "help_text_safe": "",
         "pk": study.pk,
-        "questions": questions,
-        "title": safe(study.title),
-        "title_safe": safe(study.title),
+        "questions": [render_question(call, one) for one in questions_of(call, study.pk)],
+        "title": study.title,
         "is_educational": study.is_educational,
-        "instant_verification": False,
         "has_ground_truth": bool(ground_truth(call, study)),
         "allow_answer_modification": study.allow_answer_modification,
-        "enable_autosaving": False,
-        "allow_case_navigation": False,
-        "allow_show_all_annotations": False,
-        "roll_over_answers_for_n_cases": 0,
-        "end_of_study_text_safe": "",
     }
+    for name in ("help_text", "title"):
+        shown[name] = shown[f"{name}_safe"] = safe(shown[name])
+    return shown
 
 
 _QUESTION_DEFAULTS: dict[str, Json] = {

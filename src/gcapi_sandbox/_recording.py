@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Origin = Literal["api", "storage"]
+_KEPT = 20_000
 
 
-@dataclass
+@dataclass(slots=True)
 class RecordedRequest:
     """One request; `status` is 0 until it is answered, `authorization` is only the scheme."""
 
@@ -30,11 +32,11 @@ class RecordedRequest:
 
 
 class Recording:
-    """The requests in the order of their arrival; a sequence that any thread may read."""
+    """The last 20,000 requests in the order of their arrival; a sequence that any thread may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=_KEPT)
 
     def append(self, request: RecordedRequest) -> None:
         """Add a request at the end."""

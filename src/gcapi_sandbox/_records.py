@@ -124,7 +124,7 @@ class ArchiveItem(Record):
 
 @dataclass(kw_only=True)
 class ReaderStudy(Record):
-    """A reader study; what the API shows beside these fields is constant."""
+    """A reader study; `extra` holds the other fields that the API shows."""
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
@@ -134,6 +134,8 @@ class ReaderStudy(Record):
     description: str = ""
     is_educational: bool = False
     allow_answer_modification: bool = False
+    is_shuffled: bool = False
+    extra: Any = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -197,6 +199,16 @@ class Upload(Record):
     s3_upload_id: str
     status: str = "Initialized"
     parts: Any = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Use(Record):
+    """An upload that a background task is working on, as long as there is that task."""
+
+    indexes: ClassVar = ("upload",)
+    pk: int = 0
+    upload: str
+    task: int
 
 
 @dataclass(kw_only=True)
@@ -277,7 +289,10 @@ class StoredObject(Record):
 
 @dataclass(kw_only=True)
 class Algorithm(Record):
-    """An algorithm; `run` is `module:function`, or empty for a callable of this process."""
+    """An algorithm: `run` is `module:function`, or `command` has words, or its callable is lost at the end.
+
+    `folder` is where it works, `time_limit` the seconds that a job may take.
+    """
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
@@ -286,6 +301,9 @@ class Algorithm(Record):
     slug: str
     description: str = ""
     run: str = ""
+    command: Any = field(default_factory=list)
+    folder: str = ""
+    time_limit: float
 
 
 @dataclass(kw_only=True)
@@ -408,6 +426,7 @@ class Feedback(Record):
     session: str
     user_comment: str
     context: Any = None
+    screenshot: str = ""
 
 
 @dataclass(kw_only=True)
@@ -434,6 +453,7 @@ class Evaluation(Record):
     submission: str = field(default_factory=new_pk)
     status: str = "Queued"
     claimed_by: int | None = None
+    claimed: str = ""
     metrics: Any = None
     error_message: str = ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import time
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox import _objects
 from gcapi_sandbox._importing import import_folder
-from gcapi_sandbox._records import Algorithm, ImageFile, Interface, Job, Socket, Value
-from gcapi_sandbox._sockets import image_problem, super_kind_of
+from gcapi_sandbox._programs import Program, ProgramError, execute
+from gcapi_sandbox._records import Algorithm, Image, ImageFile, Interface, Job, Socket, Value
+from gcapi_sandbox._sockets import image_problem, render_socket, super_kind_of
 from gcapi_sandbox._tasks import check_content, new_image, store_image
 from gcapi_sandbox._values import attach, file_record, image_record, json_record, values_of
 from gcapi_sandbox._worker import Refused, work
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gcapi_sandbox._records import Task
     from gcapi_sandbox._state import State
 
-    Run = Callable[[Path, Path], None]
     Store = Callable[[], Value]
 
 
@@ -43,7 +42,7 @@ def run_job(state: State, task: Task, folder: Path) -> Callable[[], None]:
     _advance(state, job, "Provisioned")
     _provide_inputs(state, job, inputs)
     outputs.mkdir()
-    _execute(state, job, inputs, outputs)
+    _execute(state, job, folder)
     sockets = [state.store.get(Socket, pk) for pk in interface.outputs]
     stores = [_read_output(state, socket, outputs, folder) for socket in sockets]
 
@@ -62,33 +61,47 @@ def _advance(state: State, job: Job, status: str) -> None:
         state.store.save(job)
 
 
-def _execute(state: State, job: Job, inputs: Path, outputs: Path) -> None:
-    run = _runner(state, job.algorithm)
+def _execute(state: State, job: Job, folder: Path) -> None:
+    algorithm = state.store.get(Algorithm, job.algorithm)
+    program = _program(state, algorithm)
     _advance(state, job, "Executing")
     started = time.monotonic()
     try:
-        run(inputs, outputs)
-    except Exception as error:
-        raise Refused(f"The algorithm failed: {type(error).__name__}: {error}") from error
+        execute(program, folder, algorithm.time_limit, state.stopping)
+    except ProgramError as error:
+        raise Refused(f"The algorithm failed: {error}") from error
     job.exec_duration = job.invoke_duration = time.monotonic() - started
     _advance(state, job, "Executed")
 
 
-def _runner(state: State, algorithm: str) -> Run:
-    if algorithm in state.runners:
-        return state.runners[algorithm]
-    module, _, function = state.store.get(Algorithm, algorithm).run.partition(":")
-    if not function:
+def _program(state: State, algorithm: Algorithm) -> Program:
+    pickled = state.pickles.get(algorithm.pk, b"")
+    if not (pickled or algorithm.run or algorithm.command):
         raise Refused("The algorithm's function belonged to a process that has ended")
-    run: Run = getattr(importlib.import_module(module), function)
-    return run
+    return Program(algorithm.folder, algorithm.run, tuple(algorithm.command), pickled)
 
 
 def _provide_inputs(state: State, job: Job, folder: Path) -> None:
     folder.mkdir()
+    described = []
     for value in values_of(state.store, job.pk, "inputs"):
         socket = state.store.get(Socket, value.socket)
         _provide(state, value, folder / socket.relative_path)
+        described.append(_describe(state, socket, value))
+    (folder / "inputs.json").write_text(json.dumps(described))
+
+
+def _describe(state: State, socket: Socket, value: Value) -> dict[str, Any]:
+    """Show an input as the API shows a value, without links: a container has no network."""
+    image = state.store.get(Image, value.image) if value.image else None
+    return {
+        "pk": value.pk,
+        "interface": render_socket(socket),
+        "socket": render_socket(socket),
+        "value": value.value,
+        "file": socket.relative_path if value.key else None,
+        "image": {"pk": image.pk, "name": image.name} if image else None,
+    }
 
 
 def _provide(state: State, value: Value, path: Path) -> None:

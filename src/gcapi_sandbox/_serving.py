@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import struct
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gcapi_sandbox._dial import EXTENSION, Connection
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HOST = "127.0.0.1"
 _STARTUP_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 3
+
+
+class _Protocol(H11Protocol):
+    """A connection that an application can end, which ASGI has no words for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        connection = Connection(self._reset, self._close)
+        app = self.app
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = connection
+            await app(scope, receive, send)
+
+        self.app = with_connection
+
+    def _reset(self) -> None:
+        at_once = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, at_once
+        )
+        self.transport.abort()
+
+    def _close(self) -> None:
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -25,7 +55,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

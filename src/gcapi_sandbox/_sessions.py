@@ -73,10 +73,13 @@ def create_session(call: Call) -> Reply:
     if "answer" in targets:
         targets["answer"].answer = {"upload_session_pk": session.pk}
         call.store.save(targets["answer"])
+    shown = render(call, session)  # before it is scheduled
     if session.target:
+        session.status = "Re-Queued"
+        call.store.save(session)
         owner = session.target["owner"] or session.pk
         call.state.schedule("import", owner, {"session": session.pk})
-    return Reply(201, render(call, session))
+    return Reply(201, shown)
 
 
 def _read_targets(call: Call, fields: Fields) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""What the JSON of each kind must look like, as schemas in the style of the kinds' table."""
+"""What the JSON of each kind must look like, as schemas in the style of the kinds' table.
+
+A chart must fulfil the public Vega-Lite v5 schema, which the server fetches. The sandbox stays offline, so it takes any
+object for a chart.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _REGION = "eu-central-1"
 _KEY_ID = "SANDBOX"
+_A_DAY = 86_400
+#: Whether what is signed for the present request is to be over already.
+EXPIRED: ContextVar[bool] = ContextVar("EXPIRED", default=False)
 
 
 class BadSignature(Exception):
@@ -39,7 +43,7 @@ class Signer:
         self, method: str, path: str, seconds: int, query: Mapping[str, str] | None = None
     ) -> str:
         """Return a URL that may be used once signed, without headers, for some seconds."""
-        moment = datetime.now(UTC)
+        moment = _issued(seconds)
         signed = {
             **(query or {}),
             "X-Amz-Algorithm": ALGORITHM,
@@ -66,7 +70,7 @@ class Signer:
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> dict[str, str]:
         """Return headers that make a request acceptable, the given ones among them."""
-        moment = datetime.now(UTC)
+        moment = _issued(_A_DAY)
         dated = {**headers, "X-Amz-Date": moment.strftime(_STAMP)}
         lowered = {"host": self.host, **{name.lower(): value for name, value in dated.items()}}
         signature = self._sign(moment, method, path, query, lowered)
@@ -121,6 +125,11 @@ class Signer:
         for word in scope.split("/"):
             key = _mac(key, word)
         return _mac(key, text).hex()
+
+
+def _issued(seconds: int) -> datetime:
+    """Return when a link of so many seconds is issued: now, or so long ago that it is over."""
+    return datetime.now(UTC) - timedelta(seconds=seconds + 1 if EXPIRED.get() else 0)
 
 
 def _mac(key: bytes, text: str) -> bytes:

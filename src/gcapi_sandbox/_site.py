@@ -27,8 +27,9 @@ def retrieve_versions(call: Call) -> Reply:
 def retrieve_profile(call: Call) -> Reply:
     """Show the caller."""
     username = call.user.username if call.user else "AnonymousUser"
-    profile = dict.fromkeys(("mugshot", "institution", "department", "location", "website"), "")
-    return Reply(200, {"user": {"username": username}, **profile})
+    profile = dict.fromkeys(("institution", "department", "location", "website"), "")
+    mugshot = call.site("media/mugshots/default.png")
+    return Reply(200, {"user": {"username": username}, "mugshot": mugshot, **profile})
 
 
 @operation("timezone_update")

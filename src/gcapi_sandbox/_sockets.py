@@ -8,7 +8,7 @@ from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._kinds import BY_CODE, Kind, SuperKind, super_kind
 from gcapi_sandbox._paging import SLUG, paginate
 from gcapi_sandbox._records import Image, Socket
-from gcapi_sandbox._schema import problems
+from gcapi_sandbox._schema import problem
 from gcapi_sandbox._shapes import SHAPES
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def retrieve_socket(call: Call) -> Reply:
 def json_problem(socket: Socket, data: Json) -> str | None:
     """Return what is wrong with JSON for a socket, in the server's words."""
     for schema in (SHAPES[socket.kind], socket.schema):
-        for problem in problems(data, schema):
-            return f"JSON does not fulfill schema: instance {problem}"
+        if schema is not None and (found := problem(data, schema)):
+            return f"JSON does not fulfill schema: {found}"
     return None
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
+import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gcapi_sandbox._programs import Interrupted
 from gcapi_sandbox._records import TABLES, Meta, Notification, Task
 from gcapi_sandbox._store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+_log = logging.getLogger("gcapi_sandbox")
 
 
 @dataclass
@@ -35,6 +41,19 @@ class Limits:
     session_extension_seconds: int = 300
     session_seconds: int = 10_000
     endpoint_seconds: int = 600
+    upload_seconds: int = 86_400
+    evaluation_seconds: int = 86_400
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """Lock a folder for as long as this process lives, by SQLite, which can on every system."""
+    lock = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise RuntimeError(f"Another sandbox uses {path.parent}") from error
+    return lock
 
 
 @dataclass
@@ -46,21 +65,36 @@ class State:
     lowest_supported_version: str
     limits: Limits = field(default_factory=Limits)
     storage_url: str = ""
-    runners: dict[str, Callable[[Path, Path], None]] = field(default_factory=dict)
+    pickles: dict[str, bytes] = field(default_factory=dict)
+    import_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.objects = self.folder / "objects"
         self.parts = self.folder / "parts"
         self.work = self.folder / "work"
-        shutil.rmtree(self.work, ignore_errors=True)  # what a crash left behind
-        for folder in (self.objects, self.parts, self.work):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.incoming = self.folder / "incoming"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder / "lock.sqlite3")
+        for folder in (self.work, self.incoming):  # what a crash left behind
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.objects, self.parts, self.work, self.incoming):
+            folder.mkdir(exist_ok=True)
         self.store = Store(self.folder / "sandbox.sqlite3")
-        self.store.create(*TABLES)
+        try:
+            self.store.create(*TABLES)
+        except RuntimeError:
+            self.close()
+            raise
         self.secret = self.remember("secret", secrets.token_hex(20))
+        self.stopping = threading.Event()
         self._changed = threading.Condition()
         self.version = 0
         self.holds = 0
+
+    def close(self) -> None:
+        """Close the records, and let another sandbox have the folder."""
+        self.store.close()
+        self._lock.close()
 
     def remember(self, name: str, value: str) -> str:
         """Return the remembered value of a setting; the first one given is remembered."""
@@ -99,6 +133,12 @@ class State:
             self.holds += change
         self.announce()
 
+    def begin_import(self) -> None:
+        """Wait as long as imports are to be slow; raise Interrupted if the sandbox stops."""
+        if self.stopping.wait(self.import_seconds):
+            raise Interrupted
+
     def notify(self, user: int, message: str) -> None:
-        """Tell a user what went wrong in the background."""
+        """Tell a user what went wrong in the background, and whoever runs the sandbox."""
+        _log.warning("%s", message)
         self.store.add(Notification(user=user, message=message))

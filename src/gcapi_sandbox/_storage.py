@@ -7,13 +7,17 @@ import hashlib
 import json
 import re
 import uuid
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from gcapi_sandbox import _auth, _objects
+from gcapi_sandbox._conditions import ConditionError, wants_range
+from gcapi_sandbox._dicom import frame_ids, read_frame
 from gcapi_sandbox._recipes import DICOM_ROOT
 from gcapi_sandbox._recipes import signer as dicom_signer
 from gcapi_sandbox._records import Image, Instance, Part, StoredObject, Upload, now
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 MEDIA = "/media/"
+_PIXELS = "application/octet-stream"
 
 
 class StorageError(Exception):
@@ -51,6 +56,9 @@ class Storage:
             response = await self._route(request)
         except BadSignature as error:
             response = _refusal(request, StorageError(403, error.code, str(error)))
+        except ConditionError as error:
+            response = _refusal(request, StorageError(error.status, error.code, str(error)))
+            response.headers.update(error.headers)
         except StorageError as error:
             response = _refusal(request, error)
         await response(scope, receive, send)
@@ -61,31 +69,34 @@ class Storage:
         if _auth.scheme(header).lower() == "bearer":
             raise StorageError(400, "InvalidArgument", "Unsupported Authorization Type")
         if path.startswith(DICOM_ROOT):
-            return self._dicom(request)
+            return await self._dicom(request)
         signed = signer(self._state).check_url(request.method, path, request.url.query)
         if request.method == "PUT":
             return await self._put_part(request, signed)
-        return self._get(path)
+        return self._get(request)
 
-    def _get(self, path: str) -> Response:
-        key = path.removeprefix(MEDIA)
+    def _get(self, request: Request) -> Response:
+        key = request.url.path.removeprefix(MEDIA)
         stored = self._state.store.find(StoredObject, "pk = ?", key)
         if stored is None:
             raise StorageError(404, "NoSuchKey", "The specified key does not exist.")
-        return self._file(stored)
+        return self._file(request, stored)
 
-    def _file(self, stored: StoredObject, content_type: str = "") -> Response:
+    def _file(self, request: Request, stored: StoredObject, content_type: str = "") -> Response:
+        path = self._state.objects / stored.pk
+        if not wants_range(request.headers, stored.etag, path.stat().st_size):
+            # Starlette would answer what S3 ignores: several ranges, and what is no range.
+            headers = request.scope["headers"]
+            request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
         return FileResponse(
-            self._state.objects / stored.pk,
+            path,
             headers={"ETag": stored.etag, "Content-Type": content_type or stored.content_type},
         )
 
     async def _put_part(self, request: Request, signed: dict[str, str]) -> Response:
         upload = self._upload(request.url.path, signed.get("uploadId", ""))
         number = int(signed["partNumber"])
-        target = _objects.part_file(self._state, upload.pk, number)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        temporary = self._state.incoming / uuid.uuid4().hex
         try:
             etag, size = await _receive(request, temporary)
             self._keep(Part(upload=upload.pk, number=number, etag=etag, size=size), temporary)
@@ -98,10 +109,8 @@ class Storage:
         with store.transaction():
             if not store.rows(Upload, "pk = ? AND status = 'Initialized'", part.upload):
                 raise _no_such_upload()
-            temporary.replace(_objects.part_file(self._state, part.upload, part.number))
-            store.delete(Part, "upload = ? AND number = ?", part.upload, part.number)
             part.modified = now()
-            store.add(part)
+            _objects.keep_part(self._state, part, temporary)
 
     def _upload(self, path: str, s3_upload_id: str) -> Upload:
         pk = path.removeprefix(f"/{BUCKET}/").rpartition("/")[2]
@@ -115,7 +124,7 @@ class Storage:
             raise _no_such_upload()
         return upload
 
-    def _dicom(self, request: Request) -> Response:
+    async def _dicom(self, request: Request) -> Response:
         dicom_signer(self._state).check_headers(
             request.method,
             request.url.path,
@@ -124,27 +133,49 @@ class Storage:
             self._state.limits.dicom_recipe_seconds,
         )
         if found := re.search(r"/instances/([^/]+)$", request.url.path):
-            return self._instance(request.query_params.get("imageSetId", ""), found[1])
+            return self._instance(request, request.query_params.get("imageSetId", ""), found[1])
         if found := re.search(r"/imageSet/(\w+)/getImageSetMetadata$", request.url.path):
             return self._metadata(found[1])
-        raise StorageError(501, "NotImplemented", "Frames are not served by the sandbox.")
+        if found := re.search(r"/imageSet/(\w+)/getImageFrame$", request.url.path):
+            wanted = _frame_id(await request.body())
+            return await run_in_threadpool(self._frame, found[1], wanted)
+        raise _nothing("operation")
 
-    def _instance(self, image_set: str, uid: str) -> Response:
+    def _instance(self, request: Request, image_set: str, uid: str) -> Response:
         instance = self._state.store.find(
             Instance, "image_set_id = ? AND sop_instance_uid = ?", image_set, uid
         )
         if instance is None:
-            raise StorageError(404, "ResourceNotFoundException", "No such instance")
+            raise _nothing("instance")
         stored = self._state.store.get(StoredObject, instance.key)
-        return self._file(stored, "application/dicom")
+        return self._file(request, stored, "application/dicom")
+
+    def _frame(self, image_set: str, frame: str) -> Response:
+        """Answer with the pixels of a frame, uncompressed, where AWS would send them as HTJ2K."""
+        for instance in self._state.store.rows(Instance, "image_set_id = ?", image_set):
+            if frame in (frames := frame_ids(instance)):
+                path = self._state.objects / instance.key
+                return Response(read_frame(path, frames.index(frame)), media_type=_PIXELS)
+        raise _nothing("frame")
 
     def _metadata(self, image_set: str) -> Response:
         image = self._state.store.find(Image, "image_set_id = ?", image_set)
         if image is None:
-            raise StorageError(404, "ResourceNotFoundException", "No such image set")
+            raise _nothing("image set")
         content = gzip.compress(json.dumps({"ImageSetID": image_set, **image.tags}).encode())
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         return Response(content, headers=headers)
+
+
+def _nothing(kind: str) -> StorageError:
+    return StorageError(404, "ResourceNotFoundException", f"No such {kind}")
+
+
+def _frame_id(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["imageFrameId"])
+    except (ValueError, KeyError, TypeError):
+        raise StorageError(400, "ValidationException", "An imageFrameId is needed.") from None
 
 
 def _no_such_upload() -> StorageError:
@@ -173,4 +204,8 @@ def _refusal(request: Request, error: StorageError) -> Response:
         f"<Resource>{escape(request.url.path)}</Resource>"
         f"<RequestId>{uuid.uuid4().hex[:16].upper()}</RequestId></Error>"
     )
-    return Response(content, error.status, media_type="application/xml")
+    return Response(
+        None if error.status == HTTPStatus.NOT_MODIFIED else content,
+        error.status,
+        media_type="application/xml",
+    )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -80,6 +80,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._afterwards: list[Callable[[], object]] = []
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -90,16 +91,29 @@ class Store:
             self._connection.close()
 
     def create(self, *tables: type[Record]) -> None:
-        """Create the tables and indexes that do not exist yet."""
+        """Create the tables and indexes that do not exist yet; RuntimeError if one has changed."""
         with self.transaction():
             for table in tables:
                 columns = ", ".join(column.definition for column in _columns(table))
                 self.execute(f'CREATE TABLE IF NOT EXISTS "{table.__name__}" ({columns})')
+                self._check_columns(table)
                 for number, index in enumerate(table.indexes):
                     self.execute(
                         f'CREATE INDEX IF NOT EXISTS "{table.__name__}_{number}" '
                         f'ON "{table.__name__}" ({index})'
                     )
+
+    def _check_columns(self, table: type[Record]) -> None:
+        found = [row[1] for row in self.execute(f'PRAGMA table_info("{table.__name__}")')]
+        if found != [column.name for column in _columns(table)]:
+            raise RuntimeError(
+                "This folder was written by another version of the sandbox; begin anew with --reset"
+            )
+
+    def after_commit(self, act: Callable[[], object]) -> None:
+        """Do something once the transaction is committed, and not if it is rolled back."""
+        with self._lock:
+            self._afterwards.append(act)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -113,13 +127,20 @@ class Store:
                 yield
             except BaseException:
                 if outermost:
+                    self._afterwards.clear()
                     self._connection.execute("ROLLBACK")
                 raise
             else:
                 if outermost:
                     self._connection.execute("COMMIT")
+                    self._finish()
             finally:
                 self._depth -= 1
+
+    def _finish(self) -> None:
+        acts, self._afterwards = self._afterwards, []
+        for act in acts:
+            act()
 
     def execute(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""

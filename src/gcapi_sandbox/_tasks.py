@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from gcapi_sandbox._records import Task
     from gcapi_sandbox._state import State
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _LONGEST_IMAGE_NAME = 255
 _DUPLICATES = "Duplicate files uploaded, please try again with a unique set of files"
 
 
-def _unpack(state: State, uploads: list[str], folder: Path) -> list[Path]:
-    """Write completed uploads into a folder under their own names."""
+def _unpack(state: State, task: Task, uploads: list[str], folder: Path) -> list[Path]:
+    """Claim completed uploads for a task and write them into a folder under their own names."""
+    _objects.claim(state, uploads, task.pk)
     found = [state.store.find(Upload, "pk = ? AND status = 'Completed'", pk) for pk in uploads]
     records = [upload for upload in found if upload is not None and upload.filename != ".."]
     if len(records) < len(uploads):
@@ -83,9 +85,10 @@ def _session_failed(state: State, task: Task, refused: Refused) -> None:
 @work("import", _session_failed)
 def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Import the files of an upload session."""
+    state.begin_import()
     session = state.store.get(UploadSession, task.payload["session"])
     socket = _target_socket(state, session)
-    _unpack(state, session.uploads, folder / "files")
+    _unpack(state, task, session.uploads, folder / "files")
     outcome = import_folder(folder / "files", folder)
     _check_import(outcome, socket, single="archive" not in session.target)
     staged = [_objects.Staged.measure(image.path) for image in outcome.images]
@@ -168,7 +171,7 @@ def check_file(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Make an upload the value of a file socket, after looking into it if it is JSON."""
     place = task.payload
     socket = state.store.get(Socket, place["socket"])
-    (path,) = _unpack(state, [place["upload"]], folder / "files")
+    (path,) = _unpack(state, task, [place["upload"]], folder / "files")
     check_content(socket, path)
     staged = _objects.Staged.measure(path)
 
@@ -181,8 +184,26 @@ def check_file(state: State, task: Task, folder: Path) -> Callable[[], None]:
     return finish
 
 
+def _is_newick(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    return text.endswith(";") and text.count("(") == text.count(")")
+
+
+def _is_biom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
+
+
+_LOOKS: dict[str, Callable[[Path], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
+
+
 def check_content(socket: Socket, path: Path) -> Any:
-    """Return the JSON of a file if its socket wants JSON; refuse what does not fit."""
+    """Return the JSON of a file if its socket wants JSON; refuse what does not fit.
+
+    Of the other kinds the server looks into two only.
+    """
+    if (looks_right := _LOOKS.get(socket.kind)) and not looks_right(path):
+        raise Refused(f"The file is not valid {kind_of(socket).label}")
     if not kind_of(socket).is_json:
         return None
     try:
@@ -209,9 +230,10 @@ def _dicom_failed(state: State, task: Task, refused: Refused) -> None:
 @work("dicom", _dicom_failed)
 def import_dicom(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Make uploads one DICOM image set."""
+    state.begin_import()
     place = task.payload
     socket = state.store.get(Socket, place["socket"])
-    files = _read_dicom(state, socket, place, folder / "files")
+    files = _read_dicom(state, task, socket, folder / "files")
     staged = [_objects.Staged.measure(file.path) for file in files]
 
     def finish() -> None:
@@ -224,15 +246,14 @@ def import_dicom(state: State, task: Task, folder: Path) -> Callable[[], None]:
     return finish
 
 
-def _read_dicom(
-    state: State, socket: Socket, place: dict[str, Any], folder: Path
-) -> list[DicomFile]:
+def _read_dicom(state: State, task: Task, socket: Socket, folder: Path) -> list[DicomFile]:
+    place = task.payload
     if not kind_of(socket).is_dicom:
         raise Refused("Image may not be DICOM")
     if len(place["name"]) > _LONGEST_IMAGE_NAME:
         raise Refused(f"The image name has more than {_LONGEST_IMAGE_NAME} characters")
     try:
-        return read_image_set(_unpack(state, place["uploads"], folder))
+        return read_image_set(_unpack(state, task, place["uploads"], folder))
     except DicomError as error:
         raise Refused(str(error)) from error
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._errors import refused
+from gcapi_sandbox._errors import ServerError, refused
 from gcapi_sandbox._fields import text
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._store import Record, Store
+    from gcapi_sandbox._call import Call
+    from gcapi_sandbox._records import ArchiveItem, DisplaySet
+
+    Case = ArchiveItem | DisplaySet
 
 title = text(255, blank=True)
 
 
 def check_unique(
-    store: Store, table: type[Record], parent: str, parent_pk: str, name: str, pk: str = ""
+    call: Call, table: type[Case], parent: str, parent_pk: str, name: str, pk: str = ""
 ) -> None:
-    """Refuse a title that another case of the parent has."""
+    """Refuse a title that another case of the parent has.
+
+    A case that appeared after the request began was not there when the server looked: only its
+    database refuses the second one, which is a server error.
+    """
     where = f'"{parent}" = ? AND title = ? AND pk != ?'
-    if name and store.rows(table, where, parent_pk, name, pk):
-        raise refused(f"The fields title, {parent} must make a unique set.")
+    other = call.store.find(table, where, parent_pk, name, pk) if name else None
+    if other is None:
+        return
+    if datetime.fromisoformat(other.created) > call.began:
+        raise ServerError
+    raise refused(f"The fields title, {parent} must make a unique set.")

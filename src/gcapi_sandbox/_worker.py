@@ -1,4 +1,9 @@
-"""Background work: a bounded number of threads take tasks from the store, oldest first."""
+"""Background work: a bounded number of threads take tasks from the store, oldest first.
+
+There are two pools of `workers` threads each: one waits for the processes of jobs, the other does everything else,
+imports above all, so that no import waits for a job of an hour. A thread holds at most one image in memory, that of an
+import or of a job's output: beyond what it needs at rest, the sandbox takes at most twice `workers` images.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gcapi_sandbox._programs import Interrupted
 from gcapi_sandbox._records import Task
 
 if TYPE_CHECKING:
@@ -56,15 +62,23 @@ def work(kind: str, failed: Failed) -> Callable[[Work], Work]:
 
 
 class Worker:
-    """Runs tasks in threads; tasks of one owner run one after another, in order."""
+    """Runs tasks in threads; tasks of one owner run one after another, in order.
+
+    Args:
+        state: Where the tasks are.
+        threads: How many jobs run at the same time, and how many other tasks.
+    """
 
     def __init__(self, state: State, threads: int) -> None:
         self._state = state
-        self._stopping = False
         self._owners: dict[int, str] = {}
         self._threads = [
-            threading.Thread(target=self._loop, name=f"sandbox-worker-{number}", daemon=True)
-            for number in range(threads)
+            threading.Thread(target=self._loop, args=(which,), name=name, daemon=True)
+            for name, which in (
+                ("sandbox-job", "kind = 'run'"),
+                ("sandbox-import", "kind != 'run'"),
+            )
+            for _ in range(threads)
         ]
 
     def start(self) -> None:
@@ -73,8 +87,8 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """Let running tasks end, leave the others in the store."""
-        self._stopping = True
+        """Let running imports end, kill running jobs, leave what is not done in the store."""
+        self._state.stopping.set()
         self._state.announce()
         for thread in self._threads:
             thread.join()
@@ -90,20 +104,20 @@ class Worker:
             if not self._state.wait_change(seen, deadline - time.monotonic()):
                 raise TimeoutError(f"{pending} background tasks after {timeout} s")
 
-    def _loop(self) -> None:
-        while not self._stopping:
+    def _loop(self, which: str) -> None:
+        while not self._state.stopping.is_set():
             seen = self._state.version
-            task = None if self._state.holds else self._claim()
+            task = None if self._state.holds else self._claim(which)
             if task is None:
                 self._state.wait_change(seen)
             else:
                 self._perform(task)
 
-    def _claim(self) -> Task | None:
+    def _claim(self, which: str) -> Task | None:
         with self._state.store.transaction():
             marks = ", ".join("?" * len(self._owners))
             owners = self._owners.values()
-            task = self._state.store.find(Task, f"owner NOT IN ({marks})", *owners)
+            task = self._state.store.find(Task, f"{which} AND owner NOT IN ({marks})", *owners)
             if task is not None:
                 self._owners[task.pk] = task.owner
             return task
@@ -124,6 +138,8 @@ class Worker:
         kind = _KINDS[task.kind]
         try:
             self._settle(task, kind.work(self._state, task, folder))
+        except Interrupted:
+            pass  # the task stays in the store
         except Refused as refused:
             self._settle(task, partial(kind.failed, self._state, task, refused))
         except Exception:  # noqa: BLE001  # a fault of the sandbox, logged with its traceback

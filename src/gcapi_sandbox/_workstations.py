@@ -6,8 +6,11 @@ import time
 
 from gcapi_sandbox._call import Call, Reply, operation
 from gcapi_sandbox._errors import BadRequest, Json
-from gcapi_sandbox._fields import FieldError, hyperlink, json_value, text
+from gcapi_sandbox._fields import NULL, FieldError, hyperlink, json_value, text
+from gcapi_sandbox._media import SCREENSHOTS
+from gcapi_sandbox._objects import valid_name
 from gcapi_sandbox._paging import SLUG, paginate
+from gcapi_sandbox._posted import form_file
 from gcapi_sandbox._records import Feedback, Session, Workstation, WorkstationConfig
 
 
@@ -143,9 +146,10 @@ def keep_session_alive(call: Call) -> Reply:
 
 
 def _render_feedback(call: Call, feedback: Feedback) -> Json:
+    name = feedback.screenshot
     return {
         "session": call.link(f"workstations/sessions/{feedback.session}/"),
-        "screenshot": None,
+        "screenshot": call.site(f"media/{SCREENSHOTS}{feedback.pk}/{name}") if name else None,
         "user_comment": feedback.user_comment,
         "context": feedback.context,
     }
@@ -165,21 +169,24 @@ def retrieve_feedback(call: Call) -> Reply:
 
 @operation("workstations_feedback_create")
 def create_feedback(call: Call) -> Reply:
-    """Take feedback on one of the caller's sessions; screenshots are not kept."""
+    """Take feedback on one of the caller's sessions; of a screenshot, which is for staff only, the name is kept."""
     fields = call.fields
     session = fields.require("session", hyperlink(call.visible(Session), "workstations/sessions"))
     comment = fields.require("user_comment", text())
     context = fields.take("context", json_value, None)
-    if call.content_type.startswith("application/json"):
-        fields.take("screenshot", _screenshot, None)
+    screenshot = fields.take("screenshot", _screenshot, "")
     fields.check()
     feedback = Feedback(
-        creator=call.user_id, session=session.pk, user_comment=comment, context=context
+        creator=call.user_id,
+        session=session.pk,
+        user_comment=comment,
+        context=context,
+        screenshot=screenshot,
     )
     return Reply(201, _render_feedback(call, call.store.add(feedback)))
 
 
-def _screenshot(data: Json) -> None:
+def _screenshot(data: Json) -> str:
     if data is None:
-        raise FieldError("This field may not be null.")
-    raise FieldError("The submitted data was not a file. Check the encoding type on the form.")
+        raise FieldError(NULL)
+    return valid_name(form_file(data).name)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox import _making
+from gcapi_sandbox._programs import TIME_LIMIT, program_of
 from gcapi_sandbox._recording import Recorder, Recording
 from gcapi_sandbox._records import Algorithm, ReaderStudy, Socket
+from gcapi_sandbox._seed import load
 from gcapi_sandbox._state import Limits, State
+from gcapi_sandbox.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
+    from starlette.types import ASGIApp
+
+    from gcapi_sandbox._dial import Dial
+    from gcapi_sandbox._programs import Run
+    from gcapi_sandbox._recording import Origin
     from gcapi_sandbox._worker import Worker
 
 _DEFAULT_USER = "sandbox"
@@ -31,9 +40,19 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _check_installed() -> None:
-    for name in ("starlette", "uvicorn", "SimpleITK"):
+    needed = ("starlette", "uvicorn", "SimpleITK", "jsonschema", "jinja2", "cloudpickle", "ruamel")
+    for name in needed:
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What a sandbox has while it runs."""
+
+    state: State
+    worker: Worker
+    dial: Dial
 
 
 class Sandbox:
@@ -43,9 +62,11 @@ class Sandbox:
         data: The folder in which everything is kept; the next sandbox with the same folder
             finds it again. `None` for a private temporary folder, removed at the end.
         port: The port of the API origin; 0 takes any free one.
-        workers: How many background tasks (imports, jobs) run at the same time.
+        workers: How many jobs run at the same time, and how many imports.
         latest_version: What the server says is the latest client version.
         lowest_supported_version: What the server says is the lowest supported one.
+        seed: A YAML file that says what a new sandbox holds and which limits count; one that
+            is not in order is a ValueError of `start`. `None` for an empty sandbox.
     """
 
     def __init__(
@@ -55,6 +76,7 @@ class Sandbox:
         workers: int = 2,
         latest_version: str = "0.16.1",
         lowest_supported_version: str = "0.13.0",
+        seed: Path | None = None,
     ) -> None:
         self.requests = Recording()
         self.limits = Limits()
@@ -63,9 +85,10 @@ class Sandbox:
         self._data = data
         self._port = port
         self._workers = workers
+        self._seed = seed
         self._versions = (latest_version, lowest_supported_version)
         self._undo = ExitStack()
-        self._running: tuple[State, Worker] | None = None
+        self._running: _Running | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,7 +107,11 @@ class Sandbox:
         if self._running is not None:
             raise RuntimeError("The sandbox runs already")
         _check_installed()
+        seed = (load(self._seed), self._seed) if self._seed else None
         from gcapi_sandbox._api import Api
+        from gcapi_sandbox._dial import Control, Dial, Faulty
+        from gcapi_sandbox._objects import remove_orphans
+        from gcapi_sandbox._planting import plant
         from gcapi_sandbox._serving import Serving, listen, url_of
         from gcapi_sandbox._storage import Storage
         from gcapi_sandbox._worker import Worker
@@ -94,31 +121,62 @@ class Sandbox:
             self.base_url, self.storage_url = f"{url_of(api)}api/v1/", url_of(storage)
             folder = self._data or Path(undo.enter_context(_temporary_folder()))
             state = State(folder, *self._versions, self.limits, self.storage_url)
-            undo.callback(state.store.close)
+            undo.callback(state.close)
+            remove_orphans(state)
             _making.user(state, _DEFAULT_USER)
             worker = Worker(state, self._workers)
             worker.start()
             undo.callback(worker.stop)
-            serving = Serving(
-                [
-                    (Recorder(Api(state), "api", self.requests), api),
-                    (Recorder(Storage(state), "storage", self.requests), storage),
-                ]
-            )
+            dial = Dial(state)
+            undo.callback(dial.turn, Faults())
+
+            def origin(app: ASGIApp, name: Origin) -> ASGIApp:
+                return Recorder(Faulty(app, name, dial), name, self.requests)
+
+            apps = Control(origin(Api(state), "api"), dial), origin(Storage(state), "storage")
+            serving = Serving(list(zip(apps, (api, storage), strict=True)))
             undo.callback(serving.stop)
-            self._running = state, worker
+            self._running = _Running(state, worker, dial)
+            undo.callback(self._forget)
+            if seed is not None:
+                plant(self, state, *seed)
             self._undo = undo.pop_all()
 
     def stop(self) -> None:
         """End running tasks, close everything, remove the temporary folder."""
-        self._running = None
         self._undo.close()
+
+    def _forget(self) -> None:
+        self._running = None
+
+    @property
+    def _parts(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("The sandbox does not run; use it in a `with` block")
+        return self._running
 
     @property
     def _state(self) -> State:
-        if self._running is None:
-            raise RuntimeError("The sandbox does not run; use it in a `with` block")
-        return self._running[0]
+        return self._parts.state
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which everything is kept while the sandbox runs."""
+        return self._state.folder
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose; set another `Faults` to change it, `Faults()` to end it."""
+        return self._parts.dial.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._parts.dial.turn(faults)
+
+    @property
+    def struck(self) -> list[int]:
+        """How many requests each rule of `faults` struck."""
+        return self._parts.dial.struck
 
     @property
     def token(self) -> str:
@@ -204,6 +262,8 @@ class Sandbox:
         questions: Sequence[dict[str, Any]] = (),
         is_educational: bool = False,
         allow_answer_modification: bool = False,
+        is_shuffled: bool = False,
+        extra: Mapping[str, Any] | None = None,
     ) -> str:
         """Make a reader study and return its slug.
 
@@ -217,12 +277,16 @@ class Sandbox:
                 field of the API's questions.
             is_educational: Show ground truth to readers.
             allow_answer_modification: Let readers change their answers.
+            is_shuffled: Show the cases to each reader in another order, always the same.
+            extra: Other fields of the API's studies, such as `help_text`.
         """
         made = ReaderStudy(
             title=title,
             slug=slug or _making.slugify(title),
             is_educational=is_educational,
             allow_answer_modification=allow_answer_modification,
+            is_shuffled=is_shuffled,
+            extra=dict(extra or {}),
         )
         with self._state.store.transaction():
             _making.reader_study(self._state, made, questions, editors=editors, readers=readers)
@@ -233,25 +297,33 @@ class Sandbox:
         title: str,
         *,
         interfaces: Sequence[tuple[Sequence[str], Sequence[str]]],
-        run: Callable[[Path, Path], None] | str,
+        run: Run,
         slug: str | None = None,
         editors: Sequence[str] = _EDITORS,
         users: Sequence[str] = (),
+        time_limit: float = TIME_LIMIT,
+        folder: Path | None = None,
     ) -> str:
         """Make an algorithm and return its slug.
 
         Args:
             title: What it is called.
             interfaces: Pairs of input and output sockets, by slug.
-            run: Called with the input and the output folder of a job; given as
-                `module:function` it is found again after a restart.
+            run: A function of the input and the output folder of a job, as `module:function`
+                or as an object, or a command as a list of words in which `{input}` and
+                `{output}` are the folders. It runs in a process of its own; an object must be
+                picklable (closures are), and is lost when the sandbox ends.
             slug: The slug; `None` derives it from the title.
             editors: Who may see its images, too.
             users: Who may run it.
+            time_limit: The seconds after which a job is killed and has failed.
+            folder: Where it works, and where modules are looked for first; `None` for where
+                this process works.
         """
-        made = Algorithm(title=title, slug=slug or _making.slugify(title))
+        program = program_of(run, folder or Path.cwd())
+        made = Algorithm(title=title, slug=slug or _making.slugify(title), time_limit=time_limit)
         with self._state.store.transaction():
-            _making.algorithm(self._state, made, interfaces, run, editors=editors, users=users)
+            _making.algorithm(self._state, made, interfaces, program, editors=editors, users=users)
         return made.slug
 
     def add_endpoint(self, algorithm_slug: str) -> str:
@@ -301,6 +373,4 @@ class Sandbox:
 
     def wait_idle(self, timeout: float = 30.0) -> None:
         """Return when no background work is left; raise TimeoutError after `timeout` seconds."""
-        if self._running is None:
-            raise RuntimeError("The sandbox does not run; use it in a `with` block")
-        self._running[1].wait_idle(timeout)
+        self._parts.worker.wait_idle(timeout)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gcapi_sandbox import Sandbox
+
+#: Seconds that anything may take.
+DEADLINE = 60
 
 
 class Web:
@@ -96,6 +103,21 @@ class Web:
         upload = self.upload(filename, image_bytes())
         assert self.patch(path, {"interface": socket, "user_uploads": [upload]}).is_success
         return self.get(self.values(path)[socket]["image"])
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and that nobody has waited for does not."""
+    command = ["ps", "-o", "state=", "-p", str(pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str = ".mha") -> bytes:

@@ -127,7 +127,8 @@ def test_a_file_is_stored_byte_for_byte(
 ) -> None:
     """A file, a list of one file and the same file of another case arrive as they were."""
     slug = sandbox.add_socket(unique(kind), kind)
-    path = written(tmp_path / "ein Name (1).bin", bytes(range(256)) * 5)
+    begin = b"\x89HDF\r\n\x1a\n"  # which the server looks for in BIOM
+    path = written(tmp_path / "ein Name (1).bin", begin + bytes(range(256)) * 5)
 
     first = value_of(home.filled(home.add(SocketValueSpec(slug, file=str(path))).pk), slug)
     specs = [

@@ -68,15 +68,16 @@ def test_values_that_are_there(tmp_path: Path, source: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def algorithm(sandbox: Sandbox) -> str:
+def algorithm(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give an algorithm that counts its runs, in a number and in a file."""
     sandbox.add_socket("Word", "String")
     sandbox.add_socket("Count", "Integer")
     sandbox.add_socket("Report", "CSV file")
-    runs = iter(range(1, 100))
+    runs = tmp_path_factory.mktemp("runs")
 
     def run(_: Path, output: Path) -> None:
-        number = next(runs)
+        number = len(list(runs.iterdir())) + 1
+        (runs / f"{number}").touch()
         (output / "count.json").write_text(json.dumps(number))
         (output / "report.csv").write_text(f"{number}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import uuid
 from typing import TYPE_CHECKING
 
@@ -192,15 +193,27 @@ def test_forms_are_read(web: Web) -> None:
     assert web.api.post("uploads/", data={"filename": "a.txt"}).status_code == 201
     reply = web.api.post("uploads/", files={"filename": (None, "b.txt")})
     assert reply.json()["filename"] == "b.txt"
+    _, path = web.begin()
+    numbers = {"part_numbers[1]": "7", "part_numbers[0]": "3"}
+    signed = web.api.patch(f"{path}generate-presigned-urls/", data=numbers).json()
+    assert list(signed["presigned_urls"]) == ["3", "7"]
+    parts = {"parts[0]PartNumber": (None, "3"), "parts[0]ETag": (None, "x")}
+    assert web.api.patch(f"{path}complete-multipart-upload/", files=parts).status_code == 500
 
 
 def test_negotiation(web: Web) -> None:
     """CSV is rendered for some lists; elsewhere it is refused by parameter and by header."""
     path = web.item("csv", "with, comma")
     assert path
-    archives = web.api.get("archives/?format=csv")
+    archives = web.api.get("archives/?format=csv&slug=csv")
     assert archives.headers["Content-Type"] == "text/csv"
-    assert "csv" in archives.text
+    (row,) = csv.DictReader(archives.text.splitlines())
+    assert row["api_url"] == f"{web.archive('csv')['api_url']}?format=csv"
+    plain = web.api.get("archives/?slug=csv", headers={"Accept": "text/csv"})
+    (row,) = csv.DictReader(plain.text.splitlines())
+    assert row["api_url"] == web.archive("csv")["api_url"]
+    empty = web.api.get("archives/?format=csv&slug=none")
+    assert (empty.status_code, empty.content, "Content-Type" in empty.headers) == (200, b"", False)
     assert web.api.get("uploads/?format=csv").json() == {"detail": "Not found."}
     refused = web.api.get("uploads/", headers={"Accept": "text/csv"})
     assert (refused.status_code, refused.json()) == (

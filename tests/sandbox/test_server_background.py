@@ -46,7 +46,7 @@ def test_pending_and_done(web: Web, scan: bytes) -> None:
         )
         assert [value["interface"] for value in reply.json()["values"]] == ["number"]
         assert len(web.get(path)["values"]) == 1
-        assert session_of(web, upload)["status"] == "Queued"
+        assert session_of(web, upload)["status"] == "Re-Queued"
         assert web.get(upload)["status"] == "Completed"
         with pytest.raises(TimeoutError):
             web.sandbox.wait_idle(0.01)
@@ -264,10 +264,18 @@ def test_recipes_need_their_headers(web: Web, recipe: dict[str, Any]) -> None:
     assert web.storage.get(recipe["url"], headers=token).status_code == 400
 
 
+def send(web: Web, recipe: dict[str, Any]) -> httpx.Response:
+    """Send a recipe that has a body."""
+    return web.storage.request(
+        recipe["method"], recipe["url"], headers=recipe["headers"], json=recipe["data"]
+    )
+
+
 def test_frames(web: Web) -> None:
     """Instances are listed once a frame, and frames have recipes of their own."""
     path = web.item()
-    upload = web.upload("a.dcm", dicom_bytes(NumberOfFrames=2, PixelData=bytes(64)))
+    pixels = bytes(range(64))
+    upload = web.upload("a.dcm", dicom_bytes(NumberOfFrames=2, PixelData=pixels))
     web.patch(path, {"interface": "series", "user_uploads": [upload], "image_name": "two"})
     url = web.values(path)["series"]["image"]
     instances = web.get(f"{url}dicom/instances/")["instances"]
@@ -275,6 +283,14 @@ def test_frames(web: Web) -> None:
     assert len({one["sop_instance_uid"] for one in instances}) == 1
     frames = web.get(f"{url}dicom/frames/")
     assert len({one["image_frame_id"] for one in frames["image_frames"]}) == 2
+    recipes = [one["get_image_frame"] for one in frames["image_frames"]]
+    assert {one["method"] for one in recipes} == {"POST"}
+    assert b"".join(send(web, one).content for one in recipes) == pixels
+    unknown = {**recipes[0], "data": {"imageFrameId": "none"}}
+    assert [send(web, one).status_code for one in (unknown, {**recipes[0], "data": {}})] == [
+        404,
+        400,
+    ]
     recipe = frames["get_image_set_metadata"]
     with httpx.stream(recipe["method"], recipe["url"], headers=recipe["headers"]) as reply:
         raw = b"".join(reply.iter_raw())
@@ -378,3 +394,21 @@ def test_sessions_need_completed_uploads(web: Web) -> None:
     upload, _ = web.begin()
     reply = web.api.post("cases/upload-sessions/", json={"uploads": [upload["api_url"]]})
     assert reply.json() == {"uploads": ["Invalid hyperlink - Object does not exist."]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("Newick tree-format file", b"(A:0.1,(B,C));", b"(A,B"),
+        ("BIOM format", b"\x89HDF\r\n\x1a\nrest", b"text"),
+    ],
+)
+def test_files_that_are_looked_into(web: Web, kind: str, good: bytes, bad: bytes) -> None:
+    """Trees and BIOM files must look like what they are; other files may be anything."""
+    slug, path = web.sandbox.add_socket(kind, kind), web.item()
+    upload = web.upload("a", bad)
+    assert web.patch(path, {"interface": slug, "user_upload": upload}).is_success
+    assert web.values(path) == {}
+    assert web.api.get(upload).status_code == 200
+    assert web.patch(path, {"interface": slug, "user_upload": web.upload("b", good)}).is_success
+    assert web.values(path).keys() == {slug}

@@ -98,3 +98,10 @@ def test_replaced_files_are_gone(web: Web, report: tuple[str, str]) -> None:
     web.patch(path, {"interface": "report", "user_upload": web.upload("report.pdf", b"new")})
     assert web.values(path)["report"]["file"] != url
     assert web.api.get(url).status_code == 404
+
+
+def test_logos_are_public(web: Web) -> None:
+    """Anybody may look at a logo, without a token and without a detour."""
+    reply = httpx.get(web.archive("cases")["logo"])
+    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "image/png")
+    assert reply.content[:8] == b"\x89PNG\r\n\x1a\n"

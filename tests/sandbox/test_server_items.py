@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from server_support import image_bytes, until
 
 if TYPE_CHECKING:
     from server_support import Web
@@ -18,6 +20,15 @@ SOURCES = (
 )
 
 
+TABLE = {
+    "definitions": {"row": {"properties": {"x": {"exclusiveMinimum": 0}}}},
+    "properties": {
+        "rows": {"items": {"$ref": "#/definitions/row"}, "contains": {"type": "object"}}
+    },
+    "propertyNames": {"const": "rows"},
+}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
     """Make a socket of each sort."""
@@ -25,6 +36,8 @@ def _sockets(sandbox: Sandbox) -> None:
     sandbox.add_socket("Number", "Float")
     sandbox.add_socket("Count", "Integer", schema={"maximum": 10})
     sandbox.add_socket("Free", "Anything")
+    sandbox.add_socket("Table", "Anything", schema=TABLE)
+    sandbox.add_socket("Plot", "Chart")
     sandbox.add_socket("Spot", "Point")
     sandbox.add_socket("Report", "PDF file")
     sandbox.add_socket("Findings", "Anything", store_in_database=False)
@@ -329,6 +342,8 @@ def test_odd_json(web: Web, content: bytes, status: int, body: object) -> None:
             [{**POINT, "extra": 1}, {**POINT, "point": [1, 2]}, {**POINT, "probability": 2}],
         ),
         ("free", ["", [], {"a": None}, False], []),
+        ("table", [{"rows": [{"x": 1}]}], [{"rows": [{"x": 0}]}, {"rows": []}, {"a": 1}]),
+        ("plot", [{}, {"mark": "bar"}], ["bar", []]),
     ],
 )
 def test_kinds(web: Web, socket: str, good: list[object], bad: list[object]) -> None:
@@ -365,3 +380,46 @@ def test_segments_are_checked(web: Web) -> None:
     assert (image["name"], image["segments"]) == ("good.mha", [1])
     errors = [one["error_message"] for one in web.get("cases/upload-sessions/")["results"]]
     assert any("The valid voxel values for this segmentation are" in error for error in errors)
+
+
+def test_simultaneous_creates_of_one_title(web: Web) -> None:
+    """Of several creates that began before the first was stored one is made, the others are server errors."""
+    body = {"archive": web.archive("titles")["api_url"], "title": str(uuid.uuid4())}
+    web.sandbox.requests.clear()
+    with ThreadPoolExecutor(4) as pool:
+        with web.sandbox._state.store.transaction():  # in which nobody else can do anything
+            replies = [pool.submit(web.api.post, "archives/items/", json=body) for _ in range(4)]
+            until(lambda: sum(one.body_size > 0 for one in web.sandbox.requests) == 4)
+            web.storage.get(web.sandbox.storage_url)  # after which the server has begun all four
+        statuses = sorted(reply.result().status_code for reply in replies)
+    assert statuses == [201, 500, 500, 500]
+    assert web.api.post("archives/items/", json=body).status_code == 400
+
+
+def test_an_upload_that_is_being_used(web: Web) -> None:
+    """While an upload is worked on, a second request for it is a server error; later it is used up."""
+    from gcapi_sandbox import _objects
+    from gcapi_sandbox._records import Task
+
+    path, upload = web.item(), web.upload("scan.mha", image_bytes())
+    value = {"interface": "picture", "user_uploads": [upload]}
+    with web.sandbox.hold_background():
+        assert web.patch(path, value).status_code == 200
+        state = web.sandbox._state
+        (task,) = state.store.rows(Task)
+        _objects.claim(state, [upload.split("/")[-2]], task.pk)  # as the worker does first
+        assert web.patch(path, value).status_code == 500
+        assert web.patch(path, {"interface": "number", "value": 2.5}).status_code == 200
+    assert web.values(path).keys() == {"picture", "number"}
+    assert web.patch(path, value).json() == {
+        "values": [{"user_uploads": ["Invalid hyperlink - Object does not exist."]}]
+    }
+
+
+def test_files_in_forms_are_of_no_use(web: Web) -> None:
+    """A file that comes with the form is read, and then refused in a bare array."""
+    form = {"values[0]interface": "report"}
+    file = {"values[0]file": ("a.pdf", b"\xff%PDF", "application/pdf")}
+    reply = web.api.patch(web.item(), data=form, files=file)
+    (message,) = reply.json()
+    assert (reply.status_code, message[:19]) == (400, '["Unknown data type')

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from server_support import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from server_support import Web
 
     from gcapi_sandbox import Sandbox
-
-started, proceed = threading.Event(), threading.Event()
 
 
 def double(inputs: Path, outputs: Path) -> None:
@@ -37,9 +35,9 @@ def everything(inputs: Path, outputs: Path) -> None:
 
 
 def wait(inputs: Path, outputs: Path) -> None:
-    """Wait until the test says go."""
-    started.set()
-    assert proceed.wait(20)
+    """Wait until a file says go."""
+    (outputs / "started").touch()
+    until((outputs / "proceed").exists)
     double(inputs, outputs)
 
 
@@ -185,12 +183,12 @@ def test_files_and_images(web: Web, scan: bytes) -> None:
 
 def test_statuses_on_the_way(web: Web) -> None:
     """A job is Executing while its container runs, and has no outputs yet."""
-    started.clear()
-    proceed.clear()
     reply = start(web, "wait", number(3)).json()
-    assert started.wait(20)
+    work = web.sandbox.folder / "work"
+    until(lambda: bool(list(work.glob("*/output/started"))))
     running = web.get(f"algorithms/jobs/{reply['pk']}/")
-    proceed.set()
+    (beginning,) = work.glob("*/output/started")
+    beginning.with_name("proceed").touch()
     assert (running["status"], running["outputs"]) == ("Executing", [])
     web.sandbox.wait_idle()
     assert web.get(f"algorithms/jobs/{reply['pk']}/")["status"] == "Succeeded"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -126,6 +128,26 @@ def test_named_functions_survive(tmp_path: Path) -> None:
     assert statuses == {"named": "Succeeded", "object": "Failed"}
 
 
+def test_one_sandbox_a_folder(tmp_path: Path) -> None:
+    """A second sandbox in the same folder is refused, until the first one has ended."""
+    with Sandbox(tmp_path), pytest.raises(RuntimeError, match="Another sandbox uses"):
+        Sandbox(tmp_path).start()
+    with Sandbox(tmp_path) as again:
+        assert again.token
+
+
+def test_a_folder_of_another_version(tmp_path: Path) -> None:
+    """A folder whose tables have other columns is refused with what to do, and stays as it is."""
+    with Sandbox(tmp_path) as first:
+        first.add_archive("Cases")
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite3")) as store:
+        store.execute("ALTER TABLE Algorithm ADD COLUMN colour TEXT")
+    with pytest.raises(RuntimeError, match="--reset"):
+        Sandbox(tmp_path).start()
+    with closing(sqlite3.connect(tmp_path / "sandbox.sqlite3")) as store:
+        assert store.execute("SELECT count(*) FROM Archive").fetchone() == (1,)
+
+
 def test_stopped_sandbox() -> None:
     """A sandbox that does not run says so, and stops twice without harm."""
     sandbox = Sandbox()
@@ -141,6 +163,8 @@ def test_stopped_sandbox() -> None:
     [
         (lambda one: [one.add_socket("Twice") for _ in range(2)], "already"),
         (lambda one: one.add_socket("Other", "Nonsense"), "Unknown kind"),
+        (lambda one: one.add_socket("Odd", "Anything", schema={"type": 1}), "no JSON schema"),
+        (lambda one: one.add_reader_study("Odd", extra={"colour": 1}), "has no colour"),
         (lambda one: one.add_algorithm("A", interfaces=[(["nope"], [])], run=print), "no socket"),
         (lambda one: one.add_archive("!!!"), "No slug"),
     ],

@@ -382,3 +382,33 @@ def test_csv(web: Web) -> None:
     reply = web.api.get(f"{case['api_url']}?format=csv")
     assert reply.headers["Content-Type"] == "text/csv"
     assert case["pk"] in reply.text
+
+
+def test_shuffled_studies(reader: Web, web: Web) -> None:
+    """A shuffled study has an order of each reader's own in its list, and no index elsewhere."""
+    extra = {"help_text": "<i>Look</i> twice", "roll_over_answers_for_n_cases": 2}
+    web.sandbox.add_reader_study("Mixed", readers=["reader"], is_shuffled=True, extra=extra)
+    (study,) = web.get("reader-studies/", slug="mixed")["results"]
+    assert (study["help_text_safe"], study["roll_over_answers_for_n_cases"]) == ("Look twice", 2)
+    made = [display_set(web, "mixed") for _ in range(12)]
+    assert {one["index"] for one in made} == {None}
+    path, filters = "reader-studies/display-sets/", {"reader_study": study["pk"]}
+    orders = []
+    for user in (web, reader, web):
+        listed = user.get(path, **filters)["results"]
+        assert [one["index"] for one in listed] == list(range(12))
+        orders.append([one["pk"] for one in listed])
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(one["pk"] for one in made)
+    assert web.get(made[0]["api_url"])["index"] is None
+
+
+def test_scores(reader: Web, web: Web) -> None:
+    """An answer has a score, which may be sent and changed."""
+    made = answer(reader, "Text?", "x", display_set(web), score=0.5).json()
+    assert made["score"] == 0.5
+    url = made["api_url"]
+    assert reader.api.patch(url, json={"answer": "y", "score": None}).json()["score"] is None
+    assert reader.api.patch(url, json={"answer": "y", "score": "x"}).json() == {
+        "score": ["A valid number is required."]
+    }

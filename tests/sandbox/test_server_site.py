@@ -7,24 +7,35 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from server_support import Web
 
+from gcapi_sandbox import _documents, _handlers
 from gcapi_sandbox._call import HANDLERS
-from gcapi_sandbox._routes import OPERATIONS
+from gcapi_sandbox._routes import routes
 
 if TYPE_CHECKING:
-    from server_support import Web
-
     from gcapi_sandbox import Sandbox
 
 
+SCHEMA = "api_schema_retrieve"  # stands outside of `/api/v1/`
+
+
 def test_every_operation_has_a_handler(sandbox: Sandbox) -> None:
-    """The table of operations and the register of handlers agree."""
+    """The operations of the schema and the register of handlers agree."""
     assert sandbox.base_url
-    assert HANDLERS.keys() == {name for name, _, _ in OPERATIONS}
+    described = _documents.operations(_documents.corrected())
+    assert {SCHEMA, *HANDLERS} == {one["operationId"] for _, _, one in described}
+
+
+def test_an_operation_without_a_handler_is_refused_at_start(sandbox: Sandbox) -> None:
+    """An operation that the schema gains stops the sandbox by name, not with a 404 later."""
+    assert sandbox.base_url
+    with pytest.raises(LookupError, match="no handler for archives_destroy"):
+        _handlers.check({"archives_list", "archives_destroy"})
 
 
 @pytest.mark.parametrize(
-    "path", sorted({path for _, method, path in OPERATIONS if method == "GET" and "{" not in path})
+    "path", sorted(one.path for one in routes() if "GET" in one.operations and "{" not in one.path)
 )
 def test_every_list_answers(web: Web, path: str) -> None:
     """Every list answers with a page, an array or an object."""
@@ -92,6 +103,11 @@ def test_viewers(web: Web) -> None:
     assert (
         web.api.post("workstations/feedback/", json={**body, "screenshot": None}).status_code == 400
     )
+    form = {"session": body["session"], "user_comment": "see"}
+    picture = {"screenshot": ("a view.png", b"\x89PNG\xff", "image/png")}
+    shown = web.api.post("workstations/feedback/", data=form, files=picture).json()["screenshot"]
+    assert shown.endswith("/a_view.png")
+    assert web.api.get(shown).status_code == 403
     (viewer,) = web.get("workstations/", slug="viewer")["results"]
     assert web.get(f"workstations/{viewer['pk']}/") == viewer
     (config,) = web.get("workstations/configs/")["results"]
@@ -129,6 +145,13 @@ def test_claims(web: Web, stranger: Web) -> None:
     assert web.get(f"evaluations/{first}/")["status"] == "Succeeded"
     (challenge,) = web.get("challenges/")["results"]
     assert (web.get("challenges/demo/"), challenge["status"]) == (challenge, "OPEN")
+    late = web.sandbox.add_evaluation("demo", "Late", evaluators=["late"])
+    claimant = Web(web.sandbox, web.sandbox.add_user("late"))
+    assert claimant.api.patch(f"evaluations/{late}/claim/").is_success
+    before, web.sandbox.limits.evaluation_seconds = web.sandbox.limits.evaluation_seconds, 0
+    assert claimant.get(f"evaluations/{late}/")["status"] == "Cancelled"
+    web.sandbox.limits.evaluation_seconds = before
+    claimant.close()
     assert web.api.get(f"evaluations/{uuid.uuid4()}/claim/").status_code in (403, 405)
 
 

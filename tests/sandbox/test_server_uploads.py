@@ -268,3 +268,19 @@ def test_storage_is_another_origin(web: Web) -> None:
         "X-Amz-Expires=3600",
     ):
         assert name in url
+
+
+def test_uploads_live_for_a_day(web: Web) -> None:
+    """An upload that is too old is gone with its parts, whatever its state."""
+    done, (begun, path) = web.upload("done.txt"), web.begin()
+    web.put(web.presign(path, 1)["1"], b"data")
+    (late,) = web.presign(path, 2).values()
+    before, web.sandbox.limits.upload_seconds = web.sandbox.limits.upload_seconds, 0
+    assert web.get("uploads/")["count"] == 0
+    web.sandbox.limits.upload_seconds = before
+    assert {web.api.get(url).status_code for url in (done, begun["api_url"])} == {404}
+    assert web.storage.put(late, content=b"late").status_code == 404
+    body = {"uploads": [done]}
+    assert web.api.post("cases/upload-sessions/", json=body).json() == {
+        "uploads": ["Invalid hyperlink - Object does not exist."]
+    }

@@ -1,0 +1,311 @@
+"""The pages for people: what they show, to whom, and that nothing of it is markup."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from server_support import Web, image_bytes
+
+from gcapi_sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MARKUP = "<script>alert('x')</script> & <b onclick=x>\"bold\"</b>"
+VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
+
+
+class Document(HTMLParser):
+    """A page taken apart: its elements with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember an element."""
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check that elements are closed in their order."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Remember the text."""
+        self.text += data
+
+    def all(self, *tags: str) -> list[dict[str, str | None]]:
+        """Return the attributes of all elements of some kinds."""
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    def links(self, rel: str = "") -> list[str]:
+        """Return where the links lead."""
+        return [one["href"] or "" for one in self.all("a") if not rel or one.get("rel") == rel]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Give a sandbox that holds one of everything, all of it with markup in its texts."""
+    with Sandbox() as running:
+        web = Web(running)
+        fill(running, web)
+        running.wait_idle()
+        web.close()
+        yield running
+
+
+def fail(*_: object) -> None:
+    """Fail as an algorithm with a message of its own."""
+    raise ValueError(MARKUP)
+
+
+def fill(sandbox: Sandbox, web: Web) -> None:
+    """Make one of everything."""
+    sandbox.add_socket("Picture")
+    sandbox.add_socket("Words", "String")
+    sandbox.add_socket("Number", "Float")
+    sandbox.add_archive(MARKUP, slug="cases")
+    item = web.item("cases", MARKUP)
+    upload = web.upload(f"{MARKUP.replace('/', '')}.mha", image_bytes((8, 6, 4)))
+    web.patch(
+        item,
+        {"interface": "picture", "user_uploads": [upload]},
+        {"interface": "words", "value": MARKUP},
+    )
+    image = web.values(item)["picture"]["image"]
+    web.item("cases")
+    add_study(sandbox, web, image)
+    sandbox.add_algorithm(MARKUP, slug="failing", interfaces=[(["picture"], ["number"])], run=fail)
+    algorithm = web.get("algorithms/", slug="failing")["results"][0]["api_url"]
+    inputs = [{"interface": "picture", "image": image}]
+    web.made("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})
+    broken = web.upload("no-image.mha", MARKUP.encode())
+    web.patch(web.item("cases", "Broken"), {"interface": "picture", "user_uploads": [broken]})
+
+
+def add_study(sandbox: Sandbox, web: Web, image: str) -> None:
+    """Make a reader study with a display set, questions and answers."""
+    questions: list[dict[str, Any]] = [
+        {"question_text": MARKUP, "answer_type": "Text"},
+        {"question_text": "Which?", "answer_type": "Choice", "options": ["First", "Second"]},
+    ]
+    sandbox.add_reader_study(MARKUP, slug="study", readers=["sandbox"], questions=questions)
+    body = {"reader_study": "study", "title": MARKUP}
+    shown = web.made("reader-studies/display-sets/", body)["pk"]
+    path = f"reader-studies/display-sets/{shown}/"
+    assert web.patch(path, {"interface": "picture", "image": image}).is_success
+    study = web.get("reader-studies/", slug="study")["results"][0]
+    for question in study["questions"]:
+        options = question["options"]
+        answer = (
+            next(one["id"] for one in options if one["title"] == "Second") if options else MARKUP
+        )
+        body = {"question": question["api_url"], "display_set": web.get(path)["api_url"]}
+        web.made("reader-studies/answers/", {**body, "answer": answer})
+
+
+@pytest.fixture
+def browser(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """Give what a browser is to a server: no token."""
+    root = sandbox.base_url.removesuffix("api/v1/")
+    with httpx.Client(base_url=root) as plain:
+        yield plain
+
+
+def read(browser: httpx.Client, address: str) -> Document:
+    """Return a page that is there."""
+    reply = browser.get(address)
+    assert reply.status_code == 200, reply.text
+    return Document(reply.text)
+
+
+def crawl(browser: httpx.Client) -> dict[str, Document]:
+    """Return every page that can be reached from the first one."""
+    found: dict[str, Document] = {}
+    waiting = ["/"]
+    while waiting:
+        address = waiting.pop()
+        if address in found:
+            continue
+        found[address] = read(browser, address)
+        waiting += [urljoin(address, link) for link in found[address].links() if link[0] != "#"]
+    return found
+
+
+def test_every_page_is_reached_and_well_made(browser: httpx.Client) -> None:
+    """From the first page links lead to every kind of page, and each can be read without eyes or mouse."""
+    pages = crawl(browser)
+    kinds = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "*", address) for address in pages}
+    assert kinds == {
+        "/",
+        "/archives/",
+        "/archives/cases/",
+        "/archives/cases/items/*/",
+        "/reader-studies/",
+        "/reader-studies/study/",
+        "/reader-studies/study/display-sets/*/",
+        "/algorithms/",
+        "/algorithms/failing/",
+        "/algorithms/failing/jobs/*/",
+        "/jobs/",
+        "/uploads/",
+    }
+    for page in pages.values():
+        tags = Counter(tag for tag, _ in page.elements)
+        assert (tags["h1"], tags["main"], tags["title"]) == (1, 1, 1)
+        assert tags["table"] == tags["caption"]
+        assert all("scope" in one for one in page.all("th"))
+        assert all("alt" in one for one in page.all("img"))
+        assert page.links()[0] == "#main"
+        ids = Counter(one["id"] for _, one in page.elements if "id" in one)
+        assert [name for name, count in ids.items() if count > 1] == []
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_texts_are_texts(browser: httpx.Client) -> None:
+    """Titles, texts, answers, file names and messages of users are shown letter by letter, and are never markup."""
+    pages = crawl(browser)
+    for page in pages.values():
+        assert [one.get("src") for one in page.all("script")] == ["/_pages/page.js"]
+        assert page.all("style") == []
+        attributes = {name for _, one in page.elements for name in one}
+        assert [name for name in attributes if name.startswith("on") or name == "style"] == []
+    shown = [address for address, page in pages.items() if MARKUP in page.text]
+    assert len(shown) >= len(pages) - 2  # all but the lists of jobs and uploads, which name none
+    (job,) = [
+        page for address, page in pages.items() if "/jobs/" in address and address != "/jobs/"
+    ]
+    assert f"The algorithm failed: ValueError: {MARKUP}" in job.text
+
+
+def test_pages_show_what_is_there(browser: httpx.Client, web: Web) -> None:
+    """Slugs, pks, values, answers in words, states and reasons stand on the pages."""
+    archive = web.get("archives/", slug="cases")["results"][0]
+    item = next(one for one in web.get("archives/items/")["results"] if one["title"] == MARKUP)
+    page = read(browser, f"/archives/cases/items/{item['pk']}/")
+    image = next(value["image"] for value in item["values"] if value["image"])
+    assert all(text in page.text for text in (item["pk"], "picture", "words", "8 × 6 × 4"))
+    (pk,) = re.findall(r"images/(.*)/", image)
+    assert [one["src"] for one in page.all("img")][1:] == [f"/_pages/thumbnails/{pk}.png"]
+    assert archive["pk"] in read(browser, "/archives/cases/").text
+    display_set = web.get("reader-studies/display-sets/")["results"][0]["pk"]
+    page = read(browser, f"/reader-studies/study/display-sets/{display_set}/")
+    assert "Second" in page.text
+    assert "First" not in page.text
+    page = read(browser, "/uploads/")
+    assert all(text in page.text for text in ("no-image.mha", "1 file could not be imported"))
+
+
+def write_half(_: Path, outputs: Path) -> None:
+    """Answer as an algorithm with what no encoding can write."""
+    (outputs / "words.json").write_text(r'"half \ud800 a character"')
+
+
+def test_half_a_character_is_shown() -> None:
+    """An output that cannot be written in UTF-8 does not spoil its page."""
+    with Sandbox() as own, httpx.Client(base_url=own.base_url.removesuffix("api/v1/")) as browser:
+        own.add_socket("Words", "String")
+        own.add_socket("Number", "Float")
+        slug = own.add_algorithm("Half", interfaces=[(["number"], ["words"])], run=write_half)
+        web = Web(own)
+        algorithm = web.get("algorithms/", slug=slug)["results"][0]["api_url"]
+        inputs = [{"interface": "number", "value": 1}]
+        pk = web.made("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})["pk"]
+        web.close()
+        own.wait_idle()
+        assert "half ? a character" in read(browser, f"/algorithms/{slug}/jobs/{pk}/").text
+
+
+def test_addresses_of_the_api_are_pages(browser: httpx.Client, web: Web) -> None:
+    """The `url` of an archive, a study, an algorithm or a job leads to its page."""
+    for path in ("archives/", "reader-studies/", "algorithms/", "algorithms/jobs/"):
+        for one in web.get(path)["results"]:
+            assert read(browser, urlsplit(one["url"]).path).all("h1")
+
+
+def test_no_token_on_any_page(browser: httpx.Client, sandbox: Sandbox) -> None:
+    """The token is on no page."""
+    for address in [*crawl(browser), "/_pages/page.js"]:
+        assert sandbox.token not in browser.get(address).text
+
+
+@pytest.mark.parametrize("address", ["/", "/archives/cases/", "/nothing/", "/_pages/page.css"])
+def test_every_answer_is_guarded(browser: httpx.Client, address: str) -> None:
+    """No page takes anything from elsewhere, runs anything of its own, or lets another site frame or read it."""
+    headers = browser.get(address.replace("nothing", "archives/nothing")).headers
+    policy = dict(one.split(" ", 1) for one in headers["content-security-policy"].split("; "))
+    assert {*policy.values()} == {"'none'", "'self'"}
+    assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
+    assert policy["frame-ancestors"] == policy["form-action"] == policy["base-uri"] == "'none'"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8000", "LOCALHOST:1"])
+def test_loopback_names_are_answered(browser: httpx.Client, host: str) -> None:
+    """The pages answer to the names of this machine, whatever the port."""
+    assert browser.get("/", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "[::1", "", "0.0.0.0"],
+)
+@pytest.mark.parametrize("address", ["/", "/archives/cases/", "/_pages/thumbnails/x.png"])
+def test_other_names_are_refused(browser: httpx.Client, host: str, address: str) -> None:
+    """A name that somebody made point here is refused, and shown nothing."""
+    reply = browser.get(address, headers={"Host": host})
+    assert reply.status_code in {421, 400}
+    assert "cases" not in reply.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_pages_can_only_be_read(browser: httpx.Client, method: str) -> None:
+    """Nothing but GET and HEAD is answered."""
+    reply = browser.request(method, "/archives/cases/")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
+    head = browser.head("/archives/cases/")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/archives/nope/", "/archives/cases/items/nope/", "/algorithms/failing/jobs/nope/"],
+)
+def test_what_is_not_there(browser: httpx.Client, address: str) -> None:
+    """An address of nothing is a page that says so, with status 404."""
+    reply = browser.get(address)
+    assert reply.status_code == 404
+    assert "/" in Document(reply.text).links()
+
+
+def test_long_lists_have_pages() -> None:
+    """A list of more than 50 is shown on pages with links between them, nothing twice and nothing left out."""
+    with Sandbox() as own, httpx.Client(base_url=own.base_url.removesuffix("api/v1/")) as browser:
+        web = Web(own)
+        pks = [web.item("many").removeprefix("archives/items/").strip("/") for _ in range(51)]
+        web.close()
+        first, last = (read(browser, f"/archives/many/?page={number}") for number in (1, 2))
+        items = [link for page in (first, last) for link in page.links() if "/items/" in link]
+        assert [link.split("/")[-2] for link in items] == pks
+        assert (set(first.links("next")), first.links("prev")) == ({"?page=2"}, [])
+        assert (last.links("next"), set(last.links("prev"))) == ([], {"?page=1"})
+        assert read(browser, "/archives/many/?page=99").text == last.text
+        for strange in ("0", "-1", "x", "9" * 5000, "²"):
+            assert read(browser, f"/archives/many/?page={strange}").text == first.text

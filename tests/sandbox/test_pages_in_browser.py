@@ -1,0 +1,183 @@
+"""The pages in a real browser, without a mouse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from data import ct_slice, unique, volume
+
+from gcapi import Client, SocketValueSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+
+    from gcapi_sandbox import Sandbox
+
+#: Seconds after which what should have come has not.
+DEADLINE = 60.0
+#: What Chromium needs to start as root, and to leave the network alone.
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1200,900",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """Give a headless Chromium."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("No browser: apt-get install chromium chromium-driver")
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    options = ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    with Chrome(options, Service(driver, env={**os.environ, "NO_PROXY": "*"})) as browser:
+        yield browser
+
+
+def until(chromium: Chrome, condition: Callable[[Chrome], object]) -> None:
+    """Wait until something holds on the page."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(chromium, DEADLINE, poll_frequency=0.05).until(condition)
+
+
+def press(chromium: Chrome, *keys: str) -> None:
+    """Press keys, wherever the focus is."""
+    from selenium.webdriver import ActionChains
+
+    ActionChains(chromium).send_keys(*keys).perform()
+
+
+def focused(chromium: Chrome) -> str:
+    """Return the text of what has the focus."""
+    return str(chromium.execute_script("return document.activeElement.textContent.trim()"))
+
+
+def tab_to(chromium: Chrome, text: str) -> None:
+    """Press Tab until a link has the focus, and check that this can be seen."""
+    from selenium.webdriver import Keys
+
+    passed = []
+    while focused(chromium) != text:
+        press(chromium, Keys.TAB)
+        assert len(passed) < 50, passed
+        passed.append(focused(chromium))
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert chromium.execute_script(outline) == "solid"
+
+
+def follow(chromium: Chrome, text: str) -> None:
+    """Go to a link with Tab, follow it with Enter, and wait for the page of this heading."""
+    from selenium.webdriver import Keys
+
+    tab_to(chromium, text)
+    press(chromium, Keys.ENTER)
+    heading = "return document.querySelector('h1')?.textContent"
+    until(chromium, lambda page: page.execute_script(heading) == text)
+
+
+def problems(chromium: Chrome) -> list[str]:
+    """Return what the browser complained about, such as a breach of the content policy."""
+    return [str(entry["message"]) for entry in chromium.get_log("browser")]
+
+
+def add_case(client: Client, archive: str, socket: str, path: Path, title: str) -> str:
+    """Add a case with an image, and return the image's address."""
+    values = [SocketValueSpec(socket, file=path)]
+    item = client.add_case_to_archive(archive_slug=archive, values=values, title=title)
+    case = client.wait_for_values(item, values=values, timeout=DEADLINE)
+    return str(case.values[0].image)
+
+
+def test_from_the_first_page_to_an_image(
+    chromium: Chrome, sandbox: Sandbox, client: Client
+) -> None:
+    """With Tab and Enter alone one comes from the first page over an archive to an item, and sees its image."""
+    socket = sandbox.add_socket(unique("picture"))
+    title = unique("Archive")
+    archive = sandbox.add_archive(title)
+    add_case(client, archive, socket, ct_slice(), "Chest")
+    add_case(client, archive, socket, volume(), "Brain")
+    chromium.get(sandbox.base_url.removesuffix("api/v1/"))
+    tab_to(chromium, "Skip to the content")
+    follow(chromium, title)
+    loaded = "return [...document.querySelectorAll('.thumbnail')].map(it => it.naturalWidth)"
+    until(chromium, lambda page: sorted(page.execute_script(loaded)) == [206, 256])
+    follow(chromium, "Brain")
+    until(chromium, lambda page: page.execute_script(loaded) == [206])
+    assert problems(chromium) == []
+
+
+def test_a_job_updates_by_itself(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """The state of a job changes on its page and brings the outputs; nothing is loaded anew, and the focus stays."""
+    picture, number = (
+        sandbox.add_socket(unique("picture")),
+        sandbox.add_socket(unique("n"), "Float"),
+    )
+    algorithm = sandbox.add_algorithm(
+        unique("Measure"),
+        interfaces=[([picture], [number])],
+        run=lambda _, outputs: (outputs / f"{number}.json").write_text("41.5") and None,
+    )
+    image = add_case(client, sandbox.add_archive(unique("a")), picture, ct_slice(), "")
+    inputs = [SocketValueSpec(picture, existing_image_api_url=image)]
+    state = "return document.querySelector('.state').textContent"
+    with sandbox.hold_background():
+        job = client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+        root = sandbox.base_url.removesuffix("api/v1/")
+        chromium.get(f"{root}algorithms/{algorithm}/jobs/{job.pk}/")
+        assert chromium.execute_script(state) == "Validating inputs"
+        tab_to(chromium, "Algorithms")
+        chromium.execute_script("window.same = document.activeElement")
+    until(chromium, lambda page: page.execute_script(state) == "Succeeded")
+    assert "41.5" in chromium.execute_script("return document.querySelector('main').textContent")
+    assert chromium.execute_script("return window.same === document.activeElement")
+    assert problems(chromium) == []
+
+
+def test_a_new_item_appears(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """An item that is added while the page is open appears on it, and what has the focus keeps it."""
+    socket, archive = sandbox.add_socket(unique("picture")), sandbox.add_archive(unique("Growing"))
+    add_case(client, archive, socket, ct_slice(), "First")
+    chromium.get(f"{sandbox.base_url.removesuffix('api/v1/')}archives/{archive}/")
+    tab_to(chromium, "First")
+    add_case(client, archive, socket, volume(), "Second")
+    cards = "return [...document.querySelectorAll('.card h3')].map(it => it.textContent)"
+    until(chromium, lambda page: page.execute_script(cards) == ["First", "Second"])
+    assert focused(chromium) == "First"
+    assert problems(chromium) == []
+
+
+def test_a_page_fits_a_phone(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """On a screen of 360 pixels nothing has to be scrolled sideways."""
+    socket, title = sandbox.add_socket(unique("picture")), f"Without{'a' * 60}space"
+    archive = sandbox.add_archive(title)
+    add_case(client, archive, socket, ct_slice(), title)
+    screen = {"width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        for path in ("", f"archives/{archive}/", "jobs/", "uploads/"):
+            chromium.get(sandbox.base_url.removesuffix("api/v1/") + path)
+            widths = "return [document.documentElement.scrollWidth, window.innerWidth]"
+            assert chromium.execute_script(widths) == [360, 360]
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
