@@ -278,7 +278,7 @@ class Sandbox:
             is_educational: Show ground truth to readers.
             allow_answer_modification: Let readers change their answers.
             is_shuffled: Show the cases to each reader in another order, always the same.
-            extra: Other fields of the API's studies, such as `help_text`.
+            extra: Other fields of the API's studies, such as `help_text`; `None` for none.
         """
         made = ReaderStudy(
             title=title,

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 #: Fenced blocks in these languages are run; the others are no programs.
 PROGRAMS = frozenset({"python", "shell"})
-DATA = frozenset({"", "csv", "json", "text", "toml", "yaml"})
+DATA = frozenset({"csv", "json", "text", "toml", "yaml"})
 #: Seconds that a shell block may take.
 SHELL_SECONDS = 100
 _FENCE = re.compile(r"^ *```+ *([^`\n]*?) *$", re.MULTILINE)

@@ -31,6 +31,7 @@ MODULES = (
     "gcapi.resources",
     "gcapi.retries",
     "gcapi.sockets",
+    "gcapi_sandbox.faults",
     "gcapi_sandbox.sandbox",
 )
 #: Modules whose classes are made by the package, not by users.

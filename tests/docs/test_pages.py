@@ -13,6 +13,8 @@ from stage import Stage
 REASONS = {
     "needs the package registry",
     "needs a checkout",
+    "needs a cluster",
+    "asks for a token",
     "needs an account on the public server",
     "runs until it is stopped",
 }
