@@ -39,7 +39,6 @@ MADE_BY_US = ("gcapi._namespaces", "gcapi.exceptions", "gcapi.resources")
 _KINDS = griffe.ParameterKind
 _UNITS = re.compile(r"[Ss]econds|number", re.ASCII)
 _OPTIONAL = re.compile(r"\| None\b|\bNone \|")
-_IMPERATIVE = re.compile(r"[A-Z][a-z-]*[a-rt-z]\b")  # no third person
 #: Classes that the reference leaves out: what others derive from, and enums that are long or empty.
 INTERNAL = {
     "gcapi._namespaces.Namespace",
@@ -61,19 +60,8 @@ def public() -> tuple[griffe.Class | griffe.Function, ...]:
 
 def _visited(name: str) -> griffe.Module:
     path = path_of(name)
-    module = griffe.visit(name, filepath=path, code=path.read_text(encoding="utf-8"))
-    for docstring in _docstrings(module):
-        docstring.parser = griffe.Parser.google
-    return module
-
-
-def _docstrings(found: griffe.Object | griffe.Alias) -> Iterator[griffe.Docstring]:
-    if found.is_alias:
-        return
-    if found.docstring:
-        yield found.docstring
-    for member in found.members.values():
-        yield from _docstrings(member)
+    code = path.read_text(encoding="utf-8")
+    return griffe.visit(name, filepath=path, code=code, docstring_parser=griffe.Parser.google)
 
 
 def path_of(module: str) -> Path:
@@ -89,11 +77,6 @@ def _in(parent: griffe.Object | griffe.Alias) -> Iterator[griffe.Class | griffe.
             yield member
             if isinstance(member, griffe.Class):
                 yield from _in(member)
-
-
-def functions() -> Iterator[griffe.Function]:
-    """Yield the functions and methods, not the properties."""
-    return (found for found in public() if isinstance(found, griffe.Function))
 
 
 def parameters(found: griffe.Class | griffe.Function) -> dict[str, griffe.Parameter]:
@@ -122,17 +105,11 @@ def described(found: griffe.Class | griffe.Function) -> dict[str, str]:
 
 
 def test_every_public_symbol_has_a_docstring() -> None:
-    """Each class, function and method begins with a sentence; a function's is imperative."""
+    """Each class, function and method begins with a sentence; that a function's is imperative, `make check` sees."""
     silent = [found.path for found in public() if not found.has_docstring]
     assert silent == []
     first = {found.path: found.docstring.value.partition("\n")[0] for found in public()}
     assert [path for path, line in first.items() if not line.endswith((".", ":", "?"))] == []
-    wordy = [
-        found.path
-        for found in functions()
-        if "property" not in found.labels and not _IMPERATIVE.match(first[found.path])
-    ]
-    assert wordy == []
 
 
 def test_parameters_are_described() -> None:
