@@ -73,9 +73,11 @@ class Client:
     Raises:
         ConfigurationError: What was given cannot work (also a `RuntimeError`).
 
-    Example:
-        >>> with Client() as client:  # doctest: +SKIP
+    Examples:
+        >>> with Client() as client:
         ...     archive = client.archives.detail(slug="my-archive")
+        >>> archive.title
+        'My Archive'
     """
 
     def __init__(
@@ -177,7 +179,7 @@ class Client:
         return self._calls.generated_client()
 
     def close(self) -> None:
-        """Close all connections. The client cannot be used afterwards."""
+        """Close all connections. The client cannot be used afterwards: that is a `ConfigurationError`."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -238,9 +240,9 @@ class Client:
             path: or a path below `base_url`. Paths of the API end in a slash.
             params: Query parameters; `None` for none.
             json: A JSON body; `None` for none.
-            extra_headers: Headers beside the usual ones.
-            files: Files of a multipart body, as httpx takes them.
-            data: A form body, as httpx takes it.
+            extra_headers: Headers beside the usual ones; `None` for none.
+            files: Files of a multipart body, as httpx takes them; `None` for none.
+            data: A form body, as httpx takes it; `None` for none.
             follow_redirects: Whether to go where a redirect leads, which for files is the object store.
 
         Returns:
@@ -249,6 +251,10 @@ class Client:
         Raises:
             StatusError: The server refused (also an `httpx.HTTPStatusError`).
             InvalidTarget: The address is on another host, or not https; nothing was sent (also a `RuntimeError`).
+
+        Examples:
+            >>> client("GET", path="archives/", params={"slug": "my-archive"})["count"]
+            1
         """
         return self._calls.raw(
             method,
@@ -304,6 +310,16 @@ class Client:
             TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+
+        Examples:
+            >>> values = [
+            ...     SocketValueSpec("generic-medical-image", file="ct.mha"),
+            ...     SocketValueSpec("lung-volume", value=1.9),
+            ... ]
+            >>> item = client.add_case_to_archive(
+            ...     archive_slug="my-archive", values=values, title="Case 1", existing="skip"
+            ... )
+            >>> case = client.wait_for_values(item, values=values, timeout=600)
         """
         return self._cases.add(
             archive_items(self.archive_items),
@@ -334,6 +350,12 @@ class Client:
         Raises:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
+
+        Examples:
+            >>> client.update_archive_item(
+            ...     archive_item_pk=case.pk, values=[SocketValueSpec("lung-volume", value=2.1)]
+            ... ).title
+            'Earlier case'
         """
         return self._cases.update(
             archive_items(self.archive_items),
@@ -371,6 +393,14 @@ class Client:
             TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+
+        Examples:
+            >>> display_set = client.add_case_to_reader_study(
+            ...     reader_study_slug="my-study",
+            ...     values=[SocketValueSpec("lung-volume", value=1.9)],
+            ...     title="Case 1",
+            ...     order=10,
+            ... )
         """
         return self._cases.add(
             display_sets(self.reader_studies),
@@ -513,6 +543,14 @@ class Client:
         Raises:
             JobFailed: It ended in another state than success.
             JobTimeout: It had not ended in time; it goes on.
+
+        Examples:
+            >>> job = client.start_algorithm_job(
+            ...     algorithm_slug="my-algorithm",
+            ...     inputs=[SocketValueSpec("generic-medical-image", file="ct.mha")],
+            ... )
+            >>> client.wait_for_job(job.pk, timeout=3600).status
+            'Succeeded'
         """
         pk = job if isinstance(job, str) else job.pk
         return jobs.wait_for_job(self.algorithm_jobs, pk, timeout=timeout)
@@ -538,7 +576,19 @@ class Client:
         Raises:
             JobFailed: It ended in another state than success.
             JobTimeout: It had not ended in time; it goes on.
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
             FileExistsError: An output is there already.
+
+        Examples:
+            >>> run = client.run_algorithm(
+            ...     algorithm_slug="my-algorithm",
+            ...     inputs=[SocketValueSpec("generic-medical-image", file="ct.mha")],
+            ...     output_directory="results",
+            ... )
+            >>> sorted(run.files)
+            ['mean-intensity', 'thresholded-image']
         """
         check_existing(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
@@ -589,6 +639,10 @@ class Client:
             FileExistsError: A target is there already; nothing was transferred.
             UnsafeName: The server names a file that would leave the directory.
             TransferError: A file came in part; it was not kept.
+
+        Examples:
+            >>> for value in case.values:
+            ...     files = client.download_socket_value(value, output_directory="case-1")
         """
         files = self._outputs.socket_values([value], Path(output_directory), existing=existing)
         return files[value.interface.slug]

@@ -96,5 +96,12 @@ def failure(job: models.HyperlinkedJob) -> JobFailed:
 def download_outputs(
     outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: Existing
 ) -> AlgorithmRun:
-    """Write all outputs of a job below a directory, each where its socket's relative path says."""
+    """Write all outputs of a job below a directory, each where its socket's relative path says.
+
+    Args:
+        outputs: Downloads them.
+        job: A job that succeeded.
+        directory: Made if missing.
+        existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
+    """
     return AlgorithmRun(job, outputs.socket_values(job.outputs, directory, existing=existing))
