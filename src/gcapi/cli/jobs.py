@@ -49,7 +49,7 @@ _A_DAY = 86_400.0
 
 @click.group()
 def jobs() -> None:
-    """Jobs of algorithms."""
+    """List, show, wait for or pull jobs of algorithms."""
 
 
 add_show(jobs, JOBS, "a job, its inputs and its outputs")

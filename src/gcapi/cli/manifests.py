@@ -14,7 +14,7 @@ from gcapi.cli._session import Session, command
 
 @click.group()
 def manifest() -> None:
-    """Manifests: tables of cases, a row each, that push takes."""
+    """Make or check manifests: tables of cases, a row each."""
 
 
 @command(manifest)

@@ -47,7 +47,7 @@ SOCKETS = Kind(
 
 @click.group()
 def archives() -> None:
-    """Archives: collections of cases."""
+    """List or show archives: collections of cases."""
 
 
 add_plain_list(archives, ARCHIVES, "the archives that you may see")
@@ -56,7 +56,7 @@ add_show(archives, ARCHIVES, "an archive")
 
 @click.group()
 def studies() -> None:
-    """Reader studies: cases that readers judge."""
+    """List or show reader studies: cases that readers judge."""
 
 
 add_plain_list(studies, STUDIES, "the reader studies that you may see")
@@ -65,7 +65,7 @@ add_show(studies, STUDIES, "a reader study and its questions")
 
 @click.group()
 def algorithms() -> None:
-    """Algorithms, and what they take and give."""
+    """List or show algorithms, and what they take and give."""
 
 
 add_plain_list(algorithms, ALGORITHMS, "the algorithms that you may see")
@@ -74,7 +74,7 @@ add_show(algorithms, ALGORITHMS, "an algorithm; its interfaces are written as in
 
 @click.group()
 def sockets() -> None:
-    """Sockets: the named places for values that a case has."""
+    """List or show sockets: the named places for values of a case."""
 
 
 add_plain_list(sockets, SOCKETS, "all sockets")
@@ -83,7 +83,7 @@ add_show(sockets, SOCKETS, "a socket")
 
 @click.group()
 def images() -> None:
-    """Images of archives, reader studies and jobs."""
+    """List or show images of archives, reader studies and jobs."""
 
 
 add_show(images, IMAGES, "an image and its files")

@@ -23,7 +23,7 @@ UPLOADS = Kind(
 
 @click.group()
 def uploads() -> None:
-    """Uploads of yours that no case has used yet.
+    """List or resume uploads that no case has used yet.
 
     The server keeps them for a day.
     """
