@@ -134,11 +134,13 @@ class Sender:
         self._room.warn("bytes of earlier uploads of yours to be used", refused.words)
 
         def look() -> bool | None:
-            if self._client.uploads.count() <= ours:
-                raise refused
+            # Counted before the attempt: what is used up meanwhile makes room for the next one.
+            are_all_ours = self._client.uploads.count() <= ours
             try:
                 self._place.do(again)
             except UploadLimitReached:
+                if are_all_ours:
+                    raise
                 return None
             return True
 

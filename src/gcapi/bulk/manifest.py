@@ -54,7 +54,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = (f"line {self.line}" if self.line else "", self.column)
-        return f"{', '.join(filter(None, place)) or 'manifest'}: {self.what}. {self.fix}."
+        stop = "" if self.what.endswith(("?", ".")) else "."
+        return f"{', '.join(filter(None, place)) or 'manifest'}: {self.what}{stop} {self.fix}."
 
 
 class ManifestError(SpecError):
