@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/.installed
 # Finds what is installed by the path; does not ask the registry whether it is the newest.
 PYRIGHT := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
@@ -8,17 +8,17 @@ PYRIGHT := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long chaos check bench generate schema sandbox clean
+.PHONY: help install demo test test-long chaos check docs bench generate schema sandbox clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Set up .venv with everything the other targets need
 
-$(INSTALLED): pyproject.toml requirements/dev.txt
+$(INSTALLED): pyproject.toml requirements/dev.txt requirements/docs.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r requirements/dev.txt -e '.[dicom,progress,sandbox]'
+		-r requirements/dev.txt -r requirements/docs.txt -e '.[cli,dicom,progress,sandbox]'
 	@touch $@
 
 demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each, outputs in demo-output/
@@ -44,7 +44,11 @@ check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is wh
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate.py --check
 
+docs: $(INSTALLED) ## Build the site into site/; a broken link or reference fails
+	$(BIN)/zensical build --clean --strict
+
 bench: $(INSTALLED) ## Measure against the published client and the link's limit (about 7 minutes)
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/run.py
 
 generate: $(INSTALLED) ## Make generated/ from openapi/ (offline, the same bytes every time)
@@ -57,4 +61,4 @@ sandbox: $(INSTALLED) ## Start a local Grand Challenge to try things against; st
 	$(BIN)/python -m gcapi_sandbox
 
 clean: ## Remove .venv and what the targets made
-	rm -rf $(VENV) .bench demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .bench demo-output site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

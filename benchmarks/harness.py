@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pattern
 from sizes import (
+    CASE_SIZE,
+    CASES,
     CONNECTIONS,
     FILE_SIZE,
     FILES,
@@ -151,6 +153,10 @@ class Files:
         pattern.write(self.large, 0, LARGE)
         for offset in range(0, FILES * FILE_SIZE, FILE_SIZE):
             pattern.write(self.small / upload_name(offset, "mha"), offset, FILE_SIZE)
+        self.cases = directory / "cases"
+        self.cases.mkdir()
+        for offset in range(0, CASES * CASE_SIZE, CASE_SIZE):
+            pattern.write(self.cases / upload_name(offset, "zip"), offset, CASE_SIZE)
 
     def bundle(self, authority: str) -> Path:
         """Return a CA bundle that holds nothing but the server's authority."""
@@ -189,6 +195,7 @@ class Bench:
                 "verify": str(self._bundle),
                 "large": str(self._files.large),
                 "small": str(self._files.small),
+                "cases": str(self._files.cases),
                 "output": output,
                 "objects": self._server.ready["objects"],
             }
@@ -269,7 +276,9 @@ def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> 
     refused = seen["api"]["problems"] + seen["store"]["problems"]
     if refused:
         return f"the server refused {refused[:3]}"
-    if workload in {"upload", "files"}:
+    if workload == "cases" and seen["filled"] != CASES:
+        return f"{seen['filled']} cases were filled, of {CASES}"
+    if workload in EXPECTED_UPLOADS:
         return _upload_problem(workload, seen["uploads"])
     if workload in {"download", "dicom"}:
         return _download_problem(workload, output)
@@ -278,8 +287,16 @@ def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> 
     return ""
 
 
+#: The sizes of the uploads of each workload that makes some.
+EXPECTED_UPLOADS = {
+    "upload": [LARGE],
+    "files": [FILE_SIZE] * FILES,
+    "cases": [CASE_SIZE] * CASES,
+}
+
+
 def _upload_problem(workload: str, uploads: list[dict[str, Any]]) -> str:
-    expected = [LARGE] if workload == "upload" else [FILE_SIZE] * FILES
+    expected = EXPECTED_UPLOADS[workload]
     whole = [
         upload["bytes"]
         for upload in uploads

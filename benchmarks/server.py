@@ -45,7 +45,7 @@ def main() -> None:
     for _ in sys.stdin:
         # The uploads are checked before the answer, so that nothing is left to do when the next client begins.
         counts = {"api": api.counts.take(), "store": store.counts.take()}
-        _say({**counts, "uploads": world.take_uploads()})
+        _say({**counts, "filled": world.count_filled(), "uploads": world.take_uploads()})
 
 
 def _options() -> argparse.Namespace:

@@ -10,6 +10,8 @@ CONNECTIONS = 10
 LARGE = 256 * MIB
 #: The files of one case, up.
 FILES, FILE_SIZE = 200, MIB // 2
+#: Cases of one file and one value, one after another or pushed.
+CASES, CASE_SIZE = 60, MIB // 16
 #: The instances of one DICOM image set, down.
 INSTANCES, INSTANCE_SIZE = 300, MIB // 2
 #: Archive items in the list, and how many the server gives in one page at most.

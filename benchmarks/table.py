@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness import LINK, Figures, Mode, limit_seconds
 from sizes import (
+    CASE_SIZE,
+    CASES,
     CONNECTIONS,
     FILE_SIZE,
     FILES,
@@ -54,6 +56,7 @@ class Row:
 ROWS = (
     Row("upload", "upload one 256 MiB file", LARGE, faster=7, near=1.4, growth=100e6),
     Row("files", "one case of 200 files of 0.5 MiB", FILES * FILE_SIZE, FILES, faster=1.8),
+    Row("cases", "60 cases of one file and one value", CASES * CASE_SIZE, CASES, faster=7),
     Row("download", "download one 256 MiB file", LARGE, faster=7, near=1.4, growth=60e6),
     Row(
         "dicom",

@@ -44,9 +44,14 @@ ARCHIVE = name("archive")
 IMAGE, IMAGE_FILE, DICOM_IMAGE = name("image"), name("image file"), name("DICOM image")
 FILE_SOCKET, IMAGE_SOCKET, VALUE_SOCKET = "bench-file", "bench-image", "bench-value"
 ARCHIVE_SLUG = "bench"
+#: An archive that has nothing but what a workload adds to it.
+CASE_ARCHIVE, CASE_ARCHIVE_SLUG = name("archive", 1), "bench-cases"
+ARCHIVES = {ARCHIVE_SLUG: ARCHIVE, CASE_ARCHIVE_SLUG: CASE_ARCHIVE}
 #: What the workloads have to name.
 OBJECTS = {
     "archive": ARCHIVE_SLUG,
+    "case_archive": CASE_ARCHIVE_SLUG,
+    "value_socket": VALUE_SOCKET,
     "file_socket": FILE_SOCKET,
     "image_socket": IMAGE_SOCKET,
     "image": IMAGE,
@@ -77,6 +82,8 @@ SOCKETS = {
         _socket(3, VALUE_SOCKET, "Float", "Value", "bench.json"),
     )
 }
+#: What a case of one file and one value has.
+_CASE_SOCKETS = {FILE_SOCKET, VALUE_SOCKET}
 VIEW: dict[str, Any] = {
     "hanging_protocol": None,
     "optional_hanging_protocols": [],
@@ -122,6 +129,7 @@ class World:
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}
         self._items: dict[str, dict[str, Any]] = {}
+        self._filled = 0
         self._listed = [json.dumps(self._listed_item(number)).encode() for number in range(ITEMS)]
         self._instances = json.dumps(self._recipes()).encode()
 
@@ -140,6 +148,12 @@ class World:
             return Reply(400)
         return _route(_STORE_ROUTES, self, request)
 
+    def count_filled(self) -> int:
+        """Return how many cases got a file and a value since this was last asked."""
+        with self._lock:
+            filled, self._filled = self._filled, 0
+        return filled
+
     def take_uploads(self) -> list[dict[str, Any]]:
         """Return the uploads since this was last asked, each checked, and forget them."""
         with self._lock:
@@ -155,26 +169,26 @@ class World:
         """Tell which versions are supported."""
         return _json({"latest_version": "0.16.1", "lowest_supported_version": "0.15.0"})
 
-    def archives(self, _: Request) -> Reply:
-        """List the one archive."""
-        return self._page([self._archive()])
+    def archives(self, request: Request) -> Reply:
+        """List the archive of a slug."""
+        return self._page([self._archive(_query(request).get("slug", ARCHIVE_SLUG))])
 
-    def archive(self, _: Request) -> Reply:
-        """Show the one archive."""
-        return _json(self._archive())
+    def archive(self, _: Request, pk: str) -> Reply:
+        """Show an archive."""
+        return _json(self._archive(next(slug for slug in ARCHIVES if ARCHIVES[slug] == pk)))
 
-    def _archive(self) -> dict[str, Any]:
+    def _archive(self, slug: str) -> dict[str, Any]:
         return {
-            "pk": ARCHIVE,
+            "pk": ARCHIVES[slug],
             "title": "Benchmark",
             "logo": f"{self.api_url}/media/logos/archive/bench.png",
             "description": "",
-            "api_url": self._archive_url(),
-            "url": f"{self.api_url}/archives/{ARCHIVE_SLUG}/",
+            "api_url": self._archive_url(ARCHIVES[slug]),
+            "url": f"{self.api_url}/archives/{slug}/",
         }
 
-    def _archive_url(self) -> str:
-        return f"{self.api_url}{API}/archives/{ARCHIVE}/"
+    def _archive_url(self, pk: str) -> str:
+        return f"{self.api_url}{API}/archives/{pk}/"
 
     def sockets(self, request: Request) -> Reply:
         """List the sockets of a slug."""
@@ -187,6 +201,8 @@ class World:
     def items(self, request: Request) -> Reply:
         """List the many archive items; nothing is rendered while a client waits."""
         query = _query(request)
+        if query.get("archive") == CASE_ARCHIVE:
+            return self._page([])  # only asked for before there is anything
         limit = min(int(query.get("limit", 0)) or _DEFAULT_PAGE, LARGEST_PAGE)
         offset = int(query.get("offset", 0))
         results = b",".join(self._listed[offset : offset + limit])
@@ -205,7 +221,7 @@ class World:
         return {
             "pk": name("item", number),
             "title": f"Case {number}",
-            "archive": self._archive_url(),
+            "archive": self._archive_url(ARCHIVE),
             "values": [{**value, "file": None, "image": None, "pk": 1_000 + number}],
             **VIEW,
         }
@@ -228,11 +244,11 @@ class World:
 
     def update_item(self, request: Request, pk: str) -> Reply:
         """Take values, of which those with uploads would appear later."""
-        wanted = [
-            url for value in json.loads(request.body)["values"] for url in _upload_urls(value)
-        ]
+        values = json.loads(request.body)["values"]
+        wanted = [url for value in values for url in _upload_urls(value)]
         with self._lock:
             done = [self._uploads[_pk_of(url)].status == "Completed" for url in wanted]
+            self._filled += all(done) and {value["interface"] for value in values} == _CASE_SOCKETS
         return _json(self._items[pk], 200 if all(done) else 400)
 
     def show_item(self, _: Request, pk: str) -> Reply:
@@ -248,6 +264,10 @@ class World:
         with self._lock:
             self._uploads[upload.pk] = upload
         return _json(self._upload(upload), 201)
+
+    def uploads(self, _: Request) -> Reply:
+        """List the uploads."""
+        return self._page([self._upload(upload) for upload in self._uploads.values()])
 
     def show_upload(self, _: Request, pk: str) -> Reply:
         """Show an upload."""
@@ -453,13 +473,14 @@ _MULTIPART = rf"{API}/uploads/{_PK}/([0-9a-f]{{32}})"
 _API_ROUTES = (
     _at("GET", f"{API}/gcapi/", World.version),
     _at("GET", f"{API}/archives/", World.archives),
-    _at("GET", f"{API}/archives/{ARCHIVE}/", World.archive),
+    _at("GET", rf"{API}/archives/{_PK}/", World.archive),
     _at("GET", f"{API}/components/interfaces/", World.sockets),
     _at("GET", f"{API}/archives/items/", World.items),
     _at("POST", f"{API}/archives/items/", World.create_item),
     _at("PATCH", f"{API}/archives/items/{_PK}/", World.update_item),
     _at("GET", f"{API}/archives/items/{_PK}/", World.show_item),
     _at("POST", f"{API}/uploads/", World.create_upload),
+    _at("GET", f"{API}/uploads/", World.uploads),
     _at("GET", f"{API}/uploads/{_PK}/", World.show_upload),
     _at("PATCH", f"{_MULTIPART}/generate-presigned-urls/", World.presign),
     _at("GET", f"{_MULTIPART}/list-parts/", World.list_parts),

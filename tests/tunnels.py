@@ -61,6 +61,10 @@ class Proxy(Listener):
         """The hosts that tunnels led to."""
         return {head.split()[1].rpartition(":")[0] for head in self.heads}
 
+    def port_of(self, target: str) -> int:
+        """Return the port of this machine that a target's tunnel leads to."""
+        return int(target.rpartition(":")[2])
+
     def handle(self, client: socket.socket, _: int) -> None:
         with client, contextlib.suppress(OSError):
             head = b""
@@ -70,7 +74,7 @@ class Proxy(Listener):
             if self.refuse:
                 client.sendall(b"HTTP/1.1 " + self.refuse + b"\r\nContent-Length: 0\r\n\r\n")
                 return
-            port = int(head.split()[1].rpartition(b":")[2])
+            port = self.port_of(head.split()[1].decode("latin-1"))
             with socket.create_connection(("127.0.0.1", port)) as server:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 _join(client, server)

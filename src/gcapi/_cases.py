@@ -106,14 +106,14 @@ class CaseKind(Generic[Case]):
 
     def titled(self, parent: Parent, title: str) -> Any:
         """Return the case of a title, or `None`; the API has no filter for it."""
-        return next((case for case in self.all_of(parent) if _title(case) == title), None)
+        return next((case for case in self.all_of(parent) if title_of(case) == title), None)
 
     def as_written(self, case: Any) -> Case:
         """Return a case that was read in the form that a write is answered with."""
         fields = case.to_dict()
         values = as_written(fields["values"])
         return self.written(
-            {**fields, **self.reference(case), "title": _title(case), "values": values}
+            {**fields, **self.reference(case), "title": title_of(case), "values": values}
         )
 
 
@@ -147,7 +147,7 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
     )
 
 
-def _title(case: Any) -> str:
+def title_of(case: Any) -> str:
     """Return the title of a case as it was given; newer servers show those of display sets in HTML only."""
     return case.title if isinstance(case.title, str) else unescape(case.title_safe)
 
@@ -185,9 +185,9 @@ class Change:
         )
 
     def _title_shows(self, case: Any) -> bool:
-        former = _title(self.former)
+        former = title_of(self.former)
         title = str(self.fields.get("title", former)).strip()
-        return title != former and title == _title(case)
+        return title != former and title == title_of(case)
 
     def _order_shows(self, case: Any) -> bool:
         if "order" not in self.fields or case.order == self.former.order:
@@ -254,7 +254,7 @@ class Cases:
                 return self._take(kind, pk, specs=specs, fields=fields, existing=existing)
         posted = self._submit.post(plans)
         try:
-            case = self._create(kind, belongs, title or f"{TEMPORARY}{uuid4()}")
+            case = self.create(kind, belongs, title or f"{TEMPORARY}{uuid4()}")
         except TitleTaken:
             if existing == "error":
                 raise
@@ -291,7 +291,7 @@ class Cases:
             return kind.as_written(case)
         return self.update(kind, pk, specs=missing, fields=rest)
 
-    def _create(self, kind: CaseKind[Case], parent: Parent, title: str) -> Case:
+    def create(self, kind: CaseKind[Case], parent: Parent, title: str) -> Case:
         """Create an empty case, exactly one.
 
         Raises:
@@ -345,7 +345,7 @@ class Cases:
         self, kind: CaseKind[Case], pk: str, specs: Sequence[SocketValueSpec], change: Change
     ) -> Case:
         try:
-            filled = self._send(kind, pk, change)
+            filled = self.send(kind, pk, change)
         except BaseException as error:
             words = _incomplete(kind, pk, specs, change.fields, error)
             if not isinstance(error, Exception):
@@ -369,7 +369,7 @@ class Cases:
         case = kind.namespace.detail(pk=pk)
         posted = self._submit.post(plans)
         change = Change({**fields, "values": posted.values}, posted, case)
-        changed = self._send(kind, pk, change)
+        changed = self.send(kind, pk, change)
         noted = self.pending.setdefault(pk, {})
         for spec in specs:
             # What an earlier call uploaded to this socket is no longer waited for.
@@ -377,7 +377,7 @@ class Cases:
         noted.update(posted.pending(change.before))
         return changed
 
-    def _send(self, kind: CaseKind[Case], pk: str, change: Change) -> Case:
+    def send(self, kind: CaseKind[Case], pk: str, change: Change) -> Case:
         """Send a change until it is carried out, once.
 
         Raises:
@@ -395,7 +395,7 @@ class Cases:
         )
         for _ in self._patience.repeats():
             with ambiguous(words):
-                case = self._if_carried_out(kind, pk, change)
+                case = self.if_carried_out(kind, pk, change)
             if case is not None:
                 return case
             try:
@@ -407,7 +407,7 @@ class Cases:
                     raise
                 lost = error
         with ambiguous(words):
-            case = self._patience.look(lambda: self._if_carried_out(kind, pk, change))
+            case = self._patience.look(lambda: self.if_carried_out(kind, pk, change))
             if case is None:
                 raise lost
         return case
@@ -416,7 +416,7 @@ class Cases:
         changed: Case = kind.namespace.partial_update(pk, **change.fields)
         return changed
 
-    def _if_carried_out(self, kind: CaseKind[Case], pk: str, change: Change) -> Case | None:
+    def if_carried_out(self, kind: CaseKind[Case], pk: str, change: Change) -> Case | None:
         """Return the case if it shows that a change was carried out; else `None`."""
         case = kind.namespace.detail(pk=pk)
         if change.shows_in(case) or change.posted.is_used(self._uploads):
@@ -432,7 +432,7 @@ class Cases:
         with self._titles_lock:
             if anew or parent.pk not in self._titles:
                 self._titles[parent.pk] = {
-                    _title(case): case.pk for case in kind.all_of(parent) if _title(case)
+                    title_of(case): case.pk for case in kind.all_of(parent) if title_of(case)
                 }
             return self._titles[parent.pk]
 

@@ -35,6 +35,11 @@ def check_installed() -> None:
     _deidentifier_class()
 
 
+def file_name(number: int) -> str:
+    """Return what the de-identified file of a number is called, whatever the original's name was."""
+    return f"dicom_image_{number}.dcm"
+
+
 def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> list[Path]:
     """De-identify the files of one image set.
 
@@ -56,7 +61,7 @@ def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> li
     progress = [Progress(listener, "de-identify", file.name, 1) for file in files]
     with given_up_on_error(progress):
         for number, source in enumerate(files):
-            target = directory / f"dicom_image_{number}.dcm"
+            target = directory / file_name(number)
             _deidentify_one(deidentifier, source, target)
             results.append(target)
             progress[number].add(1)

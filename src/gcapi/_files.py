@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: What to do about a target that is there already: stop before anything is transferred, take it as done, or replace it.
 Existing = Literal["error", "skip", "overwrite"]
+#: What a file is called before it is whole; a process that is killed leaves such files.
+PARTIAL_NAME = re.compile(r"\..{1,40}\.[0-9a-f]{32}\.part")
 
 
 def check_existing(existing: Existing) -> Existing:

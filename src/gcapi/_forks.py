@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 
@@ -62,3 +64,22 @@ class Lock:
         # The lock that a thread holds across its own fork is a new one in the child.
         if self._lock.locked():
             self._lock.release()
+
+
+class Slots:
+    """So many places for a ``with`` statement, all of which are free in a forked process."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.after_fork()
+        tell_of_forks(self)
+
+    def after_fork(self) -> None:
+        """Be free, whoever held a place in the parent."""
+        self._places = threading.Semaphore(self._count)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place, as soon as there is one."""
+        with self._places:
+            yield

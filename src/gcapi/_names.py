@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -12,6 +13,9 @@ from gcapi.exceptions import SpecError, UnsafeName
 MAX_FILENAME = 128
 #: Suffixes of two parts that say one thing together.
 DOUBLE_SUFFIXES = (".nii.gz", ".ome.tif", ".ome.tiff", ".tar.gz")
+#: How long a folder that is named after a title may be called, in characters and in bytes: beside the key that tells
+#: two of them apart, and below a path of usual length, every system takes it.
+MAX_FOLDER, MAX_FOLDER_BYTES = 80, 160
 #: Names that Windows keeps for devices, whatever suffix they have.
 _RESERVED = re.compile(
     r"(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
@@ -80,6 +84,21 @@ def safe_name(name: str) -> str:
             f"The server names a file {name!r}, which is not written: it is not a plain file name."
         )
     return name
+
+
+def folder_name(title: str) -> str:
+    """Return a name for a folder on every system that is as near to a title as can be; empty if nothing of it is left.
+
+    Always the same for the same title; different titles may get the same.
+    """
+    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", " ".join(title.split())))
+    cut = plain[:MAX_FOLDER].encode()[:MAX_FOLDER_BYTES].decode("utf-8", "ignore").strip(" .")
+    return f"_{cut}" if _RESERVED.fullmatch(cut) else cut
+
+
+def folded(name: str) -> str:
+    """Return what two names have in common that are one to a file system which does not tell cases or accents apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def inside(directory: Path, relative_path: str) -> Path:

@@ -96,6 +96,9 @@ class Listed(Namespace, Generic[T]):
             offset: How many objects to leave out before it.
             limit: How many objects to get; the server gives 1,000 at the most.
             params: Filters by their API names; `None` for all that you may see.
+
+        Raises:
+            ValueError: A negative offset, or a limit below 1.
         """
         if offset < 0 or limit < 1:
             raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
@@ -120,6 +123,11 @@ class Listed(Namespace, Generic[T]):
 
         Args:
             params: Filters by their API names; `None` for all that you may see.
+
+        Examples:
+            >>> archive = client.archives.detail(slug="my-archive")
+            >>> [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
+            ['Earlier case']
         """
         filters = dict(params or {})
         self._warn_of_unknown(filters)
@@ -128,7 +136,11 @@ class Listed(Namespace, Generic[T]):
         )
 
     def count(self, params: Params | None = None) -> int:
-        """Get the number of objects in the list, in one small request."""
+        """Get the number of objects in the list, in one small request.
+
+        Args:
+            params: Filters by their API names; `None` for all that you may see.
+        """
         return self.page(0, 1, params).total_count
 
     def _only(self, filters: Params) -> T:
@@ -199,14 +211,18 @@ class Readable(Listed[T], Shown[T]):
         """Get one object.
 
         Args:
-            pk: Its primary key.
-            api_url: Its address in the API, as other objects refer to it.
+            pk: Its primary key; `None` to go by one of the others.
+            api_url: Its address in the API, as other objects refer to it; `None` likewise.
             filters: Or filters that only it fits, by their API names, such as ``slug="…"``.
 
         Raises:
             ValueError: None or several of the three.
             ObjectNotFound: Not found, or no access.
             MultipleObjectsReturned: Several objects fit the filters.
+
+        Examples:
+            >>> client.algorithms.detail(slug="my-algorithm").title
+            'My Algorithm'
         """
         return self._one(pk, api_url, filters)
 
@@ -318,7 +334,12 @@ class PartiallyUpdatable(Namespace, Generic[T]):
     partial_update_operation: ClassVar[str]
 
     def partial_update(self, pk: str, **fields: Any) -> T:
-        """Change the given fields of an object, and no others."""
+        """Change the given fields of an object, and no others.
+
+        Args:
+            pk: The object.
+            fields: The API's fields; values may be models that were read from the server.
+        """
         answer: T = self._calls.operation(self.partial_update_operation, pk, body=fields)
         return answer
 
@@ -332,6 +353,10 @@ class Updatable(PartiallyUpdatable[T]):
         """Replace an object: the server clears or keeps what is not given, each field by a rule of its own.
 
         Of archive items and display sets, every socket that is not listed in `values` loses its value.
+
+        Args:
+            pk: The object.
+            fields: The API's fields; values may be models that were read from the server.
         """
         answer: T = self._calls.operation(self.update_operation, pk, body=fields)
         return answer
@@ -343,7 +368,7 @@ class Deletable(Namespace):
     delete_operation: ClassVar[str]
 
     def delete(self, pk: str) -> None:
-        """Delete an object."""
+        """Delete an object, by its pk; there is no way back."""
         self._calls.operation(self.delete_operation, pk)
 
 

@@ -75,11 +75,12 @@ class Outputs:
         """
         if any(value.interface is None for value in values or ()):
             raise UnexpectedAnswer("The server does not say of which socket a value is.")
-        planned = {value.interface.slug: self._of_value(value, directory) for value in values or ()}
+        planned = {value.interface.slug: self.of_value(value, directory) for value in values or ()}
         self.write([output for group in planned.values() for output in group], existing=existing)
         return {slug: [target for _, target in group] for slug, group in planned.items()}
 
-    def _of_value(self, value: HyperlinkedComponentInterfaceValue, directory: Path) -> list[Output]:
+    def of_value(self, value: HyperlinkedComponentInterfaceValue, directory: Path) -> list[Output]:
+        """Return the files of a socket value, each where its socket's relative path says, below a directory."""
         if isinstance(value.image, str):
             target = inside(directory, value.interface.relative_path)
             image = self._calls.get("cases.cases_images_retrieve", str(server_url(value.image)))

@@ -92,7 +92,7 @@ Plan = Inline | Upload
 
 # ---------------------------------------------------------------- planning one value
 
-_VALUE, _JSON, _TEXT, _BINARY, _IMAGE, _DICOM = (
+VALUE, JSON, TEXT, BINARY, IMAGE, DICOM = (
     "a value",
     "a JSON file",
     "a text file",
@@ -112,12 +112,12 @@ def target(socket: ComponentInterface) -> str:
     kind = socket.kind.casefold()
     super_kind = socket.super_kind.casefold()
     if super_kind == "value":
-        return _VALUE
+        return VALUE
     if super_kind == "image":
-        return _DICOM if kind == _kinds.DICOM_KIND else _IMAGE
+        return DICOM if kind == _kinds.DICOM_KIND else IMAGE
     if kind in _kinds.JSON_KINDS or (socket.relative_path or "").lower().endswith(".json"):
-        return _JSON
-    return _TEXT if kind in _kinds.TEXT_KINDS else _BINARY
+        return JSON
+    return TEXT if kind in _kinds.TEXT_KINDS else BINARY
 
 
 def plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
@@ -134,7 +134,7 @@ def plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     planner = _TABLE.get((spec.source, kind))
     if planner is None:
         raise SpecError(_refusal(spec, socket))
-    if not isinstance(spec.image_name, Unset) and kind != _DICOM:
+    if not isinstance(spec.image_name, Unset) and kind != DICOM:
         raise SpecError(
             f"Socket {spec.socket_slug!r} is of kind {socket.kind}: image_name is for DICOM image sets only."
             " The server would accept it, and no image would ever appear."
@@ -262,18 +262,18 @@ def _plan_existing_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 Planner = Callable[[SocketValueSpec, "ComponentInterface"], Plan]
 
 _TABLE: dict[tuple[str, str], Planner] = {
-    ("value", _VALUE): _plan_inline_value,
-    ("value", _JSON): _plan_json_content,
-    ("value", _TEXT): _plan_text_content,
-    **{(source, _VALUE): _plan_value_from_file for source in ("file", "files")},
-    **{(source, _JSON): _plan_json_file for source in ("file", "files")},
-    **{(source, kind): _plan_file for source in ("file", "files") for kind in (_TEXT, _BINARY)},
-    **{(source, _IMAGE): _plan_image for source in ("file", "files")},
-    **{(source, _DICOM): _plan_dicom for source in ("file", "files")},
-    ("existing_socket_value", _VALUE): _plan_reused_value,
-    **{("existing_socket_value", kind): _plan_copy for kind in (_JSON, _TEXT, _BINARY)},
-    **{("existing_socket_value", kind): _plan_reused_image for kind in (_IMAGE, _DICOM)},
-    **{("existing_image_api_url", kind): _plan_existing_image for kind in (_IMAGE, _DICOM)},
+    ("value", VALUE): _plan_inline_value,
+    ("value", JSON): _plan_json_content,
+    ("value", TEXT): _plan_text_content,
+    **{(source, VALUE): _plan_value_from_file for source in ("file", "files")},
+    **{(source, JSON): _plan_json_file for source in ("file", "files")},
+    **{(source, kind): _plan_file for source in ("file", "files") for kind in (TEXT, BINARY)},
+    **{(source, IMAGE): _plan_image for source in ("file", "files")},
+    **{(source, DICOM): _plan_dicom for source in ("file", "files")},
+    ("existing_socket_value", VALUE): _plan_reused_value,
+    **{("existing_socket_value", kind): _plan_copy for kind in (JSON, TEXT, BINARY)},
+    **{("existing_socket_value", kind): _plan_reused_image for kind in (IMAGE, DICOM)},
+    **{("existing_image_api_url", kind): _plan_existing_image for kind in (IMAGE, DICOM)},
 }
 
 # ---------------------------------------------------------------- looking at what is given
@@ -379,10 +379,10 @@ def check_image_kind(image: HyperlinkedImage, socket: ComponentInterface) -> Non
     Raises:
         SpecError: A DICOM image set for a plain image socket, or the other way round.
     """
-    if bool(image.dicom_image_set) != (target(socket) == _DICOM):
+    if bool(image.dicom_image_set) != (target(socket) == DICOM):
         raise SpecError(
             f"Socket {socket.slug!r} is of kind {socket.kind} and takes {target(socket)}; image {image.pk} is"
-            f" {_DICOM if image.dicom_image_set else _IMAGE}."
+            f" {DICOM if image.dicom_image_set else IMAGE}."
         )
 
 

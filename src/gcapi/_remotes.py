@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
 from gcapi._settings import server_url
 from gcapi._words import shown_url
-from gcapi.exceptions import TransferError
+from gcapi.exceptions import TransferError, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PARTIAL_CONTENT = 206
 #: Bytes are counted against what was announced, which compression would make meaningless.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
-_FORBIDDEN = 403
+_FORBIDDEN, _NOT_SATISFIABLE = 403, 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 
@@ -166,6 +167,25 @@ def checksum(response: httpx.Response) -> str | None:
     """Return the file's MD5, where the store's entity tag is one."""
     match = _MD5.fullmatch(response.headers.get("ETag", ""))
     return match[1] if match else None
+
+
+def stored(remote: Remote) -> tuple[int | None, str | None]:
+    """Return the length in bytes and the MD5 of a file as the store has it, without its bytes; `None` where untold.
+
+    Raises:
+        StatusError: No such file, or no access.
+    """
+    response = remote.get({"Range": "bytes=0-0"})
+    if response.status_code == _NOT_SATISFIABLE:  # an empty file has no first byte
+        response.close()
+        response = remote.get({})
+    with closing(response):
+        if not response.is_success:
+            response.read()
+            raise status_error(response, storage=remote.is_store(response.url))
+        is_part = response.status_code == PARTIAL_CONTENT
+        size = checked_range(response, 0, 1) if is_part else content_length(response)
+        return size, checksum(response)
 
 
 class Cursor:

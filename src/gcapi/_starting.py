@@ -28,7 +28,7 @@ from gcapi._lost import (
 from gcapi.exceptions import AmbiguousWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gcapi import models
     from gcapi._submit import Posted
@@ -54,14 +54,26 @@ class Starter:
     uploads: UploadsNamespace
     patience: Patience
 
-    def start(self, algorithm: models.Algorithm, posted: Posted) -> models.JobPost:
+    def start(
+        self,
+        algorithm: models.Algorithm,
+        posted: Posted,
+        *,
+        note: Callable[[int], None] = lambda _: None,
+    ) -> models.JobPost:
         """Start a job, once.
+
+        Args:
+            algorithm: Whose job.
+            posted: Its inputs.
+            note: Called before the request with the number of jobs that there are, for a later `find`.
 
         Raises:
             AmbiguousWriteError: The answer was lost, and nothing tells whether there is a job.
         """
         with _locks.setdefault(algorithm.api_url, Lock()):
             before = self.jobs.count(_of(algorithm))
+            note(before)
             try:
                 return self._send(algorithm, posted)
             except FAILURES as error:
@@ -70,6 +82,24 @@ class Starter:
                 lost = error
             return self._find_or_repeat(algorithm, posted, before, lost)
 
+    def find(
+        self, algorithm: models.Algorithm, posted: Posted, before: int
+    ) -> models.JobPost | None:
+        """Return the job that a request started which ended with the process that sent it; `None` if it started none.
+
+        Args:
+            algorithm: Whose job.
+            posted: Its inputs.
+            before: The number of jobs that there were before the request.
+
+        Raises:
+            AmbiguousWriteError: Nothing tells whether there is a job.
+        """
+        words = _lost_words(algorithm)
+        with _locks.setdefault(algorithm.api_url, Lock()), ambiguous(words):
+            found = self._look_for(algorithm, posted, before, words)
+        return None if found is None else _as_written(found)
+
     def _send(self, algorithm: models.Algorithm, posted: Posted) -> models.JobPost:
         return self.jobs.create(algorithm=algorithm.api_url, inputs=posted.values)
 
@@ -77,10 +107,7 @@ class Starter:
         self, algorithm: models.Algorithm, posted: Posted, before: int, lost: Exception
     ) -> models.JobPost:
         """Return the job that a lost request started; send it again each time that it surely started none."""
-        words = (
-            f"The answer to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
-            " before you start it again."
-        )
+        words = _lost_words(algorithm)
         repeats = self.patience.repeats()
         while True:
             with ambiguous(words):
@@ -185,6 +212,13 @@ class _Search:
     def _names_of(self, posted: Mapping[str, Any]) -> set[str]:
         given = self._posted.names[posted["interface"]]
         return {_bare(name) for name in (*given, posted.get("image_name") or "") if name}
+
+
+def _lost_words(algorithm: models.Algorithm) -> str:
+    return (
+        f"The answer to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
+        " before you start it again."
+    )
 
 
 def _listed(jobs: Sequence[models.HyperlinkedJob]) -> str:

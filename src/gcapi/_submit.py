@@ -6,10 +6,10 @@ Everything is planned before anything leaves the machine, and everything is uplo
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gcapi import _dicom
 from gcapi._plan import (
@@ -26,19 +26,44 @@ from gcapi._plan import (
     plan_value,
 )
 from gcapi._sources import BytesSource, PathSource
-from gcapi.exceptions import ObjectNotFound
+from gcapi._uploads import COMPLETED
+from gcapi.exceptions import GCAPIError, ObjectNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gcapi import models
     from gcapi._downloads import Downloads
+    from gcapi._limits import LimitWait
     from gcapi._lookup import Lookup
     from gcapi._sources import Source
     from gcapi._uploads import Uploads
+    from gcapi.models import UserUpload
     from gcapi.progress import Listener
     from gcapi.resources import Images, UploadsNamespace
     from gcapi.sockets import SocketValueSpec
+
+
+class Uploaded(Protocol):
+    """What a value needs to know of an upload."""
+
+    pk: str
+    api_url: str
+    filename: str
+
+
+class TornImageSet(GCAPIError):
+    """Raise for a DICOM image set of which some files are uploaded, so that it has to be uploaded anew.
+
+    Attributes:
+        slug: Its socket.
+    """
+
+    _keywords = ("slug",)
+
+    def __init__(self, *args: object, slug: str) -> None:
+        super().__init__(*args)
+        self.slug = slug
 
 
 @dataclass(frozen=True)
@@ -159,26 +184,60 @@ class Submit:
 
     def post(self, plans: Sequence[Plan]) -> Posted:
         """Upload what has to be, and return the values as the API takes them."""
+        with self._sources_of(plans) as sources:
+            flat = [source for group in sources.values() for source in group]
+            uploaded = iter(self._uploads.upload_all(flat) if flat else [])
+        uploads = {slug: [next(uploaded) for _ in group] for slug, group in sources.items()}
+        return posted_of(plans, uploads)
+
+    def begin(
+        self, names: Sequence[str], heard: Callable[[int, UserUpload], None], limits: LimitWait
+    ) -> list[UserUpload]:
+        """Create uploads for a later `send`; see `Uploads.begin_all`."""
+        return self._uploads.begin_all(names, heard, limits)
+
+    def send(
+        self,
+        plans: Sequence[Plan],
+        begun: Mapping[str, Sequence[UserUpload]],
+        *,
+        is_fresh: bool,
+    ) -> None:
+        """Bring the files of plans into uploads that were begun for them; interrupted, they stay as they are.
+
+        Args:
+            plans: What the files belong to.
+            begun: The uploads of each plan's files, in their order, by socket slug.
+            is_fresh: Whether nothing was sent to any of them yet; else each is asked for what it has.
+
+        Raises:
+            TornImageSet: A DICOM image set is there in part: its files fit to no others than those of their own
+                de-identification.
+        """
+        if not is_fresh:
+            pks = [upload.pk for group in begun.values() for upload in group]
+            now = iter(self._uploads.look_at(pks))
+            begun = {slug: [next(now) for _ in group] for slug, group in begun.items()}
+        left = [plan for plan in plans if isinstance(plan, Upload) and _is_left(plan, begun)]
+        with self._sources_of(left) as sources:
+            pairs = [
+                (source, upload)
+                for slug, group in sources.items()
+                for source, upload in zip(group, begun[slug], strict=True)
+                if upload.status != COMPLETED
+            ]
+            self._uploads.send_all(pairs, is_fresh=is_fresh)
+
+    @contextmanager
+    def _sources_of(self, plans: Sequence[Plan]) -> Iterator[dict[str, list[Source]]]:
+        """Give what is to be uploaded, by socket slug; copies that are made for it are removed at the end."""
         with ExitStack() as stack:
             private = _PrivateDirectory(stack)
-            sources = {
+            yield {
                 plan.slug: self._sources(plan, private)
                 for plan in plans
                 if isinstance(plan, Upload)
             }
-            flat = [source for group in sources.values() for source in group]
-            uploaded = iter(self._uploads.upload_all(flat) if flat else [])
-        uploads = {slug: [next(uploaded) for _ in group] for slug, group in sources.items()}
-        return Posted(
-            values=[_posted_value(plan, uploads) for plan in plans],
-            uploads={slug: tuple(made.pk for made in group) for slug, group in uploads.items()},
-            names={slug: tuple(made.filename for made in group) for slug, group in uploads.items()},
-            plain_images=frozenset(
-                plan.slug
-                for plan in plans
-                if isinstance(plan, Upload) and plan.is_image and plan.image_name is None
-            ),
-        )
 
     def _sources(self, plan: Upload, private: _PrivateDirectory) -> list[Source]:
         if plan.image_name is None:
@@ -208,9 +267,49 @@ class _PrivateDirectory:
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gcapi-")))
 
 
-def _posted_value(
-    plan: Plan, uploads: Mapping[str, Sequence[models.UserUploadComplete]]
-) -> dict[str, Any]:
+def upload_names(plan: Upload) -> list[str]:
+    """Return what the uploads of a plan are called."""
+    if plan.image_name is None:
+        return [file.name for file in plan.files]
+    return [_dicom.file_name(number) for number in range(len(plan.files))]
+
+
+def _is_left(plan: Upload, begun: Mapping[str, Sequence[UserUpload]]) -> bool:
+    """Tell whether something of a plan is to be uploaded.
+
+    Raises:
+        TornImageSet: Something is, and it would not fit to what is there.
+    """
+    done = [upload.status == COMPLETED for upload in begun[plan.slug]]
+    if plan.image_name is not None and any(done) and not all(done):
+        raise TornImageSet(
+            f"Socket {plan.slug!r}: of the DICOM image set {plan.image_name!r}, {sum(done)} of {len(done)} files were"
+            " uploaded; they are de-identified and uploaded together.",
+            slug=plan.slug,
+        )
+    return not all(done)
+
+
+def posted_of(plans: Sequence[Plan], uploads: Mapping[str, Sequence[Uploaded]]) -> Posted:
+    """Return values as the API takes them.
+
+    Args:
+        plans: The values.
+        uploads: The uploads of each that is made of some, by socket slug.
+    """
+    return Posted(
+        values=[_posted_value(plan, uploads) for plan in plans],
+        uploads={slug: tuple(made.pk for made in group) for slug, group in uploads.items()},
+        names={slug: tuple(made.filename for made in group) for slug, group in uploads.items()},
+        plain_images=frozenset(
+            plan.slug
+            for plan in plans
+            if isinstance(plan, Upload) and plan.is_image and plan.image_name is None
+        ),
+    )
+
+
+def _posted_value(plan: Plan, uploads: Mapping[str, Sequence[Uploaded]]) -> dict[str, Any]:
     if isinstance(plan, Inline):
         return {"interface": plan.slug, **plan.source}
     urls = [upload.api_url for upload in uploads[plan.slug]]

@@ -14,8 +14,9 @@ import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from gcapi._forks import Slots
 from gcapi._layout import MAX_PARTS, MIN_PART, Piece, cut, part_size
 from gcapi._limits import LONGEST_WAIT, LimitWait, unused_noted
 from gcapi._multipart import FileUpload, UploadCalls, go_on, is_interruption
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from gcapi.exceptions import LimitReached
     from gcapi.models import UserUpload, UserUploadComplete
 
+A = TypeVar("A")
+T = TypeVar("T")
+
+#: The states of an upload that takes parts, and of one that is whole.
+INITIALIZED, COMPLETED = "Initialized", "Completed"
+
 
 class Uploads(UploadCalls):
     """Upload files to the object store.
@@ -45,6 +52,7 @@ class Uploads(UploadCalls):
     def __init__(self, calls: Calls, listener: Listener) -> None:
         super().__init__(calls)
         self._listener = listener
+        self._slots = Slots(calls.settings.max_concurrent_uploads)
 
     def upload_all(self, sources: Sequence[Source]) -> list[UserUploadComplete]:
         """Upload files and return the uploads in their order.
@@ -56,39 +64,108 @@ class Uploads(UploadCalls):
             StatusError: The API or the store refused one; all that were under way are aborted.
             TransferError: A file changed meanwhile, or the store garbled it; all that were under way are aborted.
         """
-        total = sum(source.size or 0 for source in sources)
-        connections = self._calls.settings.max_concurrent_uploads
         stop = threading.Event()
         files = [self._file(source, stop) for source in sources]
+        self._plan_all(files)
+        return self._run(files, stop)
+
+    def _plan_all(self, files: Sequence[FileUpload]) -> None:
+        total = sum(file.source.size or 0 for file in files)
+        connections = self._calls.settings.max_concurrent_uploads
         for file in files:
             if file.source.size is not None:
                 file.plan(layout(file.source.size, total=total, connections=connections))
-        return self._run(files, stop)
 
     def resume(self, pk: str, path: Path) -> UserUploadComplete:
         """Take up an unfinished upload of a file; see `UploadsNamespace.resume`."""
         from gcapi.models import UserUploadComplete
 
         upload = self.detail(pk)
-        if upload.status == "Completed":
+        if upload.status == COMPLETED:
             return UserUploadComplete.from_dict(upload.to_dict())
-        if upload.status != "Initialized":
-            raise SpecError(
-                f"Upload {pk} is {upload.status!r} and cannot be taken up; upload the file again."
-            )
-        source = PathSource(path, upload.filename)
-        size = source.size or 0
-        held = {int(part["PartNumber"]): part for part in self.list_parts(pk, upload.s3_upload_id)}
         stop = threading.Event()
-        file = self._file(source, stop, upload)
-        connections = self._calls.settings.max_concurrent_uploads
-        pieces = cut(size, _held_size(held.values(), size, connections))
-        file.plan(pieces)
+        file = self._file(PathSource(path, upload.filename), stop, upload)
+        self._take_up(file)
+        return self._run([file], stop)[0]
+
+    def _take_up(self, file: FileUpload) -> None:
+        """Plan the parts of an upload that was begun before, and keep those that the store has.
+
+        Raises:
+            SpecError: It takes no parts any more.
+        """
+        upload = file.upload
+        assert upload is not None
         with given_up_on_error([file.counter]):
+            if upload.status != INITIALIZED:
+                raise SpecError(
+                    f"Upload {upload.pk} is {upload.status!r} and cannot be taken up; upload the file again."
+                )
+            parts = self.list_parts(upload.pk, upload.s3_upload_id)
+            held = {int(part["PartNumber"]): part for part in parts}
+            size = file.source.size or 0
+            connections = self._calls.settings.max_concurrent_uploads
+            pieces = cut(size, _held_size(held.values(), size, connections))
+            file.plan(pieces)
             for piece in pieces:
                 if piece.number in held:
                     file.keep_if_same(piece, held[piece.number])
-        return self._run([file], stop)[0]
+
+    # ------------------------------------------------------------ step by step
+
+    def begin_all(
+        self, names: Sequence[str], heard: Callable[[int, UserUpload], None], limits: LimitWait
+    ) -> list[UserUpload]:
+        """Create uploads, of which nothing is sent yet.
+
+        Args:
+            names: What they are called.
+            heard: Called with the number and the upload as soon as the server has told of it, in any thread.
+            limits: Waits for a limit that stands in the way.
+        """
+
+        def begin(number: int) -> UserUpload:
+            upload = limits.call(lambda: self.create(names[number]))
+            heard(number, upload)
+            return upload
+
+        return self._each(begin, range(len(names)))
+
+    def look_at(self, pks: Sequence[str]) -> list[UserUpload]:
+        """Get several uploads."""
+        return self._each(self.detail, pks)
+
+    def send_all(self, pairs: Sequence[tuple[Source, UserUpload]], *, is_fresh: bool) -> None:
+        """Send files to uploads that were begun for them. If that fails, they are left as they are.
+
+        Args:
+            pairs: Each file, and its upload.
+            is_fresh: Whether nothing was sent to any of them yet; else parts that the store has are kept.
+
+        Raises:
+            StatusError: The API or the store refused.
+            TransferError: A file changed meanwhile, or the store garbled it.
+            httpx.TransportError: The network failed.
+        """
+        stop = threading.Event()
+        files = [self._file(source, stop, upload) for source, upload in pairs]
+        if is_fresh:
+            self._plan_all(files)
+        else:
+            self._each(self._take_up, files)
+        self._run(files, stop, keep=True)
+
+    def _each(self, act: Callable[[A], T], items: Sequence[A]) -> list[T]:
+        """Do something with each of several items at once; the first error is raised."""
+        pool = Pool(self._calls.settings.max_concurrent_uploads, "gcapi-upload-api")
+        done = False
+        try:
+            futures = [pool.submit(act, item) for item in items]
+            results = [future.result() for future in futures]
+            done = True
+        finally:
+            pool.shutdown(wait=done, cancel_futures=True)
+        return results
 
     def _file(
         self, source: Source, stop: threading.Event, upload: UserUpload | None = None
@@ -96,13 +173,17 @@ class Uploads(UploadCalls):
         counter = Progress(self._listener, "upload", source.name, source.size)
         return FileUpload(self, source, counter, stop, upload)
 
-    def _run(self, files: Sequence[FileUpload], stop: threading.Event) -> list[UserUploadComplete]:
-        run = _Run(files, self._calls.transport, stop, self._count)
+    def _run(
+        self, files: Sequence[FileUpload], stop: threading.Event, *, keep: bool = False
+    ) -> list[UserUploadComplete]:
+        run = _Run(files, self._calls.transport, stop, self._count, self._slots)
         counters = [file.counter for file in files]
         try:
             with given_up_on_error(counters), unused_noted(run.count_finished):
                 return run.results()
         except BaseException as error:
+            if keep:
+                raise
             left = [file for file in files if file.is_unfinished]
             if left and is_interruption(error):
                 raise _interrupted(error, left) from error
@@ -127,6 +208,7 @@ class _Run:
         transport: What requests go through; its settings say how many connections to use.
         stop: Set when a step has failed, which ends the others.
         count: Counts all uploads that the user has at the server.
+        slots: The connections to the store, which all calls share.
     """
 
     def __init__(
@@ -135,12 +217,14 @@ class _Run:
         transport: Transport,
         stop: threading.Event,
         count: Callable[[], int],
+        slots: Slots,
     ) -> None:
         self._transport = transport
         settings = transport.settings
         connections = settings.max_concurrent_uploads
         self._files = files
         self._count = count
+        self._slots = slots
         self._begun = time.monotonic()
         self._limits = LimitWait(settings.on_limit, left=self._time_left, sleep=self._sleep)
         self._connections = connections
@@ -180,6 +264,13 @@ class _Run:
             file = next(self._waiting, None)
         if file is not None:
             self._submit(self._api, file, partial(self._begin, file))
+
+    def _to_store(self, file: FileUpload, step: Callable[[], None]) -> None:
+        def with_connection() -> None:
+            with self._slots.one():
+                step()
+
+        self._submit(self._store, file, with_connection)
 
     def _submit(self, pool: Pool, file: FileUpload, step: Callable[[], None]) -> None:
         """Run a step in a pool; what goes wrong in it is the file's result."""
@@ -231,7 +322,7 @@ class _Run:
             return
         missing = file.missing()
         for piece in missing:
-            self._submit(self._store, file, partial(self._send, file, piece))
+            self._to_store(file, partial(self._send, file, piece))
         if not missing:
             self._complete(file)
 
@@ -248,7 +339,7 @@ class _Run:
                 self._in_memory.release()
                 break
             pieces.append(part[0])
-            self._submit(self._store, file, partial(self._send_from_memory, file, *part))
+            self._to_store(file, partial(self._send_from_memory, file, *part))
             del part  # before the next one is read
         all_sent = file.plan(pieces)
         file.counter.set_total(sum(piece.length for piece in pieces))

@@ -62,9 +62,11 @@ class Client:
     Raises:
         ConfigurationError: What was given cannot work (also a `RuntimeError`).
 
-    Example:
-        >>> with Client() as client:  # doctest: +SKIP
+    Examples:
+        >>> with Client() as client:
         ...     archive = client.archives.detail(slug="my-archive")
+        >>> archive.title
+        'My Archive'
     """
 
     def __init__(
@@ -189,7 +191,7 @@ class Client:
         return self._calls.generated_client()
 
     def close(self) -> None:
-        """Close all connections. The client cannot be used afterwards."""
+        """Close all connections. The client cannot be used afterwards: that is a `ConfigurationError`."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -250,9 +252,9 @@ class Client:
             path: or a path below `base_url`. Paths of the API end in a slash.
             params: Query parameters; `None` for none.
             json: A JSON body; `None` for none.
-            extra_headers: Headers beside the usual ones.
-            files: Files of a multipart body, as httpx takes them.
-            data: A form body, as httpx takes it.
+            extra_headers: Headers beside the usual ones; `None` for none.
+            files: Files of a multipart body, as httpx takes them; `None` for none.
+            data: A form body, as httpx takes it; `None` for none.
             follow_redirects: Whether to go where a redirect leads, which for files is the object store.
 
         Returns:
@@ -261,6 +263,10 @@ class Client:
         Raises:
             StatusError: The server refused (also an `httpx.HTTPStatusError`).
             InvalidTarget: The address is on another host, or not https; nothing was sent (also a `RuntimeError`).
+
+        Examples:
+            >>> client("GET", path="archives/", params={"slug": "my-archive"})["count"]
+            1
         """
         return self._calls.raw(
             method,
@@ -318,6 +324,16 @@ class Client:
             TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+
+        Examples:
+            >>> values = [
+            ...     SocketValueSpec("generic-medical-image", file="ct.mha"),
+            ...     SocketValueSpec("lung-volume", value=1.9),
+            ... ]
+            >>> item = client.add_case_to_archive(
+            ...     archive_slug="my-archive", values=values, title="Case 1", existing="skip"
+            ... )
+            >>> case = client.wait_for_values(item, values=values, timeout=600)
         """
         from gcapi._cases import archive_items
 
@@ -352,6 +368,12 @@ class Client:
         Raises:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
+
+        Examples:
+            >>> client.update_archive_item(
+            ...     archive_item_pk=case.pk, values=[SocketValueSpec("lung-volume", value=2.1)]
+            ... ).title
+            'Earlier case'
         """
         from gcapi._cases import archive_items
 
@@ -391,6 +413,14 @@ class Client:
             TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
             IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
             AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+
+        Examples:
+            >>> display_set = client.add_case_to_reader_study(
+            ...     reader_study_slug="my-study",
+            ...     values=[SocketValueSpec("lung-volume", value=1.9)],
+            ...     title="Case 1",
+            ...     order=10,
+            ... )
         """
         from gcapi._cases import display_sets
 
@@ -542,6 +572,14 @@ class Client:
         Raises:
             JobFailed: It ended in another state than success.
             JobTimeout: It had not ended in time; it goes on.
+
+        Examples:
+            >>> job = client.start_algorithm_job(
+            ...     algorithm_slug="my-algorithm",
+            ...     inputs=[SocketValueSpec("generic-medical-image", file="ct.mha")],
+            ... )
+            >>> client.wait_for_job(job.pk, timeout=3600).status
+            'Succeeded'
         """
         from gcapi import jobs
 
@@ -569,7 +607,19 @@ class Client:
         Raises:
             JobFailed: It ended in another state than success.
             JobTimeout: It had not ended in time; it goes on.
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
+            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
+            ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
             FileExistsError: An output is there already.
+
+        Examples:
+            >>> run = client.run_algorithm(
+            ...     algorithm_slug="my-algorithm",
+            ...     inputs=[SocketValueSpec("generic-medical-image", file="ct.mha")],
+            ...     output_directory="results",
+            ... )
+            >>> sorted(run.files)
+            ['mean-intensity', 'thresholded-image']
         """
         from gcapi import jobs
         from gcapi._files import check_existing
@@ -625,6 +675,10 @@ class Client:
             FileExistsError: A target is there already; nothing was transferred.
             UnsafeName: The server names a file that would leave the directory.
             TransferError: A file came in part; it was not kept.
+
+        Examples:
+            >>> for value in case.values:
+            ...     files = client.download_socket_value(value, output_directory="case-1")
         """
         files = self._outputs.socket_values([value], Path(output_directory), existing=existing)
         return files[value.interface.slug]

@@ -1,7 +1,7 @@
 """Everything that this package raises, and which of it an answer of the server makes.
 
 The tree, in its three families (names in brackets are the built-in or httpx classes that the error also is, so that
-code which catches those keeps working)::
+code which catches those keeps working):
 
     GCAPIError
     │   you asked wrongly: nothing was sent, or nothing was changed
@@ -47,7 +47,8 @@ code which catches those keeps working)::
     ├── ImportTimeout [TimeoutError]
     └── JobTimeout [TimeoutError]
 
-A connection that cannot be made or breaks raises httpx's own ``TransportError``.
+A connection that cannot be made or breaks raises httpx's own ``TransportError``. `gcapi.bulk` has a few more:
+``TargetError``, ``ManifestError`` and ``CellError`` are `SpecError`s, ``JournalError`` and ``WorkerLost`` stand alone.
 """
 
 from __future__ import annotations
@@ -361,7 +362,12 @@ class UnstableListWarning(UserWarning):
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, and point at the line outside of this package that led here."""
+    """Warn, and point at the line outside of this package that led here.
+
+    Args:
+        message: What the user should know.
+        category: The class of the warning.
+    """
     _, level = _calling_frame()
     warnings.warn(message, category, stacklevel=level)
 
@@ -373,7 +379,13 @@ def calling_line() -> tuple[str, int]:
 
 
 def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
-    """Warn, and point at a file and a line."""
+    """Warn, and point at a file and a line.
+
+    Args:
+        line: The file and the line, as `calling_line` returned them.
+        message: What the user should know.
+        category: The class of the warning.
+    """
     warnings.warn_explicit(message, category, *line)
 
 

@@ -79,11 +79,12 @@ def wait_for_job(
             status=last,
         )
     if job.status != SUCCEEDED:
-        raise _failure(job)
+        raise failure(job)
     return job
 
 
-def _failure(job: models.HyperlinkedJob) -> JobFailed:
+def failure(job: models.HyperlinkedJob) -> JobFailed:
+    """Return the error for a job that ended in any state but success."""
     return JobFailed(
         f"Job {job.pk} ended as {job.status!r}. {_WHY.get(job.status, '')} The API gives no reason; the job's page"
         f" does, for those who may see it: {job.url}",
@@ -95,5 +96,12 @@ def _failure(job: models.HyperlinkedJob) -> JobFailed:
 def download_outputs(
     outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: Existing
 ) -> AlgorithmRun:
-    """Write all outputs of a job below a directory, each where its socket's relative path says."""
+    """Write all outputs of a job below a directory, each where its socket's relative path says.
+
+    Args:
+        outputs: Downloads them.
+        job: A job that succeeded.
+        directory: Made if missing.
+        existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
+    """
     return AlgorithmRun(job, outputs.socket_values(job.outputs, directory, existing=existing))

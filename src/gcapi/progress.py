@@ -83,7 +83,7 @@ class Progress:
             self._tell()
 
     def set_total(self, total: int | None) -> None:
-        """Set what it comes to, once that is known."""
+        """Set what it comes to at the end, once that is known; `None` while nobody knows."""
         with self._lock:
             self._total = total
             self._tell()

@@ -128,9 +128,9 @@ class Images(Readable["models.HyperlinkedImage"]):
             output_directory: Where they go; made if missing.
             filename: Their name without suffix; `None` for the image's pk. Not for DICOM image sets.
             image_type: Only files of this type, such as ``gcapi.models.ImageTypeEnum.MHD``; `None` for all.
-            pk: The image, by its primary key,
-            url: or by its API address,
-            files: or the files themselves, from an image's ``files``,
+            pk: The image, by its primary key; `None` to go by one of the others,
+            url: its API address (`None` likewise),
+            files: the files themselves, from an image's ``files`` (`None` likewise),
             params: or filters that only one image fits.
             existing: What to do about a file that is there: ``"error"`` before anything is transferred, ``"skip"`` it,
                 or ``"overwrite"`` it once the new one is whole.
@@ -142,6 +142,15 @@ class Images(Readable["models.HyperlinkedImage"]):
             ValueError: Not exactly one of pk, url, files and filters.
             FileExistsError: A target is there already; nothing was transferred.
             TransferError: A file came in part, or garbled; it was not kept.
+
+        Examples:
+            >>> archive = client.archives.detail(slug="my-archive")
+            >>> image = client.images.page(limit=1, params={"archive": archive.pk})[0]
+            >>> (file,) = client.images.download(
+            ...     pk=image.pk, output_directory="images", filename="ct"
+            ... )
+            >>> file.name
+            'ct.mha'
         """
         if sum((bool(pk), bool(url), files is not None, bool(params))) != 1:
             raise ValueError("Give exactly one of pk, url, files, or filters.")
@@ -169,9 +178,13 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         self._uploads = uploads
 
     def create(self, *, filename: str | Path) -> models.UserUpload:
-        """Begin a multipart upload under a plain file name of at most 128 characters.
+        """Begin a multipart upload.
+
+        Args:
+            filename: A plain file name of at most 128 characters.
 
         Raises:
+            SpecError: A name that the server does not take.
             TooManyUploads: You have too many, and the client does not wait, or waited in vain.
         """
         wait = LimitWait(self._calls.settings.on_limit)
@@ -180,11 +193,22 @@ class UploadsNamespace(Readable["models.UserUpload"]):
     def generate_presigned_urls(
         self, *, pk: str, s3_upload_id: str, part_numbers: Sequence[int]
     ) -> models.UserUploadPresignedURLs:
-        """Get the URLs to PUT parts to, each good for an hour; parts are counted from 1 to 10,000."""
+        """Get the URLs to PUT parts to, each good for an hour.
+
+        Args:
+            pk: The upload.
+            s3_upload_id: What the store calls it, from the upload's ``s3_upload_id``.
+            part_numbers: Which parts, counted from 1 to 10,000.
+        """
         return self._uploads.presigned_urls(pk, s3_upload_id, part_numbers)
 
     def list_parts(self, *, pk: str, s3_upload_id: str) -> models.UserUploadParts:
-        """Get the parts that the store has of an unfinished upload."""
+        """Get the parts that the store has of an unfinished upload.
+
+        Args:
+            pk: The upload.
+            s3_upload_id: What the store calls it, from the upload's ``s3_upload_id``.
+        """
         answer: models.UserUploadParts = self._calls.operation(
             "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
         )
@@ -193,11 +217,22 @@ class UploadsNamespace(Readable["models.UserUpload"]):
     def complete_multipart_upload(
         self, *, pk: str, s3_upload_id: str, parts: Iterable[Any]
     ) -> models.UserUploadComplete:
-        """Put the parts together; each needs its ``ETag`` and ``PartNumber``, and more is not sent."""
+        """Put the parts of an upload together.
+
+        Args:
+            pk: The upload.
+            s3_upload_id: What the store calls it, from the upload's ``s3_upload_id``.
+            parts: Mappings or models with ``ETag`` and ``PartNumber``; more is not sent.
+        """
         return self._uploads.complete(pk, s3_upload_id, parts)
 
     def abort_multipart_upload(self, *, pk: str, s3_upload_id: str) -> models.UserUpload:
-        """Give an unfinished upload up."""
+        """Give an unfinished upload up; what has arrived of it is removed.
+
+        Args:
+            pk: The upload.
+            s3_upload_id: What the store calls it, from the upload's ``s3_upload_id``.
+        """
         return self._uploads.abort(pk, s3_upload_id)
 
     def resume(self, *, pk: str, file: str | Path) -> models.UserUploadComplete:
@@ -222,6 +257,18 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         """Upload a binary file object, seekable or not, from where it stands to its end.
 
         Holds up to twice `max_concurrent_uploads` parts of 8 MiB in memory. An upload that is refused is aborted.
+
+        Args:
+            fileobj: What is read.
+            filename: What to call it: a plain file name of at most 128 characters.
+
+        Returns:
+            The upload, whose ``api_url`` goes into a value as ``user_upload`` or ``user_uploads``.
+
+        Examples:
+            >>> import io
+            >>> client.uploads.upload_fileobj(fileobj=io.BytesIO(b"1,2"), filename="a.csv").status
+            'Completed'
         """
         return self.upload_multiple_fileobj(file_objects=[fileobj], filenames=[filename])[0]
 
@@ -231,6 +278,10 @@ class UploadsNamespace(Readable["models.UserUpload"]):
         """Upload several binary file objects at once, and return the uploads in their order.
 
         Holds up to twice `max_concurrent_uploads` parts of 8 MiB in memory.
+
+        Args:
+            file_objects: What is read.
+            filenames: What to call each: plain file names of at most 128 characters.
 
         Raises:
             ValueError: Not as many names as file objects.
@@ -269,7 +320,12 @@ class Archives(Readable["models.Archive"]):
         return _texts(self._calls.operation("archives.archives_patients_retrieve", pk))
 
     def studies(self, pk: str, patient_id: str) -> list[str]:
-        """Get the study instance uids of one patient's images in an archive."""
+        """Get the study instance uids of one patient's images in an archive.
+
+        Args:
+            pk: The archive.
+            patient_id: The patient, as `patients` lists them.
+        """
         return _texts(
             self._calls.operation(
                 "archives.archives_studies_retrieve", pk, params={"patient_id": patient_id}
@@ -494,7 +550,13 @@ class Challenges(Readable["models.PublicChallenge"]):
     def detail(
         self, pk: str | None = None, api_url: str | None = None, **filters: Any
     ) -> models.PublicChallenge:
-        """Get one challenge by its short name or its address."""
+        """Get one challenge by its short name or its address.
+
+        Args:
+            pk: Its short name; `None` to go by one of the others.
+            api_url: Its address in the API; `None` likewise.
+            filters: Or ``slug``, its short name too.
+        """
         if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
             return self._by_pk(filters["slug"])
         return self._one(pk, api_url, filters)
@@ -509,7 +571,11 @@ class Evaluations(Readable["models.Evaluation"]):
     def claimable_evaluations(
         self, params: Params | None = None
     ) -> list[models.ExternalEvaluation]:
-        """Get the evaluations that wait for an external evaluator; ``submission__phase`` filters them."""
+        """Get the evaluations that wait for an external evaluator.
+
+        Args:
+            params: ``submission__phase``, the pk of a phase; `None` for all that you may claim.
+        """
         answer: list[models.ExternalEvaluation] = self._calls.operation(
             "evaluations.evaluations_claimable_evaluations_retrieve", params=params
         )

@@ -29,7 +29,21 @@ TRANSIENT_STATUSES = frozenset({429, 502, 503, 504, 507})
 
 
 class BaseRetryStrategy:
-    """What a strategy has to be: derive from it and give a `get_delay`."""
+    """What a strategy has to be: derive from it and give a `get_delay`.
+
+    Examples:
+        >>> class TwiceAfter503(BaseRetryStrategy):
+        ...     def __init__(self):
+        ...         self.left = 2
+        ...
+        ...     def get_delay(self, latest_response):
+        ...         if latest_response.status_code != 503 or self.left == 0:
+        ...             return None
+        ...         self.left -= 1
+        ...         return 1.5
+        >>> with Client(retry_strategy=TwiceAfter503) as client:
+        ...     archives = client.archives.count()
+    """
 
     def get_delay(self, latest_response: httpx.Response) -> Seconds | None:
         """Return the seconds to wait before the request is repeated, or `None` to take the answer as it is.
@@ -51,6 +65,11 @@ class SelectiveBackoffStrategy(BaseRetryStrategy):
     Args:
         backoff_factor: Seconds before the first repeat; doubled with each further one.
         maximum_number_of_retries: Repeats for one status, 0 for none.
+
+    Examples:
+        >>> ten_times = SelectiveBackoffStrategy(backoff_factor=0.5, maximum_number_of_retries=10)
+        >>> with Client(retry_strategy=ten_times) as client:
+        ...     archives = client.archives.count()
     """
 
     def __init__(self, backoff_factor: float, maximum_number_of_retries: int) -> None:

@@ -41,7 +41,7 @@ class SocketValueSpec:
         SpecError: Not exactly one source (also a `ValueError`).
         SpecTypeError: A source of the wrong type (also a `TypeError`).
 
-    Example:
+    Examples:
         >>> SocketValueSpec("lung-volume", value=1.9)
         SocketValueSpec(socket_slug='lung-volume', value=1.9)
     """

@@ -60,13 +60,13 @@ class Sandbox:
 
     Args:
         data: The folder in which everything is kept; the next sandbox with the same folder
-            finds it again. By default a private temporary folder, removed at the end.
+            finds it again. `None` for a private temporary folder, removed at the end.
         port: The port of the API origin; 0 takes any free one.
         workers: How many jobs run at the same time, and how many imports.
         latest_version: What the server says is the latest client version.
         lowest_supported_version: What the server says is the lowest supported one.
         seed: A YAML file that says what a new sandbox holds and which limits count; one that
-            is not in order is a ValueError of `start`.
+            is not in order is a ValueError of `start`. `None` for an empty sandbox.
     """
 
     def __init__(
@@ -209,12 +209,12 @@ class Sandbox:
         Args:
             title: Unique among sockets; the slug is derived from it.
             kind: The kind's label, such as `Image`, `Float` or `PDF file`.
-            slug: Another slug than the derived one.
-            relative_path: Where containers find the value; by default the slug, below
+            slug: The slug; `None` derives it from the title.
+            relative_path: Where containers find the value; `None` for the slug, below
                 `images/` for images and with the kind's suffix for all others.
             store_in_database: False makes a JSON kind a File socket.
-            schema: A JSON schema (draft 7) that values must also fulfil.
-            overlay_segments: The segments of a Segmentation; by default one, of value 1.
+            schema: A JSON schema (draft 7) that values must also fulfil; `None` for none.
+            overlay_segments: The segments of a Segmentation; `None` for one, of value 1.
         """
         with self._state.store.transaction():
             made = _making.socket(
@@ -238,7 +238,15 @@ class Sandbox:
         uploaders: Sequence[str] = (),
         users: Sequence[str] = (),
     ) -> str:
-        """Make an archive and return its slug; members are made if they do not exist."""
+        """Make an archive and return its slug; members are made if they do not exist.
+
+        Args:
+            title: What it is called.
+            slug: The slug; `None` derives it from the title.
+            editors: Names of the users who may change the archive and its items.
+            uploaders: Who may add and change items.
+            users: Who may see them.
+        """
         slug = slug or _making.slugify(title)
         roles = {"editors": editors, "uploaders": uploaders, "users": users}
         with self._state.store.transaction():
@@ -260,8 +268,8 @@ class Sandbox:
         """Make a reader study and return its slug.
 
         Args:
-            title: The slug is derived from it.
-            slug: Another slug than the derived one.
+            title: What it is called.
+            slug: The slug; `None` derives it from the title.
             editors: Who may change the study.
             readers: Who may answer.
             questions: Each with `question_text` and `answer_type` (label or code), and
@@ -270,7 +278,7 @@ class Sandbox:
             is_educational: Show ground truth to readers.
             allow_answer_modification: Let readers change their answers.
             is_shuffled: Show the cases to each reader in another order, always the same.
-            extra: Other fields of the API's studies, such as `help_text`.
+            extra: Other fields of the API's studies, such as `help_text`; `None` for none.
         """
         made = ReaderStudy(
             title=title,
@@ -299,17 +307,17 @@ class Sandbox:
         """Make an algorithm and return its slug.
 
         Args:
-            title: The slug is derived from it.
+            title: What it is called.
             interfaces: Pairs of input and output sockets, by slug.
             run: A function of the input and the output folder of a job, as `module:function`
                 or as an object, or a command as a list of words in which `{input}` and
                 `{output}` are the folders. It runs in a process of its own; an object must be
                 picklable (closures are), and is lost when the sandbox ends.
-            slug: Another slug than the derived one.
+            slug: The slug; `None` derives it from the title.
             editors: Who may see its images, too.
             users: Who may run it.
             time_limit: The seconds after which a job is killed and has failed.
-            folder: Where it works, and where modules are looked for first; by default where
+            folder: Where it works, and where modules are looked for first; `None` for where
                 this process works.
         """
         program = program_of(run, folder or Path.cwd())
@@ -325,7 +333,12 @@ class Sandbox:
             return _making.endpoint(self._state, algorithm_slug, creator).pk
 
     def add_ground_truth(self, display_set: str, answers: Mapping[str, Any]) -> None:
-        """Give a display set its right answers, by the text of the question."""
+        """Give a display set its right answers.
+
+        Args:
+            display_set: Its pk.
+            answers: The answers, by the text of the question.
+        """
         with self._state.store.transaction():
             creator = _making.user(self._state, _DEFAULT_USER).pk
             _making.ground_truth(self._state, display_set, answers, creator)
@@ -359,5 +372,5 @@ class Sandbox:
         return self._state.hold()
 
     def wait_idle(self, timeout: float = 30.0) -> None:
-        """Return when no background work is left; raise TimeoutError after `timeout` s."""
+        """Return when no background work is left; raise TimeoutError after `timeout` seconds."""
         self._parts.worker.wait_idle(timeout)

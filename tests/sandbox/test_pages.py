@@ -190,7 +190,7 @@ def test_texts_are_texts(browser: httpx.Client) -> None:
     (job,) = [
         page for address, page in pages.items() if "/jobs/" in address and address != "/jobs/"
     ]
-    assert f"The algorithm failed: ValueError: {MARKUP}" in job.text
+    assert f"The algorithm failed: exit code 1: ValueError: {MARKUP}" in job.text
 
 
 def test_pages_show_what_is_there(browser: httpx.Client, web: Web) -> None:

@@ -1,0 +1,210 @@
+"""Pushes whose bytes are moved elsewhere: processes, a cluster that loses a worker, and executors that misbehave."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bulk_support import content, make_sockets, parts_sent, write_cases
+from data import DEADLINE, Home, content_of, make_home, value_of, written
+
+from gcapi import Client
+from gcapi._settings import TOKEN_VARIABLE
+from gcapi.bulk import PushProgress, PushReport, push
+from gcapi.bulk._work import Seat, There, WorkerLost
+from gcapi.exceptions import ConfigurationError
+from gcapi.retries import PatientStrategy
+from gcapi_sandbox import Sandbox
+
+COUNT = 12
+
+
+@pytest.fixture
+def home(sandbox: Sandbox, client: Client) -> Home:
+    """Give an archive."""
+    sandbox.requests.clear()
+    return make_home(sandbox, client, "archive")
+
+
+@pytest.fixture
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Give two processes that import everything anew."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def pushed(home: Home, folder: Path, executor: Executor, **options: Any) -> PushReport:
+    """Push cases by an executor and check that all are there."""
+    sockets = make_sockets(home.sandbox)
+    manifest = write_cases(folder, sockets, COUNT)
+    report = push(
+        *(home.client, manifest, f"archive:{home.slug}"),
+        journal=folder / "journal",
+        executor=executor,
+        workers=4,
+        **options,
+    )
+    if report.failed:
+        return report
+    home.sandbox.wait_idle(DEADLINE)
+    cases = sorted(home.all(), key=lambda case: case.title)
+    assert len(cases) == COUNT
+    for number, case in enumerate(cases):
+        assert value_of(case, sockets.value).value == {"case": number}
+        assert content_of(home.client, value_of(case, sockets.file)) == content(number)
+    assert max(parts_sent(home.sandbox).values()) == 1
+    return report
+
+
+class Forgetful(Executor):
+    """Cancel so many of what is handed out, and do the rest at once."""
+
+    def __init__(self, cancelled: int) -> None:
+        self.left = cancelled
+        self.given = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do it, or cancel it."""
+        future: Future[Any] = Future()
+        self.given += 1
+        if self.left:
+            self.left -= 1
+            future.cancel()
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_worker_without_a_token_reads_it_from_a_file(home: Home, tmp_path: Path) -> None:
+    """Where a worker's environment has no token, it reads it from the file that it is told."""
+    token_file = written(tmp_path / "token", f"{home.sandbox.token}\n")
+    executor = Forgetful(0)
+    assert len(pushed(home, tmp_path, executor, token_file=token_file).done) == COUNT
+    assert executor.given == COUNT
+
+
+def test_a_worker_without_any_token_says_so(home: Home, tmp_path: Path) -> None:
+    """Rows fail with what to do, since no token travels to a worker."""
+    report = pushed(home, tmp_path, Forgetful(0))
+    assert len(report.failed) == COUNT
+    assert all(isinstance(each.error, ConfigurationError) for each in report.failed)
+    assert f"set {TOKEN_VARIABLE} in its environment" in str(report.failed[0])
+
+
+def test_what_travels_holds_no_token(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The settings that are sent to workers have neither the token nor what the file with it holds."""
+    token_file = written(tmp_path / "token", sandbox.token)
+    assert sandbox.token.encode() not in pickle.dumps(Seat.of(client, token_file))
+
+
+def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
+    """A strategy that cannot be pickled is told before anything is begun."""
+    strategy: Any = lambda: PatientStrategy()  # noqa: E731, PLW0108 - it is to be one that has no name
+    with (
+        Client(sandbox.token, sandbox.base_url, retry_strategy=strategy) as client,
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(ConfigurationError, match="cannot be sent to workers"),
+    ):
+        There(threads, client)
+
+
+def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
+    home: Home, tmp_path: Path, processes: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that breaks half-way takes no more work; the rest is done here, with a warning, and nothing twice."""
+    monkeypatch.setenv(TOKEN_VARIABLE, home.sandbox.token)
+
+    def kill(event: PushProgress) -> None:
+        if event.ended == 3:
+            os.kill(next(iter(processes._processes)), signal.SIGKILL)
+
+    with pytest.warns(RuntimeWarning, match="the rest is done in this process"):
+        report = pushed(home, tmp_path, processes, progress=kill)
+    assert len(report.done) == COUNT
+
+
+def test_a_cluster_that_loses_a_worker_goes_on(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a Dask cluster of which one process is killed half-way, every case is made once, and no byte sent twice."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv(TOKEN_VARIABLE, home.sandbox.token)
+    options: Any = {"n_workers": 2, "processes": True, "threads_per_worker": 1}
+    with (
+        distributed.LocalCluster(**options, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as dask,
+    ):
+
+        def kill(event: PushProgress) -> None:
+            if event.ended == 3:
+                os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+
+        report = pushed(home, tmp_path, dask.get_executor(), progress=kill)
+    assert len(report.done) == COUNT
+
+
+class Nothing:
+    """A unit that does nothing."""
+
+    def run(self, _: Client) -> str:
+        """Say so."""
+        return "nothing"
+
+
+def test_what_was_cancelled_is_handed_out_again(
+    client: Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A future that ends without an outcome says nothing of its unit, which is handed out again, three times."""
+    monkeypatch.setenv(TOKEN_VARIABLE, sandbox.token)
+    assert There(Forgetful(2), client).do(Nothing()) == "nothing"
+    executor = Forgetful(3)
+    with pytest.raises(WorkerLost, match="was lost, 3 times: CancelledError"):
+        There(executor, client).do(Nothing())
+    assert executor.given == 3
+
+
+#: A program without a file and without a guard, which worker processes cannot import.
+UNGUARDED = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from gcapi import Client
+from gcapi.bulk import push
+
+base_url, folder, target = sys.argv[1:]
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+with Client(base_url=base_url) as client, pool:
+    report = push(client, Path(folder) / "manifest.csv", target, journal=Path(folder) / "j", executor=pool)
+print(len(report.done), len(report.failed))
+"""
+
+
+def test_a_main_program_that_cannot_be_imported(home: Home, tmp_path: Path) -> None:
+    """Workers that end at once, since the program has no guard, are told as such, and the work is done all the same."""
+    write_cases(tmp_path, make_sockets(home.sandbox), 2)
+    program = written(tmp_path / "unguarded.py", UNGUARDED)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(program),
+            home.sandbox.base_url,
+            str(tmp_path),
+            f"archive:{home.slug}",
+        ],
+        env={**os.environ, TOKEN_VARIABLE: home.sandbox.token},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout.split() == ["2", "0"]
+    assert "if __name__ == '__main__'" in done.stderr

@@ -1,0 +1,113 @@
+"""Pulls whose cases are fetched by other processes, which know the token by themselves and may die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+from pull_support import add_archive, add_sockets, contents, leftovers, many_cases
+
+from gcapi import Client
+from gcapi.bulk import PullProgress, pull, verify
+from gcapi.bulk._casepull import CasePull
+from gcapi.bulk._listing import find_source, iterate_cases
+from gcapi.bulk.targets import Target
+from gcapi.exceptions import ConfigurationError
+from gcapi_sandbox import Sandbox
+
+CASES = 24
+
+
+@pytest.fixture(scope="module")
+def archive(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give an archive of small cases."""
+    cases = many_cases(tmp_path_factory.mktemp("sources"), add_sockets(sandbox), CASES)
+    with Client(sandbox.token, sandbox.base_url) as client:
+        return add_archive(sandbox, client, cases)
+
+
+@pytest.fixture
+def expected(client: Client, archive: str, tmp_path: Path) -> dict[str, str]:
+    """Give what a pull without an executor brings."""
+    pull(client, f"archive:{archive}", tmp_path / "reference")
+    return contents(tmp_path / "reference")
+
+
+@pytest.fixture
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Give processes that share nothing with this one."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def test_processes_pull_with_a_token_of_their_own(
+    sandbox: Sandbox,
+    client: Client,
+    archive: str,
+    expected: dict[str, str],
+    processes: ProcessPoolExecutor,
+    tmp_path: Path,
+) -> None:
+    """The same comes home; workers read the token from a file, and without one the pull ends with what to do."""
+    home = tmp_path / "home"
+    with pytest.raises(ConfigurationError, match="no token"):
+        pull(client, f"archive:{archive}", home, executor=processes)
+    (tmp_path / "token").write_text(sandbox.token)
+    report = pull(
+        client,
+        f"archive:{archive}",
+        home,
+        existing="skip",
+        executor=processes,
+        token_file=tmp_path / "token",
+    )
+    assert (report.cases, report.failed) == (CASES, [])
+    assert (contents(home), leftovers(home), verify(home)) == (expected, [], [])
+
+
+def test_units_pickle_without_the_token(
+    sandbox: Sandbox, client: Client, archive: str, tmp_path: Path
+) -> None:
+    """What goes to a worker is small, and holds no secret."""
+    source = find_source(client, Target.parse(f"archive:{archive}"))
+    case = next(iterate_cases(client, source))
+    unit = CasePull(case, tmp_path, "case", "skip", None)
+    pickled = pickle.dumps(unit)
+    assert pickle.loads(pickled) == unit
+    assert sandbox.token.encode() not in pickled
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_dask_cluster_that_loses_a_worker(
+    sandbox: Sandbox, client: Client, archive: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    """On a local Dask cluster of which a worker is killed half-way, everything comes home, once and whole."""
+    distributed = pytest.importorskip("distributed")
+    home = tmp_path / "home"
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            env={"GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
+            local_directory=str(tmp_path / "dask"),
+        ) as cluster,
+        distributed.Client(cluster) as dask,
+    ):
+        victim = next(iter(dask.run(os.getpid).values()))
+
+        def kill(event: PullProgress) -> None:
+            if event.ended == CASES // 3:
+                os.kill(victim, signal.SIGKILL)
+
+        report = pull(
+            client, f"archive:{archive}", home, executor=dask.get_executor(), progress=kill
+        )
+    assert (report.cases, report.failed) == (CASES, [])
+    assert (contents(home), leftovers(home), verify(home)) == (expected, [], [])

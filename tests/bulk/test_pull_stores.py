@@ -1,0 +1,74 @@
+"""What is checked where the store tells less than the usual one: no MD5, no ranges, another length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from download_support import answer_of_store, served, socket_value
+from loopback import Answer, Seen, connect
+
+from gcapi.bulk._casepull import CasePull, Policy, Pulled
+from gcapi.bulk._ledger import CaseRecord
+from gcapi.bulk._listing import Case, Value
+from gcapi.exceptions import StorageError
+
+CONTENT = b"0123456789"
+
+
+def of_store(seen: Seen) -> Answer:
+    """Answer as a store whose entity tag is no MD5."""
+    return answer_of_store(seen, CONTENT)
+
+
+def without_ranges(_: Seen) -> Answer:
+    """Answer with the whole file and no entity tag, whatever is asked."""
+    return Answer(body=CONTENT)
+
+
+def of_nothing(_: Seen) -> Answer:
+    """Answer that there is no such file."""
+    return Answer(status=404, body=b"<Error><Code>NoSuchKey</Code></Error>")
+
+
+def pulled(script: object, root: Path, policy: Policy, known: CaseRecord | None = None) -> Pulled:
+    """Pull a case of one file from a store that a script answers for."""
+    with served(script) as pair, connect(pair.api) as client:
+        content = socket_value("age.csv", file=f"{pair.api.origin}/media/age.csv").to_dict()
+        case = Case("answer", "0", "", None, "", (Value("value", "age", "1", "CSV file", content),))
+        return CasePull(case, root, "case", policy, known).run(client)
+
+
+@pytest.mark.parametrize("script", [of_store, without_ranges])
+def test_without_an_md5_or_a_record_a_file_is_fetched(script: object, tmp_path: Path) -> None:
+    """Where nothing shows that a file is the right one, "verify" fetches it; "skip" takes what has the length."""
+    target = tmp_path / "case" / "age.csv"
+    target.parent.mkdir()
+    target.write_bytes(CONTENT[::-1])
+    assert (pulled(script, tmp_path, "skip").files, target.read_bytes()) == (0, CONTENT[::-1])
+    first = pulled(script, tmp_path, "verify")
+    assert (first.files, first.size, target.read_bytes()) == (1, len(CONTENT), CONTENT)
+    again = pulled(script, tmp_path, "verify", first.record)
+    assert (again.files, again.record) == (0, first.record)
+
+
+@pytest.mark.parametrize("script", [of_store, without_ranges])
+def test_another_length_is_another_file(script: object, tmp_path: Path) -> None:
+    """A length that differs fails a case with "skip", and is fetched with "verify", whatever was recorded."""
+    target = tmp_path / "case" / "age.csv"
+    target.parent.mkdir()
+    target.write_bytes(CONTENT + b"!")
+    with pytest.raises(FileExistsError, match="not what the server has"):
+        pulled(script, tmp_path, "skip")
+    assert pulled(script, tmp_path, "verify").files == 1
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_store_that_has_lost_a_file(tmp_path: Path) -> None:
+    """What the store does not have any more is an error, and what is here is kept."""
+    target = tmp_path / "case" / "age.csv"
+    target.parent.mkdir()
+    target.write_bytes(CONTENT)
+    with pytest.raises(StorageError):
+        pulled(of_nothing, tmp_path, "verify")
+    assert target.read_bytes() == CONTENT

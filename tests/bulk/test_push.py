@@ -1,0 +1,592 @@
+"""Pushing manifests: what comes to be, what is left alone, and what a second run does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bulk_support import (
+    Sockets,
+    content,
+    lines_of,
+    make_sockets,
+    parts_sent,
+    program,
+    write_cases,
+)
+from data import (
+    DEADLINE,
+    Home,
+    content_of,
+    found,
+    make_home,
+    noise,
+    nothing_written,
+    series,
+    unique,
+    value_of,
+    written,
+)
+from loopback import Answer
+from losses import ACTED_CUT, CUT, Fate, through
+
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import (
+    JournalError,
+    PushProgress,
+    PushReport,
+    Row,
+    plan_push,
+    push,
+    write_manifest,
+)
+from gcapi.bulk._sending import UploadRoom
+from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
+from gcapi_sandbox import Sandbox
+
+REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
+CREATION = r"/(archives/items|display-sets)/$"
+CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
+
+
+@pytest.fixture(params=["archive", "reader study"])
+def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
+    """Give an archive, and then a reader study."""
+    return make_home(sandbox, client, request.param)
+
+
+@pytest.fixture
+def archive(sandbox: Sandbox, client: Client) -> Home:
+    """Give an archive."""
+    return make_home(sandbox, client, "archive")
+
+
+@pytest.fixture
+def sockets(sandbox: Sandbox) -> Sockets:
+    """Give the sockets of a case of one value and one file."""
+    return make_sockets(sandbox)
+
+
+def target(home: Home) -> str:
+    """Return how a home is written as a target."""
+    return f"{'archive' if home.is_archive else 'study'}:{home.slug}"
+
+
+def pushed(home: Home, manifest: Path, **options: Any) -> PushReport:
+    """Push a manifest with its journal beside it."""
+    client = options.pop("client", home.client)
+    return push(client, manifest, target(home), journal=manifest.with_suffix(".db"), **options)
+
+
+def told(report: PushReport) -> tuple[int, int, int, int]:
+    """Return how many rows ended in which way."""
+    return len(report.done), len(report.skipped), len(report.failed), len(report.ambiguous)
+
+
+def check_cases(home: Home, sockets: Sockets, count: int) -> None:
+    """Check that a home has the cases of `write_cases`, each once."""
+    home.sandbox.wait_idle(DEADLINE)
+    cases = sorted(home.all(), key=lambda case: case.title)
+    assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
+    for number, case in enumerate(cases):
+        assert value_of(case, sockets.value).value == {"case": number}
+        assert content_of(home.client, value_of(case, sockets.file)) == content(number)
+
+
+# ---------------------------------------------------------------- once, and again
+
+
+def test_every_row_becomes_a_case(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """Each row is one case with its values; a second run asks for the titles and sends nothing."""
+    manifest = write_cases(tmp_path, sockets, 5)
+    events: list[PushProgress] = []
+
+    report = pushed(home, manifest, progress=events.append, wait=True, timeout=DEADLINE)
+
+    assert told(report) == (5, 0, 0, 0)
+    assert report.is_complete
+    assert [(each.how, each.ended, each.total) for each in events] == [
+        ("done", number, 5) for number in range(1, 6)
+    ]
+    check_cases(home, sockets, 5)
+    with nothing_written(home.sandbox):
+        again = pushed(home, manifest, wait=True)
+    assert told(again) == (0, 5, 0, 0)
+    assert len(home.sandbox.requests) <= 3
+
+
+def test_the_order_of_display_sets(
+    sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Each display set stands where its row says, and those without an order come last."""
+    home = make_home(sandbox, client, "reader study")
+    path = tmp_path / "m.jsonl"
+    orders = {"c": 30, "a": 10, "b": 20}
+    write_manifest(
+        path, [Row(0, title, order, {sockets.value: [1]}) for title, order in orders.items()]
+    )
+
+    assert told(pushed(home, path)) == (3, 0, 0, 0)
+
+    assert [(case.title, case.order) for case in home.all()] == [("a", 10), ("b", 20), ("c", 30)]
+
+
+def test_a_row_without_a_title_is_known_by_its_fingerprint(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Without titles every row has one of its own on the server, by which a run with another journal knows it."""
+    manifest = write_cases(tmp_path, sockets, 3, titled=False)
+    assert told(pushed(archive, manifest)) == (3, 0, 0, 0)
+    archive.sandbox.wait_idle(DEADLINE)
+    titles = {case.title for case in archive.all()}
+    assert len(titles) == 3
+    assert all(title.startswith("gcapi-") and len(title) == 22 for title in titles)
+
+    manifest.with_suffix(".db").unlink()
+    with nothing_written(archive.sandbox):
+        assert told(pushed(archive, manifest)) == (0, 3, 0, 0)
+
+
+def test_rows_that_fail_come_back_as_a_manifest(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Bad rows do not stop the good ones, come back with their reasons, and go through once they are mended."""
+    manifest = write_cases(tmp_path, sockets, 4)
+    rows = manifest.read_text().replace("1.csv", "later.csv").replace("case 00003", "case 00002")
+    manifest.write_text(rows)
+
+    report = pushed(archive, manifest)
+
+    assert told(report) == (2, 0, 2, 0)
+    path = report.failed_manifest()
+    assert path == tmp_path / "manifest.failed.csv"
+    first, second = lines_of(path)
+    assert "there is no file" in first["gc:error"]
+    assert second["gc:error"].startswith("line 4 has the title 'case 00002' already")
+    assert first[sockets.file] == "later.csv"
+
+    written(tmp_path / "later.csv", content(1))
+    path.write_text(path.read_text().replace("case 00002", "case 00003"))
+    assert told(pushed(archive, path)) == (2, 0, 0, 0)
+    check_cases(archive, sockets, 4)
+
+
+def test_a_dry_run_tells_and_writes_nothing(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """A plan says of each row what would happen, with files and bytes, and nothing is written to the server."""
+    manifest = write_cases(tmp_path, sockets, 4)
+    number = SocketValueSpec(sockets.value, value={"case": 1})
+    home.add(number, title="case 00001")
+    home.filled(home.add(number, SocketValueSpec(sockets.file, value="x"), title="case 00002").pk)
+    (tmp_path / "3.csv").unlink()
+
+    with nothing_written(home.sandbox):
+        plan = plan_push(home.client, manifest, target(home), journal=tmp_path / "j")
+
+    assert [(row.what, row.files, row.size) for row in plan] == [
+        ("make", 1, len(content(0))),
+        ("take", 1, len(content(1))),
+        ("nothing", 0, 0),
+        ("fail", 0, 0),
+    ]
+    assert "there is no file" in plan[3].note
+
+
+# ---------------------------------------------------------------- cases that are there
+
+
+def test_cases_that_are_there(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """Skip leaves what is complete and fills what is missing, error fails the row, update changes it."""
+    manifest = write_cases(tmp_path, sockets, 2)
+    other = SocketValueSpec(sockets.value, value="other")
+    home.filled(home.add(other, SocketValueSpec(sockets.file, value="x"), title="case 00000").pk)
+    home.add(other, title="case 00001")
+
+    with nothing_written(home.sandbox):
+        report = pushed(home, manifest, existing="error")
+    assert told(report) == (0, 0, 2, 0)
+
+    report = pushed(home, manifest, existing="skip")
+    assert told(report) == (1, 1, 0, 0)
+    assert report.done[0].note == "it was there already; what it lacked was filled in"
+    home.sandbox.wait_idle(DEADLINE)
+    first, second = sorted(home.all(), key=lambda case: case.title)
+    assert [value_of(case, sockets.value).value for case in (first, second)] == ["other"] * 2
+    assert content_of(home.client, value_of(first, sockets.file)) == b"x"
+    assert content_of(home.client, value_of(second, sockets.file)) == content(1)
+
+    manifest.with_suffix(".db").unlink()
+    assert told(pushed(home, manifest, existing="update")) == (2, 0, 0, 0)
+    check_cases(home, sockets, 2)
+
+
+def test_a_changed_file_is_told_and_can_be_brought_up(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """A row whose file changed after it was pushed is left and told as such; with update it is sent."""
+    manifest = write_cases(tmp_path, sockets, 2)
+    pushed(archive, manifest, wait=True, timeout=DEADLINE)
+    written(tmp_path / "1.csv", "changed")
+
+    with nothing_written(archive.sandbox):
+        report = pushed(archive, manifest)
+    assert [each.note for each in report.skipped if "changed" in each.note] == [
+        "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
+    ]
+
+    assert told(pushed(archive, manifest, existing="update")) == (1, 1, 0, 0)
+    archive.sandbox.wait_idle(DEADLINE)
+    (case,) = [case for case in archive.all() if case.title == "case 00001"]
+    assert content_of(archive.client, value_of(case, sockets.file)) == b"changed"
+
+
+def test_a_value_that_is_changed_back_is_sent(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """A row that says again what it said two runs ago is known to differ from what the server has now."""
+    manifest = tmp_path / "m.jsonl"
+    for value in (1, 2, 1):
+        write_manifest(manifest, [Row(0, "case", None, {sockets.value: value})])
+        assert told(pushed(archive, manifest, existing="update")) == (1, 0, 0, 0)
+        (case,) = archive.all()
+        assert value_of(case, sockets.value).value == value
+
+
+def test_a_wrong_policy_is_refused(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """Another word than the three is refused before anything is read."""
+    with pytest.raises(ValueError, match="'skip', 'update' or 'error'"):
+        pushed(archive, write_cases(tmp_path, sockets, 1), existing="overwrite")
+
+
+def test_no_target_is_told_with_near_names(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """A target that is not there ends the push at once."""
+    manifest = write_cases(tmp_path, sockets, 1)
+    with pytest.raises(ObjectNotFound, match="Did you mean"):
+        push(archive.client, manifest, f"archive:{archive.slug}x", journal=tmp_path / "j")
+
+
+# ---------------------------------------------------------------- what is uploaded already
+
+
+def test_what_is_uploaded_is_not_sent_again(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """Uploads of a run that could make no case are used by the next, without a byte being sent."""
+    manifest = write_cases(tmp_path, sockets, 3)
+    with through(home.sandbox, Fate("POST", CREATION, *[REFUSED] * 3)) as client:
+        assert told(pushed(home, manifest, client=client)) == (0, 0, 3, 0)
+        home.sandbox.requests.clear()
+        assert told(pushed(home, manifest, client=client)) == (3, 0, 0, 0)
+
+    assert parts_sent(home.sandbox) == {}
+    assert found(home.sandbox, "POST", "/uploads/$") == []
+    check_cases(home, sockets, 3)
+
+
+def test_uploads_that_are_gone_are_made_anew(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """An upload that something else has used meanwhile is replaced, and the others are used."""
+    manifest = write_cases(tmp_path, sockets, 2)
+    with through(archive.sandbox, Fate("POST", CREATION, *[REFUSED] * 2)) as client:
+        pushed(archive, manifest, client=client)
+        use_up_one(archive)
+        archive.sandbox.requests.clear()
+        assert told(pushed(archive, manifest, client=client)) == (2, 0, 0, 0)
+
+    assert len(parts_sent(archive.sandbox)) == 1
+    check_cases(archive, sockets, 2)
+
+
+def use_up_one(home: Home) -> None:
+    """Let somebody else use one of the uploads of a file of `write_cases`."""
+    upload, *_ = [each for each in home.client.uploads.iterate_all() if each.filename == "1.csv"]
+    slug = home.sandbox.add_socket(unique("other"), "CSV file")
+    other = make_home(home.sandbox, home.client, "archive").add()
+    values = [{"interface": slug, "user_upload": upload.api_url}]
+    home.client.archive_items.partial_update(other.pk, values=values)
+    home.sandbox.wait_idle(DEADLINE)
+
+
+def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
+    archive: Home, tmp_path: Path
+) -> None:
+    """Files of two de-identifications are never mixed: what was complete of a series that is not is uploaded anew."""
+    slug = archive.sandbox.add_socket(unique("dicom"), "DICOM Image Set")
+    (tmp_path / "ct").mkdir()
+    series(tmp_path / "ct")
+    manifest = tmp_path / "m.csv"
+    write_manifest(manifest, [Row(0, "CT", None, {slug: "ct"})])
+    with through(archive.sandbox, Fate("PATCH", "/complete-multipart-upload/$", REFUSED)) as client:
+        assert told(pushed(archive, manifest, client=client)) == (0, 0, 1, 0)
+        report = pushed(archive, manifest, client=client, wait=True, timeout=DEADLINE)
+
+    assert told(report) == (1, 0, 0, 0)
+    assert report.is_complete
+    (case,) = archive.all()
+    image = archive.client.images.detail(api_url=value_of(case, slug).image)
+    assert (image.name, bool(image.dicom_image_set)) == ("CT", True)
+
+
+# ---------------------------------------------------------------- lost answers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("POST", CREATION, ACTED_CUT),
+        ("POST", CREATION, CUT),
+        ("PATCH", CHANGE, ACTED_CUT),
+        ("PATCH", CHANGE, CUT),
+        ("POST", "/uploads/$", CUT),
+        ("PATCH", "/complete-multipart-upload/$", ACTED_CUT),
+    ],
+    ids=["created", "not created", "filled", "not filled", "upload", "completed"],
+)
+def test_a_lost_answer_makes_nothing_twice(
+    home: Home, sockets: Sockets, tmp_path: Path, method: str, path: str, answer: Answer
+) -> None:
+    """Whichever answer is lost, the cases are there once and complete, in this run or the next."""
+    manifest = write_cases(tmp_path, sockets, 2)
+    lost = Fate(method, path, answer)
+    with through(home.sandbox, lost) as client:
+        pushed(home, manifest, client=client)
+        report = pushed(home, manifest, client=client)
+    assert lost.seen
+    assert told(report)[2:] == (0, 0)
+    check_cases(home, sockets, 2)
+
+
+def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A job whose request may have been carried out is looked for by every run, and never sent again meanwhile."""
+    value = sandbox.add_socket(unique("value"), "Anything")
+    algorithm = sandbox.add_algorithm(unique("a"), interfaces=[([value], [])], run=lambda *_: None)
+    manifest, journal = tmp_path / "m.jsonl", tmp_path / "j"
+    write_manifest(manifest, [Row(0, "", None, {value: {"number": 1}})])
+    started = Fate("POST", "/algorithms/jobs/$", ACTED_CUT)
+    listed = Fate(
+        "GET", "/algorithms/jobs/.*offset=[^0]|/algorithms/jobs/.*limit=1000", *[REFUSED] * 2
+    )
+    with through(sandbox, started, listed) as cut:
+        for _ in range(2):
+            report = push(cut, manifest, f"algorithm:{algorithm}", journal=journal)
+            assert told(report) == (0, 0, 0, 1)
+            assert "was lost" in str(report.ambiguous[0])
+        assert told(push(cut, manifest, f"algorithm:{algorithm}", journal=journal)) == (0, 1, 0, 0)
+    assert len(started.seen) == 1
+
+
+# ---------------------------------------------------------------- waiting
+
+
+def test_an_import_that_fails_is_told_beside_the_file(archive: Home, tmp_path: Path) -> None:
+    """The server's reason comes with the local file's name; a re-run with a good file fills the case."""
+    slug = archive.sandbox.add_socket(unique("image"))
+    written(tmp_path / "broken.mha", "no image at all")
+    noise(tmp_path / "good.mha")
+    manifest = tmp_path / "m.csv"
+    write_manifest(
+        manifest,
+        [Row(0, name, None, {slug: f"{name}.mha"}) for name in ("broken", "good")],
+    )
+
+    report = pushed(archive, manifest, wait=True, timeout=DEADLINE)
+
+    assert [each.row.title for each in report.done] == ["good"]
+    (failure,) = report.failed
+    assert isinstance(failure.error, ImportFailed)
+    assert "broken.mha" in str(failure)
+    assert "1 file could not be imported" in str(failure)
+
+    noise(tmp_path / "broken.mha")
+    assert told(pushed(archive, manifest, wait=True, timeout=DEADLINE)) == (1, 1, 0, 0)
+    assert all(value_of(case, slug).image for case in archive.all())
+
+
+def test_what_has_not_come_in_time_is_told(archive: Home, tmp_path: Path) -> None:
+    """Values that the server has not taken up when the time is over leave their rows waiting, and come later."""
+    slug = archive.sandbox.add_socket(unique("image"))
+    noise(tmp_path / "a.mha")
+    manifest = tmp_path / "m.csv"
+    write_manifest(manifest, [Row(0, "a", None, {slug: "a.mha"})])
+    with archive.sandbox.hold_background():
+        report = pushed(archive, manifest, wait=True, timeout=0.3)
+    assert (report.done, report.is_complete) == ([], False)
+    assert "a.mha" in str(report.waiting[0])
+    assert told(pushed(archive, manifest, wait=True, timeout=DEADLINE)) == (0, 1, 0, 0)
+
+
+# ---------------------------------------------------------------- jobs
+
+
+def test_every_row_becomes_a_job(
+    sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Each row is started once and waited for; a second run starts none."""
+    output = sandbox.add_socket(unique("output"), "Anything")
+
+    def run(inputs: Path, outputs: Path) -> None:
+        case = json.loads((inputs / f"{sockets.value}.json").read_text())["case"]
+        if case == 1:
+            raise ValueError(case)
+        (outputs / f"{output}.json").write_text(json.dumps(case))
+
+    interfaces = [([sockets.value, sockets.file], [output])]
+    algorithm = sandbox.add_algorithm(unique("algorithm"), interfaces=interfaces, run=run)
+    manifest = write_cases(tmp_path, sockets, 3)
+    options: Any = {"journal": tmp_path / "j", "wait": True, "timeout": DEADLINE}
+
+    report = push(client, manifest, f"algorithm:{algorithm}", **options)
+
+    assert told(report) == (2, 0, 1, 0)
+    assert "ended as 'Failed'" in str(report.failed[0])
+    results = {
+        value_of_output.value
+        for each in report.done
+        for value_of_output in client.algorithm_jobs.detail(pk=each.pk).outputs
+    }
+    assert results == {0, 2}
+    sandbox.requests.clear()
+    again = push(client, manifest, f"algorithm:{algorithm}", **options)
+    assert told(again) == (0, 2, 1, 0)
+    assert found(sandbox, "POST", "/algorithms/jobs/$") == []
+
+
+# ---------------------------------------------------------------- the journal
+
+
+def test_one_push_of_a_manifest_at_a_time(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """A second push of the same manifest to the same target is refused while the first has the journal open."""
+    manifest = write_cases(tmp_path, sockets, 1)
+    refusals = []
+
+    def second(_: PushProgress) -> None:
+        with pytest.raises(
+            JournalError, match="Another process is pushing this manifest"
+        ) as refused:
+            pushed(archive, manifest)
+        refusals.append(refused)
+
+    pushed(archive, manifest, progress=second)
+    assert len(refusals) == 1
+
+
+def test_a_journal_is_of_one_target_and_holds_no_token(
+    archive: Home, sockets: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default it lies in the state directory under a name that says what it is of; another's is refused."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    manifest = write_cases(tmp_path, sockets, 1)
+    report = push(archive.client, manifest, target(archive))
+
+    (path,) = (tmp_path / "state").rglob("*.sqlite3")
+    assert report.journal == path
+    assert f"archive-{archive.slug}-manifest" in path.name
+    assert all(
+        archive.sandbox.token.encode() not in each.read_bytes() for each in path.parent.iterdir()
+    )
+    other = archive.sandbox.add_archive(unique("other"))
+    with pytest.raises(JournalError, match="Choose another file"):
+        push(archive.client, manifest, f"archive:{other}", journal=path)
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(JournalError, match="is no journal, or broken"):
+        push(archive.client, manifest, target(archive))
+
+
+def test_an_interrupted_push_says_how_to_go_on(
+    archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """After Ctrl-C the program ends at once, says to run the same command again, and that goes on."""
+    manifest = write_cases(tmp_path, sockets, 30)
+    archive.sandbox.requests.clear()
+    process = program(archive.sandbox, manifest, target(archive), tmp_path / "j")
+    end = time.monotonic() + DEADLINE
+    while not found(archive.sandbox, "PATCH", CHANGE):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=DEADLINE)
+
+    assert "KeyboardInterrupt" in errors
+    assert "Run the same command again" in errors
+    report = push(archive.client, manifest, target(archive), journal=tmp_path / "j")
+    assert told(report)[2:] == (0, 0)
+    check_cases(archive, sockets, 30)
+    assert max(parts_sent(archive.sandbox).values()) == 1
+
+
+# ---------------------------------------------------------------- limits
+
+
+def test_rows_wait_for_room_and_say_so() -> None:
+    """Where a row's files would be too many uploads, it waits, with a warning, until the server has fewer."""
+    counts = [2000, 2000, 1990]
+    room = UploadRoom(lambda: counts.pop(0), "wait")
+    with pytest.warns(LimitWarning, match="earlier uploads of yours to be used"):
+        fill(room, 5)
+    assert counts == []
+    fill(room, 6)
+
+
+def fill(room: UploadRoom, number: int) -> None:
+    """Begin so many uploads."""
+    with room.reserved(number) as used:
+        for _ in range(number):
+            used()
+
+
+def test_a_row_of_too_many_files_is_refused() -> None:
+    """A row with more files than anybody may upload fails at once."""
+    with (
+        pytest.raises(SpecError, match="lets you have 2001 uploads"),
+        UploadRoom(lambda: 0, "wait").reserved(2002),
+    ):
+        pass
+
+
+def test_the_limit_is_the_servers_where_nobody_waits() -> None:
+    """A client that is not to wait lets the server refuse."""
+    with UploadRoom(lambda: 3000, "raise").reserved(5) as used:
+        used()
+
+
+@pytest.fixture
+def own_archive(sandbox: Sandbox) -> Iterator[Home]:
+    """Give an archive of a user who has no uploads."""
+    user = unique("user")
+    with Client(sandbox.add_user(user), sandbox.base_url) as client:
+        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
+
+
+def test_rows_wait_for_room_for_their_bytes(
+    own_archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Where uploads take all the room that a user has, rows wait until earlier ones are used, none sent twice."""
+    manifest = write_cases(tmp_path, sockets, 6)
+    sandbox = own_archive.sandbox
+    sandbox.requests.clear()
+    before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
+    held = ExitStack()
+    held.enter_context(sandbox.hold_background())
+
+    def release() -> None:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and not any(one.status == 403 for one in sandbox.requests):
+            time.sleep(0.01)
+        held.close()
+
+    watcher = threading.Thread(target=release)
+    watcher.start()
+    try:
+        with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
+            report = pushed(own_archive, manifest, workers=1)
+    finally:
+        watcher.join()
+        sandbox.limits.upload_bytes = before
+    assert told(report) == (6, 0, 0, 0)
+    check_cases(own_archive, sockets, 6)
+    assert max(parts_sent(sandbox).values()) == 1

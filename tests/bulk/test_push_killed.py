@@ -1,0 +1,130 @@
+"""A push that is killed at any moment and run again: everything once, and nothing that is there sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from bulk_support import (
+    content,
+    done_at_last,
+    killed_again_and_again,
+    make_sockets,
+    parts_sent,
+    program,
+    write_cases,
+)
+from data import DEADLINE, content_of, make_home, unique, value_of
+
+from gcapi import Client
+from gcapi_sandbox import Sandbox
+
+SEED = 20261127
+
+
+def run_killed(
+    sandbox: Sandbox, client: Client, folder: Path, *, kind: str, count: int, kills: int
+) -> int:
+    """Push cases with kills between, check all that there is then, and return how many runs were killed."""
+    home = make_home(sandbox, client, kind)
+    sockets = make_sockets(sandbox)
+    # The server numbers display sets by tens itself, so that an order alone does not show that a set was filled.
+    manifest = write_cases(folder, sockets, count, ordered=not home.is_archive)
+    prefix = "archive" if home.is_archive else "study"
+    start = partial(program, sandbox, manifest, f"{prefix}:{home.slug}", folder / "journal.sqlite3")
+    sandbox.requests.clear()
+    killed = killed_again_and_again(sandbox, start, kills=kills, seed=SEED, most_requests=14)
+    report = done_at_last(start)
+
+    assert report["failed"] == report["ambiguous"] == []
+    sandbox.wait_idle(DEADLINE)
+    cases = sorted(home.all(), key=lambda case: case.title)
+    assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
+    for number, case in enumerate(cases):
+        assert home.is_archive or case.order == 10 * number + 10
+        assert value_of(case, sockets.value).value == {"case": number}
+        assert content_of(client, value_of(case, sockets.file)) == content(number)
+    parts = parts_sent(sandbox)
+    assert (len(parts), max(parts.values())) == (count, 1)
+    return killed
+
+
+def test_a_killed_push_goes_on(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """After kills at random moments, the last run leaves every case once, with its values, and no file sent twice."""
+    assert run_killed(sandbox, client, tmp_path, kind="archive", count=20, kills=5) == 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("kind", "count", "kills"), [("archive", 200, 100), ("reader study", 50, 20)]
+)
+def test_many_kills_of_many_cases(
+    sandbox: Sandbox, client: Client, tmp_path: Path, kind: str, count: int, kills: int
+) -> None:
+    """After 100 kills at random moments there are exactly 200 cases, all values right, and no file sent twice."""
+    assert run_killed(sandbox, client, tmp_path, kind=kind, count=count, kills=kills) > 0.9 * kills
+
+
+def run_jobs_killed(
+    sandbox: Sandbox, client: Client, folder: Path, *, count: int, kills: int
+) -> None:
+    """Start jobs with kills between, and hold what there is against what should be."""
+    sockets = make_sockets(sandbox)
+    output = sandbox.add_socket(unique("output"), "Anything")
+    algorithm = sandbox.add_algorithm(
+        unique("copy"),
+        interfaces=[([sockets.value, sockets.file], [output])],
+        run=partial(copied, sockets.value, output),
+    )
+    manifest = write_cases(folder, sockets, count)
+    start = partial(
+        *(program, sandbox, manifest, f"algorithm:{algorithm}", folder / "journal.sqlite3"),
+        patience=4.0,
+    )
+    sandbox.requests.clear()
+    killed_again_and_again(sandbox, start, kills=kills, seed=SEED, most_requests=14)
+    report = done_at_last(start)
+
+    assert report["failed"] == []
+    sandbox.wait_idle(DEADLINE)
+    pk = client.algorithms.detail(slug=algorithm).pk
+    jobs = list(client.algorithm_jobs.iterate_all({"algorithm_image__algorithm": pk}))
+    started = [
+        value.value["case"]
+        for job in jobs
+        for value in job.inputs
+        if value.interface.slug == sockets.value
+    ]
+    assert len(set(started)) == len(started) == len(jobs)
+    assert count - len(report["ambiguous"]) <= len(started) <= count
+    assert max(parts_sent(sandbox).values()) == 1
+
+
+def copied(value: str, output: str, inputs: Path, outputs: Path) -> None:
+    """Be an algorithm: give back what came in."""
+    (outputs / f"{output}.json").write_bytes((inputs / f"{value}.json").read_bytes())
+
+
+@pytest.fixture
+def _no_credit_limit(sandbox: Sandbox) -> Iterator[None]:
+    """Let there be as many jobs as one likes."""
+    before, sandbox.limits.credits = sandbox.limits.credits, 10**9
+    yield
+    sandbox.limits.credits = before
+
+
+@pytest.mark.usefixtures("_no_credit_limit")
+def test_killed_jobs_are_started_once(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """After kills at random moments there is one job a row, or the row is told as one that nobody can tell about."""
+    run_jobs_killed(sandbox, client, tmp_path, count=6, kills=3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("_no_credit_limit")
+def test_many_kills_of_many_jobs(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """After 30 kills at random moments there is one job a row, or the row is told as one that nobody can tell about."""
+    run_jobs_killed(sandbox, client, tmp_path, count=60, kills=30)

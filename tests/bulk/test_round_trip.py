@@ -1,0 +1,154 @@
+"""Down, up, and down again: what was pulled can be pushed, and comes home the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from data import DEADLINE, unique, voxels
+from pull_support import (
+    add_archive,
+    add_sockets,
+    contents,
+    copy_image,
+    from_storage,
+    image_of,
+    real_cases,
+)
+from pydicom import dcmread
+
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import Row, diff, pull, push, read_manifest, verify
+from gcapi_sandbox import Sandbox
+
+
+def digests(row: Row, slug: str) -> list[str]:
+    """Return the SHA-256 of the files of a value, whatever they are called."""
+    note = row.notes[f"sha256:{slug}"]
+    return sorted(json.loads(note).values()) if note.startswith("{") else [note]
+
+
+def pixels(home: Path, row: Row, slug: str) -> list[bytes]:
+    """Return the pixels of the instances of a DICOM image set."""
+    return sorted(dcmread(path).PixelData for path in (home / row.cells[slug]).glob("*.dcm"))
+
+
+def rows_of(home: Path) -> dict[str, Any]:
+    """Return the rows of what was pulled, by their titles."""
+    return {row.title: row for row in read_manifest(home / "manifest.csv").rows}
+
+
+def test_an_archive_goes_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Real cases pulled, verified, pulled again without a byte, pushed elsewhere and pulled from there are the same."""
+    sockets = add_sockets(sandbox)
+    (tmp_path / "sources").mkdir()
+    cases = real_cases(sockets, tmp_path / "sources")
+    first = add_archive(sandbox, client, cases)
+    homes = tmp_path / "first", tmp_path / "second"
+    report = pull(client, f"archive:{first}", homes[0])
+    assert (report.cases, verify(homes[0]), diff(client, homes[0])) == (len(cases), [], [])
+    sandbox.requests.clear()
+    assert pull(client, f"archive:{first}", homes[0], existing="skip").files == 0
+    assert from_storage(sandbox) == 0
+
+    second = sandbox.add_archive(unique("second"))
+    pushed = push(
+        client,
+        report.manifest,
+        f"archive:{second}",
+        journal=tmp_path / "journal",
+        wait=True,
+        timeout=DEADLINE,
+    )
+    assert (len(pushed.done), pushed.is_complete) == (len(cases), True)
+    assert pull(client, f"archive:{second}", homes[1]).cases == len(cases)
+    assert verify(homes[1]) == []
+    here, there = map(rows_of, homes)
+    assert here.keys() == there.keys() == cases.keys()
+    for title, row in here.items():
+        assert row.cells.keys() == there[title].cells.keys()
+        for slug in row.cells.keys() - {sockets.dicom, sockets.image}:
+            assert digests(row, slug) == digests(there[title], slug)
+        for slug in row.cells.keys() & {sockets.text, sockets.number, sockets.anything}:
+            assert row.cells[slug] == there[title].cells[slug]
+    # The server writes images anew as it imports them: their voxels are what goes round.
+    images = [
+        voxels(home / row.cells[sockets.image])
+        for home, rows in zip(homes, (here, there), strict=True)
+        for row in rows.values()
+        if sockets.image in row.cells
+    ]
+    assert np.array_equal(*images)
+    dicom = [
+        pixels(home, rows["DICOM"], sockets.dicom)
+        for home, rows in zip(homes, (here, there), strict=True)
+    ]
+    assert dicom[0] == dicom[1]
+    assert len(dicom[0]) == 3
+
+
+def test_strings_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Texts that look like something else, and JSON of every shape, are the same values after a pull and a push."""
+    text, anything = (
+        sandbox.add_socket(unique("text"), "String"),
+        sandbox.add_socket(unique("anything"), "Anything"),
+    )
+    texts = [
+        "",
+        " a ",
+        '"quoted"',
+        "1",
+        "null",
+        "[1]",
+        "a;b,c\r\nd",
+        "a.json",
+        "=1+1",
+        "ü" * 200,
+        "x/../y",
+    ]
+    values = [*texts, 0, False, [], {}, 1.5, {"a": [None, "ü"]}]
+    slugs = [sandbox.add_archive(unique("archive")) for _ in range(2)]
+    for index, value in enumerate(values):
+        specs = [SocketValueSpec(anything, value=value)]
+        if index < len(texts):
+            specs.append(SocketValueSpec(text, value=value))
+        client.add_case_to_archive(archive_slug=slugs[0], title=str(index), values=specs)
+    report = pull(client, f"archive:{slugs[0]}", tmp_path / "home")
+    pushed = push(client, report.manifest, f"archive:{slugs[1]}", journal=tmp_path / "journal")
+    assert pushed.is_complete
+    pk = client.archives.detail(slug=slugs[1]).pk
+    items = {item.title: item for item in client.archive_items.iterate_all({"archive": pk})}
+    for index, value in enumerate(values):
+        found = {one.interface.slug: one.value for one in items[str(index)].values}
+        assert json.dumps(found.pop(anything)) == json.dumps(value)
+        assert found == ({text: value} if index < len(texts) else {})
+
+
+def test_jobs_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """The manifest of pulled jobs, pushed to the algorithm's twin, runs the same again."""
+    image = sandbox.add_socket("Scan", relative_path="images/scan")
+    number = sandbox.add_socket("Number", "Float", relative_path="number.json")
+    sockets = [image, number]
+    slugs = [
+        sandbox.add_algorithm(unique("algorithm"), interfaces=[(sockets, sockets)], run=copy_image)
+        for _ in range(2)
+    ]
+    inputs = [SocketValueSpec(image, file=image_of(tmp_path)), SocketValueSpec(number, value=1.5)]
+    client.start_algorithm_job(algorithm_slug=slugs[0], inputs=inputs)
+    sandbox.wait_idle(DEADLINE)
+    homes = tmp_path / "first", tmp_path / "second"
+    report = pull(client, f"algorithm:{slugs[0]}", homes[0])
+    pushed = push(
+        client,
+        report.manifest,
+        f"algorithm:{slugs[1]}",
+        journal=tmp_path / "journal",
+        wait=True,
+        timeout=DEADLINE,
+    )
+    assert (len(pushed.done), pushed.is_complete) == (1, True)
+    pull(client, f"algorithm:{slugs[1]}", homes[1])
+    assert verify(homes[1]) == []
+    assert sorted(contents(homes[0]).values()) == sorted(contents(homes[1]).values())

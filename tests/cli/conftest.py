@@ -1,0 +1,53 @@
+"""The program, with nothing of the developer's own around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from program import VARIABLE, Program
+
+from gcapi.cli._tokens import store_token
+from gcapi_sandbox import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Keep the developer's configuration out, and give the folder that takes its place."""
+    folder = tmp_path / "config"
+    for name in ("GCAPI_BASE_URL", "_GCAPI_COMPLETE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # No keyring, unless a test brings one.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return folder
+
+
+@pytest.fixture
+def gcapi(capsys: pytest.CaptureFixture[str]) -> Program:
+    """Give the program, with no server and no token."""
+    return Program(capsys)
+
+
+@pytest.fixture
+def ready(gcapi: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Give the program for a user of the sandbox."""
+    monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
+    monkeypatch.setenv(VARIABLE, sandbox.token)
+    return gcapi
+
+
+@pytest.fixture
+def cluster(sandbox: Sandbox, ready: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give the address of a Dask cluster, where the token is in no environment and in the file that `login` writes."""
+    distributed = pytest.importorskip("distributed")
+    del ready
+    monkeypatch.delenv(VARIABLE)
+    store_token(sandbox.base_url, sandbox.token, in_keyring=False)
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as running:
+        yield running.scheduler_address

@@ -1,0 +1,152 @@
+"""`doctor` finds what is wrong, says what to do, and tells no secret."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from loopback import TOKEN, VERSION, Answer, Loopback, Seen
+from program import VARIABLE, Program, Result
+
+from gcapi._schema import published
+from gcapi_sandbox import Sandbox
+
+ALL = {"versions", "extras", "proxy", "certificates", "disk", "API", "clock", "token"}
+PROFILE = {
+    "user": {"username": "somebody"},
+    "mugshot": "",
+    "institution": "",
+    "department": "",
+    "location": "",
+    "website": "",
+}
+WITH_TOKEN = ALL | {"account", "schema", "storage"}
+
+
+def found(run: Result) -> dict[str, tuple[str, str]]:
+    """Return the level and the words of each check."""
+    return {finding["check"]: (finding["level"], finding["words"]) for finding in run.json}
+
+
+def test_all_is_well(ready: Program, sandbox: Sandbox) -> None:
+    """Where all is well every check says so, nothing is uploaded, and the exit code is 0."""
+    sandbox.requests.clear()
+    run = ready("doctor", "--json")
+    assert run.code == 0
+    levels = {check: level for check, (level, _) in found(run).items()}
+    assert levels.keys() == WITH_TOKEN
+    assert {check for check, level in levels.items() if level != "ok"} == {"storage"}
+    assert levels["storage"] == "not checked"
+    assert {one.method for one in sandbox.requests} == {"GET"}
+    told = ready("doctor")
+    assert told.code == 0
+    assert all(f" {check}: " in told.out for check in WITH_TOKEN)
+    assert f"{VARIABLE}" in told.out
+
+
+def test_storage_is_checked_when_asked(ready: Program, sandbox: Sandbox) -> None:
+    """With --upload one byte goes to the object store, without the token."""
+    sandbox.requests.clear()
+    assert found(ready("doctor", "--upload", "--json"))["storage"][0] == "ok"
+    (put,) = [one for one in sandbox.requests if one.method == "PUT"]
+    assert (put.origin, put.body_size, put.authorization) == ("storage", 1, "")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_reports_have_no_secrets(
+    ready: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, *, as_json: bool
+) -> None:
+    """Neither the token nor the password of a proxy is in a report, whether the proxy works or not."""
+    arguments = ["--json"] if as_json else []
+    fine = ready("doctor", "--upload", *arguments)
+    assert fine.code == 0
+    with Loopback(lambda _: Answer()) as server:
+        gone = server.origin.removeprefix("http://")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://somebody:geheim@{gone}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    broken = ready("doctor", "--debug", *arguments)
+    assert broken.code == 5
+    assert f"is reached through http://{gone}" in broken.out
+    for secret in (sandbox.token, "geheim", "X-Amz-Signature"):
+        assert secret not in fine.out + fine.err + broken.out + broken.err
+
+
+def test_no_token_and_a_wrong_one(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing or wrong token is the finding, and the exit code is 8."""
+    wrong = ready("doctor", "--json", "--token", TOKEN)
+    assert wrong.code == 8
+    assert found(wrong)["account"][0] == "failure"
+    monkeypatch.delenv(VARIABLE)
+    missing = ready("doctor", "--json")
+    assert missing.code == 8
+    assert found(missing)["API"][0] == "ok"
+    assert found(missing)["token"][0] == "failure"
+
+
+def test_another_server_than_grand_challenge(gcapi: Program) -> None:
+    """A login page in the API's place is told as such."""
+    page = Answer(body=b"<html>Log in</html>", headers={"Content-Type": "text/html"})
+    with Loopback(lambda _: page, with_version=False) as server:
+        run = gcapi("doctor", "--json", "--base-url", server.base_url, "--token", TOKEN)
+    assert run.code == 2
+    assert "login page" in found(run)["API"][1]
+
+
+def test_missing_certificates(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that names no bundle is found before anything else fails for it."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/bundle.pem")
+    run = ready("doctor", "--json")
+    assert run.code == 2
+    level, words = found(run)["certificates"]
+    assert (level, "/no/such/bundle.pem" in words) == ("failure", True)
+
+
+def script(**answers: Answer) -> Callable[[Seen], Answer]:
+    """Answer by the end of the path; a good account and the schema of this release where nothing is given."""
+    usual = {
+        "gcapi": Answer(body=VERSION),
+        "interfaces": Answer(body={"count": 0, "next": None, "previous": None, "results": []}),
+        "self": Answer(body=PROFILE),
+        "schema": Answer(body=published()),
+    }
+
+    def answer(seen: Seen) -> Answer:
+        end = seen.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        return {**usual, **answers}[end]
+
+    return answer
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-300, "ahead of"), (300, "behind")])
+def test_wrong_clocks(gcapi: Program, seconds: int, words: str) -> None:
+    """A clock that is minutes off draws a warning, which is no failure."""
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    answers = script(gcapi=Answer(body=VERSION, headers={"Date": then}))
+    with Loopback(answers, with_version=False) as server:
+        run = gcapi("doctor", "--json", "--base-url", server.base_url, "--token", TOKEN)
+    level, told = found(run)["clock"]
+    assert (run.code, level) == (0, "warning")
+    assert words in told
+
+
+def test_schemas_that_differ(gcapi: Program) -> None:
+    """What the server has otherwise is listed, shortened for people and in full in JSON, and is no failure."""
+    schema: Any = copy.deepcopy(published())
+    for name in list(schema["components"]["schemas"])[:30]:
+        schema["components"]["schemas"][name].setdefault("properties", {})["brand_new"] = {
+            "type": "string"
+        }
+    with Loopback(script(schema=Answer(body=schema)), with_version=False) as server:
+        where = ("--base-url", server.base_url, "--token", TOKEN)
+        run, told = gcapi("doctor", "--json", *where), gcapi("doctor", *where)
+    level, words = found(run)["schema"]
+    assert (run.code, level) == (0, "note")
+    assert words.count("brand_new") >= 20
+    assert 0 < told.out.count("brand_new") <= 10
+    assert "more: see --json" in told.out

@@ -1,0 +1,287 @@
+"""Every error has an exit code and a paragraph, and real runs end with them."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+import ssl
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from loopback import TOKEN, Answer, Loopback
+from program import VARIABLE, Program
+
+from gcapi import bulk, exceptions
+from gcapi.bulk._work import WorkerLost
+from gcapi.bulk.cells import CellError
+from gcapi.bulk.journal import JournalError
+from gcapi.bulk.manifest import ManifestError
+from gcapi.bulk.targets import TargetError
+from gcapi.cli import _app
+from gcapi.cli._errors import (
+    ENDINGS,
+    ExposedToken,
+    Failures,
+    InvalidInput,
+    NoToken,
+    exit_code_of,
+    paragraph,
+)
+from gcapi_sandbox import Sandbox
+
+#: What each class of errors ends the program with: the documented table.
+CODES: dict[type[BaseException], int] = {
+    exceptions.GCAPIError: 1,
+    exceptions.ConfigurationError: 2,
+    exceptions.MissingExtra: 2,
+    exceptions.InvalidTarget: 2,
+    exceptions.SpecError: 4,
+    exceptions.SpecTypeError: 4,
+    exceptions.SpecFileError: 4,
+    exceptions.SpecFileNotFound: 4,
+    exceptions.DeidentificationError: 4,
+    exceptions.InterfaceMismatch: 4,
+    exceptions.ObjectNotFound: 3,
+    exceptions.NotFoundError: 3,
+    exceptions.SocketNotFound: 3,
+    exceptions.MultipleObjectsReturned: 4,
+    exceptions.StatusError: 4,
+    exceptions.TitleTaken: 4,
+    exceptions.AuthenticationError: 8,
+    exceptions.PermissionDenied: 3,
+    exceptions.LimitReached: 7,
+    exceptions.UploadLimitReached: 7,
+    exceptions.TooManyUploads: 7,
+    exceptions.TooManyFiles: 7,
+    exceptions.TooManyImports: 7,
+    exceptions.TooManyActiveJobs: 7,
+    exceptions.OutOfCredits: 7,
+    exceptions.StorageError: 1,
+    exceptions.UnsupportedVersionError: 1,
+    exceptions.ImportFailed: 4,
+    exceptions.JobFailed: 1,
+    exceptions.UnexpectedAnswer: 1,
+    exceptions.TransferError: 5,
+    exceptions.UploadInterrupted: 5,
+    exceptions.UnsafeName: 1,
+    exceptions.AmbiguousWriteError: 6,
+    exceptions.IncompleteCase: 6,
+    exceptions.ImportTimeout: 5,
+    exceptions.JobTimeout: 5,
+    TargetError: 4,
+    ManifestError: 4,
+    CellError: 4,
+    JournalError: 4,
+    WorkerLost: 5,
+    NoToken: 8,
+    ExposedToken: 8,
+    InvalidInput: 4,
+    httpx.TransportError: 5,
+    httpx.ConnectTimeout: 5,
+    FileExistsError: 4,
+    FileNotFoundError: 4,
+    IsADirectoryError: 4,
+    NotADirectoryError: 4,
+    PermissionError: 4,
+    OSError: 1,
+    ZeroDivisionError: 1,
+}
+#: What the constructors of some errors need beside a message.
+KEYWORDS: dict[str, Any] = {
+    "slug": "ct",
+    "pk": "4711",
+    "status": "Executing",
+    "reason": "no image",
+    "slugs": ("ct",),
+    "uploads": {"4711": "ct.mha"},
+    "problems": (),
+    "what": "no value",
+    "fix": "Write one",
+}
+
+
+def answer(status: int) -> httpx.Response:
+    """Return an answer with an error status."""
+    request = httpx.Request("GET", "https://example.com/api/v1/archives/")
+    return httpx.Response(status, request=request)
+
+
+def make(cls: type[BaseException]) -> BaseException:
+    """Make an error of a class."""
+    if issubclass(cls, exceptions.StatusError):
+        return cls("It went wrong.", response=answer(400))
+    if issubclass(cls, exceptions.GCAPIError):
+        return cls("It went wrong.", **{name: KEYWORDS[name] for name in cls._keywords})
+    return cls("It went wrong.")
+
+
+def errors_of_the_library() -> set[type[BaseException]]:
+    """Return every class of errors that the library has."""
+    for module in pkgutil.iter_modules(bulk.__path__):
+        import_module(f"gcapi.bulk.{module.name}")
+    homes = ("gcapi.exceptions", "gcapi.bulk.", "gcapi.cli.")
+    return {cls for cls in derived(exceptions.GCAPIError) if cls.__module__.startswith(homes)}
+
+
+def derived(base: type[BaseException]) -> Iterator[type[BaseException]]:
+    """Yield a class and all that derive from it."""
+    yield base
+    for cls in base.__subclasses__():
+        yield from derived(cls)
+
+
+def test_the_table_has_every_error() -> None:
+    """No class of errors is without a code that was thought of."""
+    assert errors_of_the_library() <= set(CODES)
+    assert set(ENDINGS) <= set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("cls", "code"), CODES.items(), ids=lambda value: getattr(value, "__name__", "")
+)
+def test_each_error_has_its_code(cls: type[BaseException], code: int) -> None:
+    """The exit code of an error goes by its class."""
+    assert exit_code_of(make(cls)) == code
+    assert "It went wrong" in paragraph(make(cls))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(301, 4), (400, 4), (405, 4), (429, 5), (500, 1), (502, 5), (503, 5), (504, 5), (507, 5)],
+)
+def test_other_statuses_have_codes_of_their_own(status: int, code: int) -> None:
+    """An answer that passes by itself is temporary; one that says that the server failed is not."""
+    assert exit_code_of(exceptions.StatusError("No.", response=answer(status))) == code
+
+
+def test_certificates_are_no_temporary_matter() -> None:
+    """A certificate that is not trusted is told as what it is, with what to set."""
+    error = httpx.ConnectError("certificate verify failed")
+    error.__cause__ = ssl.SSLCertVerificationError(1, "self-signed certificate")
+    assert exit_code_of(error) == 2
+    assert "SSL_CERT_FILE" in paragraph(error)
+
+
+def test_several_things_that_fail_in_part() -> None:
+    """Of several things, some that fail make 6, and all that fail in one way make that way's code."""
+    everything, some = Failures(2), Failures(2)
+    for failures, count in ((everything, 2), (some, 1)):
+        for _ in range(count):
+            with failures.told():
+                raise exceptions.ObjectNotFound("Nothing there.")
+    assert [everything.exit_code, some.exit_code, Failures(2).exit_code] == [3, 6, 0]
+
+
+def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of hundreds of rows that fail, twenty are told with their names, and that there are more."""
+    failures = Failures(300)
+    for number in range(200):
+        failures.add(exceptions.SpecError("No file.\x1b[2J"), f"line {number}")
+    *told, last = capsys.readouterr().err.splitlines()
+    assert told == [f"gcapi: line {number}: No file.�[2J" for number in range(20)]
+    assert "More failed" in last
+    assert failures.exit_code == 6
+
+
+def test_the_documentation_has_every_code() -> None:
+    """The table of the documentation has each code that a run can end with, and no other."""
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert documented == {0, *CODES.values(), _app.INTERRUPTED, _app.PIPE_CLOSED}
+
+
+# ---------------------------------------------------------------- real runs
+
+
+def test_0_done(ready: Program) -> None:
+    """What was done ends with 0."""
+    assert ready("archives", "list").code == 0
+
+
+def test_3_not_found(ready: Program) -> None:
+    """What is not there, or not to be seen, ends with 3 and one paragraph."""
+    run = ready("archives", "show", "no-such-archive")
+    assert (run.code, run.out) == (3, "")
+    assert run.err.startswith("gcapi: ")
+    assert "not found, or no access" in run.err
+    assert len(run.err.splitlines()) == 1
+
+
+def test_4_invalid_input(ready: Program) -> None:
+    """What the server refuses ends with 4, with its words."""
+    run = ready("api", "POST", "uploads/", "-f", "filename=a/b")
+    assert run.code == 4
+    assert "a/b is not a valid filename" in run.err
+
+
+def test_5_temporary(gcapi: Program) -> None:
+    """A server that is not there for now ends with 5."""
+    with Loopback(lambda _: Answer(503)) as server:
+        url = server.base_url
+    run = gcapi("doctor", "--base-url", url, "--token", TOKEN)
+    assert run.code == 5
+    assert "could not be reached" in run.out
+
+
+def test_7_limit(ready: Program, sandbox: Sandbox) -> None:
+    """A limit of the server that does not pass ends with 7."""
+    sandbox.limits.upload_bytes = 0
+    try:
+        made = ready("api", "POST", "uploads/", "-f", "filename=a.txt").json
+        path = f"uploads/{made['pk']}/{made['s3_upload_id']}/generate-presigned-urls/"
+        run = ready("api", "PATCH", path, "--data", '{"part_numbers": [1]}')
+    finally:
+        del sandbox.limits.upload_bytes
+    assert run.code == 7
+    assert "Upload limit reached" in run.err
+
+
+def test_8_authentication(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that the server does not know, and none at all, end with 8 and what to do."""
+    wrong = ready("whoami", "--token", TOKEN)
+    assert wrong.code == 8
+    assert "gcapi login" in wrong.err
+    assert TOKEN not in wrong.err
+    monkeypatch.delenv(VARIABLE)
+    missing = ready("whoami")
+    assert missing.code == 8
+    assert "gcapi login" in missing.err
+
+
+@pytest.fixture
+def broken() -> Iterator[Loopback]:
+    """Give a server whose answers are objects where lists were promised."""
+    with Loopback(lambda _: Answer(body={"count": "many", "results": 7})) as server:
+        yield server
+
+
+def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
+    """An error is told in words; with --debug, also where it came from."""
+    line = ("archives", "list", "--base-url", broken.base_url, "--token", TOKEN)
+    told, shown = gcapi(*line), gcapi(*line, "--debug")
+    assert (told.code, shown.code) == (1, 1)
+    assert "Traceback" not in told.err
+    assert "gcapi doctor" in told.err
+    assert "Traceback" in shown.err
+    assert TOKEN not in shown.err
+
+
+def test_faults_of_its_own_say_how_to_report() -> None:
+    """An error that nobody thought of ends with 1, and asks for a report."""
+    assert exit_code_of(ZeroDivisionError("7 / 0")) == 1
+    words = paragraph(ZeroDivisionError("7 / 0"))
+    assert words.startswith("ZeroDivisionError: 7 / 0.")
+    assert "report it" in words
+
+
+def test_json_output_is_json_alone(ready: Program) -> None:
+    """Whatever is told, standard output has the data alone."""
+    run = ready("logout", "--json")
+    assert json.loads(run.out)["removed_from"] == []
+    assert "No token was kept" in run.err
+    assert ready("logout", "-q").err == ""

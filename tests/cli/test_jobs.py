@@ -1,0 +1,183 @@
+"""Jobs from the command line: started, waited for, listed, and their outputs fetched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from data import noise, unique, written
+from program import Program
+
+from gcapi import Client, SocketValueSpec
+from gcapi_sandbox import Sandbox
+
+
+def double(inputs: Path, outputs: Path) -> None:
+    """Double a number; what is negative is refused."""
+    (source,) = inputs.glob("number*.json")
+    number = json.loads(source.read_text())
+    if number < 0:
+        raise ValueError("negative")
+    (outputs / f"doubled{source.stem.removeprefix('number')}.json").write_text(
+        json.dumps(2 * number)
+    )
+
+
+class Doubler:
+    """An algorithm that doubles numbers, and what jobs on it need."""
+
+    def __init__(self, sandbox: Sandbox, client: Client) -> None:
+        word = unique("")
+        self.number = sandbox.add_socket(f"Number{word}", "Float")
+        self.doubled = sandbox.add_socket(f"Doubled{word}", "Float")
+        self.slug = sandbox.add_algorithm(
+            unique("doubler"), interfaces=[([self.number], [self.doubled])], run=double
+        )
+        self._client = client
+
+    def start(self, number: float) -> str:
+        """Start a job and return its pk."""
+        inputs = [SocketValueSpec(self.number, value=number)]
+        return self._client.start_algorithm_job(algorithm_slug=self.slug, inputs=inputs).pk
+
+
+@pytest.fixture
+def doubler(sandbox: Sandbox, client: Client) -> Doubler:
+    """Give an algorithm."""
+    return Doubler(sandbox, client)
+
+
+def test_run_brings_the_outputs_home(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
+    """`run --output` starts a job, waits for it and says where its outputs lie."""
+    out = tmp_path / "out"
+    run = ready("run", doubler.slug, "-i", f"{doubler.number}=21", "-o", out, "--json")
+    assert run.code == 0
+    (path,) = run.json["files"][doubler.doubled]
+    assert Path(path).parent == out
+    assert json.loads(Path(path).read_text()) == 42
+    assert run.json["pk"] in run.err
+    again = ready("run", doubler.slug, "-i", f"{doubler.number}=4", "-o", out)
+    assert again.code == 4
+    assert "is there already" in again.err
+    told = ready(
+        "run", doubler.slug, "-i", f"{doubler.number}=5", "-o", out, "--existing", "overwrite", "-q"
+    )
+    assert (told.code, told.out, told.err) == (0, f"{doubler.doubled}\t{path}\n", "")
+
+
+def test_run_and_come_back_later(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
+    """`run` alone starts a job, `jobs wait` waits for it, and `jobs pull` fetches what it made."""
+    started = ready("run", doubler.slug, "-i", f"{doubler.number}=1.5", "--json").json
+    waited = ready("jobs", "wait", started["pk"], "--json")
+    assert [line["status"] for line in waited.lines] == ["Succeeded"]
+    pulled = ready("jobs", "pull", started["pk"], "-o", tmp_path, "--json")
+    (path,) = pulled.lines[0]["files"][doubler.doubled]
+    assert Path(path).parent == tmp_path / started["pk"]
+    assert json.loads(Path(path).read_text()) == 3.0
+    shown = ready("jobs", "show", started["pk"]).out
+    assert f"  {doubler.doubled} = 3.0\n" in shown
+
+
+def test_run_waits_without_fetching(ready: Program, doubler: Doubler) -> None:
+    """`run --wait` shows the job that has ended."""
+    job = ready("run", doubler.slug, "-i", f"{doubler.number}=2", "--wait", "--json").json
+    assert job["status"] == "Succeeded"
+    assert job["outputs"][0]["value"] == 4
+
+
+def test_files_are_inputs(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
+    """An image socket takes a path, a File socket of JSON a file or JSON, and a String plain text."""
+    image = sandbox.add_socket(unique("Scan"), "Image")
+    notes = sandbox.add_socket(unique("Notes"), "Anything", store_in_database=False)
+    name = sandbox.add_socket(unique("Name"), "String")
+    score = sandbox.add_socket(unique("Score"), "Float")
+
+    def run(inputs: Path, outputs: Path) -> None:
+        said = {
+            json.loads(path.read_text()) for path in inputs.glob("*name*.json") if path.is_file()
+        }
+        has_image = any((inputs / "images").rglob("*.mha"))
+        (outputs / f"{score}.json").write_text(
+            "1.0" if said == {"Größe 3"} and has_image else "0.0"
+        )
+
+    slug = sandbox.add_algorithm(
+        unique("reader"), interfaces=[([image, notes, name], [score])], run=run
+    )
+    path = noise(tmp_path / "scan.mha")
+    written(tmp_path / "notes.json", '{"a": 1}')
+    job = ready(
+        "run", slug, "--wait", "--json",
+        "-i", f"{image}={path}", "-i", f"{notes}={tmp_path / 'notes.json'}", "-i", f"{name}=Größe 3",
+    )  # fmt: skip
+    assert job.code == 0
+    assert job.json["outputs"][0]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("{number}=two", 4, "is no JSON"),
+        ("{number}", 2, "SOCKET=…"),
+        ("no-such-socket=1", 3, "no-such-socket"),
+        ("{doubled}=1", 4, "interface"),
+    ],
+)
+def test_wrong_inputs(ready: Program, doubler: Doubler, text: str, code: int, words: str) -> None:
+    """What cannot be an input is told, and no job is started."""
+    text = text.format(number=doubler.number, doubled=doubler.doubled)
+    run = ready("run", doubler.slug, "-i", text)
+    assert (run.code, run.out) == (code, "")
+    assert words in run.err
+    assert ready("jobs", "list", "--algorithm", doubler.slug).out == ""
+
+
+def test_some_jobs_fail(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
+    """Of several jobs the good ones are fetched, the others told, and the exit code is 6; one alone has its own."""
+    good, bad = doubler.start(1), doubler.start(-1)
+    waited = ready("jobs", "wait", bad, good, "--json")
+    assert waited.code == 6
+    assert [line["pk"] for line in waited.lines] == [good]
+    pulled = ready("jobs", "pull", good, bad, "-o", tmp_path)
+    assert pulled.code == 6
+    assert f"Job {bad} ended as 'Failed'" in pulled.err
+    assert [path.name for path in tmp_path.iterdir()] == [good]
+    assert ready("jobs", "wait", bad).code == 1
+    missing = "00000000-0000-0000-0000-000000000000"
+    assert ready("jobs", "wait", missing, missing).code == 3
+
+
+def test_jobs_that_go_on(ready: Program, sandbox: Sandbox, doubler: Doubler) -> None:
+    """Waiting ends with 5 and the command to wait on; a job that has not ended is not pulled."""
+    with sandbox.hold_background():
+        pk = doubler.start(3)
+        waited = ready("jobs", "wait", pk, "--timeout", "0.1")
+        pulled = ready("jobs", "pull", pk)
+    for run in (waited, pulled):
+        assert (run.code, run.out) == (5, "")
+        assert f"gcapi jobs wait {pk}" in run.err
+
+
+def test_jobs_are_filtered(ready: Program, doubler: Doubler) -> None:
+    """Jobs are those of an algorithm and a state."""
+    pks = {doubler.start(number) for number in (1, -1)}
+    for pk in pks:
+        ready("jobs", "wait", pk)
+    listed = ready("jobs", "list", "--algorithm", doubler.slug, "--json").lines
+    assert {job["pk"] for job in listed} == pks
+    failed = ready("jobs", "list", "--algorithm", doubler.slug, "--status", "failed").out
+    assert failed.count("\n") == 1
+    assert "\tFailed\t" in failed
+    assert ready("jobs", "list", "--algorithm", "no-such-algorithm").code == 3
+
+
+def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Path) -> None:
+    """`uploads resume` sends what is missing of a file."""
+    path = written(tmp_path / "a.bin", b"some bytes")
+    upload = client.uploads.create(filename="a.bin")
+    run = ready("uploads", "resume", upload.pk, path, "--json")
+    assert (run.code, run.json["status"]) == (0, "Completed")
+    other = client.uploads.create(filename="gone.bin")
+    assert ready("uploads", "resume", other.pk, tmp_path / "gone.bin").code == 4
+    assert ready("uploads", "resume", "00000000-0000-0000-0000-000000000000", path).code == 3

@@ -1,0 +1,273 @@
+"""Manifests from the command line: guessed, checked, and pushed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from data import DEADLINE, noise, unique, written
+from loopback import TOKEN
+from program import Program, command_line
+
+from gcapi import Client
+from gcapi_sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Cases on disk, and where they are to go.
+
+    Attributes:
+        folder: Where they are.
+        manifest: What they are.
+        scan: An image socket.
+        score: A Float socket.
+        archive: The slug of an archive.
+    """
+
+    folder: Path
+    manifest: Path
+    scan: str
+    score: str
+    archive: str
+
+    def write(self, *rows: tuple[str, str, str]) -> None:
+        """Write the manifest: a title, a scan and a score in each row."""
+        with self.manifest.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("title", self.scan, self.score), *rows])
+
+    def titles(self, client: Client) -> list[str]:
+        """Return the titles that the archive has."""
+        pk = client.archives.detail(slug=self.archive).pk
+        return sorted(item.title for item in client.archive_items.iterate_all({"archive": pk}))
+
+
+@pytest.fixture
+def cases(sandbox: Sandbox, tmp_path: Path) -> Cases:
+    """Give two good cases."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name in "ab":
+        noise(folder / f"{name}.mha", 16)
+    made = Cases(
+        folder,
+        folder / "manifest.csv",
+        sandbox.add_socket(unique("scan")),
+        sandbox.add_socket(unique("score"), "Float"),
+        sandbox.add_archive(unique("archive")),
+    )
+    made.write(("one", "a.mha", "1.5"), ("two", "b.mha", "2"))
+    return made
+
+
+def test_push_and_push_again(ready: Program, client: Client, cases: Cases) -> None:
+    """A manifest becomes cases, once: the second run of the same command has nothing to do."""
+    line = (
+        "push",
+        cases.manifest,
+        f"archive:{cases.archive}",
+        "--wait",
+        "--timeout",
+        str(DEADLINE),
+    )
+    first, second = ready(*line, "--json"), ready(*line, "--json")
+    assert (first.code, second.code) == (0, 0)
+    assert [row["title"] for row in first.json["done"]] == ["one", "two"]
+    assert first.json["failed"] == first.json["waiting"] == []
+    assert len(second.json["skipped"]) == 2
+    assert first.json["journal"] == second.json["journal"]
+    assert Path(first.json["journal"]).is_file()
+    assert cases.titles(client) == ["one", "two"]
+    assert "rows: 2 of 2" in first.err
+    assert ready(*line, "-q").err == ""
+
+
+def test_dry_runs_do_nothing(ready: Program, client: Client, cases: Cases) -> None:
+    """`--dry-run` says what would be done with each row, and does none of it."""
+    cases.write(("one", "a.mha", "1.5"), ("two", "gone.mha", "2"))
+    run = ready("push", cases.manifest, f"archive:{cases.archive}", "--dry-run", "--json")
+    assert [(row["line"], row["what"], row["files"]) for row in run.lines] == [
+        (2, "make", 1),
+        (3, "fail", 0),
+    ]
+    assert run.code == 4
+    assert cases.titles(client) == []
+
+
+def test_rows_that_fail_come_back(ready: Program, client: Client, cases: Cases) -> None:
+    """A row that fails does not stop the others, is told with its line, and is a manifest of its own: exit code 6."""
+    cases.write(("one", "a.mha", "1.5"), ("two", "gone.mha", "2"))
+    target = f"archive:{cases.archive}"
+    run = ready("push", cases.manifest, target, "--json")
+    assert run.code == 6
+    assert [row["title"] for row in run.json["failed"]] == ["two"]
+    assert "gcapi: line 3 (two): " in run.err
+    assert cases.titles(client) == ["one"]
+    noise(cases.folder / "gone.mha", 16)
+    again = ready("push", run.json["failed_manifest"], target)
+    assert again.code == 0
+    assert cases.titles(client) == ["one", "two"]
+
+
+def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
+    """Where every row fails in the same way, the exit code is that way's."""
+    cases.write(("one", "gone.mha", "1.5"), ("two", "gone.mha", "2"))
+    assert ready("push", cases.manifest, f"archive:{cases.archive}").code == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
+@pytest.mark.usefixtures("ready")
+def test_interrupted_pushes_go_on(
+    gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases
+) -> None:
+    """Ctrl-C ends a push with 130 and one line that says how to go on; that makes nothing twice."""
+    line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait")
+    with sandbox.hold_background():
+        process = subprocess.Popen(
+            command_line(*line), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        while "rows: 2 of 2" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "gcapi: interrupted. What was done is noted. Run the same command again to go on with it."
+    ]
+    assert gcapi(*line).code == 0
+    assert cases.titles(client) == ["one", "two"]
+
+
+def test_rows_that_are_late(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
+    """What the server has not imported in time is no failure: 5, and the same command waits on."""
+    line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait", "--timeout")
+    with sandbox.hold_background():
+        late = ready(*line, "0.1", "--json")
+    assert late.code == 5
+    assert len(late.json["waiting"]) == 2
+    assert late.json["failed_manifest"] is None
+    assert ready(*line, str(DEADLINE)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("manifest", "target", "code"),
+    [
+        ("manifest.csv", "archive:no-such-archive", 3),
+        ("manifest.csv", "somewhere", 4),
+        ("gone.csv", "archive:x", 4),
+        ("broken.csv", "archive:x", 4),
+    ],
+)
+def test_pushes_that_cannot_be(
+    ready: Program, cases: Cases, manifest: str, target: str, code: int
+) -> None:
+    """A target or a manifest that is none is told before anything is sent."""
+    written(cases.folder / "broken.csv", 'title,title\n"one')
+    run = ready("push", cases.folder / manifest, target)
+    assert (run.code, run.out) == (code, "")
+    assert run.err.startswith("gcapi: ")
+
+
+def test_algorithms_take_manifests(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Each row of a manifest for an algorithm is a job."""
+    number = sandbox.add_socket(unique("number"), "Float")
+    same = sandbox.add_socket(unique("same"), "Float")
+
+    def run(inputs: Path, outputs: Path) -> None:
+        (source,) = inputs.glob(f"{number}.json")
+        (outputs / f"{same}.json").write_text(source.read_text())
+
+    slug = sandbox.add_algorithm(unique("copier"), interfaces=[([number], [same])], run=run)
+    manifest = written(
+        tmp_path / "jobs.jsonl", "".join(f'{{"{number}": {n}}}\n' for n in (1, 2, 3))
+    )
+    pushed = ready("push", manifest, f"algorithm:{slug}", "--wait", "--json")
+    assert pushed.code == 0
+    pks = {row["pk"] for row in pushed.json["done"]}
+    listed = ready("jobs", "list", "--algorithm", slug, "--status", "Succeeded", "--json").lines
+    assert {job["pk"] for job in listed} == pks
+    assert len(pks) == 3
+
+
+def test_push_from_a_cluster(gcapi: Program, client: Client, cases: Cases, cluster: str) -> None:
+    """On a Dask cluster the workers upload, with the token of the file that `login` wrote."""
+    run = gcapi("push", cases.manifest, f"archive:{cases.archive}", "--dask", cluster)
+    assert run.code == 0
+    assert cases.titles(client) == ["one", "two"]
+
+
+# ---------------------------------------------------------------- manifests
+
+
+def test_check_says_everything_at_once(ready: Program, cases: Cases) -> None:
+    """`manifest check` lists all problems, each with its line, its column and what to do, and ends with 4."""
+    cases.write(("one", "gone.mha", "1.5"), ("one", "b.mha", "two"))
+    found = ready("manifest", "check", cases.manifest, f"archive:{cases.archive}", "--json")
+    assert found.code == 4
+    places = {(problem["line"], problem["column"]) for problem in found.json["problems"]}
+    assert {(2, cases.scan), (3, cases.score)} <= places
+    assert any(column == "title" for _, column in places)
+    assert all(problem["what"] and problem["fix"] for problem in found.json["problems"])
+    told = ready("manifest", "check", cases.manifest)
+    assert told.code == 4
+    assert "line 2, " in told.out
+    assert (
+        f"problems: {len(ready('manifest', 'check', cases.manifest, '--json').json['problems'])}"
+        in told.out
+    )
+
+
+def test_check_counts(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
+    """A good manifest ends with 0, with how much it comes to; nothing is sent."""
+    sandbox.requests.clear()
+    good = ready("manifest", "check", cases.manifest, f"archive:{cases.archive}", "--json")
+    size = sum(path.stat().st_size for path in cases.folder.glob("*.mha"))
+    assert (good.code, good.json["problems"]) == (0, [])
+    assert [good.json[name] for name in ("rows", "files", "bytes")] == [2, 2, size]
+    assert {one.method for one in sandbox.requests} == {"GET"}
+    assert "problems: 0\n" in ready("manifest", "check", cases.manifest).out
+
+
+def test_init_guesses(gcapi: Program, tmp_path: Path) -> None:
+    """`manifest init` writes a beginning into the folder, without a server if told so, and replaces none unasked."""
+    for name in ("one", "two"):
+        noise(tmp_path / f"{name}.mha", 16)
+    made = gcapi("manifest", "init", tmp_path, "--offline", "--json")
+    assert made.code == 0
+    assert (made.json["rows"], made.json["columns"]) == (2, ["image"])
+    with (tmp_path / "manifest.csv").open(newline="") as file:
+        assert [row["title"] for row in csv.DictReader(file)] == ["one", "two"]
+    again = gcapi("manifest", "init", tmp_path, "--offline")
+    assert again.code == 4
+    assert "--force" in again.err
+    assert gcapi("manifest", "init", tmp_path, "--offline", "--force").code == 0
+    lines = gcapi("manifest", "init", tmp_path, "--offline", "--format", "jsonl", "--json").json
+    rows = [json.loads(line) for line in Path(lines["manifest"]).read_text().splitlines()]
+    assert [row["image"] for row in rows] == ["one.mha", "two.mha"]
+
+
+def test_init_knows_sockets(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
+    """With a server the columns are an algorithm's inputs."""
+    scan = sandbox.add_socket(unique("scan"))
+    mask = sandbox.add_socket(unique("mask"))
+    slug = sandbox.add_algorithm(
+        unique("algorithm"), interfaces=[([scan], [mask])], run=lambda *_: None
+    )
+    noise(tmp_path / "one.mha", 16)
+    made = ready("manifest", "init", tmp_path, "--target", f"algorithm:{slug}", "--json")
+    assert made.json["columns"] == [scan]
+    assert ready("manifest", "check", tmp_path / "manifest.csv", f"algorithm:{slug}").code == 0
+
+
+def test_nothing_to_guess(gcapi: Program, tmp_path: Path) -> None:
+    """An empty folder makes no manifest, and a missing one is a mistake of usage."""
+    assert gcapi("manifest", "init", tmp_path, "--offline").code == 4
+    assert gcapi("manifest", "init", tmp_path / "gone", "--offline").code == 2
+    assert gcapi("manifest", "check", tmp_path / "gone.csv", "--token", TOKEN).code == 4

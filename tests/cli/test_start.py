@@ -1,0 +1,176 @@
+"""How the program starts and how it ends, as shells see it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from loopback import TOKEN, Answer, Loopback, Seen
+from program import DEADLINE, VARIABLE, Program, command_line
+
+from gcapi.cli._app import app
+
+#: What costs import time, and a help text needs none of.
+HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "sqlite3", "ssl"]
+
+#: So many modules beyond bare Python, of which click brings sixty, are a start that nobody feels.
+MOST_MODULES = 150
+
+
+def leaves(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with the words that name it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.help
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`gcapi --help` lists every command, and loads few modules, the HTTP library and the generated package not."""
+    code = "import sys; bare = len(sys.modules); from gcapi.cli import main; main(['--help'])"
+    shown = f"print('LOADED', sorted(set({HEAVY}) & set(sys.modules)), len(sys.modules) - bare)"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{code}; {shown}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    assert "doctor" in run.stdout
+    loaded = run.stdout.split("LOADED")[1].split()
+    assert loaded[0] == "[]"
+    assert int(loaded[1]) < MOST_MODULES
+
+
+@pytest.mark.parametrize("name", ["archives", "jobs", "login", "push", "manifest", "doctor"])
+def test_help_of_commands_loads_no_client(name: str) -> None:
+    """Neither does the help of a command, or completion would wait for it."""
+    code = f"import sys; from gcapi.cli import main; main(['{name}', '--help'])"
+    shown = f"print('LOADED', sorted(set({HEAVY}) & set(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}; {shown}"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.rstrip().endswith("LOADED []")
+
+
+def test_every_command_has_its_words(gcapi: Program) -> None:
+    """Each command and each command of a group says in its help what it does, and takes --json and -q."""
+    commands = dict(leaves(app))
+    assert ("archives", "list") in commands
+    for path, command in commands.items():
+        assert command.help, path
+        options = {option for param in command.params for option in param.opts}
+        assert {"--json", "-q", "--quiet", "--debug"} <= options, path
+        assert gcapi(*path, "--help").code == 0
+
+
+def test_the_documentation_has_every_command() -> None:
+    """The documentation names each command and each command of a group."""
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    names = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert {name for path in leaves(app) for name in path[0]} <= names
+
+
+def test_version(gcapi: Program) -> None:
+    """The program tells its version, as a module and as an installed script."""
+    script = os.path.join(os.path.dirname(sys.executable), "gcapi")  # noqa: PTH118, PTH120
+    installed = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert installed.stdout == gcapi("--version").out == gcapi.apart("--version").out
+    assert installed.stdout.startswith("gcapi ")
+
+
+def test_without_the_extra() -> None:
+    """Without click there is one line with the `pip install` to run."""
+    code = "import sys; sys.modules['click'] = None; from gcapi.cli import main; sys.exit(main())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert "pip install '.[cli]'" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_no_command_is_usage(gcapi: Program) -> None:
+    """What is no command or no option is a mistake of usage, told on standard error."""
+    for arguments in (["nonsense"], ["archives", "list", "--nonsense"], ["archives", "show"]):
+        run = gcapi(*arguments)
+        assert (run.code, run.out) == (2, "")
+        assert "Usage: gcapi" in run.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(gcapi: Program, shell: str) -> None:
+    """Each shell gets a script that asks this program."""
+    run = gcapi("completion", shell)
+    assert run.code == 0
+    assert f"_GCAPI_COMPLETE={shell}_complete" in run.out
+
+
+def test_completion_knows_commands_and_options(gcapi: Program) -> None:
+    """What the script asks for is answered with commands, commands of groups, and options."""
+    asked = {"_GCAPI_COMPLETE": "bash_complete"}
+    top = gcapi.apart(**asked, COMP_WORDS="gcapi arch", COMP_CWORD="1")
+    inner = gcapi.apart(**asked, COMP_WORDS="gcapi jobs ", COMP_CWORD="2")
+    option = gcapi.apart(**asked, COMP_WORDS="gcapi jobs list --alg", COMP_CWORD="3")
+    assert [top.out, option.out] == ["plain,archives\n", "plain,--algorithm\n"]
+    assert {"plain,list", "plain,wait", "plain,pull"} <= set(inner.out.splitlines())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
+def test_interrupted() -> None:
+    """Ctrl-C ends a run with one line and 130."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(DEADLINE)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/api/v1/"
+        process = subprocess.Popen(
+            command_line("archives", "list", "--base-url", url),
+            env={**os.environ, VARIABLE: TOKEN},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = server.accept()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+        connection.close()
+    assert (process.returncode, out, err) == (130, "", "gcapi: interrupted.\n")
+
+
+def _pages(_: Seen) -> Answer:
+    one = {"pk": "x" * 1000}
+    return Answer(body={"count": 10_000, "next": None, "previous": None, "results": [one] * 1000})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+def test_whoever_reads_may_stop() -> None:
+    """A closed pipe (`gcapi … | head`) ends a run without a word."""
+    with Loopback(_pages) as server:
+        process = subprocess.Popen(
+            command_line("api", "GET", "things/", "--paginate", "--base-url", server.base_url),
+            env={**os.environ, VARIABLE: TOKEN},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b'{"pk": "xxx')
+        process.stdout.close()
+        err = process.stderr.read()
+        process.stderr.close()
+        code = process.wait(DEADLINE)
+    assert (code, err) == (141, b"")

@@ -1,0 +1,252 @@
+"""Where the token comes from, how it is kept, and that it goes nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from loopback import TOKEN
+from program import DEADLINE, VARIABLE, Program, command_line
+
+from gcapi.cli._tokens import server_name, store_token, token_path
+from gcapi_sandbox import Sandbox
+
+#: A keyring that nobody has unlocked.
+LOCKED = """
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+class Locked(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        raise KeyringLocked("closed")
+
+    set_password = delete_password = get_password
+"""
+
+posix = pytest.mark.skipif(os.name != "posix", reason="other systems have no modes")
+
+#: A keyring as some system may have it, kept in a file.
+BACKEND = """
+import json, os
+from pathlib import Path
+from keyring.backend import KeyringBackend
+
+class Filed(KeyringBackend):
+    priority = 1
+    path = Path(os.environ["KEYRING_FILE"])
+
+    def _all(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def get_password(self, service, username):
+        return self._all().get(f"{service} {username}")
+
+    def set_password(self, service, username, password):
+        self.path.write_text(json.dumps({**self._all(), f"{service} {username}": password}))
+
+    def delete_password(self, service, username):
+        kept = self._all()
+        del kept[f"{service} {username}"]
+        self.path.write_text(json.dumps(kept))
+"""
+
+
+@pytest.fixture
+def server(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Give a sandbox that the program talks to, without a token."""
+    monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
+    return sandbox
+
+
+def test_login_keeps_a_token_that_works(gcapi: Program, server: Sandbox, config: Path) -> None:
+    """`login` checks the token, keeps it for this server, and `whoami` says whose it is and where it came from."""
+    login = gcapi("login", "--json", stdin=f"Bearer {server.token}\n")
+    path = token_path(server.base_url)
+    assert login.code == 0
+    assert login.json["user"] == "sandbox"
+    assert path.read_text() == f"{server.token}\n"
+    assert config in path.parents
+    who = gcapi("whoami", "--json")
+    assert who.json == {
+        "user": "sandbox",
+        "server": server.base_url,
+        "token_from": f"the file {path}",
+    }
+    assert server.token not in login.out + login.err + who.out + who.err
+
+
+@posix
+def test_login_asks_without_echo(server: Sandbox) -> None:
+    """In a terminal the token is asked for, and what is typed is not shown."""
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command_line("login", "--json"),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # away from the terminal that the tests run in
+    )
+    assert process.stderr is not None
+    prompt = "API token (not shown): "
+    assert process.stderr.read(len(prompt)) == prompt
+    os.write(master, f"{server.token}\n".encode())
+    out, err = process.communicate(timeout=DEADLINE)
+    os.set_blocking(master, False)
+    echoed = os.read(master, 1000).decode() if select.select([master], [], [], 0)[0] else ""
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == 0
+    assert json.loads(out)["user"] == "sandbox"
+    assert server.token not in echoed + out + err
+
+
+def test_login_replaces_what_was_kept(gcapi: Program, server: Sandbox) -> None:
+    """Another token takes the place of the first."""
+    other = server.add_user("another")
+    for token in (server.token, other):
+        assert gcapi("login", stdin=token).code == 0
+    assert gcapi("whoami", "--json").json["user"] == "another"
+    assert [path.name for path in token_path(server.base_url).parent.iterdir()] == [
+        token_path(server.base_url).name
+    ]
+
+
+def test_a_wrong_token_is_not_kept(gcapi: Program, server: Sandbox) -> None:
+    """What the server does not accept is refused, and what was kept stays."""
+    gcapi("login", stdin=server.token)
+    refused = gcapi("login", stdin=TOKEN)
+    assert (refused.code, refused.out) == (8, "")
+    assert token_path(server.base_url).read_text() == f"{server.token}\n"
+
+
+def test_nothing_is_no_token(
+    gcapi: Program, server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty input is refused, rather than taking the token of the environment."""
+    monkeypatch.setenv(VARIABLE, server.token)
+    refused = gcapi("login", stdin="\n")
+    assert refused.code == 4
+    assert not token_path(server.base_url).exists()
+    assert f"{VARIABLE} is set, too" in gcapi("login", stdin=server.token).err
+
+
+@posix
+def test_kept_tokens_are_private(gcapi: Program, server: Sandbox) -> None:
+    """The file has mode 0600 and its folder 0700, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        assert gcapi("login", stdin=server.token).code == 0
+    finally:
+        os.umask(before)
+    path = token_path(server.base_url)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_exposed_tokens_are_not_used(gcapi: Program, server: Sandbox, mode: int) -> None:
+    """A token file that others can read or change is refused with what to do, wherever it lies."""
+    store_token(server.base_url, server.token, in_keyring=False)
+    path = token_path(server.base_url)
+    path.chmod(mode)
+    for arguments in ([], ["--token-file", path]):
+        run = gcapi("whoami", *arguments)
+        assert run.code == 8
+        assert "chmod 600" in run.err
+        assert server.token not in run.err
+
+
+def test_the_order_of_sources(
+    gcapi: Program, server: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line comes before the environment, and that before what is kept; each says its name."""
+    names = ["kept", "variable", "file", "option", "stdin"]
+    tokens = {name: server.add_user(name) for name in names}
+    store_token(server.base_url, tokens["kept"], in_keyring=False)
+    file = tmp_path / "token"
+    file.write_text(tokens["file"] + "\nwhat follows is not read")
+    file.chmod(0o600)
+
+    def who(*arguments: str | Path, stdin: str = "") -> tuple[str, str]:
+        shown = gcapi("whoami", "--json", *arguments, stdin=stdin).json
+        return shown["user"], shown["token_from"]
+
+    assert who() == ("kept", f"the file {token_path(server.base_url)}")
+    monkeypatch.setenv(VARIABLE, tokens["variable"])
+    assert who() == ("variable", f"the environment variable {VARIABLE}")
+    assert who("--token-file", file) == ("file", f"the file {file}")
+    assert who("--token", tokens["option"]) == ("option", "the option --token")
+    assert who("--token", "-", stdin=tokens["stdin"]) == ("stdin", "standard input")
+
+
+def test_each_server_has_its_own(gcapi: Program, server: Sandbox) -> None:
+    """A token that is kept for one server goes to no other."""
+    store_token(server.base_url, server.token, in_keyring=False)
+    assert gcapi("whoami").code == 0
+    assert gcapi("whoami", "--base-url", "http://127.0.0.1:1/api/v1/").code == 8
+
+
+def test_names_of_servers() -> None:
+    """A server is its host and port, without a user name and whatever the case."""
+    assert server_name("https://me:secret@Grand-Challenge.org/api/v1/") == "grand-challenge.org"
+    assert server_name("http://[::1]:8000/") == "[::1]:8000"
+    assert ":" not in token_path("http://[::1]:8000/").name
+
+
+def test_logout_removes_it(gcapi: Program, server: Sandbox) -> None:
+    """`logout` removes what is kept, says from where, and is content if there is nothing."""
+    store_token(server.base_url, server.token, in_keyring=False)
+    path = token_path(server.base_url)
+    assert gcapi("logout", "--json").json["removed_from"] == [f"the file {path}"]
+    assert not path.exists()
+    again = gcapi("logout")
+    assert again.code == 0
+    assert "No token was kept" in again.err
+    assert gcapi("whoami").code == 8
+
+
+def test_the_keyring_keeps_it(gcapi: Program, server: Sandbox, tmp_path: Path) -> None:
+    """With --keyring the token is in the system's keyring, and in no file."""
+    (tmp_path / "filed_keyring.py").write_text(BACKEND)
+    system = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "filed_keyring.Filed",
+        "KEYRING_FILE": str(tmp_path / "kept.json"),
+    }
+    store_token(server.base_url, TOKEN, in_keyring=False)
+    login = gcapi.apart("login", "--keyring", "--json", stdin=server.token, **system)
+    assert login.json["kept_in"] == "the keyring"
+    assert not token_path(server.base_url).exists()
+    assert gcapi.apart("whoami", "--json", **system).json["token_from"] == "the keyring"
+    assert gcapi.apart("logout", "--json", **system).json["removed_from"] == ["the keyring"]
+    assert gcapi.apart("whoami", **system).code == 8
+
+
+@pytest.mark.usefixtures("server")
+def test_keyrings_that_fail(gcapi: Program, tmp_path: Path) -> None:
+    """A keyring that is locked is told with what to do instead."""
+    (tmp_path / "locked_keyring.py").write_text(LOCKED)
+    system = {"PYTHONPATH": str(tmp_path), "PYTHON_KEYRING_BACKEND": "locked_keyring.Locked"}
+    run = gcapi.apart("whoami", **system)
+    assert run.code == 2
+    assert "KeyringLocked: closed" in run.err
+    assert "Unlock it" in run.err
+
+
+def test_without_a_keyring(gcapi: Program, server: Sandbox) -> None:
+    """Where there is no keyring, --keyring says so, and nothing is kept."""
+    run = gcapi("login", "--keyring", stdin=server.token)
+    assert run.code == 2
+    assert "leave --keyring out" in run.err
+    assert not token_path(server.base_url).exists()

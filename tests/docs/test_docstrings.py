@@ -1,0 +1,203 @@
+"""What the docstrings of public symbols say, as the API reference shows it."""
+
+from __future__ import annotations
+
+import builtins
+import doctest
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import griffe
+import httpx
+import pytest
+from blocks import ROOT
+from stage import Stage
+
+import gcapi.exceptions
+from gcapi import Client, SocketValueSpec
+
+#: The modules whose names without an underscore are public; what namespaces derive from is shown too.
+MODULES = (
+    "gcapi._namespaces",
+    "gcapi.client",
+    "gcapi.exceptions",
+    "gcapi.jobs",
+    "gcapi.models",
+    "gcapi.progress",
+    "gcapi.resources",
+    "gcapi.retries",
+    "gcapi.sockets",
+    "gcapi_sandbox.faults",
+    "gcapi_sandbox.sandbox",
+)
+#: Modules whose classes are made by the package, not by users.
+MADE_BY_US = ("gcapi._namespaces", "gcapi.exceptions", "gcapi.resources")
+_KINDS = griffe.ParameterKind
+_UNITS = re.compile(r"[Ss]econds|number", re.ASCII)
+_OPTIONAL = re.compile(r"\| None\b|\bNone \|")
+#: Classes that the reference leaves out: what others derive from, and enums that are long or empty.
+INTERNAL = {
+    "gcapi._namespaces.Namespace",
+    "gcapi._namespaces.Shown",
+    "gcapi.models.BlankEnum",
+    "gcapi.models.LocationEnum",
+    "gcapi.models.NullEnum",
+    "gcapi.models.TimezoneEnum",
+    "gcapi.progress.Progress",
+}
+_REFERENCE_LINE = re.compile(r"^::: (\S+)$", re.MULTILINE)
+
+
+@cache
+def public() -> tuple[griffe.Class | griffe.Function, ...]:
+    """Return the public classes and functions, and the methods of the classes."""
+    return tuple(found for name in MODULES for found in _in(_visited(name)))
+
+
+def _visited(name: str) -> griffe.Module:
+    path = path_of(name)
+    code = path.read_text(encoding="utf-8")
+    return griffe.visit(name, filepath=path, code=code, docstring_parser=griffe.Parser.google)
+
+
+def path_of(module: str) -> Path:
+    """Return the file of a module."""
+    return (ROOT / "src").joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _in(parent: griffe.Object | griffe.Alias) -> Iterator[griffe.Class | griffe.Function]:
+    for name, member in parent.members.items():
+        if name.startswith("_") and name != "__call__":
+            continue
+        if isinstance(member, griffe.Class | griffe.Function):
+            yield member
+            if isinstance(member, griffe.Class):
+                yield from _in(member)
+
+
+def parameters(found: griffe.Class | griffe.Function) -> dict[str, griffe.Parameter]:
+    """Return the parameters of a call, but `self` and those that take whatever comes; none of a call that we make."""
+    if isinstance(found, griffe.Class) and found.path.rpartition(".")[0] in MADE_BY_US:
+        return {}
+    any_number = {_KINDS.var_positional, _KINDS.var_keyword}
+    return {
+        parameter.name: parameter
+        for parameter in found.parameters
+        if parameter.name != "self" and parameter.kind not in any_number
+    }
+
+
+def section(found: griffe.Class | griffe.Function, kind: griffe.DocstringSectionKind) -> Any:
+    """Return what a section of a docstring holds; empty without one."""
+    parsed = found.docstring.parsed if found.docstring else []
+    return next((part.value for part in parsed if part.kind is kind), [])
+
+
+def described(found: griffe.Class | griffe.Function) -> dict[str, str]:
+    """Return the descriptions of parameters, by their names."""
+    kinds = griffe.DocstringSectionKind
+    sections = [*section(found, kinds.parameters), *section(found, kinds.attributes)]
+    return {part.name: part.description for part in sections}
+
+
+def test_every_public_symbol_has_a_docstring() -> None:
+    """Each class, function and method begins with a sentence; that a function's is imperative, `make check` sees."""
+    silent = [found.path for found in public() if not found.has_docstring]
+    assert silent == []
+    first = {found.path: found.docstring.value.partition("\n")[0] for found in public()}
+    assert [path for path, line in first.items() if not line.endswith((".", ":", "?"))] == []
+
+
+def test_parameters_are_described() -> None:
+    """A call of two and more parameters describes each of them."""
+    missing = [
+        f"{found.path}({name})"
+        for found in public()
+        if len(parameters(found)) > 1
+        for name in parameters(found)
+        if name not in described(found)
+    ]
+    assert missing == []
+
+
+def test_none_and_units_are_told() -> None:
+    """What may be `None` says what that means, and what is a number of seconds says so."""
+    unclear = []
+    for found in public():
+        texts = described(found)
+        for name, parameter in parameters(found).items():
+            annotation, text = str(parameter.annotation), texts.get(name, _sentence(found))
+            if _OPTIONAL.search(annotation) and "`None`" not in text:
+                unclear.append(f"{found.path}({name}): None")
+            if "float" in annotation and not _UNITS.search(text):
+                unclear.append(f"{found.path}({name}): unit")
+    assert unclear == []
+
+
+def _sentence(found: griffe.Class | griffe.Function) -> str:
+    return found.docstring.value if found.docstring else ""
+
+
+def test_errors_that_are_named_exist() -> None:
+    """A docstring names errors that can be imported: built-in ones, httpx's and those of `gcapi.exceptions`."""
+    known = {*vars(builtins), *vars(httpx), *vars(gcapi.exceptions)}
+    named = {
+        f"{found.path}: {raised.annotation}"
+        for found in public()
+        for raised in section(found, griffe.DocstringSectionKind.raises)
+        if str(raised.annotation) not in known
+    }
+    assert named == set()
+
+
+def test_reference_shows_every_public_class() -> None:
+    """The API reference has each class that a user meets, by itself or with its module."""
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]
+    shown = {path for page in pages for path in _REFERENCE_LINE.findall(page)}
+    classes = {
+        found.path
+        for found in public()
+        if isinstance(found, griffe.Class) and found.parent and found.parent.is_module
+    }
+    missing = {path for path in classes - INTERNAL if not shown & {path, path.rpartition(".")[0]}}
+    assert missing == set()
+
+
+def test_reference_names_every_namespace() -> None:
+    """The table of namespaces has each attribute of a client, with its class."""
+    page = (ROOT / "docs/reference/namespaces.md").read_text(encoding="utf-8")
+    with Client("a-token") as client:
+        has = {f"| `{name}` | [`{kind}`]" for name, kind in _namespaces(client, "")}
+    assert {row for row in has if row not in page} == set()
+    assert page.count("\n| `") == len(has)
+
+
+def _namespaces(parent: object, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in vars(parent).items():
+        if not name.startswith("_") and type(value).__module__ == "gcapi.resources":
+            yield prefix + name, type(value).__name__
+            yield from _namespaces(value, f"{prefix}{name}.")
+
+
+def test_examples_of_docstrings_run(public_server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example does what it says, with a client and a case at hand."""
+    public_server.enter(monkeypatch)
+    with Client() as client:
+        archive = client.archives.detail(slug="my-archive")
+        case = client.archive_items.page(params={"archive": archive.pk})[0]
+        at_hand = {
+            "Client": Client,
+            "SocketValueSpec": SocketValueSpec,
+            "case": case,
+            "client": client,
+        }
+        results = [
+            doctest.testmod(import_module(name), extraglobs=at_hand, raise_on_error=False)
+            for name in MODULES
+        ]
+    assert sum(result.attempted for result in results) > len(MODULES)
+    assert [result.failed for result in results] == [0] * len(MODULES)

@@ -1,0 +1,132 @@
+"""The programs of examples/, run as a user would start them, against a sandbox."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from blocks import ROOT
+from data import noise
+from stage import Stage
+
+from gcapi import Client
+
+EXAMPLES = ROOT / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+
+
+def start(public_server: Stage, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run an example, and return how it ended."""
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=public_server.folder,
+        env=public_server.environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def cases(public_server: Stage) -> dict[str, Any]:
+    """Return the cases of the archive by their titles."""
+    with Client(public_server.sandbox.token, public_server.sandbox.base_url) as client:
+        archive = client.archives.detail(slug="my-archive")
+        found = client.archive_items.iterate_all({"archive": archive.pk})
+        return {case.title: case for case in found}
+
+
+def test_folder_of_cts_is_uploaded_once(public_server: Stage) -> None:
+    """Files and series become cases; a bad one is told and stops no other; run again, none is there twice."""
+    shutil.move(public_server.folder / "series", public_server.folder / "cases" / "series")
+    noise(public_server.folder / "cases" / "packed.nii.gz")
+    arguments = ("cases", "--archive", "my-archive")
+    first = start(public_server, "upload_cts.py", *arguments)
+    assert first.returncode == 0, first.stderr
+    made = cases(public_server)
+    assert made.keys() == {"Earlier case", "case-1", "case-2", "packed", "series"}
+    (public_server.folder / "cases" / "broken.mha").write_text("no image")
+    second = start(public_server, "upload_cts.py", *arguments)
+    assert second.returncode == 1
+    assert "broken: " in second.stderr
+    again = cases(public_server)
+    assert {title: again[title].pk for title in made} == {
+        title: case.pk for title, case in made.items()
+    }
+
+
+def test_dicom_series_becomes_an_image_set(public_server: Stage) -> None:
+    """For a socket of DICOM image sets, the folder's name is the name of the image."""
+    (public_server.folder / "patients").mkdir()
+    shutil.move(public_server.folder / "series", public_server.folder / "patients" / "Patient 8")
+    socket = ("--archive", "my-archive", "--socket", "dicom-image-set")
+    run = start(public_server, "upload_cts.py", "patients", *socket)
+    assert run.returncode == 0, run.stderr
+    (value,) = cases(public_server)["Patient 8"].values
+    with Client(public_server.sandbox.token, public_server.sandbox.base_url) as client:
+        assert client.images.detail(api_url=value.image).name == "Patient 8"
+
+
+def test_algorithm_runs_over_an_archive_once(public_server: Stage) -> None:
+    """Each case with the inputs gets one job and its outputs in a folder, however often it is run."""
+    arguments = ("my-archive", "my-algorithm", "results")
+    for _ in range(2):
+        run = start(public_server, "run_over_archive.py", *arguments)
+        assert run.returncode == 0, run.stderr
+    pk = cases(public_server)["Earlier case"].pk
+    jobs = json.loads((public_server.folder / "results" / "jobs.json").read_text())
+    assert jobs.keys() == {pk}
+    assert isinstance(
+        json.loads((public_server.folder / "results" / pk / "mean-intensity.json").read_text()),
+        float,
+    )
+    with Client(public_server.sandbox.token, public_server.sandbox.base_url) as client:
+        assert [job.pk for job in client.algorithm_jobs.iterate_all()] == list(jobs.values())
+
+
+def test_reader_study_is_exported(public_server: Stage) -> None:
+    """The table has the answers in words, and the values lie in a folder for each display set."""
+    run = start(public_server, "export_reader_study.py", "my-study", "export", "--values")
+    assert run.returncode == 0, run.stderr
+    with (public_server.folder / "export" / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row.values())[:5] for row in rows] == [
+        ["Answered case", "sandbox", "Is there a nodule?", "No", "False"],
+        ["Answered case", "sandbox", "How good is the image?", "Usable", "False"],
+    ]
+    (volume,) = (public_server.folder / "export" / "values").rglob("*.json")
+    assert (volume.name, volume.read_text()) == ("lung-volume.json", "2.5")
+
+
+def test_notebook_runs_from_top_to_bottom(public_server: Stage) -> None:
+    """Every cell of the notebook runs in a kernel of its own, progress included."""
+    environment = {**public_server.environment, "PYTHONWARNINGS": "default"}
+    for notebook in NOTEBOOKS:
+        shutil.copy(notebook, public_server.folder)
+        subprocess.run(
+            [
+                str(Path(sys.executable).parent / "jupyter-execute"),
+                str(public_server.folder / notebook.name),
+            ],
+            env=environment,
+            check=True,
+            timeout=100,
+        )
+    assert list((public_server.folder / "results").rglob("mean-intensity.json"))
+
+
+def test_notebook_is_kept_without_outputs() -> None:
+    """What a run printed, names of a machine among it, is not checked in."""
+    assert NOTEBOOKS
+    kept = [
+        cell
+        for notebook in NOTEBOOKS
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        if cell.get("outputs") or cell.get("execution_count")
+    ]
+    assert kept == []
