@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gcapi import Client
 from gcapi.models import Question, ReaderStudy
@@ -26,7 +26,8 @@ def in_words(question: Question, answer: Any) -> str:
     """Return an answer as text: the titles of options in place of their numbers, JSON for what is no text."""
     titles = {option.id: option.title for option in question.options}
     if titles and isinstance(answer, list):
-        return "; ".join(titles[number] for number in answer)
+        chosen = cast("list[int]", answer)
+        return "; ".join(titles[number] for number in chosen)
     if answer is None or isinstance(answer, str):
         return answer or ""
     return titles[answer] if titles else json.dumps(answer)

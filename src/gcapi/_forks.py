@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import TracebackType
 
 
@@ -79,7 +79,7 @@ class Slots:
         self._places = threading.Semaphore(self._count)
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self) -> Generator[None]:
         """Hold a place, as soon as there is one."""
         with self._places:
             yield

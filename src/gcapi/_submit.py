@@ -30,7 +30,7 @@ from gcapi._uploads import COMPLETED
 from gcapi.exceptions import GCAPIError, ObjectNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from gcapi import models
     from gcapi._downloads import Downloads
@@ -229,7 +229,7 @@ class Submit:
             self._uploads.send_all(pairs, is_fresh=is_fresh)
 
     @contextmanager
-    def _sources_of(self, plans: Sequence[Plan]) -> Iterator[dict[str, list[Source]]]:
+    def _sources_of(self, plans: Sequence[Plan]) -> Generator[dict[str, list[Source]]]:
         """Give what is to be uploaded, by socket slug; copies that are made for it are removed at the end."""
         with ExitStack() as stack:
             private = _PrivateDirectory(stack)

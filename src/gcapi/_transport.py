@@ -424,7 +424,7 @@ def _read_up_to(limit: int, response: httpx.Response) -> bool:
         if room < 0:
             break
     response.close()
-    response._content = b"".join(kept)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - what `read` sets; it has no bound of its own
+    response._content = b"".join(kept)  # noqa: SLF001 - what `read` sets; it has no bound of its own
     return room >= 0
 
 

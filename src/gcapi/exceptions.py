@@ -391,7 +391,7 @@ def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> Non
 
 def _calling_frame() -> tuple[FrameType | None, int]:
     """Return the innermost frame outside of this package, and its stack level for who calls this."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the public way is slow, and reads every source file
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way is slow, and reads every source file
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
         frame = frame.f_back

@@ -63,7 +63,7 @@ _HOME = {
     "Target": "targets",
     "TargetError": "targets",
 }
-__all__ = [  # noqa: PLE0604 - the names are strings
+__all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - the names are strings, and imported above
     *_HOME
 ]
 

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gcapi._files import Partial
+from gcapi._json import is_array
 from gcapi.bulk._folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
 from gcapi.bulk._listing import Case, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
     from gcapi import models
@@ -58,7 +59,7 @@ class Questions:
         question_pk = key_of(answer["question"])
         display_set_pk = key_of(answer.get("display_set"))
         question = self._questions.get(question_pk)
-        made = {
+        made: dict[str, Any] = {
             "question": question.question_text_safe if question else "",
             "question_pk": question_pk,
             "answer_type": question.answer_type if question else "",
@@ -146,7 +147,7 @@ def _in_words(question: models.Question | None, answer: Any) -> str:
     if question is None or question.answer_type not in {_CHOICE, _CHOICES}:
         return ""
     titles = {option.id: option.title for option in question.options}
-    chosen = answer if isinstance(answer, list) else [answer]
+    chosen = answer if is_array(answer) else [answer]
     return "; ".join(str(titles[one]) for one in chosen if one in titles)
 
 
@@ -166,7 +167,7 @@ def _csv_line(cells: Any) -> str:
 
 
 @contextmanager
-def _written_whole(target: Path) -> Iterator[Callable[[str], None]]:
+def _written_whole(target: Path) -> Generator[Callable[[str], None]]:
     """Write a text of any length to a file that is whole or not there, in place of what was there."""
     partial = Partial(target, overwrite=True)
     at = 0

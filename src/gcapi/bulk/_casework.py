@@ -78,7 +78,7 @@ class CaseWork:
         self._cases = client._cases
         self._journal = journal
         self._sender = sender
-        self._existing = existing
+        self._existing: Existing = existing
         self.kind, self.parent = home_of(client, target)
         self.index = Index.of(self.kind.all_of(self.parent))
 

@@ -59,8 +59,8 @@ class Index:
         pks: All of them.
     """
 
-    by_title: dict[str, There] = field(default_factory=dict)
-    pks: set[str] = field(default_factory=set)
+    by_title: dict[str, There] = field(default_factory=dict[str, There])
+    pks: set[str] = field(default_factory=set[str])
 
     @classmethod
     def of(cls, cases: Iterable[Any]) -> Index:

@@ -72,7 +72,7 @@ class JobWork:
         """
         noted = self._journal.uploads(ready.fingerprint)
         plans = self._plan(ready)
-        uploads = {
+        uploads: dict[str, list[Any]] = {
             plan.slug: [
                 SimpleNamespace(pk=each.pk, api_url="", filename=name)
                 for each, name in zip(noted[plan.slug].values(), _names(plan), strict=True)

@@ -83,11 +83,14 @@ class CaseRecord:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """Return a record from a line."""
-        values = tuple(
-            ValueRecord(**{**value, "files": tuple(FileRecord(**one) for one in value["files"])})
-            for value in entry["values"]
-        )
-        return cls(**{**entry, "values": values})
+        fields: dict[str, Any] = {**entry, "values": tuple(map(_value, entry["values"]))}
+        return cls(**fields)
+
+
+def _value(entry: Mapping[str, Any]) -> ValueRecord:
+    files = tuple(FileRecord(**one) for one in entry["files"])
+    fields: dict[str, Any] = {**entry, "files": files}
+    return ValueRecord(**fields)
 
 
 class Ledger:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi._cases import title_of
+from gcapi._json import is_object
 from gcapi._settings import API_PREFIX
 from gcapi.bulk.cells import value_cell
 from gcapi.exceptions import UnexpectedAnswer
@@ -144,11 +145,11 @@ def _namespace(client: Client, kind: Kind) -> Readable[Any]:
 
 
 def _case(client: Client, kind: Kind, found: Any) -> Case:
-    fields = found.to_dict()
+    fields: dict[str, Any] = found.to_dict()
     pk = str(fields["pk"])
     order = fields.get("order")
-    values = fields.get("inputs" if kind == "algorithm" else "values") or []
-    outputs = fields.get("outputs") or []
+    values: list[Any] = fields.get("inputs" if kind == "algorithm" else "values") or []
+    outputs: list[Any] = fields.get("outputs") or []
     return Case(
         kind=kind,
         pk=pk,
@@ -170,7 +171,7 @@ def _api(client: Client) -> str:
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:
     socket = content.get("interface")
-    if not isinstance(socket, dict) or not isinstance(socket.get("slug"), str):
+    if not is_object(socket) or not isinstance(socket.get("slug"), str):
         raise UnexpectedAnswer("The server does not say of which socket a value is.")
     kind = str(socket.get("kind") or "")
     return Value(role, socket["slug"], str(content["pk"]), kind, content)
@@ -206,5 +207,8 @@ def spooled(case: Case) -> dict[str, Any]:
 
 def unspooled(entry: Mapping[str, Any]) -> Case:
     """Return a case from its JSON."""
-    values = tuple(Value(**value) for value in entry["values"])
-    return Case(**{**entry, "values": values})
+    fields: dict[str, Any] = {
+        **entry,
+        "values": tuple(Value(**value) for value in entry["values"]),
+    }
+    return Case(**fields)

@@ -76,7 +76,7 @@ def manifest_in(folder: Path) -> Path:
 
 def note_of(row: Row, name: str) -> dict[str, str]:
     """Return a note that is an object, which CSV has as JSON; an empty one if it is not there."""
-    note = row.notes.get(name) or {}
+    note: Any = row.notes.get(name) or {}
     made: dict[str, str] = json.loads(note) if isinstance(note, str) else dict(note)
     return made
 

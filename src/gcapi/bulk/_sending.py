@@ -32,7 +32,7 @@ from gcapi.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from gcapi._plan import Plan
     from gcapi._settings import OnLimit
@@ -239,7 +239,7 @@ class UploadRoom:
         self._warned: set[str] = set()
 
     @contextmanager
-    def reserved(self, number: int) -> Iterator[Callable[[], None]]:
+    def reserved(self, number: int) -> Generator[Callable[[], None]]:
         """Keep room for uploads, as soon as there is some; gives what to call for each that was begun.
 
         Raises:

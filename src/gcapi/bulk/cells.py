@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gcapi import _kinds
+from gcapi._json import is_array
 from gcapi._plan import DICOM, IMAGE, JSON, VALUE, target
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
@@ -127,7 +128,7 @@ class Cell:
                 return [content]
             listed = _json_list(content)
             content = listed if listed is not None else content.split(SEPARATOR)
-        if not isinstance(content, list) or not all(isinstance(part, str) for part in content):
+        if not is_array(content) or not all(isinstance(part, str) for part in content):
             return []
         return [part.strip() for part in content if part.strip()]
 

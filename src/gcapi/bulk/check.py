@@ -69,8 +69,8 @@ class CheckReport:
         requests: About how many requests that takes.
     """
 
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list[Problem])
+    notes: list[str] = field(default_factory=list[str])
     rows: int = 0
     files: int = 0
     bytes: int = 0

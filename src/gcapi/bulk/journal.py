@@ -91,7 +91,7 @@ class Record:
     fingerprint: bytes
     state: State
     pk: str = ""
-    before: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict[str, Any])
     error: str = ""
 
 

@@ -15,6 +15,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ class Row:
     line: int
     title: str = ""
     order: int | None = None
-    cells: Mapping[str, Any] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    cells: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _text(path: Path) -> str:
 
 def _read_csv(path: Path, problems: list[Problem]) -> Records:
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    header = [name.strip() for name in next(reader, [])]
+    header = [name.strip() for name in next(reader, list[str]())]
     problems += _header_problems(header)
     begun = reader.line_num + 1
     try:
@@ -243,15 +244,10 @@ def _read_json_lines(path: Path, problems: list[Problem]) -> Records:
 
 
 def _read_parquet(path: Path, problems: list[Problem]) -> Records:
-    try:
-        from pyarrow import ArrowInvalid, parquet
-    except ImportError as error:
-        raise MissingExtra(
-            "A manifest in Parquet needs pyarrow: pip install pyarrow. Or save it as CSV or JSON Lines."
-        ) from error
+    arrow, parquet = _pyarrow()
     try:
         table = parquet.read_table(path)
-    except ArrowInvalid as error:
+    except arrow.ArrowInvalid as error:
         problems.append(Problem(0, "", f"it is no Parquet file: {error}", "Save it anew"))
         return
     yield from enumerate(table.to_pylist(), start=1)
@@ -363,18 +359,27 @@ def _json(cell: Any) -> str:
     return json.dumps(cell, ensure_ascii=False, allow_nan=False)
 
 
-def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes:
+def _pyarrow() -> tuple[Any, Any]:
+    """Return the library, which has no types, and its part for Parquet."""
     try:
-        from pyarrow import BufferOutputStream, Table, parquet
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise MissingExtra("A manifest in Parquet needs pyarrow: pip install pyarrow.") from error
+        raise MissingExtra(
+            "A manifest in Parquet needs pyarrow: pip install pyarrow. Or save it as CSV or JSON Lines."
+        ) from error
+
+
+def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes:
+    arrow, parquet = _pyarrow()
     columns = {name: [record.get(name) for record in records] for name in _columns(records)}
-    stream = BufferOutputStream()
-    parquet.write_table(Table.from_pydict({k: _of_one_type(v) for k, v in columns.items()}), stream)
+    stream = arrow.BufferOutputStream()
+    parquet.write_table(
+        arrow.Table.from_pydict({k: _of_one_type(v) for k, v in columns.items()}), stream
+    )
     return bytes(stream.getvalue())
 
 
 def _of_one_type(cells: list[Any]) -> list[Any]:
     """Return the cells of a column as they are if they are all of one simple type, else as texts."""
-    types = {type(cell) for cell in cells if cell is not None}
+    types: set[type] = {type(cell) for cell in cells if cell is not None}
     return cells if types <= {str} or types in ({int}, {float}) else list(map(_as_text, cells))

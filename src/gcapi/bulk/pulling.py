@@ -119,8 +119,8 @@ class PullReport:
     files: int = 0
     size: int = 0
     answers: int | None = None
-    failed: list[CaseFailure] = field(default_factory=list)
-    remarks: list[Difference] = field(default_factory=list)
+    failed: list[CaseFailure] = field(default_factory=list[CaseFailure])
+    remarks: list[Difference] = field(default_factory=list[Difference])
 
 
 def pull(
@@ -226,7 +226,7 @@ class _Pulling:
         self._client = client
         self._source = source
         self._ledger = ledger
-        self._policy = policy
+        self._policy: Policy = policy
         self._report = report
         self._act = act
         self._workers = workers

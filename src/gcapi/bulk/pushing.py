@@ -122,11 +122,11 @@ class PushReport:
 
     manifest: Manifest
     journal: Path
-    done: list[RowDone] = field(default_factory=list)
-    skipped: list[RowDone] = field(default_factory=list)
-    failed: list[RowFailure] = field(default_factory=list)
-    ambiguous: list[RowFailure] = field(default_factory=list)
-    waiting: list[RowFailure] = field(default_factory=list)
+    done: list[RowDone] = field(default_factory=list[RowDone])
+    skipped: list[RowDone] = field(default_factory=list[RowDone])
+    failed: list[RowFailure] = field(default_factory=list[RowFailure])
+    ambiguous: list[RowFailure] = field(default_factory=list[RowFailure])
+    waiting: list[RowFailure] = field(default_factory=list[RowFailure])
 
     @property
     def is_complete(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from concurrent.futures import Executor
 
 #: Seconds between two lines where standard error is no terminal.
@@ -63,7 +63,7 @@ class CaseCounter:
 
 
 @contextmanager
-def counted(what: str, *, quiet: bool) -> Iterator[CaseCounter | None]:
+def counted(what: str, *, quiet: bool) -> Generator[CaseCounter | None]:
     """Give what counts cases; `None` where the user wants quiet."""
     if quiet:
         yield None
@@ -76,7 +76,7 @@ def counted(what: str, *, quiet: bool) -> Iterator[CaseCounter | None]:
 
 
 @contextmanager
-def dask_executor(address: str | None) -> Iterator[Executor | None]:
+def dask_executor(address: str | None) -> Generator[Executor | None]:
     """Give the executor of a Dask cluster; `None` where no address is given.
 
     Raises:

@@ -91,7 +91,7 @@ def _versions() -> Finding:
 
 
 def _extras() -> Finding:
-    found = []
+    found: list[str] = []
     for extra, packages in _EXTRAS.items():
         versions = [_version(name) for name in packages]
         if all(versions):

@@ -17,7 +17,7 @@ from gcapi.bulk._work import WorkerLost
 from gcapi.bulk.journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 (
     DONE,
@@ -200,7 +200,7 @@ class Failures:
         self._errors: list[BaseException] = []
 
     @contextmanager
-    def told(self, name: str = "") -> Iterator[None]:
+    def told(self, name: str = "") -> Generator[None]:
         """Tell the error of one thing, and go on.
 
         Args:

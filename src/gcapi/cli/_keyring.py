@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gcapi.exceptions import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 #: What its entries are called, whose user name is the server's.
 SERVICE = "gcapi"
@@ -73,7 +73,7 @@ def _found() -> Any:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told() -> Generator[None]:
     from keyring.errors import KeyringError
 
     try:

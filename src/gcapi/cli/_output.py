@@ -14,6 +14,8 @@ import unicodedata
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from gcapi._json import is_array, is_object
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -136,7 +138,7 @@ def print_object(document: Mapping[str, Any]) -> None:
     for name, value in document.items():
         if value in (None, "", [], {}):
             continue
-        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        if is_array(value) and any(isinstance(item, dict) for item in value):
             write(f"{printable(name)}:")
             for item in value:
                 write(f"  {_short(item)}")
@@ -146,7 +148,7 @@ def print_object(document: Mapping[str, Any]) -> None:
 
 def _short(value: Any) -> str:
     """Return what names an object inside of another."""
-    return cell(_name(value) if isinstance(value, dict) else value)
+    return cell(_name(value) if is_object(value) else value)
 
 
 def _name(inner: dict[str, Any]) -> Any:
@@ -165,4 +167,4 @@ def _name(inner: dict[str, Any]) -> Any:
 
 
 def _slug(socket: Any) -> Any:
-    return socket.get("slug") if isinstance(socket, dict) else socket
+    return socket.get("slug") if is_object(socket) else socket

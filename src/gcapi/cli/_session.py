@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from gcapi.cli._output import Column
     from gcapi.cli._tokens import Token
@@ -98,18 +98,23 @@ class Session:
         return Client(token.value, self.base_url, progress=progress and not self.quiet)
 
     @contextmanager
-    def warnings_as_talk(self) -> Iterator[None]:
+    def warnings_as_talk(self) -> Generator[None]:
         """Say warnings, such as those of limits that are waited for, in place of Python's own form of them."""
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = lambda message, *_, **__: self.say(f"gcapi: note: {message}")
+            warnings.showwarning = self._say_warning
             yield
+
+    def _say_warning(self, message: Warning | str, *_: object, **__: object) -> None:
+        self.say(f"gcapi: note: {message}")
 
 
 def _make_session(options: dict[str, Any], *, server: bool) -> Session:
     """Take the common options out of those of a command."""
     options.pop("debug")  # the program looks for it before anything is parsed
-    given = {name: options.pop(name) for name in _SERVER} if server else dict.fromkeys(_SERVER)
+    given: dict[str, Any] = (
+        {name: options.pop(name) for name in _SERVER} if server else dict.fromkeys(_SERVER)
+    )
     given["base_url"] = _with_path(given["base_url"] or _default_base_url()) if server else ""
     return Session(options.pop("as_json"), options.pop("quiet"), **given)
 

@@ -133,7 +133,7 @@ def store_token(base_url: str, token: str, *, in_keyring: bool) -> str:
 
 def remove_token(base_url: str) -> list[str]:
     """Remove what is kept for a server, and return from where, in words."""
-    removed = []
+    removed: list[str] = []
     path = token_path(base_url)
     with suppress(FileNotFoundError):
         path.unlink()

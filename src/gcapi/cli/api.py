@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gcapi._json import is_object
 from gcapi.cli._output import print_json, print_json_lines, printable, write
 from gcapi.cli._session import Session, command
 
@@ -122,7 +123,7 @@ def _pages(client: Client, path: str, params: dict[str, Any]) -> Iterator[Any]:
     offset = 0
     while True:
         page = client("GET", *_target(path), params={"limit": _PAGE, **params, "offset": offset})
-        if not isinstance(page, dict) or not isinstance(page.get("results"), list):
+        if not is_object(page) or not isinstance(page.get("results"), list):
             raise InvalidInput(f"{path} is no list in pages; leave --paginate out.")
         yield from page["results"]
         offset += len(page["results"])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from gcapi.cli._output import print_json, printable, write
 from gcapi.cli._session import Session, command
+
+if TYPE_CHECKING:
+    from gcapi.cli._checks import Finding
 
 _SHOWN_CHANGES = 10
 
@@ -24,7 +28,7 @@ def doctor(session: Session, *, upload: bool) -> int:
     """
     from gcapi.cli._checks import local_checks, server_checks
 
-    findings = []
+    findings: list[Finding] = []
     for checks in (local_checks(session), server_checks(session, upload=upload)):
         for finding in checks:
             findings.append(finding)

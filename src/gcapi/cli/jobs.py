@@ -20,7 +20,7 @@ from gcapi.cli._session import Session, command
 from gcapi.cli.objects import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gcapi.client import Client
     from gcapi.models import HyperlinkedJob
@@ -85,8 +85,10 @@ def jobs_list(
         }
         return {key: value for key, value in filters.items() if value}
 
-    keep = (lambda job: job["status"].lower() == status.lower()) if status else None
-    print_list(session, JOBS, params, limit=limit, keep=keep)
+    def is_wanted(job: Mapping[str, Any]) -> bool:
+        return not status or job["status"].lower() == status.lower()
+
+    print_list(session, JOBS, params, limit=limit, keep=is_wanted if status else None)
 
 
 @command(jobs)
