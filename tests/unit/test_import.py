@@ -10,6 +10,21 @@ import pytest
 import gcapi
 
 HEAVY = ["attr", "attrs", "dateutil", "grand_challenge_api", "httpx", "importlib.metadata", "ssl"]
+#: The use that most programs begin with.
+TOUCHED = "import gcapi; gcapi.Client; gcapi.SocketValueSpec"
+#: All that it loads beyond httpx: a longer list is felt at every start.
+LIGHT = [
+    "gcapi",
+    "gcapi._json",
+    "gcapi._secrets",
+    "gcapi._settings",
+    "gcapi._words",
+    "gcapi.client",
+    "gcapi.exceptions",
+    "gcapi.sockets",
+    "grand_challenge_api",
+    "grand_challenge_api.types",
+]
 MODULES = [
     "check_version",
     "client",
@@ -41,6 +56,29 @@ def loaded(code: str) -> set[str]:
 def test_import_loads_nothing_heavy() -> None:
     """Importing the package alone loads neither the HTTP library nor attrs nor the generated package."""
     assert loaded("import gcapi") & set(HEAVY) == set()
+
+
+def test_the_two_classes_load_little_more_than_the_http_library() -> None:
+    """What `Client` and `SocketValueSpec` bring beyond httpx is counted here, and no extra is among it."""
+    added = loaded(TOUCHED) - loaded("import httpx")
+    assert sorted(added) == LIGHT
+
+
+def test_importing_opens_nothing() -> None:
+    """No socket is made, and no file is opened but those of code."""
+    script = f"""
+import sys
+seen = []
+sys.addaudithook(lambda event, given: seen.append((event, str(given[0]) if given else "")))
+{TOUCHED}
+code = (".py", ".pyc", ".so", ".pyd")
+print([what for event, what in seen if event == "open" and not what.endswith(code)])
+print([event for event, _ in seen if event.startswith("socket.")])
+"""
+    run = subprocess.run(
+        [sys.executable, "-IB", "-c", script], check=True, capture_output=True, text=True
+    )
+    assert run.stdout.splitlines() == ["[]", "[]"]
 
 
 def test_import_of_models_loads_no_model() -> None:

@@ -7,19 +7,45 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("src/gcapi", "src/gcapi_sandbox", "generated/grand_challenge_api")
 
 
-def test_the_wheel_has_what_the_pages_need(tmp_path: Path) -> None:
-    """Templates, styles and scripts of the pages are installed, and the pytest plugin is registered."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+    """Return the root of the wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (path,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(path) as wheel:
-        names = set(wheel.namelist())
-        (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "gcapi_sandbox = gcapi_sandbox.pytest_plugin" in wheel.read(entry_points).decode()
-    source = ROOT / "src" / "gcapi_sandbox"
-    wanted = [*source.glob("templates/*"), *source.glob("static/*")]
-    assert len(wanted) > 10
-    assert {path.relative_to(ROOT / "src").as_posix() for path in wanted} <= names
+    (path,) = folder.glob("*.whl")
+    return zipfile.Path(path)
+
+
+def sources() -> set[str]:
+    """Return the files of the three packages, as a wheel names them."""
+    return {
+        path.relative_to((ROOT / package).parent).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.Path) -> None:
+    """Every file of the packages is installed, data and `py.typed` among them, and no other but the metadata."""
+    names = {
+        name for name in wheel.root.namelist() if not (".dist-info/" in name or name.endswith("/"))
+    }
+    assert names == sources()
+    assert {f"{Path(package).name}/py.typed" for package in PACKAGES} <= names
+    assert len({name for name in names if not name.endswith((".py", "py.typed"))}) > 10
+
+
+def test_the_wheel_registers_its_commands(wheel: zipfile.Path) -> None:
+    """The command line and the pytest plugin are entry points."""
+    (metadata,) = (one for one in wheel.iterdir() if one.name.endswith(".dist-info"))
+    registered = (metadata / "entry_points.txt").read_text(encoding="utf-8")
+    assert "gcapi = gcapi.cli:main" in registered
+    assert "gcapi_sandbox = gcapi_sandbox.pytest_plugin" in registered
