@@ -140,7 +140,7 @@ def test_a_cluster_that_loses_a_worker_goes_on(
     monkeypatch.setenv(TOKEN_VARIABLE, home.sandbox.token)
     options: Any = {"n_workers": 2, "processes": True, "threads_per_worker": 1}
     with (
-        distributed.LocalCluster(**options, dashboard_address=None) as cluster,
+        distributed.LocalCluster(**options, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as dask,
     ):
 

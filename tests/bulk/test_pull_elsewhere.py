@@ -94,7 +94,7 @@ def test_a_dask_cluster_that_loses_a_worker(
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             env={"GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
             local_directory=str(tmp_path / "dask"),
         ) as cluster,

@@ -48,6 +48,6 @@ def cluster(sandbox: Sandbox, ready: Program, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv(VARIABLE)
     store_token(sandbox.base_url, sandbox.token, in_keyring=False)
     with distributed.LocalCluster(
-        n_workers=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as running:
         yield running.scheduler_address
