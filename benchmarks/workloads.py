@@ -217,24 +217,31 @@ IMPORTS = {"import": import_client, "import-httpx": import_http}
 
 
 def _cost(work: Callable[[], int]) -> Cost:
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    held, before, started = _peak(), _cpu(), time.perf_counter()
     result = work()
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    seconds, after, peak = time.perf_counter() - started, _cpu(), _peak()
     return Cost(
         seconds=seconds,
-        cpu=_cpu(after) - _cpu(before),
-        peak=after.ru_maxrss * _MAXRSS_UNIT,
-        growth=(after.ru_maxrss - before.ru_maxrss) * _MAXRSS_UNIT,
+        cpu=after - before,
+        peak=peak,
+        growth=peak - held,
         result=result,
         versions=_versions(),
     )
 
 
-#: Linux counts in KiB, macOS in bytes.
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+def _peak() -> int:
+    """Return the most memory that this process ever held, in bytes."""
+    # On Linux ru_maxrss begins at the peak of the process that started this one, and would hide growth.
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _cpu(usage: resource.struct_rusage) -> float:
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 

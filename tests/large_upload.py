@@ -19,7 +19,11 @@ from gcapi import Client
 from gcapi._sources import BytesSource, PathSource
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # On Linux ru_maxrss begins at the peak of the process that started this one, and would hide growth.
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 with Client(base_url=sys.argv[1]) as client:
     send = client.uploads._uploads.upload_all

@@ -49,6 +49,8 @@ code which catches those keeps working):
 
 A connection that cannot be made or breaks raises httpx's own ``TransportError``. `gcapi.bulk` has a few more:
 ``TargetError``, ``ManifestError`` and ``CellError`` are `SpecError`s, ``JournalError`` and ``WorkerLost`` stand alone.
+
+Longer than 500 lines, since the tree is to be read in one place; half of it is docstrings.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def note_memory(event: PushProgress) -> None:
 
 def main() -> None:
     """Do what the command line says."""
+    # What runs in the background of a shell is started with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     base_url, manifest, target, journal, given = sys.argv[1:]
     options = {"journal": Path(journal), "progress": note_memory, **json.loads(given)}
     with Client(base_url=base_url, timeout=options.pop("patience")) as client:

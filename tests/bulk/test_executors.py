@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def test_a_worker_without_a_token_reads_it_from_a_file(home: Home, tmp_path: Pat
 
 def test_a_worker_without_any_token_says_so(home: Home, tmp_path: Path) -> None:
     """Rows fail with what to do, since no token travels to a worker."""
-    report = pushed(home, tmp_path, Forgetful(0))
+    # With settings of its own, since this process, which is the worker here, keeps the client of each.
+    with Client(home.sandbox.token, home.sandbox.base_url, timeout=47.11) as client:
+        report = pushed(replace(home, client=client), tmp_path, Forgetful(0))
     assert len(report.failed) == COUNT
     assert all(isinstance(each.error, ConfigurationError) for each in report.failed)
     assert f"set {TOKEN_VARIABLE} in its environment" in str(report.failed[0])

@@ -9,6 +9,7 @@ A block that cannot run stands below a comment that says why: `<!-- skip: next "
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ PROGRAMS = frozenset({"python", "shell"})
 DATA = frozenset({"csv", "json", "text", "toml", "yaml"})
 #: Seconds that a shell block may take.
 SHELL_SECONDS = 100
+#: Found by the search path: Windows by itself would look for another system's first.
+_BASH = shutil.which("bash") or "bash"
 _FENCE = re.compile(r"^ *```+ *([^`\n]*?) *$", re.MULTILINE)
 
 
@@ -44,7 +47,7 @@ class Shell:
 
     def __call__(self, example: Example) -> str | None:
         run = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", str(example.parsed)],
+            [_BASH, "-euo", "pipefail", "-c", str(example.parsed)],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

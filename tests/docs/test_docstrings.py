@@ -17,12 +17,26 @@ import pytest
 from blocks import ROOT
 from stage import Stage
 
+import gcapi.bulk
 import gcapi.exceptions
 from gcapi import Client, SocketValueSpec
 
+#: The modules of `gcapi.bulk`, which says itself what of them is public.
+BULK = (
+    "gcapi.bulk.check",
+    "gcapi.bulk.compare",
+    "gcapi.bulk.differences",
+    "gcapi.bulk.guess",
+    "gcapi.bulk.journal",
+    "gcapi.bulk.manifest",
+    "gcapi.bulk.pulling",
+    "gcapi.bulk.pushing",
+    "gcapi.bulk.targets",
+)
 #: The modules whose names without an underscore are public; what namespaces derive from is shown too.
 MODULES = (
     "gcapi._namespaces",
+    *BULK,
     "gcapi.client",
     "gcapi.exceptions",
     "gcapi.jobs",
@@ -73,6 +87,8 @@ def _in(parent: griffe.Object | griffe.Alias) -> Iterator[griffe.Class | griffe.
     for name, member in parent.members.items():
         if name.startswith("_") and name != "__call__":
             continue
+        if parent.is_module and parent.path in BULK and name not in gcapi.bulk.__all__:
+            continue
         if isinstance(member, griffe.Class | griffe.Function):
             yield member
             if isinstance(member, griffe.Class):
@@ -87,7 +103,7 @@ def parameters(found: griffe.Class | griffe.Function) -> dict[str, griffe.Parame
     return {
         parameter.name: parameter
         for parameter in found.parameters
-        if parameter.name != "self" and parameter.kind not in any_number
+        if parameter.name not in {"self", "cls"} and parameter.kind not in any_number
     }
 
 
@@ -144,7 +160,7 @@ def _sentence(found: griffe.Class | griffe.Function) -> str:
 
 def test_errors_that_are_named_exist() -> None:
     """A docstring names errors that can be imported: built-in ones, httpx's and those of `gcapi.exceptions`."""
-    known = {*vars(builtins), *vars(httpx), *vars(gcapi.exceptions)}
+    known = {*vars(builtins), *vars(httpx), *vars(gcapi.exceptions), *gcapi.bulk.__all__}
     named = {
         f"{found.path}: {raised.annotation}"
         for found in public()

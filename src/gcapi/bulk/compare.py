@@ -81,6 +81,10 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
     Values are compared by their keys, since what replaces a value has another, and by what the cell of a JSON value
     says.
 
+    Args:
+        client: Reads the server.
+        folder: What a pull made.
+
     Returns:
         Cases and values that only the folder or only the server has, those that are not the same, and whether there are
         other answers.

@@ -46,7 +46,7 @@ def guess_manifest(
     Args:
         folder: What is in it, one level deep, becomes the rows.
         client: Finds sockets; `None` to call columns after the kinds of files.
-        target: An algorithm whose inputs the columns are to be; of others the sockets are not known.
+        target: An algorithm whose inputs the columns are to be; of others the sockets are not known. `None` for none.
 
     Raises:
         ManifestError: There is nothing in the folder.

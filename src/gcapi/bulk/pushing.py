@@ -137,7 +137,7 @@ class PushReport:
         """Write the rows that failed as a manifest of their own, with the reasons in the column ``gc:error``.
 
         Args:
-            path: Where to, in the manifest's folder, since relative paths count from there; by default beside it, as
+            path: Where to, in the manifest's folder, since relative paths count from there; `None` for beside it, as
                 ``<its name>.failed.<its suffix>``.
 
         Returns:
@@ -227,8 +227,8 @@ def push(
             what is missing, ``"update"`` changes it, ``"error"`` fails the row. Jobs have no titles.
         wait: Whether to wait until the server has imported everything, or all jobs have ended.
         timeout: Seconds to wait for that after the last row; `None` for as long as it takes.
-        token_file: Where the executor's workers read the token if their environment has none.
-        progress: Called in this thread as each row ends.
+        token_file: Where the executor's workers read the token if their environment has none; `None` for nowhere.
+        progress: Called in this thread as each row ends; `None` for nothing.
 
     Returns:
         What became of each row. Rows that fail do not stop the others.
@@ -267,7 +267,7 @@ def plan_push(
         client: Talks to the server.
         manifest: The rows, or the file that they are in.
         target: As for `push`.
-        journal: As for `push`.
+        journal: As for `push`: `None` for the one in your state directory.
         existing: As for `push`.
 
     Raises:
