@@ -1,8 +1,8 @@
 """What users install: the wheel as it is published, on the lowest and the newest dependencies.
 
 The tests that run there are those of the source distribution, on the installed package: nothing of the checkout is
-used. Left out are those of the generator, the documentation and the benchmarks, whose tools have dependencies of their
-own that would decide which versions are tried, and those of faults, whose schedules depend on no version.
+used. Left out are those of the generator, the documentation and the browser, whose tools have dependencies of their own that
+would decide which versions are tried, and those of faults, whose schedules depend on no version.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ TOOLS = {
     "pytest-randomly",
     "pytest-timeout",
     "pytest-xdist",
-    "selenium",
     "trustme",
 }
 TESTED = ("tests/unit", "tests/sandbox", "tests/bulk", "tests/cli")
 LEFT_OUT = (
+    "tests/sandbox/test_pages_in_browser.py",
     "tests/unit/test_acceptance.py",
     "tests/unit/test_any_response.py",
     "tests/unit/test_generated_build.py",
