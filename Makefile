@@ -2,8 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/.installed
-# Finds what is installed by the path; does not ask the registry whether it is the newest.
-PYRIGHT := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+# It finds what is installed by the path, and shall not ask the registry whether it is the newest.
+PYRIGHT := PATH="$$(cd $(BIN) && pwd):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 # Half a suite on each core; `make test PYTEST="-n0 -k …"` for one test.
 PYTEST ?= -n 2
 

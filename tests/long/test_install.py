@@ -1,8 +1,8 @@
 """What users install: the wheel as it is published, on the lowest and the newest dependencies.
 
 The tests that run there are those of the source distribution, on the installed package: nothing of the checkout is
-used. Left out are those of the generator, the documentation and the browser, whose tools have dependencies of their own that
-would decide which versions are tried, and those of faults, whose schedules depend on no version.
+used. Left out are those of the generator, the documentation and the browser, whose tools have dependencies of their
+own that would decide which versions are tried, and those of faults, whose schedules depend on no version.
 """
 
 from __future__ import annotations

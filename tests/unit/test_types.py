@@ -1,0 +1,49 @@
+"""That no package and no wrong use escapes the type checkers, which `make check` runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+TYPED = {"src", "generated", "examples", "tests/typing"}
+
+
+def test_every_package_is_verified() -> None:
+    """Of each package that is installed, all public types have to be known."""
+    packages = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    verified = re.findall(r"^\t\$\(PYRIGHT\) --verifytypes (\w+)", makefile, re.MULTILINE)
+    assert sorted(verified) == sorted(Path(package).name for package in packages)
+
+
+def test_both_type_checkers_are_strict() -> None:
+    """Mypy and pyright read the same code strictly; a wrong use that is accepted is an unused `type: ignore`."""
+    mypy, pyright = SETTINGS["tool"]["mypy"], SETTINGS["tool"]["pyright"]
+    assert mypy["strict"] is True
+    assert pyright["typeCheckingMode"] == "strict"
+    assert set(pyright["include"]) == TYPED <= set(mypy["files"])
+    wrong = (ROOT / "tests" / "typing" / "wrong_usage.py").read_text(encoding="utf-8")
+    assert "# pyright: reportUnnecessaryTypeIgnoreComment=true" in wrong.splitlines()
+
+
+def test_every_wrong_use_is_expected_by_its_code() -> None:
+    """Each statement of the wrong uses carries the code of the error that it has to be."""
+    source = (ROOT / "tests" / "typing" / "wrong_usage.py").read_text(encoding="utf-8")
+    lines = source.splitlines()
+    bodies = [node.body for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    uses = [use for body in bodies for use in body]
+    assert len(uses) > 20
+    unmarked = [
+        use.lineno
+        for use in uses
+        if not any(
+            re.search(r"# type: ignore\[[a-z-]+\]", line)
+            for line in lines[use.lineno - 1 : use.end_lineno]
+        )
+    ]
+    assert unmarked == []
