@@ -79,8 +79,10 @@ class CaseWork:
         self._journal = journal
         self._sender = sender
         self._existing: Existing = existing
+        self.kind: CaseKind[Any]
+        self.parent: Parent
         self.kind, self.parent = home_of(client, target)
-        self.index = Index.of(self.kind.all_of(self.parent))
+        self.index: Index = Index.of(self.kind.all_of(self.parent))
 
     def settle(self, rows: Iterable[Ready]) -> None:
         """Do nothing: what an earlier run left open is settled row by row."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gcapi.client import Client
 
 #: What files of a suffix begin with.
-MAGIC = {
+MAGIC: dict[str, tuple[bytes, ...]] = {
     ".mha": (b"Object", b"NDims", b"Comment"),
     ".mhd": (b"Object", b"NDims", b"Comment"),
     ".nii.gz": (b"\x1f\x8b",),

@@ -70,7 +70,7 @@ class ManifestError(SpecError):
 
     def __init__(self, *args: object, problems: Sequence[Problem]) -> None:
         super().__init__(*args)
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
 
 
 def refuse(path: Path | None, problems: Sequence[Problem]) -> None:
