@@ -47,7 +47,7 @@ check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is wh
 docs: $(INSTALLED) ## Build the site into site/; a broken link or reference fails
 	$(BIN)/zensical build --clean --strict
 
-bench: $(INSTALLED) ## Measure against the published client and the link's limit (about 7 minutes)
+bench: $(INSTALLED) ## Measure against the published client and the link's limit (about 8 minutes)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/run.py
 

@@ -116,26 +116,40 @@ def running_server(mode: Mode) -> Iterator[Server]:
             process.kill()
 
 
-def published_python(directory: Path) -> Path:
-    """Return the interpreter that has the published client, installed at the first call."""
-    environment = directory / f"published-{PUBLISHED}"
+def python_with(what: str, directory: Path, name: str, *, anew: bool) -> Path:
+    """Return the interpreter of an environment that has a client and nothing else.
+
+    Args:
+        what: What pip is to install.
+        directory: Where environments are kept.
+        name: What this one is called.
+        anew: Whether what is there already is replaced.
+    """
+    environment = directory / name
     python = environment / "bin" / "python"
     done = environment / ".installed"
-    if not done.exists():
+    if not done.exists() or anew:
         directory.mkdir(exist_ok=True)
         (directory / ".gitignore").write_text("*\n")
-        print(f"Installing gcapi {PUBLISHED} into an environment of its own …", file=sys.stderr)
+        print(f"Installing {what} into an environment of its own …", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"gcapi=={PUBLISHED}"], check=True)
+        subprocess.run([*pip, what], check=True)
         done.touch()
     return python
 
 
-def compile_checkout() -> None:
-    """Compile this client's modules, as pip did with the published one's: an environment may keep Python from it."""
-    sources = [str(HERE.parent / name) for name in ("src", "generated")]
-    subprocess.run([sys.executable, "-m", "compileall", "-q", *sources], check=True)
+def published_python(directory: Path) -> Path:
+    """Return the interpreter that has the published client, installed at the first call."""
+    return python_with(f"gcapi=={PUBLISHED}", directory, f"published-{PUBLISHED}", anew=False)
+
+
+def checkout_python(directory: Path) -> Path:
+    """Return the interpreter that has this checkout, installed as users do, anew at each call.
+
+    The development environment would not do: the HTTP library imports further packages where they are installed.
+    """
+    return python_with(str(HERE.parent), directory, "this", anew=True)
 
 
 class Files:

@@ -25,7 +25,7 @@ from harness import (
     BenchmarkError,
     Files,
     Mode,
-    compile_checkout,
+    checkout_python,
     limit_seconds,
     md5_seconds,
     published_python,
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, files: Files) -> None:
         self._options = options
         self._files = files
-        self._pythons = {THEIRS: published_python(KEPT), OURS: Path(sys.executable)}
+        self._pythons = {THEIRS: published_python(KEPT), OURS: checkout_python(KEPT)}
         self.results: list[Result] = []
         self.ceilings: list[str] = []
         self.versions: dict[str, dict[str, str]] = {}
@@ -69,8 +69,7 @@ class Run:
             self.versions = {who: bench.versions[str(self._pythons[who])] for who in self._pythons}
 
     def _warm(self, bench: Bench) -> None:
-        """Let both clients be compiled and read from disk once, which is not what is measured."""
-        compile_checkout()
+        """Let both clients be read from disk once, which is not what is measured."""
         for python in self._pythons.values():
             bench.measure(python, "import")
 

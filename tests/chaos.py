@@ -5,6 +5,8 @@ carried out. What becomes of the n-th request of a sort is drawn from the seed, 
 fails reproduces by itself.
 
     python tests/chaos.py [--runs N] [--seed S]
+
+Longer than 500 lines: a program of its own, with its relay, its workflows and its judgement in one place.
 """
 
 from __future__ import annotations

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from gcapi_sandbox._furnishing import Furnishing
     from gcapi_sandbox._records import Socket
     from gcapi_sandbox._seed import AlgorithmSeed, ArchiveSeed, ReaderStudySeed, Seed, ValueSeed
     from gcapi_sandbox._state import State
-    from gcapi_sandbox.sandbox import Sandbox
 
 _ORDER_STEP = 10
 _SEEDED = "seeded"
 
 
-def plant(sandbox: Sandbox, state: State, seed: Seed, path: Path) -> None:
+def plant(sandbox: Furnishing, state: State, seed: Seed, path: Path) -> None:
     """Apply the limits of a seed file, and make everything else if the sandbox is new.
 
     Raises:
@@ -53,7 +53,7 @@ def plant(sandbox: Sandbox, state: State, seed: Seed, path: Path) -> None:
 class _Planting:
     """Makes the parts of one seed file."""
 
-    def __init__(self, sandbox: Sandbox, state: State, folder: Path) -> None:
+    def __init__(self, sandbox: Furnishing, state: State, folder: Path) -> None:
         self._sandbox, self._state, self._folder = sandbox, state, folder
         self._creator = _making.user(state, "sandbox").pk
 

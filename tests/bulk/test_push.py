@@ -1,4 +1,8 @@
-"""Pushing manifests: what comes to be, what is left alone, and what a second run does."""
+"""Pushing manifests: what comes to be, what is left alone, and what a second run does.
+
+Longer than 500 lines, since each state that an earlier run may have left is met here; kills, sizes and executors have
+modules of their own.
+"""
 
 from __future__ import annotations
 

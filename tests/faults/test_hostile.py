@@ -1,4 +1,7 @@
-"""A server that means harm, or is none: what it says is an error that is clear, bounded and without the token."""
+"""A server that means harm, or is none: what it says is an error that is clear, bounded and without the token.
+
+Longer than 500 lines: a catalogue, in which each hostile answer is a few lines.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is asked again, how often, and what is never done twice."""
+"""What is asked again, how often, and what is never done twice.
+
+Longer than 500 lines: a catalogue of outcomes, each with what is done about it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Downloads over connections that break, from stores that change, expire, refuse or lie: whole, or not there."""
+"""Downloads over connections that break, from stores that change, expire, refuse or lie: whole, or not there.
+
+Longer than 500 lines: a catalogue of ways to fail, whose server is scripted anew for each.
+"""
 
 from __future__ import annotations
 

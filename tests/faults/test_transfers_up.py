@@ -1,4 +1,7 @@
-"""Uploads against a store and an API that fail in every way, over real sockets."""
+"""Uploads against a store and an API that fail in every way, over real sockets.
+
+Longer than 500 lines: a catalogue of ways to fail, whose server is scripted anew for each.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bad input: a clear error that says what to do, before anything is uploaded or created."""
+"""Bad input: a clear error that says what to do, before anything is uploaded or created.
+
+Longer than 500 lines: a catalogue of mistakes, each with the message that it gets.
+"""
 
 from __future__ import annotations
 

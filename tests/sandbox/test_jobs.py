@@ -1,4 +1,7 @@
-"""Jobs: inputs that match an interface, the wait for the end, the outputs on disk, and every way to fail."""
+"""Jobs: inputs that match an interface, the wait for the end, the outputs on disk, and every way to fail.
+
+Longer than 500 lines, since starting, waiting and fetching share the algorithms that are made for them.
+"""
 
 from __future__ import annotations
 

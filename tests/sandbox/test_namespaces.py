@@ -1,4 +1,7 @@
-"""Every namespace: what it can do, against the sandbox, and what it sends."""
+"""Every namespace: what it can do, against the sandbox, and what it sends.
+
+Longer than 500 lines, since it has a part for each namespace, on one world that all of them share.
+"""
 
 from __future__ import annotations
 

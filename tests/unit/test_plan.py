@@ -1,4 +1,7 @@
-"""What becomes of each specification at each kind of socket, before anything is sent."""
+"""What becomes of each specification at each kind of socket, before anything is sent.
+
+Longer than 500 lines, since the whole table of sources and kinds is written out.
+"""
 
 import json
 import os
