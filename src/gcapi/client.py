@@ -36,9 +36,9 @@ A_DAY = 86_400.0
 class Client:
     """A connection to Grand Challenge.
 
-    Constructing it does no I/O but loading code. The first request asks the server whether it supports this version. A client can be
-    shared between threads, and works on in a forked process; use it as a context manager, or `close` it, to free its
-    connections. A pickle of it holds no token: where it is loaded, it reads that from the environment.
+    Constructing it does no I/O but to load code. The first request asks the server whether it supports this version. A
+    client can be shared between threads, and works on in a forked process; use it as a context manager, or `close` it,
+    to free its connections. A pickle of it holds no token: where it is loaded, it reads that from the environment.
 
     Args:
         token: An API token, as made on your Grand Challenge profile; empty to read it from the environment variable
