@@ -83,15 +83,7 @@ class Client:
         on_limit: OnLimit = "wait",
     ) -> None:
         from gcapi._calls import Calls
-        from gcapi._cases import Cases
-        from gcapi._downloads import Downloads
-        from gcapi._lookup import Lookup
-        from gcapi._lost import Patience
-        from gcapi._outputs import Outputs
-        from gcapi._starting import Starter
-        from gcapi._submit import Submit
         from gcapi._transport import Transport
-        from gcapi._uploads import Uploads
         from gcapi.progress import listener_for
         from gcapi.retries import check_factory
 
@@ -113,6 +105,18 @@ class Client:
         self._listener = listener_for(progress)
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
+        self._make_workflows()
+
+    def _make_workflows(self) -> None:
+        from gcapi._cases import Cases
+        from gcapi._downloads import Downloads
+        from gcapi._lookup import Lookup
+        from gcapi._lost import Patience
+        from gcapi._outputs import Outputs
+        from gcapi._starting import Starter
+        from gcapi._submit import Submit
+        from gcapi._uploads import Uploads
+
         downloads = Downloads(self._calls, self._listener)
         self._outputs = Outputs(self._calls, downloads)
         uploads = Uploads(self._calls, self._listener)
