@@ -482,7 +482,7 @@ def _incomplete(
     values = shown if can_be_run and len(shown) <= CALL_LIMIT else "values"
     rest = "".join(f", {name}={value!r}" for name, value in fields.items() if name != "values")
     return (
-        f"The {kind.noun} {pk} was created and could not be filled: {error or type(error).__name__}\n"
+        f"The {kind.noun} {pk} was created and could not be filled: {str(error) or type(error).__name__}\n"
         "Once that is mended, this completes it:\n"
         f"    {kind.update_call}{pk!r}, values={values}{rest})"
     )

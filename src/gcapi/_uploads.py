@@ -368,7 +368,7 @@ class _Run:
 
 def _interrupted(error: BaseException, left: Sequence[FileUpload]) -> UploadInterrupted:
     return UploadInterrupted(
-        f"The upload was interrupted: {error or type(error).__name__}\n{_how_to_resume(left)}",
+        f"The upload was interrupted: {str(error) or type(error).__name__}\n{_how_to_resume(left)}",
         uploads={file.upload.pk: file.source.name for file in left if file.upload is not None},
     )
 

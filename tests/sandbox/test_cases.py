@@ -437,6 +437,7 @@ def test_an_interruption_names_the_case_that_it_left(sandbox: Sandbox) -> None:
         with pytest.raises(KeyboardInterrupt) as interrupted:
             home.add(SocketValueSpec(slug, value=3))
 
+        assert "could not be filled: KeyboardInterrupt\n" in interrupted.value.__notes__[0]
         exec(
             _printed_call(interrupted.value),
             {"client": client, "SocketValueSpec": SocketValueSpec},
