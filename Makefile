@@ -31,7 +31,7 @@ test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes, 
 	$(BIN)/python -m pytest -m long
 
 chaos: $(INSTALLED) ## Run 300 seeded fault schedules over the workflows (about 2 minutes; RUNS=, SEED=)
-	$(BIN)/python tests/chaos.py $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.support.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is what `make generate` makes
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from generate import GenerationError, Json, Layout
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gcapi._schema import differences, model_facts, no_schema, operation_names
+from gcapi._api.schema_diff import differences, model_facts, no_schema, operation_names
 
 DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
 MODELS = ("grand_challenge_api.models", "gcapi.models")

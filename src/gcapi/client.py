@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from gcapi._settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
+from gcapi._http.settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
 from grand_challenge_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import httpx
 
     from gcapi import jobs, models, resources
-    from gcapi._cases import ExistingCase, Parent
-    from gcapi._files import Existing
-    from gcapi._schema import SchemaDrift
-    from gcapi._uploads import Uploads
+    from gcapi._api.schema_diff import SchemaDrift
+    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.uploads import Uploads
+    from gcapi._workflows.cases import ExistingCase, Parent
     from gcapi.progress import Listener
     from gcapi.retries import RetryStrategyFactory
     from gcapi.sockets import SocketValueSpec
@@ -82,8 +82,8 @@ class Client:
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
     ) -> None:
-        from gcapi._calls import Calls
-        from gcapi._transport import Transport
+        from gcapi._api.operations import Calls
+        from gcapi._http.transport import Transport
         from gcapi.progress import listener_for
         from gcapi.retries import check_factory
 
@@ -108,14 +108,14 @@ class Client:
         self._make_workflows()
 
     def _make_workflows(self) -> None:
-        from gcapi._cases import Cases
-        from gcapi._downloads import Downloads
-        from gcapi._lookup import Lookup
-        from gcapi._lost import Patience
-        from gcapi._outputs import Outputs
-        from gcapi._starting import Starter
-        from gcapi._submit import Submit
-        from gcapi._uploads import Uploads
+        from gcapi._api.lost_writes import Patience
+        from gcapi._transfer.downloads import Downloads
+        from gcapi._transfer.outputs import Outputs
+        from gcapi._transfer.uploads import Uploads
+        from gcapi._workflows.cases import Cases
+        from gcapi._workflows.job_start import Starter
+        from gcapi._workflows.prepare import Submit
+        from gcapi._workflows.slug_lookup import Lookup
 
         downloads = Downloads(self._calls, self._listener)
         self._outputs = Outputs(self._calls, downloads)
@@ -295,7 +295,7 @@ class Client:
         Raises:
             UnexpectedAnswer: There is something else than a schema.
         """
-        from gcapi._schema import drift
+        from gcapi._api.schema_diff import drift
 
         return drift(self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"}))
 
@@ -339,7 +339,7 @@ class Client:
             ... )
             >>> case = client.wait_for_values(item, values=values, timeout=600)
         """
-        from gcapi._cases import archive_items
+        from gcapi._workflows.cases import archive_items
 
         return self._cases.add(
             archive_items(self.archive_items),
@@ -350,7 +350,7 @@ class Client:
         )
 
     def _archive(self, slug: str) -> Parent:
-        from gcapi._cases import Parent
+        from gcapi._workflows.cases import Parent
 
         archive = self._lookup.archives.get(slug)
         return Parent(archive.pk, {"archive": archive.api_url})
@@ -379,7 +379,7 @@ class Client:
             ... ).title
             'Earlier case'
         """
-        from gcapi._cases import archive_items
+        from gcapi._workflows.cases import archive_items
 
         return self._cases.update(
             archive_items(self.archive_items),
@@ -426,7 +426,7 @@ class Client:
             ...     order=10,
             ... )
         """
-        from gcapi._cases import display_sets
+        from gcapi._workflows.cases import display_sets
 
         return self._cases.add(
             display_sets(self.reader_studies),
@@ -437,7 +437,7 @@ class Client:
         )
 
     def _reader_study(self, slug: str) -> Parent:
-        from gcapi._cases import Parent
+        from gcapi._workflows.cases import Parent
 
         study = self._lookup.reader_studies.get(slug)
         return Parent(study.pk, {"reader_study": study.slug})
@@ -462,7 +462,7 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
         """
-        from gcapi._cases import display_sets
+        from gcapi._workflows.cases import display_sets
 
         return self._cases.update(
             display_sets(self.reader_studies),
@@ -516,8 +516,8 @@ class Client:
             ImportFailed: The server could not import an image; the error has its words.
             ImportTimeout: Values had not appeared in time, with what is known of their uploads.
         """
-        from gcapi._imports import ImportWatch
-        from gcapi._submit import Pending
+        from gcapi._workflows.import_watch import ImportWatch
+        from gcapi._workflows.prepare import Pending
 
         namespace = self._namespace_of(item)
         known = self._cases.pending.get(item.pk, {})
@@ -626,7 +626,7 @@ class Client:
             ['mean-intensity', 'thresholded-image']
         """
         from gcapi import jobs
-        from gcapi._files import check_existing
+        from gcapi._transfer.atomic_file import check_existing
 
         check_existing(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
@@ -647,7 +647,7 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such endpoint or socket, or no access; nothing was uploaded.
         """
-        from gcapi._starting import invoke_once
+        from gcapi._workflows.job_start import invoke_once
 
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
@@ -712,7 +712,7 @@ def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[s
     Raises:
         SpecError: A title or an order that the server refuses.
     """
-    from gcapi._plan import check_order, check_title
+    from gcapi._workflows.plans import check_order, check_title
 
     fields: dict[str, Any] = {}
     if title is not None:

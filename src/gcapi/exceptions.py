@@ -62,8 +62,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from gcapi._secrets import without_secrets
-from gcapi._words import describe_body, parsed_body, printable, shown_url
+from gcapi._util.messages import describe_body, parsed_body, printable, shown_url
+from gcapi._util.redaction import without_secrets
 
 if TYPE_CHECKING:
     from types import FrameType

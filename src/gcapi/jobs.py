@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcapi._waiting import poll
+from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi import models
-    from gcapi._files import Existing
-    from gcapi._outputs import Outputs
+    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.outputs import Outputs
     from gcapi.resources import AlgorithmJobs
 
 SUCCEEDED = "Succeeded"

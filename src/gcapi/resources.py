@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 from uuid import UUID
 
-from gcapi._calls import plain
-from gcapi._json import is_array
-from gcapi._limits import LimitWait
-from gcapi._lost import (
+from gcapi._api.lost_writes import (
     FAILURES,
     Patience,
     ambiguous,
@@ -26,7 +23,9 @@ from gcapi._lost import (
     same_path,
     says,
 )
-from gcapi._namespaces import (
+from gcapi._api.operations import plain
+from gcapi._api.quota import LimitWait
+from gcapi._api.resource_mixins import (
     Creatable,
     Deletable,
     Limited,
@@ -36,19 +35,20 @@ from gcapi._namespaces import (
     Readable,
     Updatable,
 )
-from gcapi._settings import API_PREFIX
-from gcapi._sources import FileObjectSource
+from gcapi._http.settings import API_PREFIX
+from gcapi._transfer.upload_sources import FileObjectSource
+from gcapi._util.json_types import is_array
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gcapi import models
-    from gcapi._calls import Calls
-    from gcapi._files import Existing
-    from gcapi._outputs import Outputs
-    from gcapi._sources import Readable as ReadableFile
-    from gcapi._uploads import Uploads
+    from gcapi._api.operations import Calls
+    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.outputs import Outputs
+    from gcapi._transfer.upload_sources import Readable as ReadableFile
+    from gcapi._transfer.uploads import Uploads
 
 # ---------------------------------------------------------------- images and uploads
 

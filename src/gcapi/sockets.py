@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
-from gcapi._json import is_sequence
+from gcapi._util.json_types import is_sequence
 from gcapi.exceptions import SpecError, SpecTypeError
 from grand_challenge_api.types import UNSET, Unset
 

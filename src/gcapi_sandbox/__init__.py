@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._recording import RecordedRequest
+    from gcapi_sandbox._app.request_log import RecordedRequest
     from gcapi_sandbox.faults import Faults, Rule
     from gcapi_sandbox.sandbox import Sandbox
 
@@ -13,7 +13,7 @@ __all__ = ["Faults", "RecordedRequest", "Rule", "Sandbox"]
 
 _HOMES = {
     "Faults": "gcapi_sandbox.faults",
-    "RecordedRequest": "gcapi_sandbox._recording",
+    "RecordedRequest": "gcapi_sandbox._app.request_log",
     "Rule": "gcapi_sandbox.faults",
     "Sandbox": "gcapi_sandbox.sandbox",
 }

@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from gcapi_sandbox._seed import DEFAULT, SeedError
+from gcapi_sandbox._fixtures.seed_file import DEFAULT, SeedError
 from gcapi_sandbox.sandbox import Sandbox
 
 _CONTENTS = ("objects", "parts", "work", "incoming")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._importing import load_sitk
+from gcapi_sandbox._imaging.importing import load_sitk
 
 if TYPE_CHECKING:
     from pathlib import Path

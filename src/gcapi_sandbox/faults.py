@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from gcapi_sandbox._state import Limits
+from gcapi_sandbox._database.state import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

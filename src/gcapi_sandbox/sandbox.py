@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox import _making
-from gcapi_sandbox._furnishing import DEFAULT_USER, Furnishing
-from gcapi_sandbox._recording import Recorder, Recording
-from gcapi_sandbox._seed import load
-from gcapi_sandbox._state import Limits, State
+from gcapi_sandbox._app.request_log import Recorder, Recording
+from gcapi_sandbox._database.state import Limits, State
+from gcapi_sandbox._fixtures import factories
+from gcapi_sandbox._fixtures.builder import DEFAULT_USER, Furnishing
+from gcapi_sandbox._fixtures.seed_file import load
 from gcapi_sandbox.faults import Faults
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from gcapi_sandbox._dial import Dial
-    from gcapi_sandbox._recording import Origin
-    from gcapi_sandbox._worker import Worker
+    from gcapi_sandbox._app.fault_middleware import Dial
+    from gcapi_sandbox._app.request_log import Origin
+    from gcapi_sandbox._background.worker import Worker
 
 _INSTALL = "The sandbox needs its extra: pip install '.[sandbox]' in a checkout of gcapi"
 
@@ -103,13 +103,13 @@ class Sandbox(Furnishing):
             raise RuntimeError("The sandbox runs already")
         _check_installed()
         seed = (load(self._seed), self._seed) if self._seed else None
-        from gcapi_sandbox._api import Api
-        from gcapi_sandbox._dial import Control, Dial, Faulty
-        from gcapi_sandbox._objects import remove_orphans
-        from gcapi_sandbox._planting import plant
-        from gcapi_sandbox._serving import Serving, listen, url_of
-        from gcapi_sandbox._storage import Storage
-        from gcapi_sandbox._worker import Worker
+        from gcapi_sandbox._app.api_origin import Api
+        from gcapi_sandbox._app.fault_middleware import Control, Dial, Faulty
+        from gcapi_sandbox._app.server import Serving, listen, url_of
+        from gcapi_sandbox._app.storage_origin import Storage
+        from gcapi_sandbox._background.worker import Worker
+        from gcapi_sandbox._fixtures.seeding import plant
+        from gcapi_sandbox._object_store.objects import remove_orphans
 
         with ExitStack() as undo:
             api, storage = (undo.enter_context(listen(port)) for port in (self._port, 0))
@@ -118,7 +118,7 @@ class Sandbox(Furnishing):
             state = State(folder, *self._versions, self.limits, self.storage_url)
             undo.callback(state.close)
             remove_orphans(state)
-            _making.user(state, DEFAULT_USER)
+            factories.user(state, DEFAULT_USER)
             worker = Worker(state, self._workers)
             worker.start()
             undo.callback(worker.stop)

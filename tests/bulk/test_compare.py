@@ -6,14 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from data import unique
-from pull_support import Sockets, add_archive, add_sockets, archive_items, contents, many_cases
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import ManifestError, diff, pull, read_manifest, verify, write_manifest
 from gcapi.bulk.manifest import Row
 from gcapi.exceptions import UnsafeName
 from gcapi_sandbox import Sandbox
+from tests.support.data import unique
+from tests.support.pull import (
+    Sockets,
+    add_archive,
+    add_sockets,
+    archive_items,
+    contents,
+    many_cases,
+)
 
 
 @pytest.fixture(scope="module")

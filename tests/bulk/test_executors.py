@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_support import content, make_sockets, parts_sent, write_cases
-from data import DEADLINE, Home, content_of, make_home, value_of, written
 
 from gcapi import Client
-from gcapi._settings import TOKEN_VARIABLE
+from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi.bulk import PushProgress, PushReport, push
-from gcapi.bulk._work import Seat, There, WorkerLost
+from gcapi.bulk._executors import Seat, There, WorkerLost
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
+from tests.support.bulk import content, make_sockets, parts_sent, write_cases
+from tests.support.data import DEADLINE, Home, content_of, make_home, value_of, written
 
 COUNT = 12
 

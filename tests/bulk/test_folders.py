@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcapi._names import folded, inside, safe_name
-from gcapi.bulk._folders import OWN_NAMES, name_folders
+from gcapi._transfer.file_names import folded, inside, safe_name
+from gcapi.bulk._pull.folders import OWN_NAMES, name_folders
 
 PKS = [str(UUID(int=number)) for number in range(1, 9)]
 TITLES = st.one_of(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data import unique, written
 
 from gcapi import Client
 from gcapi.bulk import (
@@ -21,6 +20,7 @@ from gcapi.bulk import (
 )
 from gcapi.bulk.cells import parse_value, value_cell
 from gcapi_sandbox import Sandbox
+from tests.support.data import unique, written
 
 ROWS = [
     Row(2, 'with; all, "signs"', 10, {"scan": "a.mha;b.mha", "title": "7"}, {"gc:pk": "1"}),

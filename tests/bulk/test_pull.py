@@ -11,9 +11,14 @@ import os
 from pathlib import Path
 
 import pytest
-from data import DEADLINE, relay, unique
-from loopback import NO_TLS, Answer, Seen
-from pull_support import (
+
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
+from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
+from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, relay, unique
+from tests.support.loopback import NO_TLS, Answer, Seen
+from tests.support.pull import (
     Sockets,
     add_archive,
     add_sockets,
@@ -25,11 +30,6 @@ from pull_support import (
     many_cases,
     real_cases,
 )
-
-from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
-from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
-from gcapi_sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from pull_support import add_archive, add_sockets, contents, leftovers, many_cases
 
 from gcapi import Client
 from gcapi.bulk import PullProgress, pull, verify
-from gcapi.bulk._casepull import CasePull
-from gcapi.bulk._listing import find_source, iterate_cases
+from gcapi.bulk._pull.case_pull import CasePull
+from gcapi.bulk._pull.listing import find_source, iterate_cases
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import ConfigurationError
 from gcapi_sandbox import Sandbox
+from tests.support.pull import add_archive, add_sockets, contents, leftovers, many_cases
 
 CASES = 24
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data import DEADLINE
-from pull_support import add_archive, add_sockets, contents, leftovers, many_cases
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import pull, verify
 from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE
+from tests.support.pull import add_archive, add_sockets, contents, leftovers, many_cases
 
 PROGRAM = """
 import sys

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-from data import DEADLINE, unique
-from pull_support import contents, copy_image, from_storage, image_of, mask_of
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import diff, pull, read_manifest, verify
 from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, unique
+from tests.support.pull import contents, copy_image, from_storage, image_of, mask_of
 
 QUESTIONS = (
     {"question_text": "What?", "answer_type": "Text"},

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from download_support import answer_of_store, served, socket_value
-from loopback import Answer, Seen, connect
 
-from gcapi.bulk._casepull import CasePull, Policy, Pulled
-from gcapi.bulk._ledger import CaseRecord
-from gcapi.bulk._listing import Case, Value
+from gcapi.bulk._pull.case_pull import CasePull, Policy, Pulled
+from gcapi.bulk._pull.listing import Case, Value
+from gcapi.bulk._pull.pull_index import CaseRecord
 from gcapi.exceptions import StorageError
+from tests.support.download_server import answer_of_store, served, socket_value
+from tests.support.loopback import Answer, Seen, connect
 
 CONTENT = b"0123456789"
 

@@ -16,7 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_support import (
+
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import (
+    JournalError,
+    PushProgress,
+    PushReport,
+    Row,
+    plan_push,
+    push,
+    write_manifest,
+)
+from gcapi.bulk._push.row_uploads import UploadRoom
+from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
+from gcapi_sandbox import Sandbox
+from tests.support.bulk import (
     Sockets,
     content,
     lines_of,
@@ -25,7 +39,7 @@ from bulk_support import (
     program,
     write_cases,
 )
-from data import (
+from tests.support.data import (
     DEADLINE,
     Home,
     content_of,
@@ -38,22 +52,8 @@ from data import (
     value_of,
     written,
 )
-from loopback import Answer
-from losses import ACTED_CUT, CUT, Fate, through
-
-from gcapi import Client, SocketValueSpec
-from gcapi.bulk import (
-    JournalError,
-    PushProgress,
-    PushReport,
-    Row,
-    plan_push,
-    push,
-    write_manifest,
-)
-from gcapi.bulk._sending import UploadRoom
-from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
-from gcapi_sandbox import Sandbox
+from tests.support.loopback import Answer
+from tests.support.losses import ACTED_CUT, CUT, Fate, through
 
 REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
 CREATION = r"/(archives/items|display-sets)/$"

@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from bulk_support import (
+
+from gcapi import Client
+from gcapi_sandbox import Sandbox
+from tests.support.bulk import (
     content,
     done_at_last,
     killed_again_and_again,
@@ -16,10 +19,7 @@ from bulk_support import (
     program,
     write_cases,
 )
-from data import DEADLINE, content_of, make_home, unique, value_of
-
-from gcapi import Client
-from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, content_of, make_home, unique, value_of
 
 SEED = 20261127
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from bulk_support import make_sockets, program, write_cases
-from data import make_home
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
+from tests.support.bulk import make_sockets, program, write_cases
+from tests.support.data import make_home
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 COUNT = 10_000

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import DEADLINE, unique, voxels
-from pull_support import (
+from pydicom import dcmread
+
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import Row, diff, pull, push, read_manifest, verify
+from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, unique, voxels
+from tests.support.pull import (
     add_archive,
     add_sockets,
     contents,
@@ -17,11 +22,6 @@ from pull_support import (
     image_of,
     real_cases,
 )
-from pydicom import dcmread
-
-from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Row, diff, pull, push, read_manifest, verify
-from gcapi_sandbox import Sandbox
 
 
 def digests(row: Row, slug: str) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import VARIABLE, Program
 
-from gcapi.cli._tokens import store_token
+from gcapi.cli.credentials import store_token
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import VARIABLE, Program
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gcapi.cli._dates import parse_date
+from gcapi.cli.dates import parse_date
 
 #: A Friday.
 NOW = datetime(2026, 11, 27, 15, 30)  # noqa: DTZ001 - the local time of wherever the tests run

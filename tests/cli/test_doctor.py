@@ -9,11 +9,11 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from loopback import TOKEN, VERSION, Answer, Loopback, Seen
-from program import VARIABLE, Program, Result
 
-from gcapi._schema import published
+from gcapi._api.schema_diff import published
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import VARIABLE, Program, Result
+from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen
 
 ALL = {"versions", "extras", "proxy", "certificates", "disk", "API", "clock", "token"}
 PROFILE = {

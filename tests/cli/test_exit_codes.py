@@ -13,17 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import TOKEN, Answer, Loopback
-from program import VARIABLE, Program
 
 from gcapi import bulk, exceptions
-from gcapi.bulk._work import WorkerLost
+from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk.cells import CellError
 from gcapi.bulk.journal import JournalError
 from gcapi.bulk.manifest import ManifestError
 from gcapi.bulk.targets import TargetError
-from gcapi.cli import _app
-from gcapi.cli._errors import (
+from gcapi.cli import app
+from gcapi.cli.exit_codes import (
     ENDINGS,
     ExposedToken,
     Failures,
@@ -33,6 +31,8 @@ from gcapi.cli._errors import (
     paragraph,
 )
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import VARIABLE, Program
+from tests.support.loopback import TOKEN, Answer, Loopback
 
 #: What each class of errors ends the program with: the documented table.
 CODES: dict[type[BaseException], int] = {
@@ -192,7 +192,7 @@ def test_the_documentation_has_every_code() -> None:
     """The table of the documentation has each code that a run can end with, and no other."""
     text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
-    assert documented == {0, *CODES.values(), _app.INTERRUPTED, _app.PIPE_CLOSED}
+    assert documented == {0, *CODES.values(), app.INTERRUPTED, app.PIPE_CLOSED}
 
 
 # ---------------------------------------------------------------- real runs

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from data import noise, unique, written
-from program import Program
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import Program
+from tests.support.data import noise, unique, written
 
 
 def double(inputs: Path, outputs: Path) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from data import unique
-from loopback import TOKEN, Answer, Loopback
-from program import DEADLINE, VARIABLE, Program, command_line
 
 from gcapi import Client
-from gcapi.cli._cases import CaseCounter
-from gcapi.cli._output import cell, table_lines
+from gcapi.cli.bulk_progress import CaseCounter
+from gcapi.cli.output import cell, table_lines
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.data import unique
+from tests.support.loopback import TOKEN, Answer, Loopback
 
 #: What a terminal obeys: an escape sequence, its one-character form, a bell, and writing from right to left.
 HOSTILE = "a\x1b[31mred\x1b[0m\x9b31m\x07\u202eb\nc\td"

@@ -6,11 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from program import Program
-from pull_support import Sockets, add_archive, add_sockets, many_cases
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import Program
+from tests.support.pull import Sockets, add_archive, add_sockets, many_cases
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from data import DEADLINE, noise, unique, written
-from loopback import TOKEN
-from program import Program, command_line
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import Program, command_line
+from tests.support.data import DEADLINE, noise, unique, written
+from tests.support.loopback import TOKEN
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import DEADLINE, Program, command_line
+
+from tests.support.cli_program import DEADLINE, Program, command_line
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")

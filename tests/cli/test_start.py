@@ -13,10 +13,10 @@ from pathlib import Path
 
 import click
 import pytest
-from loopback import TOKEN, Answer, Loopback, Seen
-from program import DEADLINE, VARIABLE, Program, command_line
 
-from gcapi.cli._app import app
+from gcapi.cli.app import app
+from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.loopback import TOKEN, Answer, Loopback, Seen
 
 #: What costs import time, and a help text needs none of.
 HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "sqlite3", "ssl"]

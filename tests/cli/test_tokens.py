@@ -10,11 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from loopback import TOKEN
-from program import DEADLINE, VARIABLE, Program, command_line
 
-from gcapi.cli._tokens import server_name, store_token, token_path
+from gcapi.cli.credentials import server_name, store_token, token_path
 from gcapi_sandbox import Sandbox
+from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.loopback import TOKEN
 
 #: A keyring that nobody has unlocked.
 LOCKED = """

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import Stage, furnish, stage
+
+from tests.support.doc_stage import Stage, furnish, stage
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from typing import Any
 import griffe
 import httpx
 import pytest
-from blocks import ROOT
-from stage import Stage
 
 import gcapi.bulk
 import gcapi.exceptions
 from gcapi import Client, SocketValueSpec
+from tests.support.doc_blocks import ROOT
+from tests.support.doc_stage import Stage
 
 #: The modules of `gcapi.bulk`, which says itself what of them is public.
 BULK = (
@@ -35,7 +35,7 @@ BULK = (
 )
 #: The modules whose names without an underscore are public; what namespaces derive from is shown too.
 MODULES = (
-    "gcapi._namespaces",
+    "gcapi._api.resource_mixins",
     *BULK,
     "gcapi.client",
     "gcapi.exceptions",
@@ -49,14 +49,14 @@ MODULES = (
     "gcapi_sandbox.sandbox",
 )
 #: Modules whose classes are made by the package, not by users.
-MADE_BY_US = ("gcapi._namespaces", "gcapi.exceptions", "gcapi.resources")
+MADE_BY_US = ("gcapi._api.resource_mixins", "gcapi.exceptions", "gcapi.resources")
 _KINDS = griffe.ParameterKind
 _UNITS = re.compile(r"[Ss]econds|number", re.ASCII)
 _OPTIONAL = re.compile(r"\| None\b|\bNone \|")
 #: Classes that the reference leaves out: what others derive from, and enums that are long or empty.
 INTERNAL = {
-    "gcapi._namespaces.Namespace",
-    "gcapi._namespaces.Shown",
+    "gcapi._api.resource_mixins.Namespace",
+    "gcapi._api.resource_mixins.Shown",
     "gcapi.models.BlankEnum",
     "gcapi.models.LocationEnum",
     "gcapi.models.NullEnum",

@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from blocks import ROOT
-from data import noise
-from stage import Stage
-
 from gcapi import Client
+from tests.support.data import noise
+from tests.support.doc_blocks import ROOT
+from tests.support.doc_stage import Stage
 
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))

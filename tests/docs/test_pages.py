@@ -6,8 +6,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from blocks import DATA, PAGES, PROGRAMS, ROOT, Shell, languages, left_out, read, run
-from stage import Stage
+
+from tests.support.doc_blocks import (
+    DATA,
+    PAGES,
+    PROGRAMS,
+    ROOT,
+    Shell,
+    languages,
+    left_out,
+    read,
+    run,
+)
+from tests.support.doc_stage import Stage
 
 #: Why a block may be left out; it takes a reason of another kind to change this list.
 REASONS = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from blocks import ROOT
+from tests.support.doc_blocks import ROOT
 
 #: What the site is made of.
 SOURCES = (

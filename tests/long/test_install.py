@@ -39,15 +39,15 @@ TOOLS = {
 TESTED = ("tests/unit", "tests/sandbox", "tests/bulk", "tests/cli")
 LEFT_OUT = (
     "tests/sandbox/test_pages_in_browser.py",
-    "tests/unit/test_acceptance.py",
-    "tests/unit/test_any_response.py",
-    "tests/unit/test_generated_build.py",
-    "tests/unit/test_generated_client.py",
-    "tests/unit/test_generated_package.py",
-    "tests/unit/test_habits.py",
-    "tests/unit/test_schema_changes.py",
-    "tests/unit/test_schema_script.py",
-    "tests/unit/test_wheel.py",
+    "tests/project/test_acceptance.py",
+    "tests/generated/test_any_response.py",
+    "tests/project/test_generated_build.py",
+    "tests/generated/test_generated_client.py",
+    "tests/generated/test_generated_package.py",
+    "tests/project/test_habits.py",
+    "tests/generated/test_schema_changes.py",
+    "tests/project/test_schema_script.py",
+    "tests/project/test_wheel.py",
 )
 #: The most packages that the core comes to, itself included.
 MOST_PACKAGES = 12

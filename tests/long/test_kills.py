@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-import killing
 import pytest
+
+from tests.support import killing
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from large_upload import GIBI, MEBI, uploaded
 
 from gcapi_sandbox import Sandbox
+from tests.support.large_upload import GIBI, MEBI, uploaded
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from loading import load
+
+from tests.support.loading import load
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 #: MiB; the last 20,000 requests that are remembered take 10 of them, and every thread a little.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from server_support import Web, image_bytes
+
+from tests.support.raw_http import Web, image_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

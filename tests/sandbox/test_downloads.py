@@ -1,489 +1,106 @@
-"""Files on their way home: whole, under safe names, and never over something else."""
+"""File URLs, and the storage that hands the bytes out."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from download_support import PK, everything_below, image_file, socket_value
-from loopback import NO_RETRIES, Answer, Loopback, Seen, connect, in_turn
 
-import gcapi
-from gcapi import Client, SocketValueSpec
-from gcapi.exceptions import (
-    GCAPIError,
-    InvalidTarget,
-    NotFoundError,
-    ObjectNotFound,
-    PermissionDenied,
-    StorageError,
-    TransferError,
-    UnsafeName,
-)
-from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage
-from gcapi.progress import ProgressEvent
-from gcapi_sandbox import Sandbox
+if TYPE_CHECKING:
+    from gcapi_sandbox import Sandbox
+    from tests.support.raw_http import Web
 
-HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+CONTENT = bytes(range(100))
 
 
-@pytest.fixture(scope="module")
-def case(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> gcapi.models.ArchiveItem:
-    """Give a case with an image, a file and a number."""
-    folder = tmp_path_factory.mktemp("case")
-    (folder / "a.mha").write_bytes(HEADER + bytes(range(16)))
-    (folder / "a b.csv").write_bytes(b"a;b\r\n")
-    values = [
-        SocketValueSpec(sandbox.add_socket("Scan"), file=folder / "a.mha"),
-        SocketValueSpec(sandbox.add_socket("Table", "CSV file"), file=folder / "a b.csv"),
-        SocketValueSpec(sandbox.add_socket("Findings", "Anything"), value={"ü": [1, None]}),
-    ]
-    archive = sandbox.add_archive("Downloads")
-    with Client(sandbox.token, sandbox.base_url) as client:
-        item = client.add_case_to_archive(archive_slug=archive, values=values)
-        found: gcapi.models.ArchiveItem = client.wait_for_values(item, values=values, timeout=60)
-    return found
-
-
-def value_of(case: gcapi.models.ArchiveItem, slug: str) -> HyperlinkedComponentInterfaceValue:
-    """Return the value of a socket."""
-    return next(value for value in case.values if value.interface.slug == slug)
+@pytest.fixture(scope="module", autouse=True)
+def _sockets(sandbox: Sandbox) -> None:
+    """Make the sockets of this module."""
+    sandbox.add_socket("Picture")
+    sandbox.add_socket("Report", "PDF file")
 
 
 @pytest.fixture
-def image(client: Client, case: gcapi.models.ArchiveItem) -> HyperlinkedImage:
-    """Give the image of the case."""
-    return client.images.detail(api_url=value_of(case, "scan").image)
-
-
-# ---------------------------------------------------------------- images of the sandbox
-
-
-def test_image_by_each_of_four_ways(
-    client: Client, image: HyperlinkedImage, tmp_path: Path
-) -> None:
-    """By pk, address, files and filters the same file comes."""
-    ways: dict[str, dict[str, Any]] = {
-        "pk": {"pk": image.pk},
-        "url": {"url": image.api_url},
-        "files": {"files": image.files},
-        "filter": {"name": "a.mha"},
-    }
-    contents = set()
-    for way, given in ways.items():
-        (path,) = client.images.download(output_directory=tmp_path, filename=way, **given)
-        assert path == tmp_path / f"{way}.mha"
-        contents.add(path.read_bytes())
-    assert len(contents) == 1
-    assert contents.pop().startswith(b"ObjectType")
-
-
-def test_names_without_a_filename(client: Client, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """Without a name an image is called by its pk, and files by a plain word."""
-    assert client.images.download(pk=image.pk, output_directory=tmp_path) == [
-        tmp_path / f"{image.pk}.mha"
-    ]
-    assert client.images.download(files=image.files, output_directory=str(tmp_path)) == [
-        tmp_path / "image.mha"
-    ]
-
-
-def test_output_directory_is_made(client: Client, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """Directories that are missing are made."""
-    directory = tmp_path / "a" / "b"
-    (path,) = client.images.download(pk=image.pk, output_directory=directory, filename="c")
-    assert path == directory / "c.mha"
-
-
-@pytest.mark.parametrize(
-    ("image_type", "names"),
-    [
-        (gcapi.models.ImageTypeEnum.MHD, ["x.mha"]),
-        ("MHD", ["x.mha"]),
-        (gcapi.models.ImageTypeEnum.TIFF, []),
-        (None, ["x.mha"]),
-    ],
-)
-def test_image_type_chooses_files(
-    client: Client, image: HyperlinkedImage, tmp_path: Path, image_type: Any, names: list[str]
-) -> None:
-    """Only files of the wanted type come; the published enum names the types."""
-    paths = client.images.download(
-        pk=image.pk, output_directory=tmp_path, filename="x", image_type=image_type
-    )
-    assert [path.name for path in paths] == names
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        {"pk": PK, "url": "https://gc.localhost/"},
-        {"pk": PK, "name": "a"},
-        {"url": "x", "files": []},
-    ],
-)
-def test_exactly_one_way(sandbox: Sandbox, client: Client, tmp_path: Path, given: Any) -> None:
-    """None or several of pk, url, files and filters is a ValueError before anything is sent."""
-    sandbox.requests.clear()
-    with pytest.raises(ValueError, match="exactly one"):
-        client.images.download(output_directory=tmp_path, **given)
-    assert len(sandbox.requests) == 0
-
-
-def test_missing_image(client: Client, tmp_path: Path) -> None:
-    """An image that is not there, or may not be seen, is ObjectNotFound."""
-    with pytest.raises(ObjectNotFound):
-        client.images.download(pk=PK, output_directory=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_existing_image_is_kept(
-    sandbox: Sandbox, client: Client, image: HyperlinkedImage, tmp_path: Path
-) -> None:
-    """A target that is there is an error before any transfer, and stays as it is."""
-    (tmp_path / "x.mha").write_text("precious")
-    sandbox.requests.clear()
-    with pytest.raises(FileExistsError, match=r"x\.mha is there already"):
-        client.images.download(files=image.files, output_directory=tmp_path, filename="x")
-    assert len(sandbox.requests) == 0
-    assert (tmp_path / "x.mha").read_text() == "precious"
-
-
-def test_dangling_link_is_a_target_that_is_there(
-    sandbox: Sandbox, client: Client, image: HyperlinkedImage, tmp_path: Path
-) -> None:
-    """A link to nowhere is not written through."""
-    (tmp_path / "x.mha").symlink_to(tmp_path / "elsewhere")
-    sandbox.requests.clear()
-    with pytest.raises(FileExistsError):
-        client.images.download(files=image.files, output_directory=tmp_path, filename="x")
-    assert len(sandbox.requests) == 0
-
-
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\b", "CON", "a:b", ""])
-def test_filenames_stay_in_the_directory(
-    client: Client, image: HyperlinkedImage, tmp_path: Path, name: str
-) -> None:
-    """A name of the caller's does not leave the directory either."""
-    directory = tmp_path / "out"
-    try:
-        client.images.download(files=image.files, output_directory=directory, filename=name)
-    except UnsafeName:
-        assert not directory.exists() or not list(directory.iterdir())
-    else:
-        assert name == ""
-    assert {path.name for path in tmp_path.iterdir()} <= {"out"}
-
-
-def test_progress_of_a_download(sandbox: Sandbox, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """A listener hears of the file, of its size once that is known, and of the last byte."""
-    heard: list[ProgressEvent] = []
-    with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
-        (path,) = client.images.download(pk=image.pk, output_directory=tmp_path, filename="x")
-    size = path.stat().st_size
-    (item,) = {event.item for event in heard}
-    assert heard[0] == ProgressEvent("download", "x.mha", 0, None, item)
-    assert heard[1] == ProgressEvent("download", "x.mha", 0, size, item)
-    assert heard[-1] == ProgressEvent("download", "x.mha", size, size, item)
-    assert [event.is_finished for event in heard].count(True) == 1
-
-
-# ---------------------------------------------------------------- socket values of the sandbox
-
-
-def test_value_goes_where_its_relative_path_says(
-    client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
-) -> None:
-    """Images, files and JSON values each land under their socket's relative path."""
-    written = {
-        slug: client.download_socket_value(value_of(case, slug), output_directory=tmp_path)
-        for slug in ("scan", "table", "findings")
-    }
-    assert written["table"] == [tmp_path / "table.csv"]
-    assert written["findings"] == [tmp_path / "findings.json"]
-    (scan,) = written["scan"]
-    assert scan.parent == tmp_path / "images" / "scan"
-    assert scan.suffix == ".mha"
-    assert (tmp_path / "table.csv").read_bytes() == b"a;b\r\n"
-
-
-def test_value_survives_the_way(
-    client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
-) -> None:
-    """A JSON value is written as JSON."""
-    import json
-
-    (path,) = client.download_socket_value(value_of(case, "findings"), output_directory=tmp_path)
-    assert json.loads(path.read_bytes()) == {"ü": [1, None]}
-
-
-@pytest.mark.parametrize("slug", ["table", "findings"])
-def test_existing_value_is_kept(
-    sandbox: Sandbox, client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path, slug: str
-) -> None:
-    """A second download of the same value is an error before any transfer."""
-    client.download_socket_value(value_of(case, slug), output_directory=tmp_path)
-    sandbox.requests.clear()
-    with pytest.raises(FileExistsError):
-        client.download_socket_value(value_of(case, slug), output_directory=tmp_path)
-    assert len(sandbox.requests) == 0
-
-
-def test_token_goes_to_the_api_alone(
-    sandbox: Sandbox, client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
-) -> None:
-    """The file is asked for with the token, and fetched from the store without it."""
-    client.archives.count()
-    sandbox.requests.clear()
-    client.download_socket_value(value_of(case, "table"), output_directory=tmp_path)
-    seen = [(one.origin, one.authorization) for one in sandbox.requests]
-    assert seen == [("api", "Bearer"), ("storage", "")]
-
-
-def test_file_of_others(
-    sandbox: Sandbox, case: gcapi.models.ArchiveItem, image: HyperlinkedImage, tmp_path: Path
-) -> None:
-    """A file that may not be seen is an error that says so, and nothing is left."""
-    with Client(sandbox.add_user("downloader"), sandbox.base_url) as stranger:
-        with pytest.raises(NotFoundError):
-            stranger.download_socket_value(value_of(case, "table"), output_directory=tmp_path)
-        with pytest.raises(PermissionDenied):
-            stranger.images.download(files=image.files, output_directory=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-# ---------------------------------------------------------------- names that the server gives
-
-
-@pytest.mark.parametrize(
-    ("name", "suffix"),
-    [
-        ("a.mha", ".mha"),
-        ("a.b.c.nii.gz", ".nii.gz"),
-        ("a.nii", ".nii"),
-        ("a.gz", ".gz"),
-        ("A.OME.TIF", ".OME.TIF"),
-        ("a.ome.tiff", ".ome.tiff"),
-        ("a.tar.gz", ".tar.gz"),
-        ("v1.2.tif", ".tif"),
-        ("a", ""),
-        ("a%20b.mha", ".mha"),
-    ],
-)
-def test_suffixes_are_kept(tmp_path: Path, name: str, suffix: str) -> None:
-    """A known double suffix is kept whole, and of others the last one."""
-    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
-        files = [image_file(f"{server.origin}/media/{name}")]
-        (path,) = client.images.download(files=files, output_directory=tmp_path, filename="x.y")
-    assert path == tmp_path / f"x.y{suffix}"
-    assert path.read_bytes() == b"content"
-
-
-def test_several_files_of_an_image(tmp_path: Path) -> None:
-    """Files of different suffixes come at once, and those that would have one name are refused."""
-    script = lambda seen: Answer(body=seen.path.encode())  # noqa: E731
-    with Loopback(script) as server, connect(server) as client:
-        files = [image_file(f"{server.origin}/media/a{suffix}") for suffix in (".mhd", ".zraw")]
-        paths = client.images.download(files=files, output_directory=tmp_path, filename="x")
-        assert [path.read_bytes() for path in paths] == [b"/media/a.mhd", b"/media/a.zraw"]
-        twice = [image_file(f"{server.origin}/media/{name}.mha") for name in "ab"]
-        with pytest.raises(ValueError, match=r"called 'y\.mha'"):
-            client.images.download(files=twice, output_directory=tmp_path, filename="y")
-    assert everything_below(tmp_path) == {"x.mhd", "x.zraw"}
-
-
-HOSTILE = [
-    "..",
-    "%2e%2e",
-    "..%2f..%2fx.mha",
-    "%2Fetc%2Fx.mha",
-    "..%5C..%5Cx.mha",
-    "C:%5Cx.mha",
-    "CON",
-    "con.mha",
-    "LPT1.nii.gz",
-    "a.m%00ha",
-    "a.mha%20",
-    "a.mha.",
-    "a.%0Amha",
-    "%252e%252e%252fx.mha",
-    "",
-]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_of_files_write_nothing_outside(tmp_path: Path, name: str) -> None:
-    """However a file's address ends, what is written is in the directory, or nothing is."""
-    directory = tmp_path / "a" / "b" / "out"
-    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
-        files = [image_file(f"{server.origin}/media/{name}")]
-        try:
-            client.images.download(files=files, output_directory=directory)
-        except UnsafeName:
-            assert server.seen == []
-            assert everything_below(tmp_path) == set()
-        else:
-            assert everything_below(tmp_path) == {"a/b/out/image.mha"}
-
-
-@pytest.mark.parametrize("name", ["C:%5Cx.mha", "CON", "con.mha", "a.m%00ha", "a.mha.", ""])
-def test_names_of_no_file_are_refused(tmp_path: Path, name: str) -> None:
-    """An address that ends in what is no file name is refused before the transfer."""
-    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
-        files = [image_file(f"{server.origin}/media/x/{name}")]
-        with pytest.raises(UnsafeName):
-            client.images.download(files=files, output_directory=tmp_path)
-    assert server.seen == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "../x",
-        "a/../../x",
-        "/etc/x",
-        "..",
-        ".",
-        "a//b",
-        "a/",
-        "a\\..\\x",
-        "C:/x",
-        "CON/x",
-        "a/nul.json",
-        "a\0b",
-    ],
-)
-@pytest.mark.parametrize("source", ["value", "file", "image"])
-def test_hostile_relative_paths_are_refused(tmp_path: Path, path: str, source: str) -> None:
-    """A relative path that would leave the directory is refused, and nothing is sent or written."""
-    directory = tmp_path / "a" / "out"
-    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
-        value = socket_value(path, **{source: f"{server.origin}/media/x.json"})
-        with pytest.raises(UnsafeName):
-            client.download_socket_value(value, output_directory=directory)
-    assert server.seen == []
-    assert everything_below(tmp_path) == set()
-
-
-def test_sockets_of_old_have_no_path(tmp_path: Path) -> None:
-    """A socket without a relative path gives its slug to the file."""
-    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
-        value = socket_value("", file=f"{server.origin}/media/x.json")
-        assert client.download_socket_value(value, output_directory=tmp_path) == [tmp_path / "age"]
-        value = socket_value("", value=3)
-        with pytest.raises(FileExistsError):
-            client.download_socket_value(value, output_directory=tmp_path)
-
-
-# ---------------------------------------------------------------- transfers that fail
-
-
-def download(directory: Path, script: Any) -> None:
-    """Download a file from a server that answers so."""
-    with Loopback(script) as server, connect(server, retry_strategy=NO_RETRIES) as client:
-        files = [image_file(f"{server.origin}/media/a.mha")]
-        client.images.download(files=files, output_directory=directory, filename="x")
-
-
-@pytest.mark.parametrize("sent", [0, 1, 4_000_000])
-def test_half_a_file_is_not_kept(
-    tmp_path: Path, sent: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A body that is shorter than announced is a TransferError, and nothing is left."""
-    monkeypatch.setattr("gcapi._downloads.PAUSE", 0.0)
-    with pytest.raises(
-        TransferError, match=f"broke after {sent} of 5000000 bytes.*nothing was kept"
-    ):
-        download(tmp_path, in_turn(Answer(body=bytes(sent), length=5_000_000)))
-    assert everything_below(tmp_path) == set()
-
-
-def test_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that breaks before the answer, again and again, is httpx's own error, and nothing is left."""
-    monkeypatch.setattr("gcapi._downloads.PAUSE", 0.0)
-    with pytest.raises(httpx.TransportError):
-        download(tmp_path, in_turn(Answer(reset=True)))
-    assert everything_below(tmp_path) == set()
-
-
-@pytest.mark.parametrize("status", [400, 403, 404, 500])
-def test_refusal_of_the_store_leaves_no_file(tmp_path: Path, status: int) -> None:
-    """What the store answers with an error is a StorageError with its words, and no file."""
-    words = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-    with Loopback(in_turn(Answer(status=status, body=words))) as store:
-        away = Answer(status=302, headers={"Location": f"{store.origin}/a.mha?X-Amz-Signature=s"})
-        with pytest.raises(StorageError, match="Request has expired") as caught:
-            download(tmp_path, in_turn(away))
-    assert caught.value.status_code == status
-    assert everything_below(tmp_path) == set()
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_refusal_of_the_api_leaves_no_file(tmp_path: Path, status: int) -> None:
-    """Nor does what the API answers with an error."""
-    with pytest.raises(GCAPIError) as caught:
-        download(tmp_path, in_turn(Answer(status=status, body=b"<!doctype html>")))
-    assert not isinstance(caught.value, StorageError)
-    assert everything_below(tmp_path) == set()
-
-
-@pytest.mark.parametrize(
-    "location", ["http://example.org/a.mha", "http://10.0.0.1/a.mha", "ftp://localhost/a"]
-)
-def test_redirect_to_an_unencrypted_host_is_refused(tmp_path: Path, location: str) -> None:
-    """A file is not fetched by http from another machine."""
-    with pytest.raises(InvalidTarget):
-        download(tmp_path, in_turn(Answer(status=302, headers={"Location": location})))
-    assert everything_below(tmp_path) == set()
-
-
-def test_redirects_without_end_are_refused(tmp_path: Path) -> None:
-    """More than five hops are a TransferError."""
-    with pytest.raises(TransferError, match="redirects"):
-        download(tmp_path, lambda seen: Answer(status=302, headers={"Location": f"{seen.path}x"}))
-    assert everything_below(tmp_path) == set()
-
-
-def test_file_on_another_host_is_fetched_without_the_token(tmp_path: Path) -> None:
-    """An address that is not the API's is fetched, but not with the token; by http not at all."""
-    with (
-        Loopback(in_turn(Answer(body=b"content"))) as store,
-        Loopback(in_turn(Answer(status=500))) as server,
-        connect(server) as client,
-    ):
-        client.images.download(files=[image_file(f"{store.origin}/a")], output_directory=tmp_path)
-        elsewhere = [image_file("http://example.org/a")]
-        with pytest.raises(InvalidTarget):
-            client.images.download(files=elsewhere, output_directory=tmp_path, filename="y")
-    assert [seen.header("Authorization") for seen in store.seen] == [""]
-    assert everything_below(tmp_path) == {"image"}
-
-
-def test_bytes_come_as_they_are_stored(tmp_path: Path) -> None:
-    """No compression is asked for, so that lengths can be compared, and JSON files are not parsed."""
-    content = os.urandom(3_000_000)
-    answer = Answer(body=content, headers={"Content-Type": "application/json"})
-    with Loopback(in_turn(answer)) as server, connect(server) as client:
-        value = socket_value("a/b.json", file=f"{server.origin}/media/x.json")
-        (path,) = client.download_socket_value(value, output_directory=tmp_path)
-    assert server.seen[0].header("Accept-Encoding") == "identity"
-    assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
-    assert everything_below(tmp_path) == {"a/b.json"}
-
-
-def test_one_failure_of_several_keeps_what_is_whole(tmp_path: Path) -> None:
-    """When one of several files fails, the error comes through, and no half of a file is left."""
-
-    def script(seen: Seen) -> Answer:
-        return Answer(status=500) if seen.path.endswith(".zraw") else Answer(body=b"content")
-
-    with Loopback(script) as server, connect(server) as client:
-        files = [image_file(f"{server.origin}/media/a{suffix}") for suffix in (".mhd", ".zraw")]
-        with pytest.raises(GCAPIError):
-            client.images.download(files=files, output_directory=tmp_path, filename="x")
-    assert everything_below(tmp_path) <= {"x.mhd"}
+def report(web: Web) -> tuple[str, str]:
+    """Give the path of an item and the URL of its file."""
+    path = web.item()
+    web.patch(path, {"interface": "report", "user_upload": web.upload("report.pdf", CONTENT)})
+    return path, web.values(path)["report"]["file"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_redirect(web: Web, report: tuple[str, str], method: str) -> None:
+    """A file URL leads with an empty 302 to the storage origin."""
+    reply = web.api.request(method, report[1])
+    assert (reply.status_code, reply.content) == (302, b"")
+    assert reply.headers["Location"].startswith(web.sandbox.storage_url)
+
+
+def test_bytes(web: Web, report: tuple[str, str]) -> None:
+    """The bytes come without credentials, with length, type and a validator."""
+    reply = web.storage.get(web.api.get(report[1]).headers["Location"])
+    assert reply.content == CONTENT
+    assert reply.headers["Content-Type"] == "application/pdf"
+    assert reply.headers["Content-Length"] == str(len(CONTENT))
+    assert reply.headers["Accept-Ranges"] == "bytes"
+    assert reply.headers["ETag"].startswith('"')
+
+
+def test_ranges(web: Web, report: tuple[str, str]) -> None:
+    """A range gives a part, a stale validator gives all, one past the end gives 416."""
+    url = web.api.get(report[1]).headers["Location"]
+    etag = web.storage.get(url).headers["ETag"]
+    part = web.storage.get(url, headers={"Range": "bytes=10-", "If-Range": etag})
+    assert (part.status_code, part.content) == (206, CONTENT[10:])
+    assert part.headers["Content-Range"] == "bytes 10-99/100"
+    assert part.headers["ETag"] == etag
+    whole = web.storage.get(url, headers={"Range": "bytes=10-", "If-Range": '"old"'})
+    assert (whole.status_code, whole.content) == (200, CONTENT)
+    beyond = web.storage.get(url, headers={"Range": "bytes=100-"})
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */100")
+
+
+def test_signature(web: Web, report: tuple[str, str]) -> None:
+    """Storage hands nothing out without signature, or with a token."""
+    url = web.api.get(report[1]).headers["Location"]
+    assert web.storage.get(url.partition("?")[0]).status_code == 403
+    leaked = web.storage.get(url, headers={"Authorization": f"Bearer {web.sandbox.token}"})
+    assert leaked.status_code == 400
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nonsense"}])
+def test_nobody_downloads(web: Web, report: tuple[str, str], header: dict[str, str]) -> None:
+    """Without a good token a file is a 404, an image file a 403, both as pages."""
+    image = web.image()["files"][0]["file"]
+    for url, status in ((report[1], 404), (image, 403)):
+        reply = httpx.get(url, headers=header)
+        assert reply.status_code == status
+        assert reply.headers["Content-Type"].startswith("text/html")
+
+
+def test_strangers_do_not_download(web: Web, stranger: Web, report: tuple[str, str]) -> None:
+    """The same holds for users who do not belong."""
+    assert stranger.api.get(report[1]).status_code == 404
+    assert stranger.api.get(web.image()["files"][0]["file"]).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["media/images/aa/bb/x/y/z.mha", "media/nothing"])
+def test_unknown_files(web: Web, path: str) -> None:
+    """What does not exist is a 404."""
+    assert web.api.get(web.sandbox.base_url.replace("api/v1/", path)).status_code == 404
+
+
+def test_replaced_files_are_gone(web: Web, report: tuple[str, str]) -> None:
+    """The URL of a value that was replaced leads nowhere."""
+    path, url = report
+    web.patch(path, {"interface": "report", "user_upload": web.upload("report.pdf", b"new")})
+    assert web.values(path)["report"]["file"] != url
+    assert web.api.get(url).status_code == 404
+
+
+def test_logos_are_public(web: Web) -> None:
+    """Anybody may look at a logo, without a token and without a detour."""
+    reply = httpx.get(web.archive("cases")["logo"])
+    assert (reply.status_code, reply.headers["Content-Type"]) == (200, "image/png")
+    assert reply.content[:8] == b"\x89PNG\r\n\x1a\n"

@@ -11,9 +11,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from server_support import Web, image_bytes
 
 from gcapi_sandbox import Sandbox
+from tests.support.raw_http import Web, image_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from data import ct_slice, unique, volume
 
 from gcapi import Client, SocketValueSpec
+from tests.support.data import ct_slice, unique, volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import SimpleITK as sitk  # noqa: N813 - as its own documentation calls it
-from server_support import Web, dicom_bytes
 
 from gcapi_sandbox import Sandbox
-from gcapi_sandbox._thumbnails import Thumbnails
+from gcapi_sandbox._imaging.thumbnails import Thumbnails
+from tests.support.raw_http import Web, dicom_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gcapi import _kinds
-from gcapi._json import is_array
-from gcapi._plan import DICOM, IMAGE, JSON, VALUE, target
+from gcapi._util.json_types import is_array
+from gcapi._workflows import socket_kinds
+from gcapi._workflows.plans import DICOM, IMAGE, JSON, VALUE, target
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
@@ -176,7 +176,7 @@ def _json_list(text: str) -> Any:
 
 def _shown(content: Any) -> str:
     text = repr(content)
-    return text if len(text) <= _kinds.SHOWN_LIMIT else text[: _kinds.SHOWN_LIMIT] + "…"
+    return text if len(text) <= socket_kinds.SHOWN_LIMIT else text[: socket_kinds.SHOWN_LIMIT] + "…"
 
 
 # ---------------------------------------------------------------- values
@@ -196,7 +196,7 @@ def parse_value(kind: str, content: Any) -> Any:
         return content
     if kind.casefold() in PLAIN_KINDS and not _is_quoted(content):
         return content
-    return _kinds.decode(content.encode())
+    return socket_kinds.decode(content.encode())
 
 
 def value_cell(kind: str, value: Any) -> str:

@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gcapi._layout import cut, part_size
-from gcapi._namespaces import MOST_UPLOADS
-from gcapi._plan import (
+from gcapi._api.resource_mixins import MOST_UPLOADS
+from gcapi._transfer.parts import cut, part_size
+from gcapi._workflows.plans import (
     IMAGE,
     MAX_ORDER,
     MAX_TITLE,
@@ -22,8 +22,8 @@ from gcapi._plan import (
     check_interface,
     target,
 )
-from gcapi.bulk._casework import home_of
-from gcapi.bulk._rows import TITLES_FIX, make_ready, repeated
+from gcapi.bulk._push.case_worker import home_of
+from gcapi.bulk._push.rows import TITLES_FIX, make_ready, repeated
 from gcapi.bulk.cells import CellError
 from gcapi.bulk.manifest import Manifest, Problem, column_of, parse_manifest
 from gcapi.bulk.targets import Target
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from gcapi._plan import Plan
-    from gcapi.bulk._rows import Ready
+    from gcapi._workflows.plans import Plan
+    from gcapi.bulk._push.rows import Ready
     from gcapi.bulk.manifest import Row
     from gcapi.client import Client
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gcapi._names import inside
-from gcapi.bulk._answers import count_answers, read_answers
-from gcapi.bulk._folders import ANSWERS_JSONL, LEDGER, OWN_NAMES
-from gcapi.bulk._listing import find_source, iterate_cases
-from gcapi.bulk._local import files_below, sha256_of
-from gcapi.bulk._notes import (
+from gcapi._transfer.file_names import inside
+from gcapi.bulk._pull.answers import count_answers, read_answers
+from gcapi.bulk._pull.folders import ANSWERS_JSONL, LEDGER, OWN_NAMES
+from gcapi.bulk._pull.listing import find_source, iterate_cases
+from gcapi.bulk._pull.local_files import files_below, sha256_of
+from gcapi.bulk._pull.manifest_notes import (
     OUTPUT_PKS,
     OUTPUTS,
     PK,
@@ -29,7 +29,7 @@ from gcapi.bulk.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gcapi.bulk._listing import Case, Source, Value
+    from gcapi.bulk._pull.listing import Case, Source, Value
     from gcapi.bulk.manifest import Row
     from gcapi.client import Client
 

@@ -17,8 +17,8 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from gcapi._names import full_suffix
-from gcapi._plan import DICOM, IMAGE, target
+from gcapi._transfer.file_names import full_suffix
+from gcapi._workflows.plans import DICOM, IMAGE, target
 from gcapi.bulk.cells import SEPARATOR, is_wanted
 from gcapi.bulk.manifest import Manifest, ManifestError, Problem, Row
 from gcapi.bulk.targets import Target

@@ -19,8 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gcapi import _kinds
-from gcapi._files import write_whole
+from gcapi._transfer.atomic_file import write_whole
+from gcapi._workflows import socket_kinds
 from gcapi.exceptions import MissingExtra, SpecError
 
 #: How a column of a socket may be written that would otherwise mean something else.
@@ -231,7 +231,7 @@ def _read_json_lines(path: Path, problems: list[Problem]) -> Records:
         if not text.strip():
             continue
         try:
-            record = _kinds.decode(text.encode())
+            record = socket_kinds.decode(text.encode())
         except ValueError as error:
             problems.append(
                 Problem(line, "", f"it is not valid JSON: {error}", "One object a line")

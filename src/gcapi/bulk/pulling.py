@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from gcapi.bulk._answers import (
+from gcapi.bulk._executors import place_of, run_on
+from gcapi.bulk._pull.answers import (
     Questions,
     files_of,
     is_mask,
@@ -25,13 +26,12 @@ from gcapi.bulk._answers import (
     mask_of,
     write_answers,
 )
-from gcapi.bulk._casepull import CasePull
-from gcapi.bulk._folders import MANIFEST, name_folders
-from gcapi.bulk._ledger import Ledger
-from gcapi.bulk._listing import Spool, find_source, iterate_cases, spooled, unspooled
-from gcapi.bulk._local import remove_partials
-from gcapi.bulk._notes import row_of, write_rows
-from gcapi.bulk._work import place_of, run_on
+from gcapi.bulk._pull.case_pull import CasePull
+from gcapi.bulk._pull.folders import MANIFEST, name_folders
+from gcapi.bulk._pull.listing import Spool, find_source, iterate_cases, spooled, unspooled
+from gcapi.bulk._pull.local_files import remove_partials
+from gcapi.bulk._pull.manifest_notes import row_of, write_rows
+from gcapi.bulk._pull.pull_index import Ledger
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from gcapi import models
-    from gcapi.bulk._casepull import Policy, Pulled
-    from gcapi.bulk._listing import Case, Source
+    from gcapi.bulk._pull.case_pull import Policy, Pulled
+    from gcapi.bulk._pull.listing import Case, Source
     from gcapi.client import Client
 
 #: What to do about files that are there: refuse, take them as they are, fetch them again, or check them.

@@ -22,14 +22,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from gcapi._plan import Content, LocalFile, Upload
-from gcapi.bulk._casework import CaseWork, Outcome
-from gcapi.bulk._deciding import Existing
-from gcapi.bulk._importing import CaseWatch, JobWatch
-from gcapi.bulk._jobwork import JobWork
-from gcapi.bulk._rows import TITLES_FIX, Ready, make_ready, repeated
-from gcapi.bulk._sending import Sender
-from gcapi.bulk._work import Here, place_of, run_on
+from gcapi._workflows.plans import Content, LocalFile, Upload
+from gcapi.bulk._executors import Here, place_of, run_on
+from gcapi.bulk._push.case_worker import CaseWork, Outcome
+from gcapi.bulk._push.decisions import Existing
+from gcapi.bulk._push.import_wait import CaseWatch, JobWatch
+from gcapi.bulk._push.job_worker import JobWork
+from gcapi.bulk._push.row_uploads import Sender
+from gcapi.bulk._push.rows import TITLES_FIX, Ready, make_ready, repeated
 from gcapi.bulk.journal import Journal, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from gcapi._plan import Plan
-    from gcapi.bulk._work import Done, Place
+    from gcapi._workflows.plans import Plan
+    from gcapi.bulk._executors import Done, Place
     from gcapi.client import Client
 
 #: The note column that says why a row failed.

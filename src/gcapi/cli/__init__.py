@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; `None` for what this process was started with.
     """
     try:
-        from gcapi.cli import _app
+        from gcapi.cli import app
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
         sys.stderr.write(_INSTALL)
         return 2
-    return _app.run(sys.argv[1:] if arguments is None else list(arguments))
+    return app.run(sys.argv[1:] if arguments is None else list(arguments))

@@ -1,0 +1,63 @@
+"""The files of a pull on this machine: their digests, and what a killed run left of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from gcapi._transfer.atomic_file import PARTIAL_NAME
+from gcapi.bulk._pull.pull_index import FileRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: How much of a file is read at once, in bytes.
+_BLOCK = 1024 * 1024
+
+
+def digests(path: Path) -> tuple[str, str]:
+    """Return the SHA-256 and the MD5 of a file, in hexadecimal."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            md5.update(block)
+    return sha256.hexdigest(), md5.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_of(root: Path, path: Path, known: FileRecord | None = None) -> FileRecord:
+    """Return the record of a file, which is read unless it is as it was when it was last recorded.
+
+    Args:
+        root: The folder of the pull.
+        path: The file.
+        known: What was recorded of it; `None` if nothing was.
+    """
+    name = path.relative_to(root).as_posix()
+    status = path.stat()
+    if known is not None and (status.st_size, status.st_mtime_ns) == (known.size, known.mtime):
+        return known
+    return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a run that was killed left half-written in a folder and below it."""
+    for path in files_below(folder):
+        if PARTIAL_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder and below it that is no folder; links are not followed."""
+    for directory, folders, files in os.walk(folder):
+        here = folder / directory
+        yield from (here / name for name in files)
+        yield from (here / name for name in folders if (here / name).is_symlink())

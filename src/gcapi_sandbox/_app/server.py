@@ -1,0 +1,113 @@
+"""Runs both origins on loopback, in one thread with one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gcapi_sandbox._app.fault_middleware import EXTENSION, Connection
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_HOST = "127.0.0.1"
+_STARTUP_SECONDS = 30
+_KEEP_ALIVE_SECONDS = 75
+_GRACE_SECONDS = 3
+
+
+class _Protocol(H11Protocol):
+    """A connection that an application can end, which ASGI has no words for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        connection = Connection(self._reset, self._close)
+        app = self.app
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = connection
+            await app(scope, receive, send)
+
+        self.app = with_connection
+
+    def _reset(self) -> None:
+        at_once = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, at_once
+        )
+        self.transport.abort()
+
+    def _close(self) -> None:
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that tells when it is ready."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket bound to a port of the loopback interface, any port for 0."""
+    # asyncio sends small answers without delay only on sockets that say they are TCP.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((_HOST, port))
+    return bound
+
+
+class Serving:
+    """Serves one application a socket until it is stopped."""
+
+    def __init__(self, apps: list[tuple[ASGIApp, socket.socket]]) -> None:
+        self._sockets = [bound for _, bound in apps]
+        self._servers = [_Server(app) for app, _ in apps]
+        self._thread = threading.Thread(target=self._run, name="sandbox-origins", daemon=True)
+        self._thread.start()
+        if not all(server.ready.wait(_STARTUP_SECONDS) for server in self._servers):
+            raise TimeoutError("The sandbox did not start")
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        pairs = zip(self._servers, self._sockets, strict=True)
+        await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in pairs))
+
+    def stop(self) -> None:
+        """Answer what is under way, then close."""
+        for server in self._servers:
+            server.should_exit = True
+        self._thread.join()
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return the root URL of a bound socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{host}:{port}/"

@@ -1,0 +1,106 @@
+"""Request bodies: JSON, urlencoded and multipart become one JSON object."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesParser
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from gcapi_sandbox._http.errors import BadRequest, Json, UnsupportedMediaType, refused
+from gcapi_sandbox._http.json_types import is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
+    """Return the body as an object; an empty one is `{}`."""
+    if not raw:
+        return {}
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in _PARSERS:
+        raise UnsupportedMediaType(content_type)
+    return _PARSERS[kind](content_type, raw)
+
+
+def _json(_: str, raw: bytes) -> dict[str, Json]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise BadRequest({"detail": f"JSON parse error - {error}"}) from None
+    if body is None:
+        raise refused("No data provided")
+    if not is_object(body):
+        name = type(body).__name__
+        raise refused(f"Invalid data. Expected a dictionary, but got {name}.")
+    return body
+
+
+def _refuse_constant(name: str) -> Json:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")
+
+
+_NESTED = re.compile(r"(\w+)\[(\d+)\](\w*)")
+
+
+@dataclass(frozen=True)
+class FormFile:
+    """A file of a multipart form."""
+
+    name: str
+    content: bytes
+
+
+def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
+    """Make lists of repeated names, of `name[0]` and of `name[0]key`, as form parsers do for list fields."""
+    body: dict[str, Json] = {}
+    nested: dict[str, dict[int, Json]] = {}
+    for name, value in pairs:
+        if found := _NESTED.fullmatch(name):
+            items = nested.setdefault(found[1], {})
+            _put(items, int(found[2]), found[3], value)
+        elif name in body:
+            earlier = body[name]
+            body[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+        else:
+            body[name] = value
+    lists = {name: [items[index] for index in sorted(items)] for name, items in nested.items()}
+    return {**body, **lists}
+
+
+def _put(items: dict[int, Json], index: int, key: str, value: str | FormFile) -> None:
+    """Set an element of a list, or a key of one; where both are sent, the first decides which it is."""
+    element = items.setdefault(index, {} if key else value)
+    if key and isinstance(element, dict):
+        element[key] = value
+
+
+def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:
+    return _gather(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
+
+
+def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=policy.HTTP).parsebytes(head + raw)
+    pairs: list[tuple[str, str | FormFile]] = []
+    for part in message.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        content = payload if isinstance(payload, bytes) else b""
+        filename = part.get_filename()
+        value = (
+            content.decode(errors="replace") if filename is None else FormFile(filename, content)
+        )
+        pairs.append((str(name), value))
+    return _gather(pairs)
+
+
+_PARSERS = {
+    "application/json": _json,
+    "application/x-www-form-urlencoded": _urlencoded,
+    "multipart/form-data": _multipart,
+}

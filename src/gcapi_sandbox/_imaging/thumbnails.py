@@ -1,0 +1,171 @@
+"""Thumbnails: the middle slice of an image as a small PNG, made when first asked for."""
+
+from __future__ import annotations
+
+import array
+import tempfile
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcapi_sandbox._database.records import Image, ImageFile, Instance
+from gcapi_sandbox._imaging.importing import load_sitk
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._database.state import State
+
+_SIDE = 256  # pixels, the longer one
+_MOST_VOXELS = 2**28  # half a gigabyte of a CT: more is not worth a thumbnail
+_PLANE, _VOLUME = 2, 3
+_COLOURS = (3, 4)
+_LOW, _HIGH = 0.01, 0.99  # what is darker is black, what is brighter is white
+
+
+class Thumbnails:
+    """Makes one thumbnail at a time, and keeps the last ones, of `most` bytes together."""
+
+    def __init__(self, state: State, most: int = 32 * 1024**2) -> None:
+        self._state = state
+        self._most = most
+        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def get(self, pk: str) -> bytes:
+        """Return the PNG of an image, empty where there is none to be had."""
+        found = self._find(pk)
+        if found is None:
+            with self._making:
+                found = self._find(pk)
+                if found is None:
+                    found = _make(self._state, pk)
+                    if found:
+                        self._keep(pk, found)
+        return found
+
+    def _find(self, pk: str) -> bytes | None:
+        with self._lock:
+            if pk in self._kept:
+                self._kept.move_to_end(pk)
+            return self._kept.get(pk)
+
+    def _keep(self, pk: str, content: bytes) -> None:
+        with self._lock:
+            self._kept[pk] = content
+            self._size += len(content)
+            while self._size > self._most:
+                self._size -= len(self._kept.popitem(last=False)[1])
+
+
+def _make(state: State, pk: str) -> bytes:
+    path = _source(state, pk)
+    if path is None:
+        return b""
+    try:
+        return _draw(path, state.work)
+    except RuntimeError:  # what SimpleITK raises for everything that it cannot read
+        return b""
+
+
+def _source(state: State, pk: str) -> Path | None:
+    """Return the image's file, or the middle one of a DICOM image set."""
+    file = state.store.find(ImageFile, "image = ?", pk)
+    if file is not None:
+        return state.objects / file.key
+    image = state.store.find(Image, "pk = ?", pk)
+    if image is None:
+        return None
+    instances = state.store.rows(Instance, "image_set_id = ?", image.image_set_id)
+    middle = instances.slice(1, instances.count() // 2)
+    return state.objects / middle[0].key if middle else None
+
+
+def _draw(path: Path, work: Path) -> bytes:
+    sitk = load_sitk()
+    if _voxels(sitk, path) > _MOST_VOXELS:
+        return b""
+    plane = _fit(sitk, _middle(sitk, sitk.ReadImage(str(path))))
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        target = Path(folder) / "thumbnail.png"
+        sitk.WriteImage(_visible(sitk, plane, Path(folder)), str(target), useCompression=True)
+        return target.read_bytes()
+
+
+def _voxels(sitk: Any, path: Path) -> int:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    count: int = reader.GetNumberOfComponents()
+    for size in reader.GetSize():
+        count *= size
+    return count
+
+
+def _middle(sitk: Any, image: Any) -> Any:
+    """Return the middle slice as it was acquired, turned as radiologists look at it."""
+    while image.GetDimension() > _VOLUME:
+        image = image[..., 0]
+    if image.GetDimension() == _PLANE:
+        return image
+    middle = image.GetDepth() // 2
+    slab = sitk.DICOMOrient(image[:, :, middle : middle + 1], "LPS")
+    across = slab.GetSize().index(1)
+    if across != _PLANE:  # coronal or sagittal: the head is up
+        slab = slab[:, :, ::-1]
+    return slab[tuple(0 if axis == across else slice(None) for axis in range(_VOLUME))]
+
+
+def _fit(sitk: Any, plane: Any) -> Any:
+    """Return the slice with square pixels, the longer side as long as a thumbnail's."""
+    extent = [
+        size * spacing for size, spacing in zip(plane.GetSize(), plane.GetSpacing(), strict=True)
+    ]
+    pixel = max(extent) / _SIDE
+    size = [max(1, round(length / pixel)) for length in extent]
+    shrink = [max(1, old // new) for old, new in zip(plane.GetSize(), size, strict=True)]
+    grid = sitk.Image(plane.GetSize(), sitk.sitkUInt8)
+    grid.SetSpacing(plane.GetSpacing())
+    plane.CopyInformation(grid)  # neither origin nor direction matters from here on
+    if max(shrink) > 1:
+        plane = sitk.BinShrink(plane, shrink)
+    corner = [(pixel - spacing) / 2 for spacing in grid.GetSpacing()]
+    return sitk.Resample(
+        plane,
+        size,
+        sitk.Transform(_PLANE, sitk.sitkIdentity),
+        sitk.sitkLinear,
+        corner,
+        [pixel] * _PLANE,
+        [1.0, 0.0, 0.0, 1.0],
+        0.0,
+        plane.GetPixelID(),
+        True,
+    )
+
+
+def _visible(sitk: Any, plane: Any, folder: Path) -> Any:
+    """Return the slice in bytes: colours as they are, everything else by its percentiles."""
+    parts = plane.GetNumberOfComponentsPerPixel()
+    if parts in _COLOURS and plane.GetPixelID() == sitk.sitkVectorUInt8:
+        return plane
+    if parts > 1:
+        plane = sitk.VectorMagnitude(plane)
+    plane = sitk.Cast(plane, sitk.sitkFloat32)
+    low, high = _window(sitk, plane, folder / "plane.mha")
+    return sitk.Cast(sitk.IntensityWindowing(plane, low, high, 0.0, 255.0), sitk.sitkUInt8)
+
+
+def _window(sitk: Any, plane: Any, path: Path) -> tuple[float, float]:
+    """Return what is shown black and white; the pixels go by a file, the quick way without numpy."""
+    sitk.WriteImage(plane, str(path))
+    count = plane.GetNumberOfPixels()
+    pixels = array.array("f", path.read_bytes()[-4 * count :])
+    ordered = sorted(pixel for pixel in pixels if pixel - pixel == 0)  # finite ones
+    if not ordered:
+        return 0.0, 1.0
+    low, high = (ordered[int(share * (len(ordered) - 1))] for share in (_LOW, _HIGH))
+    if low == high:  # a small thing before an even background
+        low, high = ordered[0], ordered[-1]
+    return low, high if high > low else low + 1.0

@@ -1,0 +1,145 @@
+"""Evaluations of challenge submissions, and how external evaluators work on them."""
+
+from __future__ import annotations
+
+from gcapi_sandbox._database.records import Challenge, Evaluation, Socket, User, now
+from gcapi_sandbox._http.errors import BadRequest, Forbidden, Json, ServerError, refused
+from gcapi_sandbox._http.fields import FieldError, json_value, text
+from gcapi_sandbox._http.handlers import Call, Reply, operation
+from gcapi_sandbox._http.pagination import Filter, narrow, paginate
+from gcapi_sandbox._http.permissions import has_role
+from gcapi_sandbox._resources.sockets import render_socket
+
+_CLAIMED = "External Execution In Progress"
+_PHASE = Filter("submission__phase", "phase = ?")
+
+
+def _render(call: Call, evaluation: Evaluation) -> dict[str, Json]:
+    challenge = call.store.get(Challenge, evaluation.challenge)
+    return {
+        "pk": evaluation.pk,
+        "method": None,
+        "submission": {
+            "pk": evaluation.submission,
+            "phase": {
+                "challenge": {"title": challenge.title, "short_name": challenge.pk},
+                "title": evaluation.phase_title,
+                "slug": evaluation.phase_title.lower().replace(" ", "-"),
+            },
+            "created": evaluation.created,
+            "creator": {"username": call.store.get(User, evaluation.creator).username},
+            "comment": "",
+            "predictions_file": call.site(
+                f"media/evaluation-predictions/{evaluation.submission}.zip"
+            ),
+            "supplementary_file": None,
+            "supplementary_url": call.site(f"challenges/{challenge.pk}/"),
+            "algorithm_image": call.link(f"algorithms/images/{evaluation.submission}/"),
+        },
+        "created": evaluation.created,
+        "published": True,
+        "outputs": _outputs(call, evaluation),
+        "rank": 0,
+        "rank_score": 0.0,
+        "rank_per_metric": {},
+        "status": evaluation.status,
+        "title": f"#{evaluation.pk[:8]}",
+        "exec_duration": None,
+        "invoke_duration": None,
+    }
+
+
+def _outputs(call: Call, evaluation: Evaluation) -> Json:
+    socket = call.store.find(Socket, "slug = 'metrics-json-file'")
+    if socket is None or evaluation.metrics is None:
+        return []
+    shown = render_socket(socket)
+    value = {"value": evaluation.metrics, "file": None, "image": None, "pk": 0}
+    return [{"interface": shown, "socket": shown, **value}]
+
+
+def _render_external(call: Call, evaluation: Evaluation) -> Json:
+    return {
+        **_render(call, evaluation),
+        "algorithm_model": None,
+        "algorithm_image": {},
+        "claimed_by": evaluation.claimed_by,
+        "phase_pk": evaluation.phase,
+    }
+
+
+@operation("evaluations_list")
+def list_evaluations(call: Call) -> Reply:
+    """List evaluations, the newest first."""
+    rows = call.visible(Evaluation).sorted("created DESC, rowid DESC")
+    return paginate(call, rows, _render, _PHASE)
+
+
+@operation("evaluations_retrieve")
+def retrieve_evaluation(call: Call) -> Reply:
+    """Show one evaluation."""
+    return Reply(200, _render(call, call.lookup(Evaluation)))
+
+
+def _is_evaluator(call: Call, evaluation: Evaluation) -> bool:
+    return has_role(call.store, evaluation.phase, call.user_id, "external_evaluators")
+
+
+@operation("evaluations_claimable_evaluations_retrieve")
+def list_claimable(call: Call) -> Reply:
+    """List the pending evaluations that the caller may claim: an array, not a page."""
+    rows = call.visible(Evaluation).narrow("status = 'Queued'").sorted("created DESC, rowid DESC")
+    rows = narrow(call, rows, [_PHASE])
+    return Reply(200, [_render_external(call, one) for one in rows if _is_evaluator(call, one)])
+
+
+@operation("evaluations_claim_partial_update")
+def claim(call: Call) -> Reply:
+    """Claim a pending evaluation; an account can do so once."""
+    evaluation = call.lookup(Evaluation)
+    if not _is_evaluator(call, evaluation):
+        raise Forbidden
+    if evaluation.status != "Queued":
+        raise BadRequest({"status": "You can only claim pending evaluations."})
+    if call.store.rows(Evaluation, "claimed_by = ?", call.user_id):
+        raise BadRequest({"status": "You can only claim one evaluation at a time."})
+    evaluation.status, evaluation.claimed_by = _CLAIMED, call.user_id
+    evaluation.claimed = now()
+    call.store.save(evaluation)
+    return Reply(200, _render_external(call, evaluation))
+
+
+class NotClaimant(BadRequest):
+    """Somebody else claimed the evaluation."""
+
+    status = 403
+
+
+@operation("evaluations_update_external_evaluation_partial_update")
+def update_external(call: Call) -> Reply:
+    """Take the outcome of an evaluation from whoever claimed it."""
+    evaluation = call.lookup(Evaluation)
+    if evaluation.status != _CLAIMED:
+        raise BadRequest({"status": "You need to claim an evaluation before you can update it."})
+    if evaluation.claimed_by != call.user_id:
+        raise NotClaimant({"status": "You do not have permission to update this evaluation."})
+    fields = call.fields
+    if "status" not in fields.body:
+        raise ServerError
+    outcome = fields.require("status", _outcome)
+    metrics = fields.take("metrics", json_value, None)
+    message = fields.take("error_message", text(1024), "")
+    fields.check()
+    if outcome == "Succeeded" and metrics is None:
+        raise refused("Metrics are required for successful evaluations.")
+    if outcome == "Failed" and not message:
+        raise refused("An error_message is required for failed evaluations.")
+    evaluation.status, evaluation.metrics, evaluation.error_message = outcome, metrics, message
+    call.store.save(evaluation)
+    return Reply(200, {"metrics": metrics, "status": outcome, "error_message": message})
+
+
+def _outcome(data: Json) -> str:
+    if data not in ("Succeeded", "Failed"):
+        raise FieldError("Not a valid choice.")
+    return str(data)

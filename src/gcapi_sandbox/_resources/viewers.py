@@ -1,0 +1,192 @@
+"""Viewers: their settings, sessions, and what users say about them."""
+
+from __future__ import annotations
+
+import time
+
+from gcapi_sandbox._database.records import Feedback, Session, Workstation, WorkstationConfig
+from gcapi_sandbox._http.errors import BadRequest, Json
+from gcapi_sandbox._http.fields import NULL, FieldError, hyperlink, json_value, text
+from gcapi_sandbox._http.handlers import Call, Reply, operation
+from gcapi_sandbox._http.pagination import SLUG, paginate
+from gcapi_sandbox._object_store.objects import valid_name
+from gcapi_sandbox._resources.media import SCREENSHOTS
+from gcapi_sandbox._resources.posted_values import form_file
+
+
+def _render(call: Call, workstation: Workstation) -> Json:
+    return {
+        "pk": workstation.pk,
+        "title": workstation.title,
+        "slug": workstation.slug,
+        "url": call.site(f"viewers/{workstation.slug}/"),
+    }
+
+
+@operation("workstations_list")
+def list_workstations(call: Call) -> Reply:
+    """List viewers."""
+    rows = call.visible(Workstation).sorted("created, title")
+    return paginate(call, rows, _render, SLUG)
+
+
+@operation("workstations_retrieve")
+def retrieve_workstation(call: Call) -> Reply:
+    """Show one viewer."""
+    return Reply(200, _render(call, call.lookup(Workstation)))
+
+
+_NOTHING = (
+    "creator",
+    "default_window_preset",
+    "default_slab_thickness_mm",
+    "default_overlay_alpha",
+    "default_overlay_lut",
+    "default_zoom_scale",
+    "default_brush_size",
+    "default_annotation_color",
+    "default_annotation_line_width",
+    "point_bounding_box_size_mm",
+)
+_TEXTS = (
+    "image_context",
+    "default_slab_render_method",
+    "default_orientation",
+    "default_overlay_interpolation",
+    "default_image_interpolation",
+)
+_LISTS = ("window_presets", "overlay_luts", "overlay_segments", "key_bindings")
+_SWITCHES = (
+    "default_limit_view_area_to_image_volume",
+    "show_image_info_plugin",
+    "show_display_plugin",
+    "show_image_switcher_plugin",
+    "show_algorithm_output_plugin",
+    "show_overlay_plugin",
+    "show_annotation_statistics_plugin",
+    "show_swivel_tool",
+    "show_invert_tool",
+    "show_flip_tool",
+    "show_window_level_tool",
+    "show_reset_tool",
+    "show_overlay_selection_tool",
+    "show_lut_selection_tool",
+    "show_annotation_counter_tool",
+    "auto_jump_center_of_gravity",
+    "link_images",
+    "link_panning",
+    "link_zooming",
+    "link_slicing",
+    "link_orienting",
+    "link_windowing",
+    "link_inverting",
+    "link_flipping",
+)
+
+
+def _render_config(_: Call, config: WorkstationConfig) -> Json:
+    return {
+        "pk": config.pk,
+        "slug": config.slug,
+        "title": config.title,
+        "description": "",
+        "created": config.created,
+        "modified": config.created,
+        **dict.fromkeys(_NOTHING),
+        **dict.fromkeys(_TEXTS, ""),
+        **{name: list[Json]() for name in _LISTS},
+        **dict.fromkeys(_SWITCHES, True),
+        "ghosting_slice_depth": 3,
+        "enabled_preprocessors": [],
+        **config.settings,
+    }
+
+
+@operation("workstations_configs_list")
+def list_configs(call: Call) -> Reply:
+    """List viewer settings."""
+    rows = call.visible(WorkstationConfig).sorted("created, rowid")
+    return paginate(call, rows, _render_config)
+
+
+@operation("workstations_configs_retrieve")
+def retrieve_config(call: Call) -> Reply:
+    """Show one viewer's settings."""
+    return Reply(200, _render_config(call, call.lookup(WorkstationConfig)))
+
+
+def _render_session(_: Call, session: Session) -> Json:
+    return {"pk": session.pk, "status": session.status}
+
+
+@operation("workstations_sessions_list")
+def list_viewer_sessions(call: Call) -> Reply:
+    """List the caller's viewer sessions."""
+    rows = call.visible(Session).sorted("created, rowid")
+    return paginate(call, rows, _render_session)
+
+
+@operation("workstations_sessions_retrieve")
+def retrieve_viewer_session(call: Call) -> Reply:
+    """Show one viewer session."""
+    return Reply(200, _render_session(call, call.lookup(Session)))
+
+
+@operation("workstations_sessions_keep_alive_partial_update")
+def keep_session_alive(call: Call) -> Reply:
+    """Let a session go on for a while, up to its longest duration."""
+    session = call.lookup(Session)
+    limits = call.state.limits
+    ends = time.time() + limits.session_extension_seconds
+    if ends > session.created + limits.session_seconds:
+        raise BadRequest({"status": "session duration limit reached"})
+    session.extended = ends
+    call.store.save(session)
+    return Reply(200, {"status": "session extended"})
+
+
+def _render_feedback(call: Call, feedback: Feedback) -> Json:
+    name = feedback.screenshot
+    return {
+        "session": call.link(f"workstations/sessions/{feedback.session}/"),
+        "screenshot": call.site(f"media/{SCREENSHOTS}{feedback.pk}/{name}") if name else None,
+        "user_comment": feedback.user_comment,
+        "context": feedback.context,
+    }
+
+
+@operation("workstations_feedback_list")
+def list_feedback(call: Call) -> Reply:
+    """List the caller's feedback."""
+    return paginate(call, call.visible(Feedback).sorted("rowid"), _render_feedback)
+
+
+@operation("workstations_feedback_retrieve")
+def retrieve_feedback(call: Call) -> Reply:
+    """Show one piece of feedback."""
+    return Reply(200, _render_feedback(call, call.lookup(Feedback)))
+
+
+@operation("workstations_feedback_create")
+def create_feedback(call: Call) -> Reply:
+    """Take feedback on one of the caller's sessions; of a screenshot, which is for staff only, the name is kept."""
+    fields = call.fields
+    session = fields.require("session", hyperlink(call.visible(Session), "workstations/sessions"))
+    comment = fields.require("user_comment", text())
+    context = fields.take("context", json_value, None)
+    screenshot = fields.take("screenshot", _screenshot, "")
+    fields.check()
+    feedback = Feedback(
+        creator=call.user_id,
+        session=session.pk,
+        user_comment=comment,
+        context=context,
+        screenshot=screenshot,
+    )
+    return Reply(201, _render_feedback(call, call.store.add(feedback)))
+
+
+def _screenshot(data: Json) -> str:
+    if data is None:
+        raise FieldError(NULL)
+    return valid_name(form_file(data).name)

@@ -1,0 +1,1 @@
+"""Tests of gcapi, its generated layer and its sandbox."""

@@ -1,0 +1,229 @@
+"""Answers of success that are not what the API promises, and those that are a little more than it promises."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gcapi import Client
+from gcapi.exceptions import GCAPIError, UnexpectedAnswer
+from tests.support.loopback import Answer, Loopback, connect, in_turn
+
+PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
+JSON = {"Content-Type": "application/json"}
+UPLOAD: dict[str, Any] = {
+    "pk": PK,
+    "created": "2026-11-22T00:56:50.008000Z",
+    "filename": "a.mha",
+    "key": f"uploads/1/{PK}",
+    "s3_upload_id": "s3",
+    "status": "Initialized",
+    "api_url": f"https://gc.localhost/api/v1/uploads/{PK}/",
+}
+IMAGE: dict[str, Any] = {
+    "pk": PK,
+    "name": "a.mha",
+    "files": [],
+    "dicom_image_set": None,
+    "width": 2,
+    "height": 2,
+    "depth": None,
+    "color_space": "GRAY",
+    "modality": None,
+    "eye_choice": "NA",
+    "stereoscopic_choice": None,
+    "field_of_view": None,
+    "shape_without_color": [2, 2],
+    "shape": [2, 2],
+    "voxel_width_mm": None,
+    "voxel_height_mm": None,
+    "voxel_depth_mm": None,
+    "api_url": f"https://gc.localhost/api/v1/cases/images/{PK}/",
+    "window_center": None,
+    "window_width": None,
+    "segments": None,
+}
+
+
+def page(*results: Any) -> dict[str, Any]:
+    """Return a page that is the whole list."""
+    return {"count": len(results), "next": None, "previous": None, "results": list(results)}
+
+
+def ask(answer: Answer, call: Callable[[Client], Any]) -> Any:
+    """Make a call to a server that always gives this answer."""
+    with Loopback(in_turn(answer)) as server, connect(server) as client:
+        return call(client)
+
+
+CALLS: dict[str, Callable[[Client], Any]] = {
+    "list": lambda client: client.uploads.page(),
+    "detail": lambda client: client.uploads.detail(pk=PK),
+    "by url": lambda client: client.uploads.detail(api_url=f"{client.base_url}uploads/{PK}/"),
+    "count": lambda client: client.uploads.count(),
+    "write": lambda client: client.uploads.create(filename="a.mha"),
+}
+WRONG: dict[str, Answer] = {
+    "HTML": Answer(
+        body=b"<!doctype html><title>Log in</title>", headers={"Content-Type": "text/html"}
+    ),
+    "HTML called JSON": Answer(body=b"<!doctype html>", headers=JSON),
+    "broken JSON": Answer(body=b'{"count": 1, "results": [', headers=JSON),
+    "no JSON at all": Answer(body=b"", headers=JSON),
+    "not UTF-8": Answer(body=b'{"pk": "\xff"}', headers=JSON),
+    "null": Answer(body=None),
+    "a number": Answer(body=3),
+    "a string": Answer(body="surprise"),
+    "a list": Answer(body=[1, 2]),
+    "another object": Answer(body={"detail": "Maintenance"}),
+    "an empty object": Answer(body={}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
+    """What is not of the promised shape is an error of this package that names the address and quotes the beginning."""
+    body = WRONG[wrong].content()
+    status = 201 if call == "write" else 200
+    answer = Answer(status=status, body=body, headers=WRONG[wrong].all_headers())
+    with pytest.raises(
+        UnexpectedAnswer, match=r"/api/v1/uploads/.* is not what the API promises"
+    ) as caught:
+        ask(answer, CALLS[call])
+    assert body[:10].decode(errors="replace") in str(caught.value)
+    assert isinstance(caught.value, GCAPIError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**page(), "results": None},
+        {**page(), "results": {}},
+        {**page(), "count": None},
+        page("surprise"),
+        page(None),
+        page([]),
+    ],
+)
+@pytest.mark.parametrize("call", ["list", "count"])
+def test_pages_without_objects_or_a_count_are_unexpected(body: dict[str, Any], call: str) -> None:
+    """A page needs a list of objects and a count."""
+    with pytest.raises(UnexpectedAnswer, match="not what the API promises"):
+        ask(Answer(body=body), CALLS[call])
+
+
+@pytest.mark.parametrize("field", UPLOAD)
+def test_missing_fields_are_named(field: str) -> None:
+    """A required field that is missing is named."""
+    lacking = {name: value for name, value in UPLOAD.items() if name != field}
+    with pytest.raises(UnexpectedAnswer, match=f"'{field}'"):
+        ask(Answer(body=lacking), CALLS["detail"])
+
+
+def test_dates_that_are_none_are_unexpected() -> None:
+    """A date that cannot be read is not handed on as something else."""
+    with pytest.raises(UnexpectedAnswer, match="yesterday"):
+        ask(Answer(body={**UPLOAD, "created": "yesterday"}), CALLS["detail"])
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 206])
+def test_undocumented_statuses_of_success_are_unexpected(status: int) -> None:
+    """A status of success that the schema does not have is not taken for the one that it has."""
+    with pytest.raises(UnexpectedAnswer, match=str(status)):
+        ask(Answer(status=status, body=UPLOAD if status != 204 else b""), CALLS["detail"])
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize(
+    "content", [b"x" * 200_000, json.dumps({"created": "y" * 200_000, **UPLOAD, "pk": 3}).encode()]
+)
+def test_quotes_are_short(status: int, content: bytes) -> None:
+    """However long the answer is, the message is not."""
+    answer = Answer(status=status, body=content[: len(content) - (status == 200)], headers=JSON)
+    with pytest.raises(UnexpectedAnswer) as caught:
+        ask(answer, CALLS["detail"])
+    assert len(str(caught.value)) < 2_500
+
+
+def test_long_values_are_quoted_in_part() -> None:
+    """A long value that cannot be read is not quoted whole."""
+    with pytest.raises(UnexpectedAnswer) as caught:
+        ask(Answer(body={**UPLOAD, "created": "y" * 200_000}), CALLS["detail"])
+    assert len(str(caught.value)) < 2_500
+
+
+@pytest.mark.parametrize("body", [{"a": "patient"}, "patient", None, 3])
+def test_lists_of_strings_are_lists(body: object) -> None:
+    """Where the API promises a bare list, another shape is unexpected too."""
+    with pytest.raises(UnexpectedAnswer):
+        ask(Answer(body=body), lambda client: client.archives.patients(PK))
+
+
+# ---------------------------------------------------------------- more than is promised
+
+
+def test_unknown_fields_are_kept() -> None:
+    """A field that is newer than this client can be read, and survives being sent back."""
+    newer = {**UPLOAD, "checksum": {"md5": "e"}, "tags": ["a"]}
+    upload = ask(Answer(body=newer), CALLS["detail"])
+    assert upload["checksum"] == {"md5": "e"}
+    assert upload.to_dict() == newer
+
+
+@pytest.mark.parametrize(
+    "field", ["color_space", "eye_choice", "stereoscopic_choice", "field_of_view"]
+)
+def test_unknown_enum_values_are_kept(field: str) -> None:
+    """A choice that is newer than this client is read as it is."""
+    image = ask(
+        Answer(body={**IMAGE, field: "HOLOGRAM"}), lambda client: client.images.detail(pk=PK)
+    )
+    assert getattr(image, field) == "HOLOGRAM"
+
+
+def test_enum_values_are_members_by_their_value() -> None:
+    """A field's value equals the member of the published enum."""
+    from gcapi.models import ColorSpaceEnum
+
+    image = ask(Answer(body=IMAGE), lambda client: client.images.detail(pk=PK))
+    assert image.color_space == ColorSpaceEnum.GRAY
+    assert image.color_space in set(ColorSpaceEnum)
+
+
+@pytest.mark.parametrize("field", sorted(set(IMAGE) - {"pk", "files", "api_url", "name"}))
+def test_null_is_read_where_the_schema_has_none(field: str) -> None:
+    """The server answers null in more places than its schema says; all are read."""
+    image = ask(Answer(body={**IMAGE, field: None}), lambda client: client.images.detail(pk=PK))
+    assert getattr(image, field) is None
+
+
+def test_missing_shape_is_read() -> None:
+    """The server leaves the shape of DICOM images out, and gives their plane as nulls."""
+    body = {**IMAGE, "shape_without_color": [None, None], "color_space": ""}
+    del body["shape"]
+    image = ask(Answer(body=body), lambda client: client.images.detail(pk=PK))
+    assert not image.shape
+    assert image.shape_without_color == [None, None]
+
+
+def test_times_become_datetimes() -> None:
+    """A time is a datetime with its zone, with and without a fraction."""
+    upload = ask(Answer(body=UPLOAD), CALLS["detail"])
+    assert upload.created == datetime(2026, 11, 22, 0, 56, 50, 8000, tzinfo=UTC)
+    whole = {**UPLOAD, "created": "2026-11-22T00:56:50Z"}
+    assert ask(Answer(body=whole), CALLS["detail"]).created.microsecond == 0
+
+
+def test_more_than_was_asked_for_is_taken() -> None:
+    """A page that is longer than its limit is handed on as it is."""
+    uploads = ask(
+        Answer(body=page(UPLOAD, UPLOAD, UPLOAD)), lambda client: client.uploads.page(limit=1)
+    )
+    assert len(uploads) == 3

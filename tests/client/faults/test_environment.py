@@ -1,0 +1,492 @@
+"""What surrounds a client: proxies, authorities, event loops, threads, pickles, and the logs of its libraries."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import io
+import logging
+import pickle
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from gcapi import Client, SocketValueSpec
+from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi.exceptions import ConfigurationError, StatusError
+from gcapi.models import ImageFile
+from gcapi.progress import ProgressEvent
+from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
+from gcapi_sandbox import Sandbox
+from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.tunnels import API_HOST, STORE_HOST, Authority, Proxy
+
+PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
+EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})
+KEY = "X-Amz-Signature=s3cret"
+#: Nothing is repeated: what fails here fails for good.
+ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=0)
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own proxies and certificates out of these tests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class World:
+    """An API and an object store over TLS, whose certificates a private authority made.
+
+    Args:
+        folder: Where the authority's certificate is, and where downloads go.
+        store_authority: Who made the store's certificate; `None` for the same.
+    """
+
+    def __init__(self, folder: Path, store_authority: Authority | None = None) -> None:
+        self.folder = folder
+        self.authority = Authority()
+        self.bundle = folder / "ca.pem"
+        self.bundle.write_bytes(self.authority.pem)
+        self.store = Loopback(
+            in_turn(Answer(body=b"content")),
+            tls=(store_authority or self.authority).server_context(),
+        )
+        self.api = Loopback(self._script, tls=self.authority.server_context())
+        self.store_host = "localhost"
+
+    def _script(self, seen: Seen) -> Answer:
+        if not seen.path.startswith("/media/"):
+            return EMPTY
+        away = self.store.origin.replace("localhost", self.store_host)
+        return Answer(status=302, headers={"Location": f"{away}/a.mha?{KEY}"})
+
+    def visit(self, *, host: str = "localhost", **options: Any) -> None:
+        """Call the API, and download a file from the store."""
+        base_url = self.api.base_url.replace("localhost", host)
+        with Client(TOKEN, base_url, retry_strategy=ONCE, **options) as client:
+            client.archives.count()
+            file = f"{base_url.partition('/api/')[0]}/media/a.mha"
+            fields = {"pk": PK, "image": PK, "file": file, "image_type": "MHD"}
+            (path,) = client.images.download(
+                files=[ImageFile.from_dict(fields)], output_directory=self.folder, filename="a"
+            )
+            assert path.read_bytes() == b"content"
+
+    def __enter__(self) -> Self:
+        self.store.__enter__()
+        self.api.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.__exit__(None, None, None)
+        self.store.__exit__(None, None, None)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Give an API and a store over TLS."""
+    with World(tmp_path) as running:
+        yield running
+
+
+# ---------------------------------------------------------------- proxies
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_proxy_serves_api_and_storage(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """With `HTTPS_PROXY` set, the API and the store are reached through the proxy, which sees neither token nor key."""
+    with Proxy() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        world.store_host = STORE_HOST
+        world.visit(host=API_HOST, verify=str(world.bundle))
+        assert proxy.targets == {API_HOST, STORE_HOST}
+        assert {head.split()[0] for head in proxy.heads} == {"CONNECT"}
+        assert TOKEN not in "".join(proxy.heads)
+        assert "s3cret" not in "".join(proxy.heads)
+    assert {seen.header("Authorization") for seen in world.store.seen} == {""}
+
+
+def test_no_proxy_goes_around_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that `NO_PROXY` names are reached directly, each by itself: here the API and not the store."""
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+        world.store_host = STORE_HOST
+        world.visit(verify=world.bundle)
+        assert proxy.targets == {STORE_HOST}
+        proxy.heads.clear()
+        (world.folder / "a.mha").unlink()
+        monkeypatch.setenv("NO_PROXY", "*")
+        world.store_host = "localhost"
+        world.visit(verify=world.bundle)
+        assert proxy.heads == []
+
+
+def test_password_of_a_proxy_goes_to_the_proxy_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What logs in at the proxy is sent to it, and to nobody behind it."""
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:w0rd@"))
+        world.visit(verify=world.bundle)
+        assert all("\r\nProxy-Authorization: Basic " in head for head in proxy.heads)
+    behind = [*world.api.seen, *world.store.seen]
+    assert {seen.header("Proxy-Authorization") for seen in behind} == {""}
+
+
+def test_proxy_that_refuses_is_a_transport_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that opens no tunnel is httpx's own error with the proxy's words, and nothing reaches the API."""
+    with Proxy(refuse=b"407 Log in first") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(httpx.ProxyError, match="407 Log in first") as caught:
+            world.visit(verify=world.bundle)
+    assert world.api.seen == []
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (httpx.ProxyError, str(caught.value))
+
+
+# ---------------------------------------------------------------- certificates
+
+
+WAYS: dict[str, Callable[[World], Any]] = {
+    "a path": lambda world: world.bundle,
+    "a path as text": lambda world: str(world.bundle),
+    "a context": lambda world: world.authority.client_context(),
+    "no check": lambda _: False,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_private_authority_is_trusted_where_it_is_given(world: World, way: str) -> None:
+    """A bundle, a context, or no check at all: each holds for the API and the store alike."""
+    world.visit(verify=WAYS[way](world))
+    assert world.api.seen
+    assert world.store.seen
+
+
+def test_authority_of_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SSL_CERT_FILE` names the bundle that holds where nothing else is given."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(world.bundle))
+    world.visit()
+    assert world.store.seen
+
+
+def test_what_is_given_holds_rather_than_the_environment(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A bundle that is given is the only one: that of the environment is not asked."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(world.bundle))
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority().pem)
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        world.visit(verify=other)
+
+
+def test_unknown_authorities_are_refused(world: World) -> None:
+    """Without the private authority there is no connection, and so nothing is sent."""
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        world.visit()
+    assert world.api.seen == []
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_store_of_an_unknown_authority_is_refused(tmp_path: Path, context: bool) -> None:
+    """The store's certificate is checked as the API's is: no file comes from a store that nobody vouches for."""
+    with World(tmp_path, store_authority=Authority()) as world:
+        verify = world.authority.client_context() if context else world.bundle
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            world.visit(verify=verify)
+        assert world.store.seen == []
+    assert not list(tmp_path.glob("*.mha"))
+
+
+# ---------------------------------------------------------------- event loops and threads
+
+
+def work(client: Client, archive: str, name: str, folder: Path) -> None:
+    """Make a case with a value and a file, read it back, and upload something else."""
+    path = folder / f"{name}.csv"
+    path.write_text(f"{name};1\n")
+    values = [SocketValueSpec("word", value=name), SocketValueSpec("table", file=path)]
+    item = client.add_case_to_archive(archive_slug=archive, values=values, title=name)
+    filled = client.wait_for_values(item, values=values, timeout=60)
+    found = {value.interface.slug: value for value in filled.values}
+    assert found["word"].value == name
+    (table,) = client.download_socket_value(found["table"], output_directory=folder / name)
+    assert table.read_text() == f"{name};1\n"
+    content = name.encode() * 1000
+    upload = client.uploads.upload_fileobj(fileobj=io.BytesIO(content), filename=name)
+    assert client.uploads.detail(pk=upload.pk).filename == name
+    assert item.pk in {found.pk for found in client.archive_items.iterate_all()}
+
+
+@pytest.fixture(scope="module")
+def archive(sandbox: Sandbox) -> str:
+    """Give an archive and the sockets that `work` fills."""
+    sandbox.add_socket("word", "String")
+    sandbox.add_socket("table", "CSV file")
+    return sandbox.add_archive("Environment")
+
+
+def test_works_inside_a_running_event_loop(client: Client, archive: str, tmp_path: Path) -> None:
+    """A coroutine may call the client, directly and in the loop's threads, as a notebook does."""
+
+    async def main() -> None:
+        work(client, archive, "inside", tmp_path)
+        await asyncio.gather(
+            *(
+                asyncio.to_thread(work, client, archive, f"beside {number}", tmp_path)
+                for number in range(3)
+            )
+        )
+
+    asyncio.run(main())
+
+
+def test_one_client_serves_sixteen_threads(sandbox: Sandbox, archive: str, tmp_path: Path) -> None:
+    """Sixteen threads with one client each get their own cases, files and answers."""
+    start = threading.Barrier(16)
+
+    def run(number: int) -> None:
+        start.wait(timeout=30)
+        work(client, archive, f"thread {number}", tmp_path)
+
+    with Client(sandbox.token, sandbox.base_url) as client, ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(run, range(16))) == [None] * 16
+        titles = [str(item.title) for item in client.archive_items.iterate_all()]
+    assert sorted(title for title in titles if "thread" in title) == sorted(
+        f"thread {number}" for number in range(16)
+    )
+
+
+# ---------------------------------------------------------------- pickles and copies
+
+
+class Impatient(BaseRetryStrategy):
+    """Takes every answer as it is."""
+
+    def get_delay(self, latest_response: httpx.Response) -> None:  # noqa: ARG002 - the name is published
+        """Never wait."""
+        return
+
+
+def test_pickled_client_reads_the_token_where_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A pickle holds all settings but the token, which comes from the environment of who loads it."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(Authority().pem)
+    with Loopback(in_turn(EMPTY)) as server:
+        client = connect(
+            server,
+            verify=bundle,
+            timeout=7.5,
+            retry_strategy=Impatient,
+            max_concurrent_uploads=3,
+            max_concurrent_downloads=4,
+            on_limit="raise",
+        )
+        client.archives.count()
+        pickled = pickle.dumps(client)
+        client.close()
+        assert TOKEN.encode() not in pickled
+        monkeypatch.setenv(TOKEN_VARIABLE, "another")
+        with pickle.loads(pickled) as loaded:
+            loaded.archives.count()
+    assert [seen.header("Authorization") for seen in server.seen] == [
+        f"Bearer {TOKEN}",
+        "Bearer another",
+    ]
+    assert loaded.__getstate__() == client.__getstate__()
+    assert loaded._transport._strategy_factory is Impatient
+
+
+def test_pickle_has_every_setting() -> None:
+    """What the constructor takes beside the token is in the pickle."""
+    state = Client(TOKEN).__getstate__()
+    assert set(state) == set(inspect.signature(Client).parameters) - {"token"}
+
+
+def test_pickled_client_needs_a_token_where_it_is_loaded() -> None:
+    """Loading a pickle where there is no token is an error that says what is missing."""
+    pickled = pickle.dumps(Client(TOKEN))
+    with pytest.raises(ConfigurationError, match=f"No token.*{TOKEN_VARIABLE}"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize(("progress", "kept"), [(True, True), (None, False), (print, False)])
+def test_pickles_keep_no_listener(
+    monkeypatch: pytest.MonkeyPatch, progress: Any, kept: bool
+) -> None:
+    """Of what listens to progress, a pickle keeps the built-in bar alone."""
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    loaded = pickle.loads(pickle.dumps(Client(progress=progress)))
+    assert loaded.__getstate__()["progress"] is kept
+
+
+def test_context_cannot_be_pickled() -> None:
+    """A client with an `ssl.SSLContext` says that this is why it cannot be pickled, and what can be given instead."""
+    client = Client(TOKEN, verify=ssl.create_default_context())
+    with pytest.raises(TypeError, match="SSLContext cannot be pickled: give it the path") as caught:
+        pickle.dumps(client)
+    assert TOKEN not in str(caught.value)
+
+
+PARTS: dict[str, Callable[[Client], Any]] = {
+    "namespace": lambda client: client.archives,
+    "method": lambda client: client.archives.detail,
+    "raw": lambda client: client.raw,
+    "HTTP client": lambda client: client._transport.api,
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("how", [pickle.dumps, copy.deepcopy])
+def test_parts_of_a_client_cannot_be_pickled(how: Callable[[Any], Any], part: str) -> None:
+    """A part that holds the connections says that the whole client can be pickled or copied."""
+    with Loopback(in_turn(EMPTY)) as server, connect(server) as client:
+        client.archives.count()
+        with pytest.raises(TypeError):
+            how(PARTS[part](client))
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+def test_copies_are_clients_of_their_own(how: Callable[[Client], Client]) -> None:
+    """A copy has the same settings, token, context and listener, and connections of its own."""
+    heard: list[ProgressEvent] = []
+    with Loopback(in_turn(EMPTY)) as server:
+        client = connect(server, progress=heard.append, max_concurrent_uploads=2)
+        client.archives.count()
+        with how(client) as twin:
+            client.close()
+            twin.archives.count()
+            assert twin._listener == heard.append
+            assert twin._settings == client._settings
+    assert {seen.header("Authorization") for seen in server.seen} == {f"Bearer {TOKEN}"}
+
+
+# ---------------------------------------------------------------- errors
+
+
+def broken(answer: Answer) -> Exception:
+    """Make a call that breaks, and return its error."""
+    with (
+        Loopback(in_turn(answer)) as server,
+        connect(server, retry_strategy=ONCE, timeout=0.2) as client,
+        pytest.raises(Exception) as caught,  # noqa: PT011 - what it is, the test says
+    ):
+        client("PATCH", path="archives/", json={"a": 1})
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(reset=True), httpx.TransportError),
+        (Answer(body=b"{}", length=10), httpx.RemoteProtocolError),
+        (Answer(status=400, body=b"{}", length=10), httpx.RemoteProtocolError),
+    ],
+)
+def test_transport_errors_go_to_other_processes(
+    answer: Answer, kind: type[httpx.TransportError]
+) -> None:
+    """An error of the connection pickles with its words and its request, and without the token and the body."""
+    error = broken(answer)
+    assert isinstance(error, kind)
+    pickled = pickle.dumps(error)
+    assert TOKEN.encode() not in pickled
+    again = pickle.loads(pickled)
+    assert (type(again), str(again)) == (type(error), str(error))
+    assert (again.request.method, again.request.url) == (error.request.method, error.request.url)
+    assert "authorization" not in again.request.headers
+    assert again.request.read() == b""
+
+
+def test_timeouts_go_to_other_processes() -> None:
+    """So does the error of an answer that does not come."""
+    waiting = threading.Event()
+
+    def script(_: Seen) -> Answer:
+        waiting.wait(30)
+        return EMPTY
+
+    with (
+        Loopback(script) as server,
+        connect(server, retry_strategy=ONCE, timeout=0.2) as client,
+        pytest.raises(httpx.ReadTimeout) as caught,
+    ):
+        client("PATCH", path="archives/", json={})
+    waiting.set()
+    assert TOKEN.encode() not in pickle.dumps(caught.value)
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), httpx.ReadTimeout)
+
+
+def test_answers_that_are_handed_out_hold_no_token() -> None:
+    """A whole answer that the raw call returns can be printed, kept and pickled: its request has no Authorization."""
+    with Loopback(in_turn(Answer(body=b"text"))) as server, connect(server) as client:
+        response = client(path="archives/")
+    assert response.content == b"text"
+    assert "authorization" not in response.request.headers
+    assert TOKEN.encode() not in pickle.dumps(response)
+
+
+def test_errors_of_the_store_hold_no_key(tmp_path: Path) -> None:
+    """The request of an error of the store has no query: whoever has a presigned address may use it."""
+    with Loopback(in_turn(Answer(status=403, body=b"<Error/>"))) as store:
+        away = Answer(status=302, headers={"Location": f"{store.origin}/a.mha?{KEY}"})
+        with Loopback(in_turn(away)) as server, connect(server) as client:
+            fields = {"pk": PK, "image": PK, "file": f"{server.origin}/a.mha", "image_type": "MHD"}
+            with pytest.raises(StatusError) as caught:
+                client.images.download(
+                    files=[ImageFile.from_dict(fields)], output_directory=tmp_path
+                )
+    assert str(caught.value.request.url) == f"{store.origin}/a.mha"
+    assert b"s3cret" not in pickle.dumps(caught.value)
+
+
+# ---------------------------------------------------------------- logs
+
+
+def test_presigned_addresses_are_in_no_log(
+    client: Client, archive: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the most talkative level, no record of the HTTP libraries has the query of a presigned address."""
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    work(client, archive, "logged", tmp_path)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line for line in lines if "X-Amz-" in line] == []
+    assert any("PUT" in line and "?… " in line for line in lines if line.startswith("HTTP Request"))
+    assert any("(b'location', b'http" in line.lower() and "?…" in line for line in lines)
+
+
+def test_other_log_records_stay_what_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    """Of other users of the HTTP library, only records with a key in them change."""
+    caplog.set_level(logging.DEBUG, logger="httpx")
+    with Loopback(in_turn(EMPTY)) as server, connect(server) as client:
+        client.archives.count()
+        caplog.clear()
+        with httpx.Client(verify=False) as other:
+            for query in ("?limit=1&signature_of=me", f"?{KEY}"):
+                other.get(server.origin + query)
+    assert [record.getMessage() for record in caplog.records] == [
+        f'HTTP Request: GET {server.origin}?limit=1&signature_of=me "HTTP/1.1 200 OK"',
+        f'HTTP Request: GET {server.origin}?… "HTTP/1.1 200 OK"',
+    ]
+    assert isinstance(caplog.records[0].args, tuple)
+    assert isinstance(caplog.records[0].args[1], httpx.URL)

@@ -1,0 +1,616 @@
+"""What is asked again, how often, and what is never done twice.
+
+Longer than 500 lines: a catalogue of outcomes, each with what is done about it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from gcapi import Client
+from gcapi._api.operations import Calls
+from gcapi._http.settings import Settings, make_settings
+from gcapi._http.transport import Transport
+from gcapi.exceptions import StatusError
+from gcapi.models import ImageFile
+from gcapi.retries import BaseRetryStrategy, PatientStrategy, SelectiveBackoffStrategy
+from grand_challenge_api.api.archives import archives_items_list
+from tests.support.loopback import VERSION, Answer, Loopback, Seen, connect, in_turn
+
+PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
+AT_ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=8)
+#: The default, without its waits.
+QUICK = partial(PatientStrategy, backoff_factor=0.0)
+EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})
+ITEM: dict[str, Any] = {"pk": PK, "title": "", "archive": "https://gc.localhost/a/", "values": []}
+ITEM |= {"hanging_protocol": None, "optional_hanging_protocols": [], "view_content": {}}
+UPLOAD = {
+    "pk": PK,
+    "created": "2026-11-22T00:56:50Z",
+    "filename": "a",
+    "key": "k",
+    "s3_upload_id": "s3",
+    "status": "Initialized",
+    "api_url": f"https://gc.localhost/api/v1/uploads/{PK}/",
+}
+
+
+class NoRetries(BaseRetryStrategy):
+    """Takes every answer as it is, as in the published documentation."""
+
+    def get_delay(self, latest_response: httpx.Response) -> None:  # noqa: ARG002 - the name is published
+        """Never wait."""
+        return
+
+
+class Eager(BaseRetryStrategy):
+    """Repeats every failure, of an answer or of the connection, up to three times, at once."""
+
+    def __init__(self) -> None:
+        self.repeats = 0
+
+    def get_delay(self, latest_response: httpx.Response) -> float | None:
+        """Repeat what failed."""
+        return self._again() if latest_response.is_error else None
+
+    def get_error_delay(self, error: httpx.TransportError) -> float | None:  # noqa: ARG002
+        """Repeat what broke."""
+        return self._again()
+
+    def _again(self) -> float | None:
+        self.repeats += 1
+        return 0.0 if self.repeats <= 3 else None
+
+
+def attempts(call: Callable[[Client], object], *answers: Answer, strategy: Any = AT_ONCE) -> int:
+    """Make a call to a server that answers so; return how many requests were seen."""
+    with (
+        Loopback(in_turn(*answers)) as server,
+        connect(server, retry_strategy=strategy) as client,
+    ):
+        try:
+            call(client)
+        finally:
+            seen = len(server.seen)
+    return seen
+
+
+def failed_attempts(
+    call: Callable[[Client], object],
+    *answers: Answer,
+    strategy: Any = AT_ONCE,
+    error: type[Exception] = StatusError,
+) -> int:
+    """Make a call that fails; return how many requests were seen."""
+    with (
+        Loopback(in_turn(*answers)) as server,
+        connect(server, retry_strategy=strategy) as client,
+    ):
+        with pytest.raises(error):
+            call(client)
+        return len(server.seen)
+
+
+def settings_of(server: Loopback) -> Settings:
+    """Return what a client of a server is told."""
+    return make_settings(
+        token="t",
+        base_url=server.base_url,
+        verify=True,
+        timeout=5.0,
+        max_concurrent_uploads=1,
+        max_concurrent_downloads=1,
+    )
+
+
+READS: dict[str, Callable[[Client], object]] = {
+    "namespace": lambda client: client.archive_items.count(),
+    "raw call": lambda client: client(path="archives/items/"),
+    "generated": lambda client: archives_items_list.sync(client=client.raw),
+}
+#: Writes that would happen twice, or fail the second time, with the answer that they should get.
+WRITES: dict[str, tuple[Callable[[Client], object], Answer]] = {
+    "create": (
+        lambda client: client.archive_items.create(archive="https://gc.localhost/a/"),
+        Answer(status=201, body=ITEM),
+    ),
+    "partial_update": (
+        lambda client: client.archive_items.partial_update(PK, title="a"),
+        Answer(body=ITEM),
+    ),
+    "update": (lambda client: client.archive_items.update(PK, title="a"), Answer(body=ITEM)),
+    "job": (
+        lambda client: client.algorithm_jobs.create(algorithm="https://gc.localhost/a/", inputs=[]),
+        Answer(status=201, body={"pk": PK, "inputs": [], "status": "Queued"}),
+    ),
+    "complete": (
+        lambda client: client.uploads.complete_multipart_upload(pk=PK, s3_upload_id="s", parts=[]),
+        Answer(body=UPLOAD),
+    ),
+    "delete": (lambda client: client.notifications.delete(PK), Answer(status=204)),
+    "raw call": (lambda client: client("POST", path="archives/items/", json={}), Answer(body={})),
+    "raw put": (lambda client: client("PUT", path="timezone/", json={}), Answer(body={})),
+}
+#: Writes that do no harm when they happen twice.
+HARMLESS: dict[str, tuple[Callable[[Client], object], Answer]] = {
+    "create an upload": (
+        lambda client: client.uploads.create(filename="a"),
+        Answer(status=201, body=UPLOAD),
+    ),
+    "presign": (
+        lambda client: client.uploads.generate_presigned_urls(
+            pk=PK, s3_upload_id="s", part_numbers=[1]
+        ),
+        Answer(body={**UPLOAD, "presigned_urls": {"1": "https://store.localhost/"}}),
+    ),
+    "list parts": (
+        lambda client: client.uploads.list_parts(pk=PK, s3_upload_id="s"),
+        Answer(body={**UPLOAD, "parts": []}),
+    ),
+    "abort": (
+        lambda client: client.uploads.abort_multipart_upload(pk=PK, s3_upload_id="s"),
+        Answer(body=UPLOAD),
+    ),
+    "keep alive": (
+        lambda client: client.sessions.keep_alive(PK),
+        Answer(body={"status": "session extended"}),
+    ),
+}
+
+# ---------------------------------------------------------------- reads
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
+@pytest.mark.parametrize("how", READS)
+def test_transient_answers_to_reads_are_asked_again(status: int, how: str) -> None:
+    """A read is repeated up to eight times, by whichever part of the client it is made."""
+    busy = Answer(status=status, body=b"<html>busy</html>")
+    assert attempts(READS[how], *[busy] * 8, EMPTY) == 9
+
+
+def test_eight_repeats_are_the_end() -> None:
+    """After eight repeats the last answer comes through."""
+    assert failed_attempts(READS["namespace"], Answer(status=503)) == 9
+
+
+def test_repeats_are_counted_for_each_status() -> None:
+    """Another status has repeats of its own."""
+    answers = [Answer(status=503)] * 8 + [Answer(status=429)] * 8
+    assert attempts(READS["namespace"], *answers, EMPTY) == 17
+
+
+def test_repeats_are_counted_for_each_request() -> None:
+    """The next request begins to count anew."""
+
+    def twice(client: Client) -> None:
+        client.archive_items.count()
+        client.archive_items.count()
+
+    once = [Answer(status=503)] * 8 + [EMPTY]
+    assert attempts(twice, *once, *once) == 18
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 500, 501, 505])
+def test_other_failures_are_final(status: int) -> None:
+    """What would be the same again, 500 among it, is asked once."""
+    assert failed_attempts(READS["namespace"], Answer(status=status)) == 1
+
+
+def test_default_strategy_repeats() -> None:
+    """Without a strategy of one's own, a transient answer is repeated after a short while."""
+    assert attempts(READS["namespace"], Answer(status=503), EMPTY, strategy=None) == 2
+
+
+def test_version_check_is_asked_again() -> None:
+    """The version check is a read like any other."""
+    script = in_turn(Answer(status=502), Answer(body=VERSION), EMPTY)
+    with (
+        Loopback(script, with_version=False) as server,
+        connect(server, retry_strategy=AT_ONCE) as client,
+    ):
+        assert client.archive_items.count() == 0
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["0", "0.0", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +0200"],
+)
+def test_retry_after_wins_over_the_backoff(header: str) -> None:
+    """What the server asks for is waited, rather than an hour of backoff."""
+    busy = Answer(status=429, headers={"Retry-After": header})
+    slow = SelectiveBackoffStrategy(backoff_factor=3600.0, maximum_number_of_retries=8)
+    assert attempts(READS["namespace"], busy, EMPTY, strategy=slow) == 2
+
+
+@pytest.mark.parametrize("header", ["soon", "", "-1", "nan", "inf"])
+def test_garbage_in_retry_after_means_backoff(header: str) -> None:
+    """What is neither seconds nor a date is as if it were not there."""
+    busy = Answer(status=503, headers={"Retry-After": header})
+    assert attempts(READS["namespace"], busy, EMPTY) == 2
+
+
+# ---------------------------------------------------------------- writes
+
+
+@pytest.mark.parametrize("status", [502, 503, 504, 507])
+@pytest.mark.parametrize("how", WRITES)
+def test_writes_that_may_have_happened_are_not_repeated(how: str, status: int) -> None:
+    """A write whose answer was lost is made exactly once, even if the strategy would repeat it."""
+    call, good = WRITES[how]
+    assert failed_attempts(call, Answer(status=status), good, strategy=Eager) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
+@pytest.mark.parametrize("how", HARMLESS)
+def test_harmless_writes_are_repeated(how: str, status: int) -> None:
+    """A write that does no harm when it happens twice is repeated like a read."""
+    call, good = HARMLESS[how]
+    assert attempts(call, *[Answer(status=status)] * 8, good) == 9
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_refused_writes_may_be_repeated(how: str) -> None:
+    """A 4xx says that nothing was done, so there a strategy is obeyed for writes too."""
+    call, good = WRITES[how]
+    too_many = Answer(status=400, body={"non_field_errors": ["You have too many active jobs"]})
+    assert attempts(call, too_many, too_many, good, strategy=Eager) == 3
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_too_many_requests_repeat_writes(how: str) -> None:
+    """429 is a refusal, and repeated by the default strategy for writes too."""
+    call, good = WRITES[how]
+    assert attempts(call, Answer(status=429), good) == 2
+
+
+# ---------------------------------------------------------------- broken connections
+
+
+@pytest.mark.parametrize("how", READS)
+def test_strategy_is_asked_about_broken_connections(how: str) -> None:
+    """A strategy with an opinion on broken connections is asked about those of reads."""
+    broken = Answer(reset=True)
+    assert attempts(READS[how], broken, broken, EMPTY, strategy=Eager) == 3
+    assert failed_attempts(READS[how], broken, strategy=Eager, error=httpx.TransportError) == 4
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_broken_connections_do_not_repeat_writes(how: str) -> None:
+    """A write that may have arrived is not sent again, whatever the strategy says."""
+    call, good = WRITES[how]
+    broken = Answer(reset=True)
+    assert failed_attempts(call, broken, good, strategy=Eager, error=httpx.TransportError) == 1
+
+
+@pytest.mark.parametrize("how", HARMLESS)
+def test_broken_connections_repeat_harmless_writes(how: str) -> None:
+    """A write that does no harm when it happens twice is."""
+    call, good = HARMLESS[how]
+    assert attempts(call, Answer(reset=True), good, strategy=Eager) == 2
+
+
+def test_broken_connection_without_an_opinion_comes_through() -> None:
+    """A strategy that knows answers only leaves broken connections to the caller, as httpx names them."""
+    broken = Answer(reset=True)
+    assert failed_attempts(READS["namespace"], broken, error=httpx.TransportError) == 1
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_writes_that_never_left_are_repeated(how: str) -> None:
+    """Where no connection came about, a write cannot have happened, and the strategy is obeyed."""
+    asked: list[httpx.TransportError] = []
+
+    class Patient(NoRetries):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            asked.append(error)
+            return 0.0 if len(asked) < 3 else None
+
+    last = Answer(body=EMPTY.body, headers={"Connection": "close"})
+    with Loopback(in_turn(last)) as server:
+        client = connect(server, retry_strategy=Patient)
+        client.archive_items.count()
+    with client, pytest.raises(httpx.ConnectError):
+        WRITES[how][0](client)
+    assert [type(error) for error in asked] == [httpx.ConnectError] * 3
+
+
+#: What the network and what stands before the server do to an answer.
+TROUBLE = {
+    "reset": Answer(reset=True),
+    "body cut short": Answer(
+        body=b'{"count": 0', headers={"Content-Type": "application/json"}, length=999
+    ),
+    "error cut short": Answer(status=503, body=b"<html>", length=999),
+    "503": Answer(status=503),
+    "429": Answer(status=429, headers={"Retry-After": "0"}),
+    "429 until long ago": Answer(
+        status=429, headers={"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("how", READS)
+def test_reads_survive_all_trouble_by_default(how: str, trouble: str) -> None:
+    """Without a strategy of one's own, a read is repeated whatever the network does to its answer."""
+    assert attempts(READS[how], *[TROUBLE[trouble]] * 3, EMPTY, strategy=QUICK) == 4
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("how", HARMLESS)
+def test_harmless_writes_survive_all_trouble_by_default(how: str, trouble: str) -> None:
+    """So is a write that does no harm when it happens twice."""
+    call, good = HARMLESS[how]
+    assert attempts(call, TROUBLE[trouble], good, strategy=QUICK) == 2
+
+
+@pytest.mark.parametrize("trouble", ["reset", "body cut short", "error cut short", "503"])
+@pytest.mark.parametrize("strategy", ["default", "eager"])
+@pytest.mark.parametrize("how", WRITES)
+def test_no_strategy_makes_a_write_happen_twice(how: str, strategy: str, trouble: str) -> None:
+    """A write that may have been carried out is sent once, by the default and by a strategy that wants more."""
+    call, good = WRITES[how]
+    made: Any = QUICK if strategy == "default" else Eager
+    with (
+        Loopback(in_turn(TROUBLE[trouble], good)) as server,
+        connect(server, retry_strategy=made) as client,
+    ):
+        with pytest.raises((StatusError, httpx.TransportError)):
+            call(client)
+        assert len(server.seen) == 1
+
+
+def silent(times: int, then: Answer, over: threading.Event) -> Callable[[Seen], Answer]:
+    """Answer only after so many requests that get no answer before something is over."""
+    left = list(range(times))
+
+    def script(_: Seen) -> Answer:
+        if left:
+            left.pop()
+            over.wait(30)
+            return Answer(reset=True)
+        return then
+
+    return script
+
+
+def test_reads_that_time_out_are_repeated() -> None:
+    """A server that is silent for longer than the idle timeout is asked again."""
+    over = threading.Event()
+    with (
+        Loopback(silent(2, EMPTY, over)) as server,
+        connect(server, retry_strategy=QUICK, timeout=0.2) as client,
+    ):
+        READS["namespace"](client)
+        over.set()
+        assert len(server.seen) == 3
+
+
+def test_writes_that_time_out_are_not_repeated() -> None:
+    """A write that gets no answer in time may be under way, and is not sent again."""
+    over = threading.Event()
+    call, good = WRITES["job"]
+    with (
+        Loopback(silent(1, good, over)) as server,
+        connect(server, retry_strategy=Eager, timeout=0.2) as client,
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            call(client)
+        over.set()
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("how", [*READS, *WRITES])
+def test_refused_connections_are_tried_again_by_default(how: str) -> None:
+    """Where nobody listens, nothing was done: reads and writes alike are tried nine times, and then it is said."""
+    asked: list[httpx.TransportError] = []
+
+    class Counting(PatientStrategy):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            asked.append(error)
+            return super().get_error_delay(error)
+
+    closing = Answer(body=EMPTY.body, headers={"Connection": "close"})
+    with Loopback(in_turn(closing)) as server:
+        client = connect(server, retry_strategy=partial(Counting, backoff_factor=0.0))
+        client.archive_items.count()
+    call = READS[how] if how in READS else WRITES[how][0]
+    with client, pytest.raises(httpx.ConnectError):
+        call(client)
+    assert len(asked) == 9
+
+
+def test_a_certificate_that_is_not_trusted_is_asked_once() -> None:
+    """Of a server whose certificate nobody vouches for, the first refusal is the last."""
+    delays: list[float | None] = []
+
+    class Counting(PatientStrategy):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            delays.append(super().get_error_delay(error))
+            return delays[-1]
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with (
+        Loopback(in_turn(EMPTY), tls=context) as server,
+        connect(server, verify=ssl.create_default_context(), retry_strategy=Counting) as client,
+        pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.archive_items.count()
+    assert delays == [None]
+
+
+#: Says when it was interrupted, by the clock that all processes share.
+_INTERRUPTED = """
+import sys, time
+from gcapi import Client
+with Client(token="t", base_url=sys.argv[1]) as client:
+    try:
+        client.archive_items.count()
+    except KeyboardInterrupt:
+        print(time.monotonic())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT")
+@pytest.mark.parametrize("wait", ["retry", "answer"])
+def test_an_interruption_ends_a_wait_within_a_second(wait: str) -> None:
+    """Ctrl-C while a repeat is waited for, or an answer, does not wait for it."""
+    arrived, over = threading.Event(), threading.Event()
+
+    def script(_: Seen) -> Answer:
+        arrived.set()
+        if wait == "answer":
+            over.wait(30)
+        return Answer(status=503, headers={"Retry-After": "30"})
+
+    with Loopback(script) as server:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _INTERRUPTED, server.base_url],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert arrived.wait(30)
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        told, _ = child.communicate(timeout=30)
+        over.set()
+    assert 0 <= float(told) - begun < 1.0
+
+
+# ---------------------------------------------------------------- strategies of one's own
+
+
+def test_strategy_that_always_says_none_turns_everything_off() -> None:
+    """A strategy that answers None to both questions makes each request once, reads and harmless writes too."""
+
+    class Never(NoRetries):
+        def get_error_delay(self, error: httpx.TransportError) -> None:  # noqa: ARG002
+            return None
+
+    for call in (READS["namespace"], HARMLESS["presign"][0]):
+        assert failed_attempts(call, Answer(status=503), EMPTY, strategy=Never) == 1
+        assert (
+            failed_attempts(
+                call, Answer(reset=True), EMPTY, strategy=Never, error=httpx.TransportError
+            )
+            == 1
+        )
+
+
+def test_strategy_may_wait_for_longer_than_the_default() -> None:
+    """What a strategy of one's own says about answers has no bounds from here, in number or time."""
+    waited: list[float] = []
+
+    class Documented(BaseRetryStrategy):
+        def get_delay(self, latest_response: httpx.Response) -> float | None:
+            return 300.0 if latest_response.status_code == 400 else None
+
+    with Loopback(in_turn(*[Answer(status=400)] * 50, EMPTY)) as server:
+        transport = Transport(settings_of(server), Documented, sleep=waited.append)
+        Calls(transport).operation("archives.archives_list")
+        transport.close()
+    assert waited == [300.0] * 50
+
+
+@pytest.mark.parametrize("factory", [NoRetries, partial(NoRetries)])
+def test_no_retries(factory: Callable[[], BaseRetryStrategy]) -> None:
+    """The documented strategy that never repeats runs as it stands."""
+    assert failed_attempts(READS["namespace"], Answer(status=503), EMPTY, strategy=factory) == 1
+
+
+def test_strategy_is_made_for_each_request() -> None:
+    """A strategy may count, since every request has one of its own."""
+    made: list[Eager] = []
+
+    def make() -> Eager:
+        made.append(Eager())
+        return made[-1]
+
+    with Loopback(in_turn(EMPTY)) as server, connect(server, retry_strategy=make) as client:
+        before = len(made)
+        client.archive_items.count()
+        client.archive_items.count()
+    assert len(made) == before + 3
+
+
+def test_strategy_sees_the_body() -> None:
+    """A strategy can decide by the server's words."""
+
+    class TooMany(BaseRetryStrategy):
+        def get_delay(self, latest_response: httpx.Response) -> float | None:
+            return 0.0 if "too many active jobs" in latest_response.text else None
+
+    call, good = WRITES["job"]
+    busy = Answer(status=400, body={"non_field_errors": ["You have too many active jobs"]})
+    assert attempts(call, busy, busy, good, strategy=TooMany) == 3
+
+
+def test_strategy_sees_the_body_of_streams(tmp_path: Any) -> None:
+    """So it can where the answer would have been streamed to a file."""
+
+    class Words(BaseRetryStrategy):
+        def get_delay(self, latest_response: httpx.Response) -> float | None:
+            return 0.0 if latest_response.is_error and "later" in latest_response.text else None
+
+    with Loopback(in_turn(Answer(status=400, body=b"later"), Answer(body=b"x"))) as server:
+        file = ImageFile.from_dict(
+            {"pk": PK, "image": PK, "file": f"{server.origin}/media/a.mha", "image_type": "MHD"}
+        )
+        with connect(server, retry_strategy=Words) as client:
+            (path,) = client.images.download(files=[file], output_directory=tmp_path)
+    assert path.read_bytes() == b"x"
+
+
+def test_strategy_that_fails_is_not_hidden() -> None:
+    """An error of the strategy itself comes through."""
+
+    class Broken(BaseRetryStrategy):
+        pass
+
+    with pytest.raises(NotImplementedError):
+        attempts(READS["namespace"], Answer(status=503), strategy=Broken)
+
+
+def test_delays_are_waited() -> None:
+    """What the strategy says is what is waited, in seconds."""
+    waited: list[float] = []
+
+    class Twice(BaseRetryStrategy):
+        def __init__(self) -> None:
+            self.delays = [1.5, 2.5]
+
+        def get_delay(self, latest_response: httpx.Response) -> float | None:
+            return self.delays.pop(0) if latest_response.is_error and self.delays else None
+
+    with Loopback(in_turn(Answer(status=503), Answer(status=503), EMPTY)) as server:
+        transport = Transport(settings_of(server), Twice, sleep=waited.append)
+        Calls(transport).operation("archives.archives_list")
+        transport.close()
+    assert waited == [1.5, 2.5]
+
+
+def test_body_is_sent_again_whole() -> None:
+    """A repeated request has the body of the first one."""
+    with (
+        Loopback(in_turn(Answer(status=400), Answer(body={}))) as server,
+        connect(server, retry_strategy=Eager) as client,
+    ):
+        client("POST", path="x/", data={"a": "b"}, files={"f": ("n", io.BytesIO(b"content"))})
+    assert server.seen[0].body == server.seen[1].body
+    assert b"content" in server.seen[1].body

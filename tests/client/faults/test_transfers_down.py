@@ -1,0 +1,509 @@
+"""Downloads over connections that break, from stores that change, expire, refuse or lie: whole, or not there.
+
+Longer than 500 lines: a catalogue of ways to fail, whose server is scripted anew for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gcapi._transfer.downloads import CONTINUATIONS, FIRST_RANGE, RESTARTS
+from gcapi._transfer.parts import MEBI, MIN_RANGE
+from gcapi.exceptions import (
+    PermissionDenied,
+    StorageError,
+    TransferError,
+)
+from tests.support.download_server import (
+    TAG,
+    answer_of_store,
+    asked,
+    broken,
+    everything_below,
+    image_file,
+    served,
+)
+from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
+
+BYTES = random.Random(3).randbytes(16 * MEBI)
+SMALL = BYTES[:300_000]
+LARGE = BYTES[: FIRST_RANGE + MIN_RANGE + 1_000_000]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take broken streams up again at once."""
+    monkeypatch.setattr("gcapi._transfer.downloads.PAUSE", 0.0)
+
+
+def store_of(content: bytes, tag: str = TAG, **headers: str) -> Script:
+    """Return the script of a good store."""
+    return lambda seen: answer_of_store(seen, content, tag, **headers)
+
+
+def breaking(content: bytes, *breaks: int, tag: str = TAG) -> Script:
+    """Return a store whose answers break after so many bytes each, one after the other, and then no more."""
+    left = iter(breaks)
+
+    def script(seen: Seen) -> Answer:
+        answer, after = answer_of_store(seen, content, tag), next(left, None)
+        return answer if after is None else broken(answer, after)
+
+    return script
+
+
+def start_of(seen: Seen) -> int:
+    """Return where the range that was asked for begins."""
+    return (asked(seen) or (0, None))[0]
+
+
+def fails(script: Script, directory: Path, error: type[Exception], match: str = "") -> int:
+    """Download in vain, see that nothing is left, and return how often the store was asked."""
+    with served(script) as pair:
+        with pytest.raises(error, match=match):
+            pair.download(directory)
+        assert everything_below(directory) == set()
+        return len(pair.store.seen)
+
+
+# ---------------------------------------------------------------- ranges
+
+SIZES = [
+    *(0, 1, FIRST_RANGE - 1, FIRST_RANGE, FIRST_RANGE + 1),
+    *(FIRST_RANGE + MIN_RANGE + by for by in (-1, 0, 1)),
+    *(FIRST_RANGE + 3 * MIN_RANGE + by for by in (-1, 0, 1)),
+]
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_comes_whole(tmp_path: Path, size: int, connections: int) -> None:
+    """Around every limit the bytes are right, and each is asked for once."""
+    with served(store_of(BYTES[:size])) as pair:
+        (path,) = pair.download(tmp_path, max_concurrent_downloads=connections)
+        ranges = sorted(wanted for wanted in pair.ranges() if wanted)
+    assert path.read_bytes() == BYTES[:size]
+    assert ranges[0] == (0, FIRST_RANGE)
+    ends = [end for _, end in ranges]
+    assert [start for start, _ in ranges[1:]] == ends[:-1]
+    assert ends[-1] == max(size, FIRST_RANGE)
+    assert everything_below(tmp_path) == {"x.mha"}
+
+
+@pytest.mark.parametrize("size", [1, 300_000, FIRST_RANGE])
+def test_small_file_is_one_request(tmp_path: Path, size: int) -> None:
+    """A file of up to the first range is one request to the API and one to the store."""
+    with served(store_of(BYTES[:size])) as pair:
+        pair.download(tmp_path)
+    assert (len(pair.api.seen), len(pair.store.seen)) == (1, 1)
+
+
+def test_ranges_fill_the_connections(tmp_path: Path) -> None:
+    """The ranges of a large file are asked for at once, on as many connections as there may be, and no more."""
+    content = BYTES + BYTES[:MEBI]  # four of the shortest ranges, and the first
+    together = threading.Barrier(4)
+
+    def script(seen: Seen) -> Answer:
+        if start_of(seen) > 0:
+            together.wait(20)
+        return answer_of_store(seen, content)
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path, max_concurrent_downloads=4)
+        assert (len(pair.store.seen), pair.store.connections) == (5, 4)
+    assert path.read_bytes() == content
+
+
+def test_one_api_request_for_all_ranges(tmp_path: Path) -> None:
+    """The API is asked once, with the token; the store sees the ranges, the same link, and never the token."""
+    with served(store_of(LARGE)) as pair:
+        pair.download(tmp_path)
+    assert [seen.header("Authorization") for seen in pair.api.seen] == [f"Bearer {TOKEN}"]
+    assert len(pair.store.seen) == 3
+    assert {seen.path for seen in pair.store.seen} == {"/media/a.mha?X-Amz-Signature=s3cret"}
+    assert TOKEN not in str(pair.store.seen)
+    assert [seen.header("If-Range") for seen in pair.store.seen] == ["", TAG, TAG]
+
+
+def test_store_without_ranges(tmp_path: Path) -> None:
+    """A store that gives the whole file to a ranged request is read to its end: one request."""
+    with served(in_turn(Answer(body=LARGE, headers={"ETag": TAG}))) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == LARGE
+    assert len(pair.store.seen) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_body_without_a_length(tmp_path: Path, size: int) -> None:
+    """A body in chunks, whose length nobody told, comes whole."""
+    heard = []
+    with served(in_turn(Answer(body=BYTES[:size], chunked="whole"))) as pair:
+        (path,) = pair.download(tmp_path, progress=heard.append)
+    assert path.read_bytes() == BYTES[:size]
+    assert heard[-1].is_finished
+    assert heard[-1].done == size
+
+
+def test_store_without_validators(tmp_path: Path) -> None:
+    """Where nothing tells that further ranges are of the same file, a large file is one stream."""
+    with served(store_of(LARGE, tag="")) as pair:
+        (path,) = pair.download(tmp_path)
+        assert pair.ranges() == [(0, FIRST_RANGE), (0, None)]
+    assert path.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("body", [b"", b"<Error><Code>InvalidRange</Code></Error>"])
+def test_empty_file_that_has_no_range(tmp_path: Path, body: bytes) -> None:
+    """A store that answers 416 of an empty file is asked without a range, and its words are not the file."""
+
+    def script(seen: Seen) -> Answer:
+        return Answer(status=416, body=body) if asked(seen) else Answer()
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == b""
+
+
+# ---------------------------------------------------------------- streams that break
+
+
+@pytest.mark.parametrize("breaks", [(0,), (1,), (299_999,), (100_000, 0, 50_000, 1, 148_000)])
+def test_broken_stream_goes_on_where_it_broke(tmp_path: Path, breaks: tuple[int, ...]) -> None:
+    """Each time it is taken up from the very byte, if it is the same file still: none comes twice, none is missing."""
+    with served(breaking(SMALL, *breaks)) as pair:
+        (path,) = pair.download(tmp_path)
+        reached = [sum(breaks[:count]) for count in range(len(breaks) + 1)]
+        assert pair.ranges() == [
+            (0, FIRST_RANGE),
+            *((start, len(SMALL)) for start in reached[1:]),
+        ]
+    assert path.read_bytes() == SMALL
+    assert [seen.header("If-Range") for seen in pair.store.seen[1:]] == [TAG] * len(breaks)
+    assert len(pair.api.seen) == 1
+
+
+def test_broken_ranges_go_on(tmp_path: Path) -> None:
+    """Ranges that break are each taken up by themselves, and progress never goes beyond the file."""
+    breaks = iter([700_000, 1_000_000, 0, 12_345, 500_000])
+    lock, heard = threading.Lock(), []
+
+    def script(seen: Seen) -> Answer:
+        answer = answer_of_store(seen, LARGE)
+        with lock:
+            after = next(breaks, None)
+        return answer if after is None else broken(answer, min(after, len(answer.body) - 1))
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path, progress=heard.append)
+    assert path.read_bytes() == LARGE
+    assert [event.done for event in heard] == sorted(event.done for event in heard)
+    assert heard[-1].done == heard[-1].total == len(LARGE)
+
+
+def test_date_is_a_validator(tmp_path: Path) -> None:
+    """Where the store gives no strong entity tag, the date tells that it is the same file."""
+    date = "Sun, 22 Nov 2026 00:56:50 GMT"
+    scripts = iter([50_000])
+
+    def script(seen: Seen) -> Answer:
+        answer = answer_of_store(seen, SMALL, 'W/"weak"', **{"Last-Modified": date})
+        after = next(scripts, None)
+        return answer if after is None else broken(answer, after)
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+        assert pair.ranges()[1] == (50_000, len(SMALL))
+    assert pair.store.seen[1].header("If-Range") == date
+    assert path.read_bytes() == SMALL
+
+
+def test_connection_that_breaks_before_an_answer(tmp_path: Path) -> None:
+    """A connection that breaks before the answer is made again: for the first request, and while going on."""
+    answers = iter(["reset", "reset", 1_000, "reset"])
+
+    def script(seen: Seen) -> Answer:
+        match next(answers, None):
+            case "reset":
+                return Answer(reset=True)
+            case int(after):
+                return broken(answer_of_store(seen, SMALL), after)
+            case _:
+                return answer_of_store(seen, SMALL)
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+        assert pair.ranges()[3:] == [(1_000, len(SMALL))] * 2
+    assert path.read_bytes() == SMALL
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_breaks_without_end(tmp_path: Path, content: bytes) -> None:
+    """A stream that breaks again and again is given up with a TransferError, and nothing is left."""
+    script = lambda seen: broken(answer_of_store(seen, content), 10)  # noqa: E731
+    count = fails(script, tmp_path, TransferError, "however often it was taken up again")
+    assert count >= CONTINUATIONS + 1
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_break_without_a_validator_starts_again(tmp_path: Path, content: bytes) -> None:
+    """Where nothing tells that it would go on with the same file, it is begun again."""
+    first = 2 if content is LARGE else 1
+    left = iter([None] * (first - 1) + [1_000, 2_000])
+
+    def script(seen: Seen) -> Answer:
+        after = next(left, None)
+        answer = answer_of_store(seen, content, "")
+        return answer if after is None else broken(answer, after)
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+        assert {wanted[0] for wanted in pair.ranges() if wanted} == {0}
+    assert path.read_bytes() == content
+
+
+def test_broken_chunks_start_again(tmp_path: Path) -> None:
+    """A body of unknown length that breaks is begun again, a few times."""
+    half = Answer(body=SMALL[:5_000], chunked="broken", headers={"ETag": TAG})
+    with served(in_turn(half, half, Answer(body=SMALL, chunked="whole"))) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == SMALL
+    assert fails(in_turn(half), tmp_path / "again", TransferError, "begun again") == RESTARTS + 1
+
+
+# ---------------------------------------------------------------- files that change
+
+
+@pytest.mark.parametrize("size", [10, 200_000, len(LARGE), 7 * MEBI])
+@pytest.mark.parametrize("former", [SMALL, LARGE])
+def test_changed_file_is_the_new_one(tmp_path: Path, former: bytes, size: int) -> None:
+    """A file that changes while it comes is begun again: the result is the new one, to the last byte."""
+    new, count = BYTES[-size:], iter(range(1000))
+
+    def script(seen: Seen) -> Answer:
+        if next(count) == 0:
+            return broken(answer_of_store(seen, former), 100_000)
+        return answer_of_store(seen, new, '"second"')
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == new
+    assert everything_below(tmp_path) == {"x.mha"}
+
+
+@pytest.mark.parametrize("length", [len(LARGE), len(LARGE) - 1])
+def test_store_that_ignores_the_condition(tmp_path: Path, length: int) -> None:
+    """A range of a file of another tag or length is not taken for the old file's, whatever the store made of it."""
+    new, count = BYTES[-length:], iter(range(1000))
+
+    def script(seen: Seen) -> Answer:
+        bare = replace(seen, headers={"Range": seen.header("Range")})
+        if next(count) == 0:
+            return answer_of_store(bare, LARGE)
+        return answer_of_store(bare, new, '"second"')
+
+    with served(script) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == new
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_file_that_never_stays_the_same(tmp_path: Path, content: bytes) -> None:
+    """A file that is another one each time is given up with a TransferError, and nothing is left."""
+    count = iter(range(1000))
+
+    def script(seen: Seen) -> Answer:
+        answer = answer_of_store(seen, content, f'"{next(count)}"')
+        return broken(answer, 5_000) if content is SMALL else answer
+
+    fails(script, tmp_path, TransferError, "it changes while it is downloaded")
+
+
+# ---------------------------------------------------------------- stores that refuse or lie
+
+
+@pytest.mark.parametrize("status", [403, 404, 416, 500])
+def test_error_while_going_on_is_no_content(tmp_path: Path, status: int) -> None:
+    """What a store answers with an error while a stream goes on is an error with its words, and no part of a file."""
+    words = b"<Error><Code>Oops</Code><Message>Not now</Message></Error>"
+
+    def script(seen: Seen) -> Answer:
+        if start_of(seen):
+            return Answer(status=status, body=words)
+        return broken(answer_of_store(seen, SMALL), 1_000)
+
+    fails(script, tmp_path, StorageError, "Oops: Not now")
+
+
+def test_error_of_one_range_is_the_error(tmp_path: Path) -> None:
+    """When one range is refused, that is what the call raises, whatever the other ranges come to."""
+
+    def script(seen: Seen) -> Answer:
+        answer = answer_of_store(seen, LARGE)
+        return Answer(status=500) if start_of(seen) > FIRST_RANGE else answer
+
+    for number in range(10):
+        fails(script, tmp_path / str(number), StorageError, "500")
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 207])
+def test_other_success_is_no_file(tmp_path: Path, status: int) -> None:
+    """An answer of success that is neither a file nor a range of one is an error."""
+    assert fails(in_turn(Answer(status=status)), tmp_path, StorageError, str(status)) == 1
+
+
+WRONG = [
+    "",
+    "bytes 1-300000/300001",
+    "bytes 0-299999/*",
+    "bytes */300000",
+    "items 0-299999/300000",
+    "bytes 0-299999/" + "9" * 5000,
+    "0-299999/300000",
+]
+
+
+@pytest.mark.parametrize("header", WRONG)
+def test_wrong_range_is_refused(tmp_path: Path, header: str) -> None:
+    """A first range that does not say that it is the one asked for is a TransferError."""
+    answer = Answer(status=206, body=SMALL, headers={"Content-Range": header})
+    fails(in_turn(answer), tmp_path, TransferError, "which was not asked for")
+
+
+@pytest.mark.parametrize("header", ["bytes 0-299999/300000", "bytes 999-299999/300000", "x"])
+def test_wrong_range_while_going_on_is_refused(tmp_path: Path, header: str) -> None:
+    """Nor is another range than the missing one taken while a stream goes on."""
+
+    def script(seen: Seen) -> Answer:
+        answer = broken(answer_of_store(seen, SMALL), 1_000)
+        start = start_of(seen)
+        return replace(answer, headers={"Content-Range": header}) if start else answer
+
+    fails(script, tmp_path, TransferError, "which was not asked for")
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_more_than_announced_is_refused(tmp_path: Path, content: bytes) -> None:
+    """A range that holds more than it says is a TransferError."""
+
+    def script(seen: Seen) -> Answer:
+        answer = answer_of_store(seen, content)
+        return replace(answer, body=answer.body + b"more")
+
+    fails(script, tmp_path, TransferError, "more than it announced")
+
+
+def test_bytes_after_the_announced_length_are_not_the_file(tmp_path: Path) -> None:
+    """Of a whole file the announced length is taken, and what follows it on the connection is not."""
+    with served(in_turn(Answer(body=SMALL + b"more", length=len(SMALL)))) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == SMALL
+
+
+def md5_tag(content: bytes) -> str:
+    """Return the tag of a file that was uploaded at once."""
+    return f'"{hashlib.md5(content).hexdigest()}"'
+
+
+@pytest.mark.parametrize("status", [200, 206])
+def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
+    """A file that came in one stream, or in one that was taken up again, is held against the store's MD5."""
+
+    def script(seen: Seen) -> Answer:
+        good = answer_of_store(seen, SMALL, md5_tag(SMALL))
+        garbled = replace(good, status=status, body=good.body[:-1] + b"?")
+        return garbled if status == 200 or start_of(seen) else broken(garbled, 150_000)
+
+    fails(script, tmp_path, TransferError, "another checksum")
+
+
+@pytest.mark.parametrize(
+    "tag", ["", md5_tag(SMALL), '"0123-3"', f"W/{md5_tag(b'')}", '"' + "0" * 40 + '"', "\xff"]
+)
+def test_tags_that_are_no_checksum(tmp_path: Path, tag: str) -> None:
+    """A right MD5 is accepted, and tags of other sorts are not taken for one."""
+    with served(store_of(SMALL, tag)) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == SMALL
+
+
+# ---------------------------------------------------------------- links that expire
+
+
+def expiring(
+    content: bytes, is_good: Callable[[str, Seen], bool]
+) -> tuple[Script, Callable[[str], Script]]:
+    """Return a store that refuses some links, and an API that gives a new link each time."""
+    count = iter(range(1, 100))
+
+    def store(seen: Seen) -> Answer:
+        number = seen.path.rpartition("=")[2]
+        if is_good(number, seen):
+            return answer_of_store(seen, content)
+        return Answer(status=403, body=b"<Error><Message>Request has expired</Message></Error>")
+
+    def api(origin: str) -> Script:
+        return lambda _: Answer(
+            status=302, headers={"Location": f"{origin}/a?X-Amz-Signature={next(count)}"}
+        )
+
+    return store, api
+
+
+@pytest.mark.parametrize(
+    "is_good",
+    [
+        pytest.param(lambda number, _: number != "1", id="the first request"),
+        pytest.param(
+            lambda number, seen: number != "1" or asked(seen) == (0, FIRST_RANGE), id="later ranges"
+        ),
+    ],
+)
+def test_expired_link_is_asked_for_again(
+    tmp_path: Path, is_good: Callable[[str, Seen], bool]
+) -> None:
+    """A link that the store no longer takes is asked for once more, one time for all ranges."""
+    content = BYTES
+    store_script, api_script = expiring(content, is_good)
+    with (
+        Loopback(store_script) as store,
+        Loopback(api_script(store.origin)) as api,
+        connect(api, max_concurrent_downloads=4) as client,
+    ):
+        (path,) = client.images.download(
+            files=[image_file(f"{api.origin}/media/a.mha")], output_directory=tmp_path, filename="x"
+        )
+    assert path.read_bytes() == content
+    assert len(api.seen) == 2
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_fresh_link_that_is_refused_is_an_error(tmp_path: Path, good: int) -> None:
+    """A link that is refused when it is fresh is not asked for a third time."""
+    count = iter(range(100))
+
+    def script(seen: Seen) -> Answer:
+        if next(count) < good:
+            return broken(answer_of_store(seen, SMALL), 1_000)
+        return Answer(status=403, body=b"<Error><Message>Request has expired</Message></Error>")
+
+    with served(script) as pair:
+        with pytest.raises(StorageError, match="Request has expired"):
+            pair.download(tmp_path)
+        assert (len(pair.api.seen), len(pair.store.seen)) == (2, 2 + good)
+    assert everything_below(tmp_path) == set()
+
+
+def test_refusal_by_the_api_is_final(tmp_path: Path) -> None:
+    """What the API itself forbids is not asked for again."""
+    with served(in_turn(Answer()), in_turn(Answer(status=403, body={"detail": "No."}))) as pair:
+        with pytest.raises(PermissionDenied):
+            pair.download(tmp_path)
+        assert (len(pair.api.seen), len(pair.store.seen)) == (1, 0)
+    assert everything_below(tmp_path) == set()

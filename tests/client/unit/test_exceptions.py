@@ -1,0 +1,485 @@
+"""The exception tree, what an error carries, and how its message is made."""
+
+import inspect
+import json
+import pickle
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi import exceptions
+from gcapi._util.messages import QUOTE_LIMIT, describe_body, is_json, parsed_body, shown_url
+from gcapi.exceptions import (
+    AuthenticationError,
+    GCAPIError,
+    NotFoundError,
+    ObjectNotFound,
+    PermissionDenied,
+    StatusError,
+    StorageError,
+    status_error,
+)
+
+API = "https://gc.example/api/v1/"
+SECRET = "s3cret"
+PRESIGNED = f"https://store.example/uploads/1/abc?X-Amz-Signature={SECRET}&partNumber=1#{SECRET}"
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+CLASSES: dict[str, Any] = {
+    name: cls
+    for name, cls in vars(exceptions).items()
+    if isinstance(cls, type) and issubclass(cls, GCAPIError)
+}
+
+
+def answer(
+    status: int = 400, body: Any = None, *, method: str = "GET", url: str = API, **options: Any
+) -> httpx.Response:
+    """Return an answer to a request that carried the token."""
+    headers = {"Authorization": f"Bearer {SECRET}", "Accept": "application/json"}
+    request = httpx.Request(method, url, headers=headers, json={"private": SECRET})
+    content = {"json": body} if body is not None else {}
+    return httpx.Response(status, request=request, **content, **options)
+
+
+def html(status: int) -> httpx.Response:
+    """Return an HTML error page."""
+    return answer(status, html="<!DOCTYPE html>\n<title>Sorry</title>" + "<p>words</p>" * 500)
+
+
+# ---------------------------------------------------------------- the tree
+
+
+def tree() -> dict[str, tuple[str, set[str]]]:
+    """Return the docstring's tree: for each class where it is drawn first, its parent, and what is in brackets."""
+    found: dict[str, tuple[str, set[str]]] = {}
+    above: list[str] = []
+    for line in (exceptions.__doc__ or "").splitlines():
+        drawing, _, text = line.rpartition("── ")
+        if not drawing and text.strip() != "GCAPIError":
+            continue
+        name, _, others = text.strip().partition(" ")
+        depth = len(drawing) // 4 if drawing else 0
+        above[depth:] = [name]
+        brackets = {part.strip() for part in others.strip("[]").split(",") if part.strip()}
+        found.setdefault(name, (above[depth - 1] if depth else "", brackets))
+    return found
+
+
+def test_docstring_names_every_class_and_no_other() -> None:
+    """The tree in the module's docstring has exactly the classes of the module."""
+    assert set(tree()) == set(CLASSES)
+
+
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"GCAPIError"}))
+def test_docstring_draws_the_bases_as_they_are(name: str) -> None:
+    """A class stands below its base, with the other classes that it is in brackets."""
+    parent, brackets = tree()[name]
+    bases = {base.__name__ for base in CLASSES[name].__bases__}
+    shown = {parent, *(bracket.removeprefix("httpx.") for bracket in brackets)}
+    # An error with a parent that already is an OSError may name the narrower built-in beside it.
+    assert bases == shown
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_every_class_says_when_it_is_raised(name: str) -> None:
+    """Each error class has a docstring of its own."""
+    assert inspect.getdoc(CLASSES[name]) not in {None, inspect.getdoc(Exception)}
+
+
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [
+        ("ConfigurationError", RuntimeError),
+        ("InvalidTarget", RuntimeError),
+        ("MissingExtra", ImportError),
+        ("SpecError", ValueError),
+        ("SpecTypeError", TypeError),
+        ("SpecTypeError", ValueError),
+        ("SpecFileError", OSError),
+        ("SpecFileError", ValueError),
+        ("SpecFileNotFound", FileNotFoundError),
+        ("SpecFileNotFound", ValueError),
+        ("DeidentificationError", ValueError),
+        ("InterfaceMismatch", ValueError),
+        ("SocketNotFound", ValueError),
+        ("SocketNotFound", ObjectNotFound),
+        ("StatusError", httpx.HTTPStatusError),
+        ("NotFoundError", httpx.HTTPStatusError),
+        ("NotFoundError", ObjectNotFound),
+        ("StorageError", httpx.HTTPStatusError),
+        ("ImportTimeout", TimeoutError),
+        ("JobTimeout", TimeoutError),
+    ],
+)
+def test_errors_are_also_what_callers_catch(name: str, builtin: type[Exception]) -> None:
+    """An error is caught by code that catches the built-in or httpx class it also is."""
+    assert issubclass(CLASSES[name], builtin)
+
+
+# ---------------------------------------------------------------- pickling
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "SocketNotFound": {"slug": "lung-volume"},
+    "ImportFailed": {"pk": "1", "slug": "ct-image", "reason": "no image"},
+    "JobFailed": {"pk": "1", "status": "Failed"},
+    "IncompleteCase": {"pk": "1"},
+    "UploadInterrupted": {"uploads": {"1": "a.mha", "2": "a.mha"}},
+    "ImportTimeout": {"pk": "1", "slugs": ("ct-image", "mask")},
+    "JobTimeout": {"pk": "1", "status": "Executing"},
+}
+PLAIN = sorted(name for name, cls in CLASSES.items() if not issubclass(cls, StatusError))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_errors_survive_pickling(name: str) -> None:
+    """An unpickled error is of the same class, says the same and has the same attributes."""
+    fields = FIELDS.get(name, {})
+    error = CLASSES[name]("What happened.", **fields)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.args) == (type(error), "What happened.", error.args)
+    assert {key: getattr(again, key) for key in fields} == fields
+
+
+STATUS_CLASSES = sorted(name for name, cls in CLASSES.items() if issubclass(cls, StatusError))
+
+
+@pytest.mark.parametrize("name", STATUS_CLASSES)
+def test_status_errors_survive_pickling(name: str) -> None:
+    """An unpickled status error keeps its request, its answer, its body and the server's words."""
+    body = {"detail": "No."}
+    error = CLASSES[name]("What happened.", response=answer(418, body, method="POST"))
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, StatusError)
+    assert type(again) is CLASSES[name]
+    assert (str(again), again.body, again.words, again.status_code) == (
+        "What happened.",
+        body,
+        "No.",
+        418,
+    )
+    assert (again.request.method, str(again.request.url)) == ("POST", API)
+
+
+def secrets_in(error: StatusError) -> list[str]:
+    """Return the places of an error that hold the token or the body of the request."""
+    requests = [error.request, error.response.request, error.response.next_request]
+    kept = [request for request in requests if request is not None]
+    shown = [f"{request.headers.raw}{request.read()!r}" for request in kept]
+    return [text for text in [*shown, str(error), repr(error)] if SECRET in text]
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 500])
+def test_status_errors_keep_no_secret(status: int) -> None:
+    """Neither the token nor the body of the request is in an error, before and after pickling."""
+    error = status_error(answer(status, {"detail": "No."}))
+    again = pickle.loads(pickle.dumps(error))
+    assert (secrets_in(error), secrets_in(again)) == ([], [])
+    assert SECRET.encode() not in pickle.dumps(error)
+
+
+def test_refused_redirect_keeps_no_secret() -> None:
+    """The request that a redirect would have led to, which carries the token too, is not kept."""
+    redirect = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": "/there/"}))
+    with httpx.Client(transport=redirect) as client:
+        response = client.get(API, headers={"Authorization": f"Bearer {SECRET}"})
+    error = status_error(response)
+    assert secrets_in(error) == []
+    assert SECRET.encode() not in pickle.dumps(error)
+
+
+def test_other_headers_stay() -> None:
+    """What was asked can still be read off the error's request."""
+    assert status_error(answer()).request.headers["Accept"] == "application/json"
+
+
+# ---------------------------------------------------------------- which error, and its advice
+
+
+@pytest.mark.parametrize(
+    ("status", "cls", "advice"),
+    [
+        (302, StatusError, ""),
+        (400, StatusError, ""),
+        (401, AuthenticationError, "GRAND_CHALLENGE_AUTHORIZATION"),
+        (403, PermissionDenied, "ask an editor"),
+        (404, NotFoundError, "Not found, or no access"),
+        (405, StatusError, ""),
+        (429, StatusError, ""),
+        (500, StatusError, ""),
+        (503, StatusError, ""),
+    ],
+)
+def test_status_decides_the_class_and_the_advice(
+    status: int, cls: type[StatusError], advice: str
+) -> None:
+    """Each status has its class, and where something can be done the message says what."""
+    error = status_error(answer(status, {"detail": "No."}))
+    assert type(error) is cls
+    assert str(error).startswith(f"GET {API} was answered {status} ")
+    assert ": No." in str(error)
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "name"),
+    [
+        (403, {"detail": "Upload limit reached"}, "UploadLimitReached"),
+        (
+            400,
+            {"non_field_errors": ["You have created too many uploads. Please try again later."]},
+            "TooManyUploads",
+        ),
+        (400, ["You have created too many uploads. Please try again later."], "TooManyUploads"),
+        (
+            400,
+            {
+                "non_field_errors": [
+                    "Too many files uploaded. A maximum of 100 files may be uploaded per session."
+                ]
+            },
+            "TooManyFiles",
+        ),
+        (
+            400,
+            ["You currently have 16 active image post processing tasks. Please wait."],
+            "TooManyImports",
+        ),
+        (
+            400,
+            {
+                "non_field_errors": [
+                    "You have too many active jobs, please try again after they have completed"
+                ]
+            },
+            "TooManyActiveJobs",
+        ),
+        (400, {"non_field_errors": ["You have run out of algorithm credits"]}, "OutOfCredits"),
+    ],
+)
+def test_limits_are_told_by_their_sentences(status: int, body: Any, name: str) -> None:
+    """Each sentence in which the server tells of a limit has its class, which quotes it."""
+    error = status_error(answer(status, body, method="POST"))
+    assert type(error) is CLASSES[name]
+    assert isinstance(error, CLASSES["LimitReached"])
+    assert error.words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"detail": "Upload limit reached"}),
+        (403, {"non_field_errors": ["You have run out of algorithm credits"]}),
+        (400, {"title": ["You have run out of algorithm credits"]}),
+        (400, {"non_field_errors": ["No: You have too many active jobs"]}),
+        (500, {"non_field_errors": ["You have too many active jobs"]}),
+    ],
+)
+def test_other_answers_are_no_limits(status: int, body: Any) -> None:
+    """The same words with another status, about a field, or within others, are no limit."""
+    assert not isinstance(status_error(answer(status, body)), CLASSES["LimitReached"])
+
+
+@pytest.mark.parametrize("parent", ["archive", "reader_study"])
+def test_taken_titles_are_told_by_their_sentence(parent: str) -> None:
+    """The server's refusal of a title is TitleTaken wherever it comes, and still a status error and a ValueError."""
+    words = f"The fields title, {parent} must make a unique set."
+    error = status_error(answer(400, {"non_field_errors": [words]}, method="POST"))
+    assert type(error) is CLASSES["TitleTaken"]
+    assert isinstance(error, ValueError)
+    assert words in str(error)
+
+
+def test_the_store_knows_no_limits() -> None:
+    """What the object store says is never taken for a limit of the API."""
+    error = status_error(answer(403, {"detail": "Upload limit reached"}), storage=True)
+    assert type(error) is StorageError
+
+
+def test_not_found_can_be_caught_both_ways() -> None:
+    """A 404, of an HTML page too, is an ObjectNotFound as well as an httpx.HTTPStatusError."""
+    error = status_error(html(404))
+    assert isinstance(error, ObjectNotFound)
+    assert isinstance(error, httpx.HTTPStatusError)
+    assert "(an HTML page) Not found, or no access" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
+def test_storage_has_one_class(status: int) -> None:
+    """Whatever the object store answers is a StorageError, without advice about tokens and roles."""
+    error = status_error(answer(status, method="PUT", url=PRESIGNED), storage=True)
+    assert type(error) is StorageError
+    assert "token" not in str(error)
+
+
+@pytest.mark.parametrize("storage", [False, True])
+def test_messages_hold_no_presigned_query(storage: bool) -> None:
+    """A presigned URL is named without its query, which is a key."""
+    error = status_error(answer(403, method="PUT", url=PRESIGNED), storage=storage)
+    assert str(error).startswith("PUT https://store.example/uploads/1/abc was answered 403 ")
+    assert SECRET not in f"{error}{error!r}"
+
+
+def test_messages_hold_no_query_that_the_store_repeats() -> None:
+    """An object store that quotes the signed request back is not quoted in turn; its answer keeps all."""
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SignatureDoesNotMatch</Code>'
+        "<Message>The signature does not match.</Message>"
+        f"<CanonicalRequest>PUT\n/a\nX-Amz-Credential={SECRET}</CanonicalRequest></Error>"
+    )
+    response = answer(403, method="PUT", url=PRESIGNED, text=text)
+    error = status_error(response, storage=True)
+    assert str(error).endswith(
+        "403 Forbidden: SignatureDoesNotMatch: The signature does not match."
+    )
+    assert error.body == text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (PRESIGNED, "https://store.example/uploads/1/abc"),
+        (f"https://user:{SECRET}@gc.example:8443/a/", "https://gc.example:8443/a/"),
+        ("https://gc.example/", "https://gc.example/"),
+    ],
+)
+def test_shown_url_has_no_secret(url: str, shown: str) -> None:
+    """A URL is shown without query, fragment and user."""
+    assert shown_url(url) == shown
+    assert shown_url(httpx.URL(url)) == shown
+
+
+def test_empty_answer_adds_no_colon() -> None:
+    """An answer without a body is told by its status alone."""
+    assert str(status_error(answer(502))) == f"GET {API} was answered 502 Bad Gateway"
+
+
+# ---------------------------------------------------------------- the server's words
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"detail": "Invalid token."}, "Invalid token."),
+        (
+            {"title": ["This field is required."], "order": ["Too low.", "Too odd."]},
+            "title: This field is required.; order: Too low.; order: Too odd.",
+        ),
+        ({"non_field_errors": ["Too many uploads."]}, "Too many uploads."),
+        (["Values can only be added via update"], "Values can only be added via update"),
+        (
+            {"values": [{}, {"non_field_errors": ["An interface must be specified"]}]},
+            "values[1]: An interface must be specified",
+        ),
+        (
+            {"values": [{}, {"user_upload": ["Invalid hyperlink - No URL match."]}]},
+            "values[1].user_upload: Invalid hyperlink - No URL match.",
+        ),
+        (
+            {"values": [{"__all__": ["JSON does not fulfill schema: instance"]}]},
+            "values[0]: JSON does not fulfill schema: instance",
+        ),
+        ({"part_numbers": {"0": ["Too low."]}}, "part_numbers[0]: Too low."),
+        (
+            {"parts": [{"PartNumber": ["Too low."]}]},
+            "parts[0].PartNumber: Too low.",
+        ),
+        (
+            {"values": {"non_field_errors": ['Expected a list of items but got type "str".']}},
+            'values: Expected a list of items but got type "str".',
+        ),
+        ({"status": "Evaluation is not claimed."}, "status: Evaluation is not claimed."),
+        ({"status": 3, "done": None}, "status: 3; done: null"),
+        ("plain  words\n over lines ", "plain words over lines"),
+        ({"detail": "words\nover\r\nlines"}, "words over lines"),
+        ("", ""),
+        ({}, "{}"),
+        ([], "[]"),
+        (None, "null"),
+        ("<!DOCTYPE html>\n<title>Sorry</title>", "(an HTML page)"),
+        ("\n <HTML lang=en><body>", "(an HTML page)"),
+        (
+            '<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Expired</Message></Error>',
+            "AccessDenied: Expired",
+        ),
+        ("<Error><Code>SlowDown</Code></Error>", "SlowDown"),
+        ("<Error></Error>", ""),
+    ],
+)
+def test_every_shape_of_error_body_is_quoted(body: Any, words: str) -> None:
+    """Each shape in which the server tells of errors becomes one line that says where and what."""
+    assert describe_body(body) == words
+
+
+@pytest.mark.parametrize("body", ["x" * 5000, {"detail": "x" * 5000}, ["x" * 3000] * 2])
+def test_long_words_are_cut(body: Any) -> None:
+    """A message quotes at most QUOTE_LIMIT characters and shows that there was more."""
+    words = describe_body(body)
+    assert (len(words), words[-2:]) == (QUOTE_LIMIT, "x…")
+
+
+def test_words_at_the_limit_are_whole() -> None:
+    """What just fits is not cut."""
+    assert describe_body("x" * 1024) == "x" * 1024
+
+
+@settings(derandomize=True, deadline=None)
+@given(JSON_VALUES)
+def test_any_json_body_is_one_line(body: Any) -> None:
+    """Whatever JSON a server answers with becomes one line of limited length."""
+    words = describe_body(body)
+    assert isinstance(words, str)
+    assert len(words) <= QUOTE_LIMIT
+    assert len(words.splitlines()) <= 1
+
+
+@settings(derandomize=True, deadline=None)
+@given(status=st.integers(300, 599), content=st.binary(), kind=st.sampled_from(["json", "html"]))
+def test_any_answer_makes_an_error(status: int, content: bytes, kind: str) -> None:
+    """Whatever bytes come with an error status, the error is a StatusError that says the status."""
+    headers = {"Content-Type": f"application/{kind}"}
+    response = httpx.Response(
+        status, content=content, headers=headers, request=httpx.Request("GET", API)
+    )
+    error = status_error(response)
+    assert error.status_code == status
+    assert f"was answered {status}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/json", True),
+        ("application/json; charset=utf-8", True),
+        ("Application/JSON", True),
+        ("application/problem+json", True),
+        ("text/html", False),
+        ("application/jsonlines", False),
+        ("", False),
+    ],
+)
+def test_json_is_told_by_the_content_type(content_type: str, expected: bool) -> None:
+    """JSON is what calls itself so, with or without parameters."""
+    assert is_json(httpx.Response(200, headers={"Content-Type": content_type})) is expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "text", "body"),
+    [
+        ("application/json", '{"detail": "No."}', {"detail": "No."}),
+        ("application/json", '{"detail": ', '{"detail": '),
+        ("text/plain", json.dumps({"a": 1}), '{"a": 1}'),
+    ],
+)
+def test_body_is_parsed_where_it_can_be(content_type: str, text: str, body: Any) -> None:
+    """A body is parsed if it calls itself JSON and is, and else kept as text."""
+    response = httpx.Response(400, headers={"Content-Type": content_type}, text=text)
+    response.headers["Content-Type"] = content_type
+    assert parsed_body(response) == body

@@ -1,0 +1,133 @@
+"""How a file is cut into the parts of an upload and the ranges of a download."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi._transfer.parts import (
+    LARGEST_PIECE,
+    MAX_PARTS,
+    MEBI,
+    MIN_PART,
+    MIN_RANGE,
+    Piece,
+    cut,
+    part_size,
+    range_size,
+    share,
+    stream_part_size,
+)
+
+TEBI = 1024**4
+SIZES = st.one_of(
+    st.integers(0, 100),
+    st.integers(0, 5 * TEBI),
+    st.integers(0, 40).flatmap(
+        lambda power: st.sampled_from([2**power - 1, 2**power, 2**power + 1])
+    ),
+)
+CONNECTIONS = st.integers(1, 200)
+
+
+def count(size: int, piece: int) -> int:
+    """Return how many pieces a file has."""
+    return max(1, -(-size // piece))
+
+
+@pytest.mark.parametrize(
+    ("size", "connections", "parts", "largest"),
+    [
+        (0, 10, 1, 0),
+        (1, 10, 1, 1),
+        (5 * MEBI, 10, 1, 5 * MEBI),
+        (5 * MEBI + 1, 10, 2, 5 * MEBI),
+        (40 * MEBI, 8, 8, 5 * MEBI),
+        (256 * MEBI, 10, 10, -(-256 * MEBI // 10)),
+        (640 * MEBI, 10, 10, 64 * MEBI),
+        (640 * MEBI + 1, 10, 20, 32 * MEBI + 1),
+        (2048 * MEBI, 10, 40, -(-2048 * MEBI // 40)),
+        (2048 * MEBI, 1, 32, 64 * MEBI),
+        (5 * TEBI, 10, 10_000, -(-5 * TEBI // 10_000)),
+        (5 * TEBI, 7, 9_996, -(-5 * TEBI // 9_996)),
+    ],
+)
+def test_parts_of_files(size: int, connections: int, parts: int, largest: int) -> None:
+    """Parts are as few and as even as whole rounds of the connections allow."""
+    pieces = cut(size, part_size(size, connections))
+    assert (len(pieces), max(piece.length for piece in pieces)) == (parts, largest)
+
+
+@settings(deadline=None)
+@given(SIZES, CONNECTIONS)
+def test_parts_obey_the_store(size: int, connections: int) -> None:
+    """Whatever the size, there are at most 10,000 parts, and all but the last have at least 5 MiB."""
+    piece = part_size(size, connections)
+    assert count(size, piece) <= MAX_PARTS
+    assert piece >= MIN_PART
+
+
+@settings(deadline=None)
+@given(SIZES, CONNECTIONS)
+def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
+    """A file that is large enough for every connection has parts for whole rounds of them, of even length."""
+    piece = part_size(size, connections)
+    if piece > MIN_PART:
+        rounds, rest = divmod(count(size, piece), connections)
+        assert rest == 0
+        # No more rounds than parts of 64 MiB would take, or than the store has room for.
+        wanted = max(1, -(-size // (connections * LARGEST_PIECE)))
+        assert rounds == min(wanted, MAX_PARTS // connections)
+    else:
+        assert count(size, piece) <= connections
+
+
+@settings(deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 10_000), st.integers(0, 100_000))
+def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> None:
+    """Pieces are numbered from 1 and follow each other without a gap up to the end."""
+    start = min(start, size)
+    pieces = cut(size, piece, start=start)
+    ends = list(accumulate((one.length for one in pieces), initial=start))
+    assert [one.number for one in pieces] == list(range(1, len(pieces) + 1))
+    assert [one.offset for one in pieces] == ends[:-1]
+    assert ends[-1] == size
+    assert {one.length for one in pieces[:-1]} <= {piece}
+    assert 0 <= pieces[-1].length <= piece
+
+
+def test_empty_file_is_one_empty_piece() -> None:
+    """An empty file has a piece, since the store completes no upload without one."""
+    assert cut(0, MIN_PART) == [Piece(1, 0, 0)]
+
+
+def test_streams_have_room_for_the_largest_object() -> None:
+    """10,000 parts of a file of unknown length hold 5 TiB, and none is over the store's 5 GiB."""
+    sizes = [stream_part_size(number) for number in range(1, MAX_PARTS + 1)]
+    assert sum(sizes) >= 5 * TEBI
+    assert sizes[:1000] == [8 * MEBI] * 1000
+    assert sizes[1000] == 16 * MEBI
+    assert sizes == sorted(sizes)
+    assert sizes[-1] <= 5 * 1024 * MEBI
+
+
+@settings(deadline=None)
+@given(SIZES, CONNECTIONS)
+def test_ranges_are_worth_a_request(size: int, connections: int) -> None:
+    """Ranges have at least 4 MiB, and fill whole rounds where the file is large enough."""
+    piece = range_size(size, connections)
+    assert piece >= MIN_RANGE
+    assert piece == MIN_RANGE or count(size, piece) % connections == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, TEBI), min_size=1), CONNECTIONS)
+def test_shares_are_fair(sizes: list[int], connections: int) -> None:
+    """Every file of a call gets a connection at least, and one that is all of it gets all of them."""
+    shares = [share(size, sum(sizes), connections) for size in sizes]
+    assert all(1 <= one <= connections for one in shares)
+    if sum(sizes) and len(sizes) == 1:
+        assert shares == [connections]

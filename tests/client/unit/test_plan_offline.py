@@ -1,0 +1,85 @@
+"""Planning, watched from below: it reads files, and touches nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi._workflows.plans import plan_value
+from gcapi.exceptions import SpecError
+from gcapi.sockets import SocketValueSpec
+from grand_challenge_api.models import ComponentInterface
+from tests.support.specs import ANY_SOCKET, any_source
+
+#: What Python does as it is seen by an audit hook, while `watched.on` is true in this thread.
+EVENTS: list[tuple[str, tuple[Any, ...]]] = []
+watched = threading.local()
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if getattr(watched, "on", False):
+        EVENTS.append((event, arguments))
+
+
+sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be taken away
+
+
+def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Tell whether an event leaves the disk and the world as they are."""
+    if event == "open":
+        flags = arguments[2]
+        return not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    families = ("socket.", "subprocess.", "os.", "shutil.", "tempfile.", "urllib.", "http.")
+    return event in {"os.listdir", "os.scandir"} or not event.startswith(families)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with a few files."""
+    directory = tmp_path_factory.mktemp("files")
+    for name in ("good.json", "null.json", "nan.json", "text.csv"):
+        (directory / name).write_text("1")
+    return directory
+
+
+def test_the_watch_sees_what_it_should() -> None:
+    """A socket and a written file do not go unseen."""
+    import socket
+
+    watched.on = True
+    try:
+        socket.socket().close()
+        Path(os.devnull).open("w").close()
+    finally:
+        watched.on = False
+    assert [event for event, arguments in EVENTS if not is_harmless(event, arguments)] == [
+        "socket.__new__",
+        "open",
+    ]
+    EVENTS.clear()
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(socket=ANY_SOCKET, data=st.data())
+def test_any_specification_is_planned_without_leaving_the_machine(
+    socket: ComponentInterface, data: st.DataObject, files: Path
+) -> None:
+    """Whatever is specified, a plan or a SpecError comes of reading local files: no socket, no process, no write."""
+    said = data.draw(any_source(files))
+    EVENTS.clear()
+    watched.on = True
+    try:
+        plan_value(SocketValueSpec("a-socket", **said), socket)
+    except SpecError:
+        pass
+    finally:
+        watched.on = False
+    seen, EVENTS[:] = list(EVENTS), []
+    assert [event for event, arguments in seen if not is_harmless(event, arguments)] == []

@@ -1,0 +1,173 @@
+"""What is uploaded, and how its parts are read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcapi._transfer import parts as _layout
+from gcapi._transfer.parts import Piece, cut, part_size, share
+from gcapi._transfer.upload_sources import (
+    BLOCK,
+    BytesSource,
+    FileObjectSource,
+    PathSource,
+    body_of,
+    body_of_bytes,
+    layout,
+)
+from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
+
+CONTENT = os.urandom(3 * BLOCK + 17)
+STREAM_PART = 100
+
+
+def unheard(_: int) -> None:
+    """Count nothing."""
+
+
+def content_file(tmp_path: Path) -> Path:
+    """Write a file of a few blocks."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+@pytest.mark.parametrize("piece_size", [1000, BLOCK, 2 * BLOCK - 1, len(CONTENT)])
+def test_pieces_are_the_file(kind: str, piece_size: int, tmp_path: Path) -> None:
+    """The pieces of a source, one after the other, are its content, and no block is larger than 256 KiB."""
+    source = PathSource(content_file(tmp_path)) if kind == "path" else BytesSource(CONTENT, "a.bin")
+    blocks = [list(source.read(piece)) for piece in cut(len(CONTENT), piece_size)]
+    assert b"".join(b"".join(piece) for piece in blocks) == CONTENT
+    assert max(len(block) for piece in blocks for block in piece) <= BLOCK
+    assert source.size == len(CONTENT)
+
+
+def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
+    """A body that was read half, or whole, gives the same bytes again, and takes back what it had counted."""
+    counted: list[int] = []
+    body = body_of(PathSource(content_file(tmp_path)), Piece(2, 5, 2 * BLOCK), counted.append)
+    half = iter(body)
+    next(half)
+    assert sum(counted) == BLOCK
+    assert b"".join(body) == b"".join(body) == CONTENT[5 : 5 + 2 * BLOCK]
+    assert sum(counted) == body.length == 2 * BLOCK
+    assert body.md5 == hashlib.md5(CONTENT[5 : 5 + 2 * BLOCK]).hexdigest()
+
+
+def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
+    """The checksum of an earlier time is not taken for that of a later one that ended early."""
+    body = body_of(PathSource(content_file(tmp_path)), Piece(1, 0, len(CONTENT)), unheard)
+    list(body)
+    next(iter(body))
+    assert body.md5 == ""
+
+
+def test_released_body_holds_nothing() -> None:
+    """Once a part was sent its bytes are let go of."""
+    body = body_of_bytes(CONTENT, unheard)
+    assert b"".join(body) == CONTENT
+    body.release()
+    assert list(body) == []
+
+
+def test_file_that_became_shorter_is_told(tmp_path: Path) -> None:
+    """A file that ends before its part does is an error, and not a shorter part."""
+    path = content_file(tmp_path)
+    source = PathSource(path)
+    os.truncate(path, BLOCK)
+    with pytest.raises(TransferError, match="changed while it was uploaded"):
+        list(source.read(Piece(1, 0, 2 * BLOCK)))
+
+
+@pytest.mark.parametrize("how", ["longer", "touched", "shorter"])
+def test_file_that_changed_is_told(how: str, tmp_path: Path) -> None:
+    """A file of another length or time than at the first look has changed."""
+    path = content_file(tmp_path)
+    source = PathSource(path)
+    source.check_unchanged()
+    if how == "touched":
+        os.utime(path, ns=(1, 1))
+    else:
+        os.truncate(path, len(CONTENT) + (1 if how == "longer" else -1))
+    with pytest.raises(TransferError, match="changed while it was uploaded"):
+        source.check_unchanged()
+
+
+def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    """A path without a file, or with a directory, is refused at the first look."""
+    with pytest.raises(SpecFileError, match="cannot be read"):
+        PathSource(tmp_path / "missing")
+    with pytest.raises(SpecFileError, match="is a directory"):
+        PathSource(tmp_path, "a")
+
+
+class Trickle:
+    """A file object that cannot seek and gives as much at once as it likes."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        self._file = io.BytesIO(content)
+        self._most = most
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, self._most))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=5 * STREAM_PART), st.integers(1, 2 * STREAM_PART), st.booleans())
+def test_file_objects_become_full_parts(content: bytes, most: int, seekable: bool) -> None:
+    """However little a file object gives at a time, all parts but the last are full, and they are its content."""
+    file = io.BytesIO(content) if seekable else Trickle(content, most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_layout, "STREAM_PART", STREAM_PART)
+        parts = list(FileObjectSource(file, "a.bin").parts())
+    assert b"".join(data for _, data in parts) == content
+    assert [piece for piece, _ in parts] == cut(len(content), STREAM_PART)
+    assert [piece.length for piece, _ in parts] == [len(data) for _, data in parts]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_file_objects_may_give_any_bytes(kind: type) -> None:
+    """A bytearray or a memoryview, which the file object may use again, is copied."""
+    buffer = bytearray(b"abc")
+
+    class Reuses:
+        left = 2
+
+        def read(self, _: int) -> bytes:
+            self.left -= 1
+            return kind(buffer) if self.left >= 0 else b""
+
+    source = FileObjectSource(Reuses(), "a.bin")
+    (part,) = source.parts()
+    buffer[:] = b"xyz"
+    assert bytes(part[1]) == b"abcabc"
+
+
+def test_text_is_refused() -> None:
+    """A file that was opened as text is refused before it is read, and one that turns out to be when it is."""
+    with pytest.raises(SpecTypeError, match="binary mode"):
+        FileObjectSource(io.StringIO("text"), "a.txt")  # type: ignore[arg-type]
+
+    class Text:
+        def read(self, _: int) -> str:
+            return "text"
+
+    with pytest.raises(SpecTypeError, match="gives str"):
+        FileObjectSource(Text(), "a.txt").next_part(1)  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(1, 50))
+def test_layout_follows_the_share_of_the_call(size: int, others: int, connections: int) -> None:
+    """A file is cut for as many connections as its share of what the call uploads gives it."""
+    total = size + others
+    pieces = layout(size, total=total, connections=connections)
+    assert pieces == cut(size, part_size(size, share(size, total, connections)))

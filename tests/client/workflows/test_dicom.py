@@ -1,0 +1,351 @@
+"""DICOM image sets: what leaves the machine, what is left on it, and what comes back."""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
+
+from gcapi import Client, SocketValueSpec
+from gcapi.exceptions import DeidentificationError, MissingExtra, UploadLimitReached
+from gcapi.progress import ProgressEvent
+from gcapi_sandbox import Sandbox
+from tests.support.data import (
+    DEADLINE,
+    Home,
+    ct_slice,
+    found,
+    make_home,
+    mr_slice,
+    nothing_written,
+    relay,
+    series,
+    unique,
+    value_of,
+    written,
+)
+
+#: What must not leave the machine, each in a place of its own.
+SECRETS = {
+    "PatientName": "Verschwiegen^Patientin",
+    "PatientID": "GEHEIM-4711-ID",
+    "PatientBirthDate": "19370911",
+    "InstitutionName": "Klinik am geheimen See",
+    "ReferringPhysicianName": "Diskret^Doktor",
+    "AccessionNumber": "AKTE-0815-X",
+}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make temporary files in a directory of the test's own."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+@pytest.fixture
+def home(sandbox: Sandbox, client: Client) -> Home:
+    """Give an archive."""
+    return make_home(sandbox, client, "archive")
+
+
+@pytest.fixture
+def slug(sandbox: Sandbox) -> str:
+    """Give a socket for DICOM image sets."""
+    return sandbox.add_socket(unique("dicom"), "DICOM Image Set")
+
+
+# ---------------------------------------------------------------- what leaves the machine
+
+
+def _secrets_in(content: bytes) -> list[str]:
+    words = {*SECRETS.values(), "Verschwiegen", "Patientin", "Doktor"}
+    return [word for word in words if word.encode() in content]
+
+
+def _everything_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+    yield from ((str(path), path.read_bytes()) for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
+    """Names, numbers and dates of a patient are in no request, no file name and nothing that the server stores."""
+    source = tmp_path / "Verschwiegen^Patientin"
+    source.mkdir()
+    files = [
+        path.rename(source / f"GEHEIM-4711-ID {path.name}") for path in series(source, 3, **SECRETS)
+    ]
+    assert all(_secrets_in(path.read_bytes()) for path in files)
+    kept = tmp_path / "sandbox"
+    with (
+        Sandbox(data=kept) as sandbox,
+        relay(sandbox, lambda _: None) as wire,
+        Client(sandbox.token, wire.base_url) as client,
+    ):
+        slug = sandbox.add_socket("dicom", "DICOM Image Set")
+        home = make_home(sandbox, client, "archive")
+        specs = [SocketValueSpec(slug, files=files, image_name="Case 1")]
+        with sandbox.hold_background():
+            item = home.add(*specs)
+            names = sorted(upload.filename for upload in client.uploads.iterate_all())
+            parts = dict(_everything_in(kept))
+        client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        sandbox.wait_idle()
+        after = dict(_everything_in(kept))
+
+        assert names == [f"dicom_image_{number}.dcm" for number in range(3)]
+        # The search sees what was uploaded: something that is no secret is found.
+        assert any(b"CT_SMALL" in content or b"DICM" in content for content in parts.values())
+        for place, content in [*parts.items(), *after.items()]:
+            assert _secrets_in(place.removeprefix(str(kept)).encode() + content) == []
+        for seen in wire.seen:
+            assert _secrets_in(f"{seen.path} {seen.headers}".encode() + seen.body) == []
+
+
+def test_the_users_files_are_left_as_they_are(home: Home, slug: str, tmp_path: Path) -> None:
+    """De-identification makes copies; what it was given does not change."""
+    files = series(tmp_path, 2, **SECRETS)
+    before = [path.read_bytes() for path in files]
+
+    home.add(SocketValueSpec(slug, files=files, image_name="CT"))
+
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_any_file_name_will_do(home: Home, slug: str, tmp_path: Path) -> None:
+    """Since the uploads have names of their own, the user's may be longer than the server takes, or the same."""
+    (first, second), far = series(tmp_path, 2), tmp_path / "far"
+    far.mkdir()
+    name = "ü" * 120 + ".dcm"
+    files = [first.rename(tmp_path / name), second.rename(far / name)]
+
+    case = home.filled(home.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
+
+    assert value_of(case, slug).image
+
+
+# ---------------------------------------------------------------- what is left on the machine
+
+
+def _private(directory: Path) -> list[tuple[int, int]]:
+    """Return each temporary directory's mode and number of files."""
+    return [
+        (stat.S_IMODE(path.stat().st_mode), len(list(path.iterdir())))
+        for path in directory.iterdir()
+        if path.is_dir()
+    ]
+
+
+def test_temporary_files_are_private_and_gone_afterwards(
+    sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
+) -> None:
+    """De-identified files lie in a directory that only this user can enter, and only for the upload."""
+    during: list[tuple[int, int]] = []
+
+    def look(event: ProgressEvent) -> None:
+        if event.phase == "upload":
+            during.extend(_private(temporary))
+
+    with Client(sandbox.token, sandbox.base_url, progress=look) as client:
+        home = make_home(sandbox, client, "archive")
+        home.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
+
+    assert set(during) == {(0o700, 3)}
+    assert list(temporary.iterdir()) == []
+
+
+def test_temporary_files_are_gone_after_a_refused_file(
+    home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
+) -> None:
+    """When a file cannot be de-identified, those before it are removed, and none is sent."""
+    bad = written(tmp_path / "bad.dcm", "no DICOM")
+    spec = SocketValueSpec(slug, files=[*series(tmp_path), bad], image_name="CT")
+
+    with nothing_written(sandbox), pytest.raises(DeidentificationError):
+        home.add(spec)
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_temporary_files_are_gone_after_a_failed_upload(
+    home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
+) -> None:
+    """When the server takes no upload, nothing is left on this machine."""
+    limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
+    try:
+        with pytest.raises(UploadLimitReached):
+            home.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
+    finally:
+        sandbox.limits.upload_bytes = limit
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporary: Path) -> None:
+    """A file of the server that is used again passes through a private directory too."""
+    table = sandbox.add_socket(unique("table"), "CSV file")
+    during: list[tuple[int, int]] = []
+
+    def look(event: ProgressEvent) -> None:
+        if event.phase == "upload":
+            during.extend(_private(temporary))
+
+    with Client(sandbox.token, sandbox.base_url, progress=look) as client:
+        home = make_home(sandbox, client, "archive")
+        first = home.filled(home.add(SocketValueSpec(table, value="a;b")).pk)
+        assert during == []
+        home.add(SocketValueSpec(table, existing_socket_value=value_of(first, table)))
+
+    assert set(during) == {(0o700, 1)}
+    assert list(temporary.iterdir()) == []
+
+
+# ---------------------------------------------------------------- files that are refused
+
+
+def test_a_file_that_is_no_dicom_is_not_sent(
+    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """Text, an empty file and half a file are refused by their names, whatever they are called."""
+    files = [
+        written(tmp_path / "text.dcm", "Patient: Verschwiegen"),
+        written(tmp_path / "empty.dcm", ""),
+        written(tmp_path / "half.dcm", ct_slice().read_bytes()[:200]),
+    ]
+    for path in files:
+        with (
+            nothing_written(sandbox),
+            pytest.raises(DeidentificationError, match=re.escape(str(path))) as refused,
+        ):
+            home.add(SocketValueSpec(slug, files=[path], image_name="CT"))
+        assert "not sent" in str(refused.value) or "nothing was sent" in str(refused.value)
+    assert home.all() == []
+
+
+def test_a_file_of_another_series_is_not_sent(home: Home, sandbox: Sandbox, slug: str) -> None:
+    """Files of two series, which the server would refuse without telling, are refused here."""
+    spec = SocketValueSpec(slug, files=[ct_slice(), mr_slice()], image_name="Mixed")
+
+    with (
+        nothing_written(sandbox),
+        pytest.raises(DeidentificationError, match=r"MR_small\.dcm cannot be de-identified"),
+    ):
+        home.add(spec)
+
+
+def test_a_file_of_another_patient_is_not_sent(
+    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """Files that differ in what the server wants to be the same are refused, with the name of what differs."""
+    (tmp_path / "other").mkdir()
+    files = [*series(tmp_path, 1), *series(tmp_path / "other", 1, PatientID="SOMEONE-ELSE")]
+
+    with nothing_written(sandbox), pytest.raises(DeidentificationError, match="PatientID"):
+        home.add(SocketValueSpec(slug, files=files, image_name="Mixed"))
+
+
+def test_the_missing_extra_is_named_before_anything_is_sent(
+    home: Home, sandbox: Sandbox, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the de-identifier the error has the command that installs it, and other sockets work as ever."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "grand_challenge_dicom_de_identifier":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "grand_challenge_dicom_de_identifier", None)
+    table = sandbox.add_socket(unique("table"), "CSV file")
+
+    with nothing_written(sandbox), pytest.raises(MissingExtra, match="pip install") as missing:
+        home.add(
+            SocketValueSpec(table, value="a;b"),
+            SocketValueSpec(slug, files=[ct_slice()], image_name="CT"),
+        )
+
+    assert "[dicom]" in str(missing.value)
+    assert isinstance(missing.value, ImportError)
+    assert home.add(SocketValueSpec(table, value="a;b")).pk
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+def test_instances_come_back_by_their_recipes(
+    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """Each instance is fetched once, under its own uid, with the pixels that it had, and without the token."""
+    files = series(tmp_path, 3)
+    case = home.filled(home.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
+    sandbox.requests.clear()
+
+    paths = home.client.download_socket_value(
+        value_of(case, slug), output_directory=tmp_path / "out"
+    )
+
+    assert {path.parent for path in paths} == {tmp_path / "out" / "images" / slug}
+    datasets = sorted(map(dcmread, paths), key=lambda one: float(one.ImagePositionPatient[2]))
+    assert {path.stem for path in paths} == {str(one.SOPInstanceUID) for one in datasets}
+    assert len(paths) == 3
+    for dataset, source in zip(datasets, files, strict=True):
+        np.testing.assert_array_equal(dataset.pixel_array, dcmread(source).pixel_array)
+    fetched = [one for one in sandbox.requests if one.origin == "storage"]
+    assert [one.method for one in fetched] == ["GET"] * 3
+    assert {one.authorization for one in fetched} == {"AWS4-HMAC-SHA256"}
+    assert len(found(sandbox, "GET", "/dicom/instances/$")) == 1
+
+
+def test_an_instance_of_several_frames_comes_back_once(
+    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """The server lists an instance for each of its frames; it is fetched once and has them all."""
+    dataset = dcmread(ct_slice())
+    dataset.SOPClassUID = VLWholeSlideMicroscopyImageStorage
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.NumberOfFrames = 2
+    dataset.PixelData *= 2
+    source = tmp_path / "frames.dcm"
+    dataset.save_as(source)
+    spec = SocketValueSpec(slug, file=source, image_name="Two frames")
+    case = home.filled(home.add(spec).pk)
+    image = home.client.images.detail(api_url=value_of(case, slug).image)
+    listed = home.client(path=f"cases/images/{image.pk}/dicom/instances/")["instances"]
+    sandbox.requests.clear()
+
+    (path,) = home.client.images.download(pk=image.pk, output_directory=tmp_path / "out")
+
+    assert len(listed) == 2
+    assert len({one["sop_instance_uid"] for one in listed}) == 1
+    assert dcmread(path).NumberOfFrames == 2
+    assert len([one for one in sandbox.requests if one.origin == "storage"]) == 1
+
+
+def test_instances_keep_their_names(home: Home, slug: str, tmp_path: Path) -> None:
+    """A file name for a set of many files is refused."""
+    case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
+
+    with pytest.raises(ValueError, match="leave filename out"):
+        home.client.images.download(
+            url=value_of(case, slug).image, output_directory=tmp_path, filename="mine"
+        )
+
+
+def test_instances_that_are_there_already_are_not_fetched(
+    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """A second download to one place stops before it transfers anything."""
+    case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
+    value = value_of(case, slug)
+    home.client.download_socket_value(value, output_directory=tmp_path)
+    sandbox.requests.clear()
+
+    with pytest.raises(FileExistsError):
+        home.client.download_socket_value(value, output_directory=tmp_path)
+
+    assert [one for one in sandbox.requests if one.origin == "storage"] == []

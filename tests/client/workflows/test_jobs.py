@@ -1,0 +1,533 @@
+"""Jobs: inputs that match an interface, the wait for the end, the outputs on disk, and every way to fail.
+
+Longer than 500 lines, since starting, waiting and fetching share the algorithms that are made for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - as its own documentation calls it
+
+from gcapi import Client, SocketValueSpec
+from gcapi.exceptions import (
+    InterfaceMismatch,
+    JobFailed,
+    JobTimeout,
+    ObjectNotFound,
+    SocketNotFound,
+    SpecError,
+    TooManyActiveJobs,
+)
+from gcapi_sandbox import Sandbox
+from tests.support.data import (
+    DEADLINE,
+    ct_slice,
+    found,
+    make_home,
+    noise,
+    nothing_written,
+    series,
+    unique,
+    value_of,
+    volume,
+    voxels,
+    writes,
+    written,
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """An algorithm that takes an image, or an image and a factor, and gives a mean, a report and an image.
+
+    Attributes:
+        slug: Its slug.
+        image: Its input image,
+        factor: and its input value, a Float.
+        mean: Its output value,
+        report: its output file,
+        scaled: and its output image.
+    """
+
+    slug: str
+    image: str
+    factor: str
+    mean: str
+    report: str
+    scaled: str
+
+    def run(self, inputs: Path, outputs: Path) -> None:
+        """Scale the image."""
+        (path,) = (inputs / "images" / self.image).iterdir()
+        given = inputs / f"{self.factor}.json"
+        factor = json.loads(given.read_text()) if given.exists() else 1.0
+        if factor < 0:
+            raise ValueError("negative")
+        scaled = sitk.GetImageFromArray(voxels(path).astype(np.float32) * factor)
+        target = outputs / "images" / self.scaled
+        target.mkdir(parents=True)
+        sitk.WriteImage(scaled, str(target / "scaled.mha"))
+        mean = float(sitk.GetArrayFromImage(scaled).mean())
+        (outputs / f"{self.mean}.json").write_text(json.dumps({"mean": mean}))
+        (outputs / "reports" / self.report).mkdir(parents=True)
+        (outputs / "reports" / self.report / "report.csv").write_text("scale;ü\n")
+
+
+@pytest.fixture
+def example(sandbox: Sandbox) -> Example:
+    """Make an algorithm of the test's own."""
+    report = unique("report")
+    made = Example(
+        slug=unique("algorithm"),
+        image=sandbox.add_socket(unique("in-image")),
+        factor=sandbox.add_socket(unique("in-factor"), "Float"),
+        mean=sandbox.add_socket(unique("out-mean"), "Anything"),
+        report=sandbox.add_socket(report, "CSV file", relative_path=f"reports/{report}/report.csv"),
+        scaled=sandbox.add_socket(unique("out-image")),
+    )
+    outputs = [made.mean, made.report, made.scaled]
+    sandbox.add_algorithm(
+        made.slug,
+        slug=made.slug,
+        interfaces=[([made.image], outputs), ([made.image, made.factor], outputs)],
+        run=made.run,
+    )
+    return made
+
+
+# ---------------------------------------------------------------- which inputs are taken
+
+
+def _ways_to_miss(example: Example) -> dict[str, tuple[list[str], str]]:
+    # Which sockets are given, and what the message says of the nearest interface.
+    return {
+        "none": ([], f"takes {example.image}: missing: {example.image}."),
+        "missing": ([example.factor], f"missing: {example.image}."),
+        "extra": ([example.image, example.mean], f"not among them: {example.mean}."),
+        "other": (
+            [example.factor, example.mean],
+            f"missing: {example.image}; not among them: {example.mean}.",
+        ),
+    }
+
+
+@pytest.mark.parametrize("way", ["none", "missing", "extra", "other"])
+def test_inputs_that_match_no_interface_are_refused(
+    sandbox: Sandbox, client: Client, example: Example, tmp_path: Path, way: str
+) -> None:
+    """The nearest interface and the difference are shown, and nothing is uploaded."""
+    slugs, words = _ways_to_miss(example)[way]
+    # The values need not fit: what is missing is told first.
+    inputs = [SocketValueSpec(slug, file=written(tmp_path / "in.json", "1")) for slug in slugs]
+
+    with nothing_written(sandbox), pytest.raises(InterfaceMismatch) as refused:
+        client.start_algorithm_job(algorithm_slug=example.slug, inputs=inputs)
+
+    assert f"match no interface of algorithm {example.slug!r}. The nearest takes" in str(
+        refused.value
+    )
+    assert words in str(refused.value)
+
+
+def test_an_input_given_twice_is_refused(
+    sandbox: Sandbox, client: Client, example: Example
+) -> None:
+    """Two values for one socket are an error that names it, since the server would drop one."""
+    inputs = [SocketValueSpec(example.image, file=path) for path in (ct_slice(), volume())]
+
+    with nothing_written(sandbox), pytest.raises(SpecError, match="is given twice") as refused:
+        client.start_algorithm_job(algorithm_slug=example.slug, inputs=inputs)
+
+    assert example.image in str(refused.value)
+
+
+def test_an_unknown_socket_is_named_with_those_that_are_near(
+    sandbox: Sandbox, client: Client, example: Example
+) -> None:
+    """A mistyped socket is not found, is a wrong value too, and near names are listed."""
+    mistyped = example.image.replace("in-image", "in-imgae")
+
+    with nothing_written(sandbox), pytest.raises(SocketNotFound) as missing:
+        client.start_algorithm_job(
+            algorithm_slug=example.slug, inputs=[SocketValueSpec(mistyped, file=ct_slice())]
+        )
+
+    assert isinstance(missing.value, ObjectNotFound)
+    assert isinstance(missing.value, ValueError)
+    assert missing.value.slug == mistyped
+    assert f"Did you mean {example.image!r}" in str(missing.value)
+    assert pickle.loads(pickle.dumps(missing.value)).slug == mistyped
+
+
+def test_an_unknown_algorithm_is_named_with_those_that_are_near(
+    sandbox: Sandbox, client: Client, example: Example
+) -> None:
+    """A mistyped algorithm is not found, and nothing is uploaded."""
+    with nothing_written(sandbox), pytest.raises(ObjectNotFound, match="Did you mean") as missing:
+        client.start_algorithm_job(
+            algorithm_slug=f"{example.slug}x",
+            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+        )
+
+    assert repr(example.slug) in str(missing.value)
+
+
+def test_an_algorithm_without_an_interface_cannot_be_run(sandbox: Sandbox, client: Client) -> None:
+    """An algorithm that takes nothing yet is told apart from inputs that are wrong."""
+    slug = sandbox.add_algorithm(unique("bare"), interfaces=[], run=lambda _, __: None)
+
+    with nothing_written(sandbox), pytest.raises(InterfaceMismatch, match="has no interface yet"):
+        client.start_algorithm_job(algorithm_slug=slug, inputs=[])
+
+
+# ---------------------------------------------------------------- runs that succeed
+
+
+def test_a_job_is_started_waited_for_and_its_outputs_are_on_disk(
+    sandbox: Sandbox, client: Client, example: Example, tmp_path: Path
+) -> None:
+    """A value, a file and an image come home, each where its socket's relative path says."""
+    run = client.run_algorithm(
+        algorithm_slug=example.slug,
+        inputs=[
+            SocketValueSpec(example.image, file=volume()),
+            SocketValueSpec(example.factor, value=2),
+        ],
+        output_directory=tmp_path / "new" / "out",
+        timeout=DEADLINE,
+    )
+
+    out = tmp_path / "new" / "out"
+    assert run.job.status == "Succeeded"
+    assert set(run.files) == {example.mean, example.report, example.scaled}
+    assert run.files[example.mean] == [out / f"{example.mean}.json"]
+    assert run.files[example.report] == [out / "reports" / example.report / "report.csv"]
+    (image,) = run.files[example.scaled]
+    assert image.parent == out / "images" / example.scaled
+    np.testing.assert_allclose(voxels(image), voxels(volume()).astype(np.float32) * 2)
+    mean = json.loads((out / f"{example.mean}.json").read_text())["mean"]
+    assert mean == pytest.approx(2 * voxels(volume()).mean(), rel=1e-4)
+    assert (out / "reports" / example.report / "report.csv").read_text() == "scale;ü\n"
+    assert {path for path in out.rglob("*") if path.is_file()} == {
+        path for files in run.files.values() for path in files
+    }
+    assert len(found(sandbox, "POST", "/algorithms/jobs/$")) >= 1
+
+
+@pytest.mark.parametrize("how", ["file", "files", "existing value", "existing image"])
+def test_every_source_makes_an_input(
+    sandbox: Sandbox, client: Client, example: Example, how: str
+) -> None:
+    """A job takes its image from a file or from a case that has it, which needs no upload."""
+    home = make_home(sandbox, client, "archive")
+    item = home.add(SocketValueSpec(example.image, file=ct_slice()))
+    value = value_of(home.filled(item.pk), example.image)
+    source: dict[str, Any] = {
+        "file": {"file": ct_slice()},
+        "files": {"files": [ct_slice()]},
+        "existing value": {"existing_socket_value": value},
+        "existing image": {"existing_image_api_url": value.image},
+    }[how]
+    sandbox.requests.clear()
+
+    started = client.start_algorithm_job(
+        algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, **source)]
+    )
+    job = client.wait_for_job(started, timeout=DEADLINE)
+
+    assert started.status == "Validating inputs"
+    assert (job.pk, job.status) == (started.pk, "Succeeded")
+    assert bool(found(sandbox, "POST", "/uploads/$")) == (how in {"file", "files"})
+    assert writes(sandbox)[-1] == "POST /api/v1/algorithms/jobs/"
+    if how.startswith("existing"):
+        image_pk = client.images.detail(api_url=value.image).pk
+        assert [one.pk for one in client.algorithm_jobs.by_input_image(image_pk)] == [job.pk]
+
+
+def test_a_job_takes_a_dicom_image_set_and_files(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """Inputs of other sorts reach the algorithm whole."""
+    dicom = sandbox.add_socket(unique("in-dicom"), "DICOM Image Set")
+    table = sandbox.add_socket(unique("in-table"), "CSV file")
+    count = sandbox.add_socket(unique("out-count"), "Anything")
+
+    def run(inputs: Path, outputs: Path) -> None:
+        slices = len(list((inputs / "images" / dicom).iterdir()))
+        text = (inputs / f"{table}.csv").read_text()
+        (outputs / f"{count}.json").write_text(json.dumps([slices, text]))
+
+    slug = sandbox.add_algorithm(unique("a"), interfaces=[([dicom, table], [count])], run=run)
+    done = client.run_algorithm(
+        algorithm_slug=slug,
+        inputs=[
+            SocketValueSpec(table, value="a;b"),
+            SocketValueSpec(dicom, files=series(tmp_path), image_name="CT"),
+        ],
+        output_directory=tmp_path / "out",
+        timeout=DEADLINE,
+    )
+
+    assert json.loads(done.files[count][0].read_text()) == [3, "a;b"]
+
+
+@pytest.mark.parametrize("form", ["as started", "as read", "its pk"])
+def test_a_job_can_be_waited_for_in_every_form(client: Client, example: Example, form: str) -> None:
+    """A job as it was started, as it is read, and its pk all name the job."""
+    started = client.start_algorithm_job(
+        algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=ct_slice())]
+    )
+    job: Any = {
+        "as started": started,
+        "as read": client.algorithm_jobs.detail(pk=started.pk),
+        "its pk": started.pk,
+    }[form]
+
+    assert client.wait_for_job(job, timeout=DEADLINE).pk == started.pk
+
+
+def test_outputs_that_are_there_already_are_not_overwritten(
+    client: Client, example: Example, tmp_path: Path
+) -> None:
+    """A file where an output belongs stops its download before it begins, and is left as it is."""
+    there = written(tmp_path / f"{example.mean}.json", "mine")
+
+    with pytest.raises(FileExistsError, match="is there already"):
+        client.run_algorithm(
+            algorithm_slug=example.slug,
+            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+            output_directory=tmp_path,
+            timeout=DEADLINE,
+        )
+
+    assert there.read_text() == "mine"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+# ---------------------------------------------------------------- runs that do not
+
+
+def test_a_job_whose_algorithm_fails_has_failed(
+    client: Client, example: Example, tmp_path: Path
+) -> None:
+    """A run that fails ends the wait with its state, its pk and where to look, and nothing is downloaded."""
+    with pytest.raises(JobFailed, match="The algorithm failed on it") as failed:
+        client.run_algorithm(
+            algorithm_slug=example.slug,
+            inputs=[
+                SocketValueSpec(example.image, file=ct_slice()),
+                SocketValueSpec(example.factor, value=-1),
+            ],
+            output_directory=tmp_path / "out",
+            timeout=DEADLINE,
+        )
+
+    job = client.algorithm_jobs.detail(pk=failed.value.pk)
+    assert (failed.value.status, job.status) == ("Failed", "Failed")
+    assert job.url in str(failed.value)
+    assert not (tmp_path / "out").exists()
+    again = pickle.loads(pickle.dumps(failed.value))
+    assert (again.pk, again.status) == (failed.value.pk, "Failed")
+
+
+def test_a_job_whose_inputs_are_bad_is_cancelled(
+    client: Client, example: Example, tmp_path: Path
+) -> None:
+    """An input that is no image ends the wait with the state that the server gives it."""
+    started = client.start_algorithm_job(
+        algorithm_slug=example.slug,
+        inputs=[SocketValueSpec(example.image, file=written(tmp_path / "no.nii", "no image"))],
+    )
+
+    with pytest.raises(JobFailed, match="The server could not use its inputs") as failed:
+        client.wait_for_job(started, timeout=DEADLINE)
+
+    assert (failed.value.pk, failed.value.status) == (started.pk, "Cancelled")
+
+
+def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example: Example) -> None:
+    """When the time is over the error has the job's state and how to wait on, and waiting on works."""
+    with sandbox.hold_background():
+        started = client.start_algorithm_job(
+            algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=ct_slice())]
+        )
+        with pytest.raises(JobTimeout, match="and goes on") as late:
+            client.wait_for_job(started, timeout=0.3)
+
+    assert isinstance(late.value, TimeoutError)
+    assert (late.value.pk, late.value.status) == (started.pk, "Validating inputs")
+    assert f"client.wait_for_job({started.pk!r})" in str(late.value)
+    assert pickle.loads(pickle.dumps(late.value)).status == "Validating inputs"
+    assert client.wait_for_job(started.pk, timeout=DEADLINE).status == "Succeeded"
+
+
+def test_a_refused_job_says_why(sandbox: Sandbox, example: Example) -> None:
+    """What the server refuses, such as one job too many, comes through in its words."""
+    limit, sandbox.limits.active_jobs_per_user = sandbox.limits.active_jobs_per_user, 0
+    try:
+        with (
+            Client(sandbox.token, sandbox.base_url, on_limit="raise") as client,
+            pytest.raises(TooManyActiveJobs, match="You have too many active jobs"),
+        ):
+            client.start_algorithm_job(
+                algorithm_slug=example.slug,
+                inputs=[SocketValueSpec(example.image, file=ct_slice())],
+            )
+    finally:
+        sandbox.limits.active_jobs_per_user = limit
+
+
+def test_an_unknown_job_is_not_found(client: Client) -> None:
+    """Waiting for a job that is not there ends at once."""
+    with pytest.raises(ObjectNotFound, match="Not found, or no access"):
+        client.wait_for_job("00000000-0000-4000-8000-000000000000", timeout=DEADLINE)
+
+
+# ---------------------------------------------------------------- endpoints
+
+
+def test_an_endpoint_is_invoked(sandbox: Sandbox, client: Client, example: Example) -> None:
+    """An algorithm that is kept running takes inputs like a job, and its outputs can be read."""
+    endpoint = sandbox.add_endpoint(example.slug)
+
+    invocation = client.invoke_algorithm_endpoint(
+        endpoint_pk=endpoint,
+        inputs=[
+            SocketValueSpec(example.image, file=ct_slice()),
+            SocketValueSpec(example.factor, value=0.5),
+        ],
+    )
+    sandbox.wait_idle(DEADLINE)
+
+    ended = client.algorithm_invocations.detail(pk=invocation.pk)
+    assert ended.status == "Succeeded"
+    assert {value.interface.slug for value in ended.outputs} == {
+        example.mean,
+        example.report,
+        example.scaled,
+    }
+
+
+def test_an_endpoint_wants_an_interface_matched_too(
+    sandbox: Sandbox, client: Client, example: Example
+) -> None:
+    """Inputs that match no interface of the endpoint's algorithm are refused before anything is uploaded."""
+    endpoint = sandbox.add_endpoint(example.slug)
+
+    with nothing_written(sandbox), pytest.raises(InterfaceMismatch, match=example.image):
+        client.invoke_algorithm_endpoint(
+            endpoint_pk=endpoint, inputs=[SocketValueSpec(example.factor, value=1)]
+        )
+
+
+def test_an_unknown_endpoint_is_not_found(
+    sandbox: Sandbox, client: Client, example: Example
+) -> None:
+    """Nothing is uploaded for an endpoint that is not there."""
+    with nothing_written(sandbox), pytest.raises(ObjectNotFound):
+        client.invoke_algorithm_endpoint(
+            endpoint_pk="00000000-0000-4000-8000-000000000000",
+            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+        )
+
+
+# ---------------------------------------------------------------- what is no more
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "successor"),
+    [
+        (lambda client: client.add_cases_to_archive, "add_case_to_archive"),
+        (lambda client: client.add_cases_to_reader_study, "add_case_to_reader_study"),
+        (lambda client: client.run_external_job, "start_algorithm_job"),
+    ],
+)
+def test_a_withdrawn_method_names_its_successor(
+    sandbox: Sandbox,
+    client: Client,
+    withdrawn: Callable[[Client], Callable[..., Any]],
+    successor: str,
+) -> None:
+    """What was published and is gone says what to use, whatever it is called with, and sends nothing."""
+    with (
+        nothing_written(sandbox),
+        pytest.raises(NotImplementedError, match=rf"is withdrawn: use {successor}\b"),
+    ):
+        withdrawn(client)("anything", archive="at all")
+
+    assert hasattr(client, successor)
+
+
+# ---------------------------------------------------------------- a full disk
+
+#: Runs in a process that can write no file of more than 64 KiB, which is what a full disk looks like.
+_ON_A_FULL_DISK = """
+import json, os, resource, sys
+from pathlib import Path
+from gcapi import Client
+base_url, token, job_pk, out = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
+with Client(token=token, base_url=base_url) as client:
+    (value,) = client.algorithm_jobs.detail(pk=job_pk).outputs
+    try:
+        client.download_socket_value(value, output_directory=out)
+    except OSError as error:
+        print(json.dumps({"errno": error.errno, "notes": error.__notes__}))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file size limit is set by resource.setrlimit")
+@pytest.mark.parametrize("kind", ["image", "file", "value"])
+def test_a_full_disk_leaves_no_half_of_an_output(
+    sandbox: Sandbox, client: Client, tmp_path: Path, kind: str
+) -> None:
+    """Where an output cannot be written to its end, the error says so and nothing half-written is left."""
+    number = sandbox.add_socket(unique("in"), "Integer")
+    output = {
+        "image": lambda: sandbox.add_socket(unique("out")),
+        "file": lambda: sandbox.add_socket(unique("out"), "ZIP file"),
+        "value": lambda: sandbox.add_socket(unique("out"), "Anything"),
+    }[kind]()
+
+    def run(_: Path, outputs: Path) -> None:
+        if kind == "image":
+            (outputs / "images" / output).mkdir(parents=True)
+            noise(outputs / "images" / output / "noise.mha", 512)
+        elif kind == "file":
+            (outputs / f"{output}.zip").write_bytes(bytes(200_000))
+        else:
+            (outputs / f"{output}.json").write_text(json.dumps("x" * 200_000))
+
+    slug = sandbox.add_algorithm(unique("big"), interfaces=[([number], [output])], run=run)
+    started = client.start_algorithm_job(
+        algorithm_slug=slug, inputs=[SocketValueSpec(number, value=1)]
+    )
+    job = client.wait_for_job(started, timeout=DEADLINE)
+    out = tmp_path / "out"
+
+    arguments = [sandbox.base_url, sandbox.token, job.pk, str(out)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _ON_A_FULL_DISK, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+
+    told = json.loads(done.stdout)
+    assert os.strerror(told["errno"]) == "File too large"
+    assert "nothing half-written was left" in told["notes"][0]
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+    (value,) = job.outputs
+    assert client.download_socket_value(value, output_directory=out)

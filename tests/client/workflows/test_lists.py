@@ -1,0 +1,338 @@
+"""Pages, iteration, counts and `detail`, on lists that are longer than a page."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from gcapi import Client, models
+from gcapi._api.pagination import MENDING_PASSES
+from gcapi.exceptions import (
+    GCAPIError,
+    InvalidTarget,
+    MultipleObjectsReturned,
+    NotFoundError,
+    ObjectNotFound,
+    StatusError,
+    UnknownFilterWarning,
+    UnstableListWarning,
+)
+from gcapi_sandbox import Sandbox
+from tests.support.loopback import Answer, Loopback, connect, in_turn
+
+ITEMS = 230
+
+
+@pytest.fixture(scope="module")
+def archive(sandbox: Sandbox) -> models.Archive:
+    """Give an archive of many items, beside a smaller one."""
+    slugs = [sandbox.add_archive("Many cases"), sandbox.add_archive("Few cases")]
+    with Client(token=sandbox.token, base_url=sandbox.base_url) as client:
+        many, few = (client.archives.detail(slug=slug) for slug in slugs)
+
+        def create(number: int) -> None:
+            parent = many if number < ITEMS else few
+            client.archive_items.create(archive=parent.api_url, title=f"case {number}")
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(create, range(ITEMS + 3)))
+    return many
+
+
+def queries(sandbox: Sandbox) -> list[dict[str, str]]:
+    """Return the query of each request but the version check."""
+    return [
+        dict(pair.split("=") for pair in request.query.split("&") if pair)
+        for request in sandbox.requests
+        if request.path != "/api/v1/gcapi/"
+    ]
+
+
+# ---------------------------------------------------------------- pages
+
+
+def test_page_is_a_sequence(client: Client, archive: models.Archive) -> None:
+    """A page can be measured, indexed from both ends, sliced, searched and walked through."""
+    page = client.archive_items.page(offset=10, limit=7, params={"archive": archive.pk})
+    assert isinstance(page, Sequence)
+    assert (page.offset, page.limit, page.total_count, len(page)) == (10, 7, ITEMS, 7)
+    items = list(page)
+    assert page[0] is items[0]
+    assert page[-1] is items[6]
+    assert page[2:4] == items[2:4]
+    assert page[::-1] == list(reversed(page)) == items[::-1]
+    assert items[3] in page
+    assert page.index(items[3]) == 3
+    assert all(isinstance(item, models.ArchiveItem) for item in page)
+
+
+def test_page_beyond_the_end_has_no_objects(client: Client, archive: models.Archive) -> None:
+    """A page after the last one has no objects and still knows how many there are."""
+    page = client.archive_items.page(offset=10_000, params={"archive": archive.pk})
+    assert (len(page), page.total_count, bool(page)) == (0, ITEMS, False)
+
+
+def test_page_is_one_request(sandbox: Sandbox, client: Client, archive: models.Archive) -> None:
+    """The offset, the limit and the filters go to the server as they are given."""
+    sandbox.requests.clear()
+    client.archive_items.page(20, 30, {"archive": archive.pk})
+    assert queries(sandbox) == [{"archive": archive.pk, "offset": "20", "limit": "30"}]
+
+
+@pytest.mark.parametrize(("offset", "limit"), [(-1, 10), (0, 0), (0, -5)])
+def test_impossible_pages_are_refused(
+    sandbox: Sandbox, client: Client, offset: int, limit: int
+) -> None:
+    """The server would answer with another page than was asked for, so it is not asked."""
+    sandbox.requests.clear()
+    with pytest.raises(ValueError, match="at least"):
+        client.archive_items.page(offset, limit)
+    assert len(sandbox.requests) == 0
+
+
+def test_index_out_of_range(client: Client, archive: models.Archive) -> None:
+    """An index outside of the page is an IndexError, as for any sequence."""
+    with pytest.raises(IndexError):
+        client.archive_items.page(0, 5, {"archive": archive.pk})[5]
+
+
+# ---------------------------------------------------------------- everything
+
+
+def test_iteration_gives_every_object_once(
+    sandbox: Sandbox, client: Client, archive: models.Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pages are walked through, and each object comes exactly once; no empty page is asked for."""
+    monkeypatch.setattr("gcapi._api.pagination.LARGE_PAGE", ITEMS // 2 - 10)
+    sandbox.requests.clear()
+    titles = [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
+    assert sorted(titles) == sorted(f"case {number}" for number in range(ITEMS))
+    assert [query["offset"] for query in queries(sandbox)] == ["0", "105", "210"]
+
+
+def test_iteration_asks_for_the_largest_page(
+    sandbox: Sandbox, client: Client, archive: models.Archive
+) -> None:
+    """The server gives 1,000 objects at the most, so a list of fewer is one request."""
+    sandbox.requests.clear()
+    assert len(list(client.archive_items.iterate_all({"archive": archive.pk}))) == ITEMS
+    assert [query["limit"] for query in queries(sandbox)] == ["1000"]
+
+
+def test_iteration_asks_as_it_goes(
+    sandbox: Sandbox, client: Client, archive: models.Archive
+) -> None:
+    """Nothing is asked before the first object, and no more pages than are needed."""
+    sandbox.requests.clear()
+    items = client.archive_items.iterate_all(params={"archive": archive.pk})
+    assert queries(sandbox) == []
+    next(items)
+    assert len(queries(sandbox)) == 1
+
+
+def test_iteration_over_nothing_ends(client: Client) -> None:
+    """An empty list is walked through at once."""
+    assert list(client.archives.iterate_all({"slug": "no-such-archive"})) == []
+
+
+def test_iteration_ends_when_the_list_shrinks() -> None:
+    """A list that says it has more than it gives is read again a few times, and then that is said."""
+    empty = Answer(body={"count": 500, "next": None, "previous": None, "results": []})
+    with (
+        Loopback(in_turn(empty)) as server,
+        connect(server) as client,
+        pytest.warns(UnstableListWarning, match="counts 500 objects and shows 0"),
+    ):
+        assert list(client.archives.iterate_all()) == []
+    assert len(server.seen) == 1 + MENDING_PASSES
+
+
+def test_count_is_one_small_request(
+    sandbox: Sandbox, client: Client, archive: models.Archive
+) -> None:
+    """Counting asks for a single object."""
+    sandbox.requests.clear()
+    assert client.archive_items.count(params={"archive": archive.pk}) == ITEMS
+    assert queries(sandbox) == [{"archive": archive.pk, "offset": "0", "limit": "1"}]
+
+
+# ---------------------------------------------------------------- filters
+
+
+@pytest.mark.usefixtures("archive")
+def test_filters_go_by_their_api_names(client: Client) -> None:
+    """A filter narrows pages, counts and iteration alike."""
+    few = {"archive": client.archives.detail(slug="few-cases").pk}
+    assert client.archive_items.page(params=few).total_count == 3
+    assert client.archive_items.count(few) == len(list(client.archive_items.iterate_all(few))) == 3
+    assert client.archive_items.count() == ITEMS + 3
+
+
+WARNING = r"ignores archive_slug\b.*honours archive\."
+LISTING: dict[str, Callable[[Client, dict[str, object]], object]] = {
+    "page": lambda client, params: client.archive_items.page(params=params),
+    "count": lambda client, params: client.archive_items.count(params=params),
+    "iterate_all": lambda client, params: next(client.archive_items.iterate_all(params=params)),
+    "detail": lambda client, params: client.archive_items.detail(**params),
+}
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize("how", LISTING)
+def test_unknown_filter_warns(client: Client, how: str) -> None:
+    """A filter that the server would ignore draws a warning that names it and lists the honoured ones."""
+    several = suppress(MultipleObjectsReturned)  # which is what `detail` makes of an ignored filter
+    with pytest.warns(UnknownFilterWarning, match=WARNING) as seen, several:
+        LISTING[how](client, {"archive_slug": "many-cases"})
+    assert len(seen) == 1
+
+
+@pytest.mark.usefixtures("archive")
+def test_unknown_filter_warns_once_for_all_pages(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walking through several pages draws one warning, and it points at the caller's line."""
+    monkeypatch.setattr("gcapi._api.pagination.LARGE_PAGE", 100)
+    with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
+        assert len(list(client.archive_items.iterate_all({"archive_slug": "x"}))) == ITEMS + 3
+    assert [warning.filename for warning in seen] == [__file__]
+
+
+def test_list_without_filters_says_so(client: Client) -> None:
+    """Where the server honours no filter at all, the warning says that."""
+    with pytest.warns(UnknownFilterWarning, match=r"ignores status\b.*honours no filters"):
+        client.uploads.count({"status": "Completed"})
+
+
+def test_honoured_filters_do_not_warn(client: Client, archive: models.Archive) -> None:
+    """What the server honours is sent without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client.archive_items.count({"archive": archive.pk})
+        client.images.count({"name": "a", "patient_id__isempty": True, "archive": [archive.pk]})
+        client.reader_studies.answers.mine.count({"creator": "sandbox", "is_ground_truth": False})
+
+
+@pytest.mark.usefixtures("archive")
+def test_filters_of_none_are_left_out(sandbox: Sandbox, client: Client) -> None:
+    """A filter whose value is `None` is not sent."""
+    sandbox.requests.clear()
+    assert client.archive_items.count({"archive": None}) == ITEMS + 3
+    assert "archive" not in queries(sandbox)[0]
+
+
+def test_refused_filter_shows_the_servers_words(client: Client) -> None:
+    """A value that the server refuses is quoted with the name of the filter."""
+    with pytest.raises(StatusError, match=r"archive: .*“no-uuid” is not a valid UUID"):
+        client.archive_items.count({"archive": "no-uuid"})
+
+
+def test_the_callers_dict_is_not_changed(client: Client, archive: models.Archive) -> None:
+    """Params are read and never written."""
+    params = {"archive": archive.pk, "limit": 3, "offset": 1}
+    before = copy.deepcopy(params)
+    client.archive_items.page(5, 5, params)
+    client.archive_items.count(params)
+    list(client.archive_items.iterate_all(params))
+    assert params == before
+
+
+# ---------------------------------------------------------------- one object
+
+
+def test_detail_by_pk_url_and_filter_is_the_same(client: Client, archive: models.Archive) -> None:
+    """The three ways to name an object lead to the same one."""
+    by_pk = client.archives.detail(pk=archive.pk)
+    assert by_pk == client.archives.detail(archive.pk)
+    assert by_pk == client.archives.detail(api_url=archive.api_url)
+    assert by_pk == client.archives.detail(slug="many-cases")
+
+
+PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"pk": ""},
+        {"api_url": ""},
+        {"slug": ""},
+        {"slug": None},
+        {"pk": PK, "slug": "a"},
+        {"pk": PK, "api_url": "https://gc.localhost/api/v1/archives/x/"},
+        {"api_url": "https://gc.localhost/api/v1/archives/x/", "slug": "a"},
+        {"pk": PK, "api_url": "https://gc.localhost/api/v1/archives/x/", "slug": "a"},
+    ],
+)
+@pytest.mark.parametrize("name", ["archives", "challenges", "interfaces"])
+def test_detail_wants_exactly_one_of_three(
+    sandbox: Sandbox, client: Client, name: str, given: dict[str, str]
+) -> None:
+    """None or several of pk, api_url and filters is a ValueError before anything is sent."""
+    sandbox.requests.clear()
+    with pytest.raises(ValueError, match="exactly one"):
+        getattr(client, name).detail(**given)
+    assert len(sandbox.requests) == 0
+
+
+def test_several_objects_are_too_many(client: Client, archive: models.Archive) -> None:
+    """A filter that several objects fit raises, and says how many there are."""
+    with pytest.raises(MultipleObjectsReturned, match=rf"{ITEMS} objects") as caught:
+        client.archive_items.detail(archive=archive.pk)
+    assert isinstance(caught.value, GCAPIError)
+
+
+MISSING: dict[str, Callable[[Client], object]] = {
+    "pk": lambda client: client.archives.detail(pk=str(uuid.uuid4())),
+    "malformed pk": lambda client: client.archives.detail(pk="no-uuid"),
+    "integer pk": lambda client: client.interfaces.detail(pk="999999"),
+    "climbing pk": lambda client: client.archives.detail(pk="../gcapi"),
+    "url": lambda client: client.archives.detail(
+        api_url=f"{client.base_url}archives/{uuid.uuid4()}/"
+    ),
+    "HTML page": lambda client: client.archives.detail(api_url=f"{client.base_url}no/such/page/"),
+    "filter": lambda client: client.archives.detail(slug="no-such-archive"),
+    "challenge": lambda client: client.challenges.detail(slug="no-such-challenge"),
+    "write": lambda client: client.archive_items.partial_update(str(uuid.uuid4()), title="x"),
+}
+
+
+@pytest.mark.parametrize("how", MISSING)
+def test_missing_object_is_not_found(client: Client, how: str) -> None:
+    """However an object is missed, in JSON or HTML, it is ObjectNotFound and may be a matter of access."""
+    with pytest.raises(ObjectNotFound) as caught:
+        MISSING[how](client)
+    assert "not found, or no access" in str(caught.value).lower()
+
+
+def test_missing_object_keeps_the_answer(client: Client) -> None:
+    """What the server answered is at hand, and its words are quoted."""
+    with pytest.raises(NotFoundError) as caught:
+        client.archives.detail(pk=PK)
+    assert caught.value.status_code == 404
+    assert caught.value.words == "No Archive matches the given query."
+    assert caught.value.body == {"detail": "No Archive matches the given query."}
+
+
+def test_what_others_have_is_not_found(sandbox: Sandbox, archive: models.Archive) -> None:
+    """An object that exists and may not be seen reads as one that does not exist."""
+    token = sandbox.add_user("a-stranger")
+    with Client(token=token, base_url=sandbox.base_url) as stranger:
+        with pytest.raises(ObjectNotFound, match="or no access"):
+            stranger.archives.detail(pk=archive.pk)
+        assert stranger.archives.count() == 0
+
+
+def test_urls_of_other_hosts_are_not_asked(sandbox: Sandbox, client: Client) -> None:
+    """The address of an object on another host is refused, since it would get the token."""
+    sandbox.requests.clear()
+    with pytest.raises(InvalidTarget):
+        client.archives.detail(api_url="https://gc.localhost/api/v1/archives/x/")
+    assert len(sandbox.requests) == 0

@@ -1,0 +1,342 @@
+"""Waiting for values: until they are there, until the server says why not, or until the time is over."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client, SocketValueSpec
+from gcapi.exceptions import ImportFailed, ImportTimeout
+from gcapi.progress import ProgressEvent
+from gcapi_sandbox import Sandbox
+from tests.support.data import (
+    DEADLINE,
+    Home,
+    ct_slice,
+    found,
+    make_home,
+    mr_slice,
+    noise,
+    series,
+    unique,
+    value_of,
+    volume,
+    written,
+)
+
+#: Seconds of waiting for what is known not to come.
+IN_VAIN = 0.4
+
+
+@pytest.fixture(params=["archive", "reader study"])
+def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
+    """Give an archive, and then a reader study."""
+    return make_home(sandbox, client, request.param)
+
+
+# ---------------------------------------------------------------- values that come
+
+
+def test_the_case_is_returned_with_all_its_values(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """An image, a file and a DICOM image set, all still to be taken up, are there when waiting ends."""
+    image, table, dicom, number = (
+        sandbox.add_socket(unique("image")),
+        sandbox.add_socket(unique("table"), "CSV file"),
+        sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
+        sandbox.add_socket(unique("number"), "Integer"),
+    )
+    specs = [
+        SocketValueSpec(image, file=volume()),
+        SocketValueSpec(table, value="a;b"),
+        SocketValueSpec(dicom, files=series(tmp_path), image_name="CT"),
+        SocketValueSpec(number, value=4),
+    ]
+    with sandbox.hold_background():
+        item = home.add(*specs, title="Waited for")
+        assert [value.interface.slug for value in home.cases.detail(pk=item.pk).values] == [number]
+    case = home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+    assert {value.interface.slug for value in case.values} == {image, table, dicom, number}
+    assert (case.pk, case.title) == (item.pk, "Waited for")
+    assert value_of(case, image).image
+    assert value_of(case, table).file
+
+
+@pytest.mark.parametrize("source", ["value", "existing image", "no values"])
+def test_what_travels_in_the_request_is_there_at_once(
+    home: Home, sandbox: Sandbox, tmp_path: Path, source: str
+) -> None:
+    """Values that need no import are found by the first look, whatever else the server is busy with."""
+    number, image = sandbox.add_socket(unique("number"), "Float"), sandbox.add_socket(unique("img"))
+    first = home.filled(home.add(SocketValueSpec(image, file=noise(tmp_path / "a.mha"))).pk)
+    specs = {
+        "value": [SocketValueSpec(number, value=1)],
+        "existing image": [
+            SocketValueSpec(image, existing_image_api_url=value_of(first, image).image)
+        ],
+        "no values": [],
+    }[source]
+
+    with sandbox.hold_background():
+        item = home.add(*specs)
+        sandbox.requests.clear()
+        case = home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+
+    assert len(case.values) == len(specs)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_case_as_read_can_be_waited_for_too(home: Home, sandbox: Sandbox) -> None:
+    """What is waited for is known by the case's pk, not by the answer of the call that filled it."""
+    slug = sandbox.add_socket(unique("table"), "CSV file")
+    specs = [SocketValueSpec(slug, value="a;b")]
+    item = home.cases.detail(pk=home.add(*specs).pk)
+
+    case = home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+    assert value_of(case, slug).file
+
+
+def test_replacing_waits_for_the_new_value(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A socket that has an image already is waited for until it has the new one."""
+    image, table = sandbox.add_socket(unique("image")), sandbox.add_socket(unique("t"), "CSV file")
+    old, new = (
+        [
+            SocketValueSpec(image, file=noise(tmp_path / f"{size}.mha", size)),
+            SocketValueSpec(table, value=f"{size};"),
+        ]
+        for size in (8, 16)
+    )
+    first = home.filled(home.add(*old).pk)
+
+    with sandbox.hold_background():
+        item = home.update(first.pk, *new)
+        with pytest.raises(ImportTimeout) as late:
+            home.client.wait_for_values(item, values=new, timeout=IN_VAIN)
+    case = home.client.wait_for_values(item, values=new, timeout=DEADLINE)
+
+    assert set(late.value.slugs) == {image, table}
+    for slug in (image, table):
+        assert value_of(case, slug).pk != value_of(first, slug).pk
+
+
+def test_each_value_that_comes_is_told(sandbox: Sandbox) -> None:
+    """The listener hears of each import's begin and end, by the socket's name."""
+    slug = sandbox.add_socket(unique("table"), "CSV file")
+    events: list[ProgressEvent] = []
+    with Client(sandbox.token, sandbox.base_url, progress=events.append) as client:
+        home = make_home(sandbox, client, "archive")
+        specs = [SocketValueSpec(slug, value="a;b")]
+
+        client.wait_for_values(home.add(*specs), values=specs, timeout=DEADLINE)
+
+    told = [(event.name, event.done, event.total) for event in events if event.phase == "import"]
+    assert told == [(slug, 0, 1), (slug, 1, 1)]
+
+
+# ---------------------------------------------------------------- images that fail
+
+
+def test_an_image_that_is_none_fails_with_the_servers_words(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A file that is no image ends the waiting with the server's reason, the case and the socket."""
+    slug, other = sandbox.add_socket(unique("image")), sandbox.add_socket(unique("n"), "Integer")
+    specs = [
+        SocketValueSpec(other, value=1),
+        SocketValueSpec(slug, file=written(tmp_path / "no.nii", "no image")),
+    ]
+    item = home.add(*specs)
+
+    with pytest.raises(ImportFailed, match="1 file could not be imported") as failed:
+        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+    assert (failed.value.pk, failed.value.slug) == (item.pk, slug)
+    assert slug in failed.value.reason
+    again = pickle.loads(pickle.dumps(failed.value))
+    assert (str(again), again.reason) == (str(failed.value), failed.value.reason)
+
+
+def test_the_failed_image_among_several_is_named(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Of several images, the error names the one that failed, and the others are in the case."""
+    good, bad = sandbox.add_socket(unique("good")), sandbox.add_socket(unique("bad"))
+    specs = [
+        SocketValueSpec(good, file=ct_slice()),
+        SocketValueSpec(bad, file=written(tmp_path / "no.nii", "no image")),
+    ]
+    item = home.add(*specs)
+    home.filled(item.pk)
+
+    with pytest.raises(ImportFailed) as failed:
+        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+    assert failed.value.slug == bad
+    assert [value.interface.slug for value in home.cases.detail(pk=item.pk).values] == [good]
+
+
+def test_files_that_are_several_images_fail_while_watched(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Files that give more than one image fail with the server's words, though their uploads are gone then."""
+    slug = sandbox.add_socket(unique("image"))
+    specs = [
+        SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
+    ]
+    with sandbox.hold_background():
+        item = home.add(*specs)
+        waited: list[BaseException] = []
+        sandbox.requests.clear()
+
+        def wait() -> None:
+            try:
+                home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+            except ImportFailed as error:
+                waited.append(error)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        watched = threading.Event()
+        while not found(sandbox, "GET", "/upload-sessions/.+/$") and thread.is_alive():
+            watched.wait(0.01)
+    thread.join(DEADLINE)
+
+    (failed,) = waited
+    assert "Image imports should result in a single image" in str(failed)
+
+
+def test_an_image_that_failed_before_anyone_looked_is_told_as_far_as_it_is_known(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Where the server has forgotten which uploads failed, the error says that they are gone and where to look."""
+    slug = sandbox.add_socket(unique("image"))
+    specs = [
+        SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
+    ]
+    item = home.add(*specs)
+    home.filled(item.pk)
+
+    with pytest.raises(ImportTimeout, match="several images") as late:
+        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+
+    assert "notifications" in str(late.value)
+
+
+def test_a_failed_import_leaves_the_former_value(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """When a new image cannot be imported, the waiting fails and the case keeps its old one."""
+    slug = sandbox.add_socket(unique("image"))
+    first = home.filled(home.add(SocketValueSpec(slug, file=mr_slice())).pk)
+    specs = [SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image"))]
+
+    item = home.update(first.pk, *specs)
+    with pytest.raises(ImportFailed):
+        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+    assert value_of(home.cases.detail(pk=first.pk), slug).pk == value_of(first, slug).pk
+
+
+def test_an_earlier_failure_does_not_count(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+    """After a failed import the same socket can be filled by a good one, which is what is waited for then."""
+    slug = sandbox.add_socket(unique("image"))
+    item = home.add(SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image")))
+    home.filled(item.pk)
+    specs = [SocketValueSpec(slug, file=ct_slice())]
+
+    case = home.client.wait_for_values(home.update(item.pk, *specs), values=specs, timeout=DEADLINE)
+
+    assert value_of(case, slug).image
+
+
+# ---------------------------------------------------------------- what the API does not tell
+
+
+def test_an_import_that_takes_long_says_so(home: Home, sandbox: Sandbox) -> None:
+    """When the time is over before the server began, the error says that each upload is still there."""
+    image, table, dicom = (
+        sandbox.add_socket(unique("image")),
+        sandbox.add_socket(unique("table"), "CSV file"),
+        sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
+    )
+    specs = [
+        SocketValueSpec(image, file=ct_slice()),
+        SocketValueSpec(table, value="a;b"),
+        SocketValueSpec(dicom, files=[ct_slice()], image_name="CT"),
+    ]
+    with sandbox.hold_background():
+        item = home.add(*specs)
+        with pytest.raises(ImportTimeout) as late:
+            home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+
+    assert isinstance(late.value, TimeoutError)
+    assert (late.value.pk, late.value.slugs) == (item.pk, (image, table, dicom))
+    lines = [line for line in str(late.value).splitlines() if "is still there" in line]
+    assert [line.split(":")[0].strip() for line in lines] == [image, table, dicom]
+    again = pickle.loads(pickle.dumps(late.value))
+    assert (str(again), again.slugs) == (str(late.value), late.value.slugs)
+
+
+def test_a_file_that_the_server_refused_is_still_there(home: Home, sandbox: Sandbox) -> None:
+    """Of a JSON file that the server's own schema refuses, all that is seen is an upload that was not used."""
+    slug = sandbox.add_socket(
+        unique("small"), "Integer", store_in_database=False, schema={"maximum": 10}
+    )
+    specs = [SocketValueSpec(slug, value=11)]
+    item = home.add(*specs)
+    home.filled(item.pk)
+
+    with pytest.raises(ImportTimeout, match="could not use the file") as late:
+        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+
+    assert "your notifications on the site" in str(late.value)
+    assert home.cases.detail(pk=item.pk).values == []
+
+
+def test_a_dicom_image_set_that_failed_is_gone(
+    home: Home, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Of a DICOM import that failed, all that is seen is that its uploads are gone and no value came."""
+    slug = sandbox.add_socket(unique("dicom"), "DICOM Image Set")
+    twice = [written(tmp_path / name, ct_slice().read_bytes()) for name in ("a.dcm", "b.dcm")]
+    specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
+    item = home.add(*specs)
+    home.filled(item.pk)
+
+    with pytest.raises(ImportTimeout, match="the upload is gone") as late:
+        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+
+    assert late.value.slugs == (slug,)
+
+
+def test_another_client_sees_whether_there_is_a_value(home: Home, sandbox: Sandbox) -> None:
+    """A client that did not fill the case waits for any value, and says that it knows no more."""
+    there, missing = (
+        sandbox.add_socket(unique("there"), "CSV file"),
+        sandbox.add_socket(unique("missing"), "CSV file"),
+    )
+    specs = [SocketValueSpec(there, value="a;b")]
+    item = home.add(*specs)
+
+    with Client(sandbox.token, sandbox.base_url) as other:
+        case = other.wait_for_values(item, values=specs, timeout=DEADLINE)
+        with pytest.raises(ImportTimeout, match="not uploaded by this client"):
+            other.wait_for_values(
+                item, values=[SocketValueSpec(missing, value="a;b")], timeout=IN_VAIN
+            )
+
+    assert value_of(case, there).file
+
+
+def test_only_cases_can_be_waited_for(client: Client, sandbox: Sandbox) -> None:
+    """What is neither an archive item nor a display set is refused by its type."""
+    archive = client.archives.detail(slug=sandbox.add_archive(unique("archive")))
+
+    with pytest.raises(TypeError, match="neither an archive item nor a display set"):
+        client.wait_for_values(archive, values=[], timeout=IN_VAIN)

@@ -1,0 +1,210 @@
+"""Whatever the schema allows as an answer is parsed, and whatever JSON an error has makes a message."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.generated import CORRECTED, TAGS, module_of, operations
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gcapi._api.operations import _STRICT
+from gcapi._util.messages import QUOTE_LIMIT, describe_body
+from gcapi.exceptions import StatusError, status_error
+
+SCHEMAS: dict[str, Any] = CORRECTED["components"]["schemas"]
+#: Text that JSON can carry: no half of a surrogate pair.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+FORMATS: dict[str, st.SearchStrategy[str]] = {
+    "date-time": st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat())
+    | st.sampled_from(["2026-11-22T00:56:50Z", "2026-11-22T00:56:50.008000Z"]),
+    "date": st.dates().map(str),
+    "decimal": st.decimals(allow_nan=False, allow_infinity=False).map(str),
+}
+
+
+@cache
+def named(name: str) -> st.SearchStrategy[Any]:
+    """Return what a schema of the document allows, made when it is first needed, since some hold themselves."""
+    return st.deferred(lambda: allowed(SCHEMAS[name]))
+
+
+def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Return the JSON that a schema allows.
+
+    It knows the keywords that the document has: that it knows them all is a test of its own.
+    """
+    made = _not_null(schema)
+    return st.none() | made if schema.get("nullable") else made
+
+
+def _not_null(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each form
+    if "$ref" in schema:
+        return named(schema["$ref"].rpartition("/")[2])
+    if "oneOf" in schema:
+        return st.one_of([allowed(option) for option in schema["oneOf"]])
+    if "allOf" in schema:
+        (only,) = schema["allOf"]
+        return allowed(only)
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    kind = schema.get("type")
+    if kind == "object":
+        return _object(schema)
+    if kind == "array":
+        return st.lists(allowed(schema["items"]), max_size=2)
+    return _scalar(kind, schema)
+
+
+def _object(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    properties = {name: allowed(part) for name, part in schema.get("properties", {}).items()}
+    needed = set(schema.get("required", ()))
+    rest = schema.get("additionalProperties", True)
+    more = allowed(rest) if isinstance(rest, dict) and rest else ANY_JSON
+    fixed = st.fixed_dictionaries(
+        {name: part for name, part in properties.items() if name in needed},
+        optional={name: part for name, part in properties.items() if name not in needed},
+    )
+    # Unknown fields come from newer servers; their names are none of the known ones.
+    unknown = st.dictionaries(
+        TEXT.filter(lambda name: name not in properties), more, max_size=1 if properties else 3
+    )
+    return st.builds(lambda known, others: {**others, **known}, fixed, unknown)
+
+
+def _scalar(kind: str | None, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    if kind == "string":
+        return FORMATS.get(schema.get("format", ""), TEXT)
+    if kind == "integer":
+        return st.integers(
+            None if lowest is None else math.ceil(lowest),
+            None if highest is None else math.floor(highest),
+        )
+    if kind == "number":
+        return st.floats(lowest, highest, allow_nan=False, allow_infinity=False) | st.integers(
+            int(lowest or 0), int(highest or 2**70)
+        )
+    return st.booleans() if kind == "boolean" else ANY_JSON
+
+
+#: Each operation's answers of success: status and schema.
+ANSWERS = [
+    (operation["operationId"], int(status), answer["content"]["application/json"]["schema"])
+    for _, _, operation in operations(CORRECTED)
+    for status, answer in operation["responses"].items()
+    if "content" in answer and operation["operationId"] in TAGS
+]
+
+
+def test_every_answer_of_the_schema_is_looked_at() -> None:
+    """All operations that answer anything are among those that are tried."""
+    bare = {"notifications_destroy", "subscriptions_destroy"}
+    assert {operation for operation, _, _ in ANSWERS} == set(TAGS) - {
+        name for name in TAGS if name.endswith("_destroy") or name in bare
+    }
+
+
+def test_every_keyword_of_the_schema_is_known() -> None:
+    """The strategies of this module know all keywords that say what an answer may be."""
+    known = {"$ref", "oneOf", "allOf", "enum", "type", "items", "properties", "required"}
+    known |= {"additionalProperties", "nullable", "minimum", "maximum", "format"}
+    silent = {"description", "readOnly", "writeOnly", "deprecated", "title", "default", "example"}
+    silent |= {"maxLength", "minLength", "pattern"}  # of what is sent; nothing is refused for them
+
+    def keywords(schema: Any) -> set[str]:
+        found = {key for key in schema if not key.startswith("x-")}
+        parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", ())]
+        parts += [*schema.get("allOf", ())]
+        parts += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+        return found.union(*(keywords(part) for part in parts if isinstance(part, dict)))
+
+    assert set().union(*map(keywords, SCHEMAS.values())) - known - silent == set()
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "schema"), ANSWERS, ids=[answer[0] for answer in ANSWERS]
+)
+@settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_any_answer_that_the_schema_allows_is_parsed(
+    operation: str, status: int, schema: dict[str, Any], data: st.DataObject
+) -> None:
+    """An answer of success that fits the schema parses, with unknown fields and nulls, and loses nothing."""
+    body = data.draw(allowed(schema))
+    response = httpx.Response(status, content=json.dumps(body).encode())
+    parsed = module_of(operation)._parse_response(client=_STRICT, response=response)
+    kept = parsed.to_dict() if hasattr(parsed, "to_dict") else parsed
+    if isinstance(body, dict):
+        assert set(kept) == set(body)
+
+
+# ---------------------------------------------------------------- errors
+
+
+#: All that a parser of JSON may hand on, text with half of a surrogate pair and infinities among it.
+ANY_PARSED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.text()
+            | st.sampled_from(["detail", "non_field_errors", "__all__", "values", "0", "17", "²"]),
+            inner,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(ANY_PARSED)
+def test_any_json_body_makes_a_message(body: Any) -> None:
+    """Any JSON body is one line of bounded length that can be printed and written anywhere."""
+    words = describe_body(body)
+    assert len(words) <= QUOTE_LIMIT
+    assert words.isprintable()
+    words.encode()
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    content=st.binary() | ANY_PARSED.map(lambda body: json.dumps(body).encode()),
+    kind=st.sampled_from(
+        ["application/json", "text/html", "text/plain; charset=hex", "", "x/y+json"]
+    )
+    | TEXT.filter(lambda text: text.isascii() and text.isprintable()),
+    status=st.sampled_from([301, 400, 401, 403, 404, 405, 429, 500, 503, 599]),
+    storage=st.booleans(),
+)
+def test_any_error_body_makes_an_error(
+    content: bytes, kind: str, status: int, storage: bool
+) -> None:
+    """Any bytes under any content type make a status error with one printable line."""
+    request = httpx.Request("GET", "https://gc.localhost/api/v1/x/")
+    response = httpx.Response(
+        status, content=content, headers={"Content-Type": kind}, request=request
+    )
+    error = status_error(response, storage=storage)
+    assert isinstance(error, StatusError)
+    assert error.status_code == status
+    assert str(error).isprintable()

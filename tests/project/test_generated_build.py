@@ -1,0 +1,215 @@
+"""Generation is strict about its overlay, and what is checked in is what it gives."""
+
+import copy
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.support.generated import PUBLISHED, ROOT, generate, tiny_project
+
+GenerationError, Layout = generate.GenerationError, generate.Layout
+REAL = Layout(ROOT)
+OVERLAY = YAML(typ="safe", pure=True).load(REAL.overlay)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generate the real package once, aside."""
+    target = tmp_path_factory.mktemp("built") / generate.PACKAGE
+    assert generate.build(REAL, generate.load(REAL), target) == []
+    return target
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Layout:
+    """Return a project that is generated in a moment."""
+    tiny_project(tmp_path)
+    return Layout(tmp_path)
+
+
+def test_what_is_checked_in_is_what_generation_gives(built: Path) -> None:
+    """Generating gives the very bytes that are checked in."""
+    assert generate.differing(built, REAL.package) == []
+
+
+def test_every_generated_file_says_so(built: Path) -> None:
+    """The first line of each file says that it is generated, and how."""
+    files = [path for path in built.rglob("*") if path.is_file()]
+    assert len(files) > len(PUBLISHED["paths"])
+    for path in files:
+        first = path.read_text("utf-8").partition("\n")[0]
+        assert "`make generate`" in first, path
+
+
+def test_generated_files_name_no_place(built: Path) -> None:
+    """Nothing of the machine that generated it is in the package."""
+    for path in built.rglob("*"):
+        assert path.is_dir() or " object at 0x" not in path.read_text("utf-8")
+        assert path.is_dir() or str(ROOT) not in path.read_text("utf-8")
+
+
+def test_the_package_carries_both_schemas(built: Path) -> None:
+    """The published schema is the snapshot, the corrected one is what the overlay makes of it."""
+    published = generate.load(REAL)
+    corrected, _ = generate.correct(published, OVERLAY)
+    assert (built / "schema_published.json").read_text("utf-8") == generate._headed(published)
+    assert (built / "schema.json").read_text("utf-8") == generate._headed(corrected)
+    assert (built / "py.typed").is_file()
+
+
+def test_a_changed_byte_is_found(built: Path, tmp_path: Path) -> None:
+    """A changed, a missing and a superfluous file are each listed; caches are not."""
+    copied = shutil.copytree(built, tmp_path / "copied")
+    (copied / "models" / "answer.py").write_bytes(b"#" + (copied / "types.py").read_bytes())
+    (copied / "errors.py").unlink()
+    (copied / "own.py").touch()
+    (copied / "__pycache__").mkdir(exist_ok=True)
+    (copied / "__pycache__" / "types.pyc").touch()
+    assert generate.differing(built, copied) == ["errors.py", "models/answer.py", "own.py"]
+
+
+def test_check_writes_nothing(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check lists what differs and fails, and passes once it was generated."""
+    assert generate.main(["--check"], tiny) == 1
+    assert "types.py differs; run `make generate`" in capsys.readouterr().out
+    assert not tiny.package.exists()
+    assert generate.main([], tiny) == 0
+    skipped = capsys.readouterr().out
+    assert "skipped" in skipped
+    assert "Checksums stay strings." in skipped
+    assert generate.main(["--check"], tiny) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_generation_replaces_the_package(tiny: Layout) -> None:
+    """What was in the package and is not generated goes, and nothing else is left beside it."""
+    tiny.package.mkdir(parents=True)
+    (tiny.package / "by_hand.py").touch()
+    generate.generate(tiny)
+    assert (tiny.package / "models" / "user_upload.py").is_file()
+    assert not (tiny.package / "by_hand.py").exists()
+    assert [path.name for path in tiny.package.parent.iterdir()] == [generate.PACKAGE]
+
+
+def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the generator complains, the old package stays, and its words are passed on."""
+    tiny.package.mkdir(parents=True)
+    (tiny.package / "old.py").touch()
+    text = tiny.snapshot.read_text("utf-8")
+    tiny.snapshot.write_text(
+        text.replace("#/components/schemas/GCAPIVersion", "#/nowhere"), "utf-8"
+    )
+    assert generate.main([], tiny) == 1
+    assert "openapi_python_client failed" in capsys.readouterr().err
+    assert [path.name for path in tiny.package.iterdir()] == ["old.py"]
+
+
+def test_a_failed_replacement_puts_the_old_package_back(tmp_path: Path) -> None:
+    """When the new package cannot be moved into place, the old one is there again."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (tmp_path / "aside").mkdir()
+    with pytest.raises(OSError, match="missing"):
+        generate.replace(tmp_path / "aside" / "missing", package)
+    assert package.is_dir()
+
+
+def test_the_snapshot_has_its_normal_form() -> None:
+    """The snapshot is laid out so that two of them can be compared line by line."""
+    text = json.dumps(generate.load(REAL), ensure_ascii=False, indent=2, sort_keys=True)
+    assert REAL.snapshot.read_text("utf-8") == text + "\n"
+
+
+def test_what_the_templates_do_not_know_stops(
+    tiny: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kind of value that the templates cannot parse fails loudly, rather than being guessed."""
+    pulled = generate.load(tiny)
+    fields = pulled["components"]["schemas"]["UserUpload"]["properties"]
+    fields["pk"]["format"] = fields["key"]["format"] = "uuid"
+    tiny.snapshot.write_text(json.dumps(pulled), encoding="utf-8")
+    assert generate.main([], tiny) == 1
+    told = re.sub(r"\W+", "", capsys.readouterr().err)  # the generator frames and breaks its lines
+    assert "has_no_json_form_in_construct_jinja" in told
+
+
+SMALL: dict[str, Any] = {"a": {"type": "string", "list": ["x", "y"]}}
+
+
+def overlay_of(**action: Any) -> dict[str, Any]:
+    """Return an overlay of one action."""
+    return {"actions": [{"description": "The reason.", **action}]}
+
+
+def test_an_action_that_matches_nothing_stops() -> None:
+    """An action whose target is not there any more stops generation with its reason."""
+    with pytest.raises(GenerationError, match=r"(?s)matches nothing.*\$\.b.*The reason\."):
+        generate.correct(SMALL, overlay_of(target="$.b", remove=True))
+
+
+def test_an_action_that_changes_nothing_stops() -> None:
+    """An action that says what is so already stops generation with its reason."""
+    action = overlay_of(target="$.a", update={"type": "string"})
+    with pytest.raises(GenerationError, match=r"(?s)changes nothing.*\$\.a.*The reason\."):
+        generate.correct(SMALL, action)
+
+
+def test_an_excused_action_is_skipped() -> None:
+    """An action about something that the server does not have at all is skipped, and said so."""
+    excused = {"target": "$.b.format", "x-only-if": "$.b", "remove": True}
+    corrected, skipped = generate.correct(SMALL, overlay_of(**excused))
+    assert corrected == SMALL
+    assert skipped == ["skipped, as there is no $.b: The reason."]
+    with_thing = SMALL | {"b": {}}
+    with pytest.raises(GenerationError, match="matches nothing"):
+        generate.correct(with_thing, overlay_of(**excused))
+
+
+def test_the_published_schema_is_left_alone() -> None:
+    """Correcting works on a copy."""
+    before = copy.deepcopy(SMALL)
+    action = overlay_of(target='$.a.list[?(@ == "x")]', remove=True)
+    assert generate.correct(SMALL, action)[0] == {"a": {"type": "string", "list": ["y"]}}
+    assert before == SMALL
+
+
+def test_every_action_has_a_reason() -> None:
+    """Each action of the overlay has a target, a reason and something to do."""
+    for action in OVERLAY["actions"]:
+        assert action["description"].strip()
+        assert action["target"].startswith("$")
+        assert len(action.keys() & {"update", "remove"}) == 1
+        assert action.keys() <= {"target", "description", "x-only-if", "update", "remove"}
+
+
+def test_older_and_newer_servers_can_be_pulled() -> None:
+    """The overlay fits a server without the newer fields, and one without the deprecated ones."""
+    lacking = {
+        "Question": ["algorithms", "help_text", "question_text", "empty_answer_confirmation_label"],
+        "DisplaySet": ["descriptions_map_safe", "title"],
+        "DisplaySetPost": ["descriptions_map_safe"],
+        "ReaderStudy": ["help_text", "title"],
+        "ComponentInterfaceValue": ["socket"],
+        "HyperlinkedComponentInterfaceValue": ["socket"],
+        "HyperlinkedImage": [name for name in _image_fields() if name.startswith(_GONE)],
+    }
+    schema = copy.deepcopy(PUBLISHED)
+    for model, fields in lacking.items():
+        definition = schema["components"]["schemas"][model]
+        for field in fields:
+            del definition["properties"][field]
+        definition["required"] = [name for name in definition["required"] if name not in fields]
+    _, skipped = generate.correct(schema, OVERLAY)
+    assert len(skipped) == len([action for action in OVERLAY["actions"] if "x-only-if" in action])
+
+
+_GONE = ("patient_", "study_", "series_")
+
+
+def _image_fields() -> list[str]:
+    return list(PUBLISHED["components"]["schemas"]["HyperlinkedImage"]["properties"])

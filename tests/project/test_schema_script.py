@@ -1,0 +1,287 @@
+"""Pulling a schema says what changed, and replaces nothing that something still needs."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.support.generated import (
+    PUBLISHED,
+    ROOT,
+    Recorder,
+    generate,
+    schema,
+    tiny_project,
+    tiny_schema,
+)
+
+Layout = generate.Layout
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Layout:
+    """Return a project that is generated in a moment."""
+    tiny_project(tmp_path / "project")
+    return Layout(tmp_path / "project")
+
+
+class Served(Recorder):
+    """Answers with a schema."""
+
+    body = json.dumps(tiny_schema()).encode()
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Serve the tiny schema on loopback; yield its address."""
+    Served.seen = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}/api/schema/"
+        serving.shutdown()
+        thread.join()
+
+
+def write(path: Path, content: Any) -> str:
+    """Write JSON to a file; return its path."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def changed_schema() -> dict[str, Any]:
+    """Return the tiny schema of a server that has moved on."""
+    pulled = tiny_schema()
+    upload = pulled["components"]["schemas"]["UserUpload"]
+    upload["properties"]["status"]["nullable"] = True
+    upload["properties"]["size"] = {"type": "integer", "minimum": 0}
+    del upload["properties"]["key"]
+    upload["required"].remove("key")
+    del pulled["components"]["schemas"]["Follow"]
+    pulled["components"]["schemas"]["Colour"] = {"type": "string", "enum": ["red"]}
+    pulled["paths"]["/api/v1/uploads/{id}/"]["get"]["parameters"].append(
+        {"in": "query", "name": "brief", "schema": {"type": "boolean"}}
+    )
+    pulled["paths"]["/api/v1/colours/"] = {
+        "get": {
+            "operationId": "colours_list",
+            "tags": ["colours"],
+            "responses": {"204": {"description": "No response body"}},
+        }
+    }
+    return pulled
+
+
+CHANGES = """\
++ operation colours_list: GET /api/v1/colours/
++ operation uploads_retrieve, query parameter brief: boolean
++ model Colour
+- model Follow
+- model UserUpload, key: was string readOnly required
+~ model UserUpload, status: was string readOnly required, is string nullable readOnly required
++ model UserUpload, size: integer minimum=0
+""".splitlines()
+
+
+def test_changes_are_told_in_words() -> None:
+    """Each operation, model and field that came, went or changed has a line that says how."""
+    assert schema.differences(tiny_schema(), changed_schema()) == CHANGES
+    assert schema.differences(tiny_schema(), tiny_schema()) == []
+
+
+def test_changes_of_every_kind_are_seen() -> None:
+    """Moved addresses, other answers and bodies, and new values of an enum are told too."""
+    now = json.loads(json.dumps(PUBLISHED))
+    paths = now["paths"]
+    paths["/api/v1/profiles/me/"] = paths.pop("/api/v1/profiles/users/self/")
+    answer = paths["/api/v1/gcapi/"]["get"]["responses"]["200"]["content"]
+    answer["application/json"]["schema"]["$ref"] = "#/components/schemas/User"
+    del paths["/api/v1/uploads/"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    now["components"]["schemas"]["ImageTypeEnum"]["enum"] = ["MHD", "TIFF", "OME"]
+    assert schema.differences(PUBLISHED, now) == [
+        "~ operation gcapi_retrieve, answer 200 as application/json: was GCAPIVersion, is User",
+        (
+            "~ operation profiles_users_self_retrieve, address: "
+            "was GET /api/v1/profiles/users/self/, is GET /api/v1/profiles/me/"
+        ),
+        (
+            "- operation uploads_create, body as multipart/form-data: "
+            "was UserUploadCreateRequest required"
+        ),
+        "- model ImageTypeEnum, value 'DZI'",
+        "+ model ImageTypeEnum, value 'OME'",
+    ]
+
+
+def test_takes_over_from_a_server(
+    tiny: Layout, server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The schema is asked for as JSON, and without changes the snapshot stays as it is."""
+    before = tiny.snapshot.read_bytes()
+    assert schema.main([server], tiny) == 0
+    [(path, headers)] = Served.seen
+    assert path == "/api/schema/?format=json"
+    assert headers["accept"] == "application/json"
+    assert "No operation, model or field has changed." in capsys.readouterr().out
+    assert tiny.snapshot.read_bytes() == before
+    assert (tiny.package / "models" / "user_upload.py").is_file()
+
+
+def test_takes_over_from_a_yaml_file(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A YAML file works too; the changes are printed, and snapshot and package follow them."""
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(changed_schema(), text)
+    source = tmp_path / "schema.yaml"
+    source.write_text(text.getvalue(), encoding="utf-8")
+    assert schema.main([str(source)], tiny) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[: len(CHANGES)] == CHANGES
+    assert "skipped" in printed[len(CHANGES)]
+    assert json.loads(tiny.snapshot.read_text("utf-8")) == changed_schema()
+    assert "size: int" in (tiny.package / "models" / "user_upload.py").read_text("utf-8")
+    assert {path.name for path in tiny.snapshot.parent.iterdir()} == {
+        "generator.yaml",
+        "grand-challenge.json",
+        "overlay.yaml",
+        "templates",
+    }
+
+
+def test_statuses_of_yaml_become_strings() -> None:
+    """A status that YAML reads as a number is the same as in JSON."""
+    assert schema.read("responses: {200: {description: x}}") == {
+        "responses": {"200": {"description": "x"}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("<html><body>Sign in</body></html>", "not an OpenAPI 3 document"),
+        ("a: [", "neither JSON nor YAML"),
+        ('{"swagger": "2.0"}', "not an OpenAPI 3 document"),
+        ('{"openapi": "3.0.3"}', "no paths or no models"),
+        ('{"openapi": "3.0.3", "paths": {"/x/": {}}, "components": {"schemas": {}}}', "/api/v1/"),
+        (
+            '{"openapi": "3.1.0", "paths": {"/api/v1/x/": {}}, "components": {"schemas": {}}}',
+            "another API: it has 0 of the 2 operations",
+        ),
+    ],
+)
+def test_refuses_what_is_not_this_schema(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, reason: str
+) -> None:
+    """What is not an OpenAPI 3 document of this API is refused with a reason."""
+    source = tmp_path / "pulled"
+    source.write_text(content, encoding="utf-8")
+    before = tiny.snapshot.read_bytes()
+    assert schema.main([str(source)], tiny) == 1
+    assert reason in capsys.readouterr().err
+    assert tiny.snapshot.read_bytes() == before
+
+
+def test_says_what_cannot_be_read(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """A source that is not there is named."""
+    assert schema.main(["no/such/file.json"], tiny) == 1
+    assert "Cannot read no/such/file.json" in capsys.readouterr().err
+
+
+def test_the_source_comes_from_the_environment(
+    tiny: Layout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without an argument, SCHEMA_URL says where to pull from."""
+    monkeypatch.setenv("SCHEMA_URL", str(tmp_path / "nothing.json"))
+    assert schema.main([], tiny) == 1
+    assert "nothing.json" in capsys.readouterr().err
+
+
+def without_upload() -> dict[str, Any]:
+    """Return the tiny schema of a server that dropped an operation and model in use."""
+    pulled = tiny_schema()
+    del pulled["paths"]["/api/v1/uploads/{id}/"]
+    return pulled
+
+
+def test_a_used_operation_that_is_gone_stops(
+    tiny: Layout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is replaced when gcapi uses an operation that is gone, unless it is forced."""
+    source = write(tmp_path / "pulled.json", without_upload())
+    before = tiny.snapshot.read_bytes()
+    assert schema.main([source], tiny) == 1
+    told = capsys.readouterr()
+    assert "- operation uploads_retrieve: GET /api/v1/uploads/{id}/" in told.out
+    assert "operation uploads.uploads_retrieve" in told.out
+    assert "FORCE=1" in told.err
+    assert tiny.snapshot.read_bytes() == before
+    assert not tiny.package.exists()
+    monkeypatch.setenv("FORCE", "1")
+    assert schema.main([source], tiny) == 0
+    assert json.loads(tiny.snapshot.read_text("utf-8")) == without_upload()
+    assert not (tiny.package / "api" / "uploads").exists()
+
+
+def test_a_used_model_that_is_gone_stops(tiny: Layout, tmp_path: Path) -> None:
+    """The same holds for a model."""
+    pulled = tiny_schema()
+    del pulled["components"]["schemas"]["UserUpload"]
+    source = write(tmp_path / "pulled.json", pulled)
+    with pytest.raises(schema.SchemaError, match="Nothing was replaced"):
+        schema.update(source, tiny)
+    assert schema.gone(tiny_schema(), pulled, tiny.root / "src") == ["model UserUpload"]
+
+
+def test_an_overlay_that_no_longer_fits_stops(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the server has mended what the overlay corrects, the reason is told first."""
+    pulled = tiny_schema()
+    del pulled["components"]["schemas"]["UserUpload"]["properties"]["pk"]["format"]
+    before = tiny.snapshot.read_bytes()
+    assert schema.main([write(tmp_path / "pulled.json", pulled)], tiny) == 1
+    assert "Keys stay strings." in capsys.readouterr().err
+    assert tiny.snapshot.read_bytes() == before
+
+
+def test_finds_what_a_package_uses(tmp_path: Path) -> None:
+    """Operations are found as strings; models as imports and as attributes, however reached."""
+    (tmp_path / "a.py").write_text(
+        "from gcapi import models\n"
+        "from grand_challenge_api.models import Answer as A\n"
+        "import grand_challenge_api.models\n"
+        "from .models import Question\n"
+        "from other import Nothing\n"
+        "CALLS = {'archives.archives_list': models.Archive}\n"
+        "IMAGE = grand_challenge_api.models.HyperlinkedImage\n"
+        "OTHER = other.Nothing\n",
+        encoding="utf-8",
+    )
+    names, used_models = schema.used(tmp_path)
+    assert names == {"archives.archives_list"}
+    assert used_models == {"Answer", "Archive", "HyperlinkedImage", "Question"}
+
+
+def test_gcapi_uses_only_what_there_is() -> None:
+    """Nothing that the handwritten package refers to is missing from the snapshot."""
+    nothing: dict[str, Any] = {"paths": {}, "components": {"schemas": {}}}
+    package = ROOT / "src" / "gcapi"
+    names, _ = schema.used(package)
+    known = schema.operation_names(PUBLISHED)
+    assert {name for name in names if re.fullmatch(r"(.+)\.\1_.+", name)} <= known
+    assert schema.gone(PUBLISHED, PUBLISHED, package) == []
+    assert len(schema.gone(PUBLISHED, nothing, package)) >= len(names & known)

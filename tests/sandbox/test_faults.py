@@ -1,0 +1,294 @@
+"""The fault dial: each fault, its seed, and who may turn it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from gcapi_sandbox import Faults, Rule, Sandbox
+from tests.support.raw_http import Web, image_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ITEMS = "/api/v1/archives/items/"
+
+
+@pytest.fixture(autouse=True)
+def _clear(sandbox: Sandbox) -> Iterator[None]:
+    """Begin and end with nothing set, and with a socket for files."""
+    if sandbox.is_new:
+        sandbox.add_socket("Table", "CSV file")
+        sandbox.add_socket("Picture")
+    yield
+    sandbox.faults = Faults()
+
+
+@pytest.fixture
+def dial(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """Give HTTP access to the dial, without a token."""
+    with httpx.Client(base_url=sandbox.base_url.removesuffix("/api/v1/")) as client:
+        yield client
+
+
+def one(**rule: Any) -> Faults:
+    """Return a dial with one rule."""
+    return Faults(rules=(Rule(**rule),))
+
+
+def cases(web: Web) -> int:
+    """Count the archive items."""
+    return web.get("archives/items/", archive=web.archive("cases")["pk"])["count"]
+
+
+def create(web: Web) -> httpx.Response:
+    """Make an archive item, or meet a fault."""
+    return web.api.post("archives/items/", json={"archive": web.archive("cases")["api_url"]})
+
+
+def stored(web: Web, content: bytes) -> str:
+    """Return the signed URL of a file."""
+    path = web.item()
+    web.patch(path, {"interface": "table", "user_upload": web.upload("a.csv", content)})
+    return web.api.get(web.values(path)["table"]["file"]).headers["Location"]
+
+
+def raw(url: str) -> tuple[bytes, bytes, type[OSError] | None]:
+    """Return the head and the body of an answer as they come, and the error that ended them."""
+    parts = urlsplit(url)
+    request = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(request.encode())
+        data = b""
+        try:
+            while piece := connection.recv(65536):
+                data += piece
+        except ConnectionResetError as error:
+            return *_split(data), type(error)
+        return *_split(data), None
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    head, _, body = data.partition(b"\r\n\r\n")
+    return head, body
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize("failure", ["status", "reset"])
+def test_failures_before_and_after_acting(web: Web, failure: str, when: str, made: int) -> None:
+    """A refusal or a reset comes instead of the act, or instead of its answer."""
+    create(web)
+    before = cases(web)
+    web.sandbox.faults = one(
+        path=ITEMS, method="POST", failure=failure, when=when, status=429, retry_after=7, times=1
+    )
+    if failure == "status":
+        reply = create(web)
+        assert (reply.status_code, reply.headers["Retry-After"]) == (429, "7")
+        assert reply.headers["Content-Type"].startswith("text/html")
+    else:
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            create(web)
+    assert (web.sandbox.struck, cases(web)) == ([1], before + made)
+    assert create(web).status_code == 201
+
+
+def test_halves_of_answers(web: Web) -> None:
+    """A truncated body ends early, one that is reset midway ends with a TCP reset."""
+    content = bytes(range(256)) * 1000
+    url = stored(web, content)
+    web.sandbox.faults = one(origin="storage", failure="truncate")
+    head, body, error = raw(url)
+    assert b"content-length: 256000" in head.lower()
+    assert (body, error) == (content[:128_000], None)
+    web.sandbox.faults = one(origin="storage", failure="reset midway")
+    head, body, error = raw(url)
+    assert error is ConnectionResetError
+    assert len(body) <= 128_000
+    assert content.startswith(body)
+    web.sandbox.faults = Faults()
+    assert httpx.get(url).content == content
+
+
+def test_an_answer_without_a_body_has_no_half(web: Web) -> None:
+    """Where nothing can be cut, the act is done and the connection ends without an answer."""
+    upload, path = web.begin()
+    url = web.presign(path, 1)["1"]
+    web.sandbox.faults = one(origin="storage", failure="truncate", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        web.storage.put(url, content=b"part")
+    (part,) = web.get(f"{path}list-parts/")["parts"]
+    assert (part["Size"], upload["status"]) == (4, "Initialized")
+
+
+def test_latency_and_rate(web: Web) -> None:
+    """A request is late by the latency, and moves at most so many bytes a second either way."""
+    url = stored(web, bytes(20_000))
+    _, path = web.begin()
+    target = web.presign(path, 1)["1"]
+    for rule, ask, least in (
+        ({"latency": 0.3}, lambda: web.storage.get(url), 0.3),
+        ({"rate": 50_000}, lambda: web.storage.get(url), 0.4),
+        ({"rate": 50_000}, lambda: web.storage.put(target, content=bytes(20_000)), 0.4),
+    ):
+        web.sandbox.faults = one(**rule)
+        begin = time.monotonic()
+        assert ask().status_code == 200
+        assert time.monotonic() - begin >= least
+        web.sandbox.faults = Faults()
+    assert web.storage.get(url).content == bytes(20_000)
+
+
+def test_expired_links(web: Web) -> None:
+    """Links of a struck answer are over already; the next ones hold."""
+    url = stored(web, b"a,b")
+    key = urlsplit(url).path.removeprefix("/")
+    _, path = web.begin()
+    web.sandbox.faults = one(origin="api", links="expired", times=2)
+    expired = [
+        web.storage.put(web.presign(path, 1)["1"], content=b"x"),
+        web.storage.get(
+            httpx.get(
+                f"{web.sandbox.base_url.removesuffix('api/v1/')}{key}",
+                headers=web.api.headers,
+            ).headers["Location"]
+        ),
+    ]
+    assert [reply.status_code for reply in expired] == [403, 403]
+    assert all("Request has expired" in reply.text for reply in expired)
+    assert web.put(web.presign(path, 1)["1"], b"x")
+
+
+def test_limits_set_low(web: Web, dial: httpx.Client) -> None:
+    """A limit is low as long as the dial says so."""
+    assert dial.post("/_sandbox/faults", json={"limits": {"uploads_per_user": 0}}).is_success
+    refused = web.api.post("uploads/", json={"filename": "a"})
+    assert "too many uploads" in refused.text
+    assert web.sandbox.limits.uploads_per_user == 0
+    assert dial.delete("/_sandbox/faults").json() == {"faults": Faults().as_json(), "struck": []}
+    assert web.api.post("uploads/", json={"filename": "a"}).status_code == 201
+
+
+def test_slow_imports(tmp_path: Path) -> None:
+    """Imports wait as long as the dial says, and one that waits when the sandbox ends is done by the next."""
+    with Sandbox(tmp_path) as first:
+        first.add_socket("Picture")
+        web = Web(first)
+        path, upload = web.item(), web.upload("scan.mha", image_bytes())
+        first.faults = Faults(import_seconds=3600)
+        web.patch(path, {"interface": "picture", "user_uploads": [upload]})
+        with pytest.raises(TimeoutError):
+            first.wait_idle(0.3)
+        assert web.get(path)["values"] == []
+        web.close()
+    with Sandbox(tmp_path) as second:
+        web = Web(second)
+        assert web.values(path).keys() == {"picture"}
+        web.close()
+
+
+def test_the_seed_decides(web: Web) -> None:
+    """One seed gives one schedule, another gives another, and skipped requests pass."""
+
+    def schedule(seed: int) -> list[int]:
+        rule = Rule(path="*/gcapi/", failure="status", status=502, probability=0.5, skip=3)
+        web.sandbox.faults = Faults(seed=seed, rules=(rule,))
+        return [web.api.get("gcapi/").status_code for _ in range(30)]
+
+    first = schedule(1)
+    assert first[:3] == [200, 200, 200]
+    assert {200, 502} == set(first[3:])
+    assert first.count(502) == web.sandbox.struck[0]
+    assert schedule(1) == first
+    assert schedule(2) != first
+
+
+def test_rules_add_up(web: Web) -> None:
+    """A rule selects by origin, method and path; all that strike count, the first failure wins."""
+    web.sandbox.faults = Faults(
+        rules=(
+            Rule(origin="storage", failure="status", status=500),
+            Rule(method="DELETE", failure="status", status=501),
+            Rule(path="/api/v1/gcapi/", latency=0.01),
+            Rule(path="*/gcapi/*", failure="status", status=502),
+            Rule(failure="status", status=503),
+        )
+    )
+    assert web.api.get("gcapi/").status_code == 502
+    assert web.api.get("archives/").status_code == 503
+    assert web.sandbox.struck == [0, 0, 1, 1, 2]
+
+
+def test_both_ways_set_the_same(sandbox: Sandbox, dial: httpx.Client) -> None:
+    """What is posted is the model of the Python side, and comes back as it was posted."""
+    faults = Faults(
+        seed=7, rules=(Rule(times=0, path="/x"), Rule(rate=5, times=0)), limits={"credits": 3}
+    )
+    reply = dial.post("/_sandbox/faults", json=faults.as_json())
+    assert reply.json() == {"faults": faults.as_json(), "struck": [0, 0]}
+    assert sandbox.faults == faults
+    assert dial.get("/_sandbox/faults").json() == reply.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([], "must be a mapping"),
+        ({"rule": []}, "rule: is unknown; known are seed, rules, import_seconds, limits"),
+        ({"rules": {}}, "rules: must be a list"),
+        ({"rules": [{}, {"failure": "explode"}]}, "rules[1].failure: must be one of 'none'"),
+        ({"rules": [{"status": "502"}]}, "rules[0].status: must be a whole number, is '502'"),
+        ({"rules": [{"status": 200}]}, "rules[0]: status must be from 400 to 599"),
+        ({"rules": [{"probability": 2}]}, "probability must be at most 1"),
+        ({"rules": [{"times": True}]}, "rules[0].times: must be a whole number"),
+        ({"rules": [{"rate": 0}]}, "rate must be at least 1"),
+        ({"limits": {"patience": 1}}, "limits.patience is unknown; known are uploads_per_user"),
+        ({"import_seconds": float("inf")}, "import_seconds: must be finite"),
+    ],
+)
+def test_mistakes_are_told(dial: httpx.Client, body: Any, words: str) -> None:
+    """What cannot be set is refused with its place and what is allowed, and nothing is set."""
+    headers = {"Content-Type": "application/json"}
+    reply = dial.post("/_sandbox/faults", content=json.dumps(body), headers=headers)
+    assert reply.status_code == 400
+    assert words in reply.json()["detail"]
+    assert dial.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
+
+
+@contextmanager
+def _nothing_set(dial: httpx.Client) -> Iterator[None]:
+    yield
+    assert dial.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Origin": "https://example.org"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 403),
+        ({"Host": "rebound.example.org"}, 403),
+        ({"Host": "127.0.0.1.example.org:80"}, 403),
+        ({"Host": "localhost:1@example.org"}, 403),
+    ],
+)
+def test_web_pages_cannot_turn_it(dial: httpx.Client, headers: dict[str, str], status: int) -> None:
+    """A request that a page could send is refused, and a preflight gets no leave."""
+    body = json.dumps(one(latency=60).as_json())
+    with _nothing_set(dial):
+        headers = {"Content-Type": "application/json", **headers}
+        reply = dial.post("/_sandbox/faults", content=body, headers=headers)
+        assert reply.status_code == status
+        preflight = dial.options("/_sandbox/faults", headers=headers)
+        assert preflight.status_code in (403, 405)
+        assert not [name for name in preflight.headers if name.startswith("access-control")]

@@ -1,0 +1,71 @@
+"""kill -9 at any moment."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import httpx
+
+from gcapi_sandbox._database.store import Store
+from tests.support import killing
+from tests.support.raw_http import is_alive, until
+
+WAITING = f"""
+sockets: [{{title: Number, kind: Integer}}]
+algorithms:
+  - title: Waiting
+    run: [{sys.executable}, waiting.py]
+    interfaces: [{{inputs: [number], outputs: [number]}}]
+"""
+
+
+def _pids(folder: Path) -> list[int]:
+    path = folder / "pid"
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def test_a_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
+    """The processes of a job end when the sandbox that started them is killed."""
+    (tmp_path / "waiting.py").write_text(
+        "import os, time\n"
+        "open('pid', 'w').write(f'{os.getppid()} {os.getpid()}')\n"
+        "time.sleep(600)\n"
+    )
+    seed = f"users: [{{name: sandbox, token: {killing.TOKEN}}}]\n{WAITING}"
+    running = killing.Running(tmp_path, seed)
+    with running.client() as api:
+        algorithm = api.get("algorithms/").json()["results"][0]["api_url"]
+        inputs = [{"interface": "number", "value": 1}]
+        reply = api.post("algorithms/jobs/", json={"algorithm": algorithm, "inputs": inputs})
+        assert reply.status_code == httpx.codes.CREATED
+        until(lambda: len(_pids(tmp_path)) == 2)
+    running.end(signal.SIGKILL)
+    until(lambda: not any(is_alive(pid) for pid in _pids(tmp_path)))
+
+
+def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
+    """After kills at random moments all that was answered is there, whole, and nothing is left over."""
+    rng, ledger = Random(5), killing.Ledger()
+    for _ in range(3):
+        killing.live(tmp_path, ledger, rng)
+    killing.check_in_the_end(tmp_path, ledger)
+    assert ledger.answered > 0
+
+
+def test_files_go_only_after_their_records(tmp_path: Path) -> None:
+    """What removes files waits for the outermost commit, and is forgotten when that is rolled back."""
+    store = Store(tmp_path / "store.sqlite3")
+    done: list[str] = []
+    with suppress(LookupError), store.transaction():
+        store.after_commit(lambda: done.append("rolled back"))
+        raise LookupError
+    with store.transaction():
+        with store.transaction():
+            store.after_commit(lambda: done.append("committed"))
+        assert done == []
+    store.close()
+    assert done == ["committed"]

@@ -1,0 +1,23 @@
+"""A small load; the large one is in tests/long/."""
+
+from __future__ import annotations
+
+from gcapi_sandbox import RecordedRequest
+from gcapi_sandbox._app.request_log import Recording
+from tests.support.loading import load
+
+
+def test_many_requests_at_once() -> None:
+    """300 items by 20 requests at once come in without an error."""
+    run = load(300, 20)
+    assert run.failures == []
+    assert (run.images, run.jobs) == (8, 1)
+    assert run.end - run.warm < 100
+
+
+def test_the_recording_is_bounded() -> None:
+    """Only the last 20,000 requests are kept."""
+    recording = Recording()
+    for number in range(20_010):
+        recording.append(RecordedRequest("api", "GET", f"/{number}", "", ""))
+    assert (len(recording), recording[0].path, recording[-1].path) == (20_000, "/10", "/20009")

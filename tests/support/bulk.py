@@ -1,0 +1,150 @@
+"""Folders of cases, and pushes of them in a process of its own that can be killed at any moment."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gcapi.bulk import Row, write_manifest
+from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, unique
+
+#: Where a push is run as a program, and prints what became of it.
+PROGRAM = Path(__file__).with_name("push_program.py")
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """The sockets of a case of one value and one file.
+
+    Attributes:
+        value: Of kind Anything.
+        file: Of kind CSV file.
+    """
+
+    value: str
+    file: str
+
+
+def make_sockets(sandbox: Sandbox) -> Sockets:
+    """Make the sockets of a small case."""
+    return Sockets(
+        sandbox.add_socket(unique("value"), "Anything"),
+        sandbox.add_socket(unique("file"), "CSV file"),
+    )
+
+
+def content(number: int) -> bytes:
+    """Return what the file of a case holds."""
+    return f"case;{number}\n".encode() * (1 + number % 7)
+
+
+def write_cases(
+    folder: Path, sockets: Sockets, count: int, *, titled: bool = True, ordered: bool = False
+) -> Path:
+    """Write a manifest of small cases and their files."""
+    rows = []
+    for number in range(count):
+        (folder / f"{number}.csv").write_bytes(content(number))
+        cells = {sockets.value: json.dumps({"case": number}), sockets.file: f"{number}.csv"}
+        order = 10 * number + 10 if ordered else None
+        rows.append(Row(0, f"case {number:05}" if titled else "", order, cells))
+    path = folder / "manifest.csv"
+    write_manifest(path, rows)
+    return path
+
+
+def program(
+    sandbox: Sandbox, manifest: Path, target: str, journal: Path, **options: Any
+) -> subprocess.Popen[str]:
+    """Start a push as a program of its own."""
+    environment = {**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token}
+    given = json.dumps({"workers": 4, "patience": 20.0, **options})
+    return subprocess.Popen(
+        [
+            sys.executable,
+            str(PROGRAM),
+            sandbox.base_url,
+            str(manifest),
+            target,
+            str(journal),
+            given,
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def killed_after(
+    sandbox: Sandbox, process: subprocess.Popen[str], count: int, pause: float
+) -> bool:
+    """Kill a program some time after the server has had so many requests; tell whether it came to that."""
+    end = time.monotonic() + DEADLINE
+    before = len(sandbox.requests)
+    while len(sandbox.requests) - before < count and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    time.sleep(pause)
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def killed_again_and_again(
+    sandbox: Sandbox, start: Any, *, kills: int, seed: int, most_requests: int
+) -> int:
+    """Kill one run after the other at random moments, and return how many were killed rather than done.
+
+    Args:
+        sandbox: Where they run.
+        start: Starts one.
+        kills: How many are started.
+        seed: Makes the moments.
+        most_requests: After how many requests each is killed at the latest.
+    """
+    moments = random.Random(seed)
+    return sum(
+        killed_after(
+            sandbox, start(), moments.randint(1, most_requests), moments.uniform(0.0, 0.03)
+        )
+        for _ in range(kills)
+    )
+
+
+def done_at_last(start: Any, attempts: int = 3) -> dict[str, Any]:
+    """Run a push until nothing fails any more, and return what it prints."""
+    for _ in range(attempts):
+        output, errors = start().communicate(timeout=300)
+        assert output, errors
+        report: dict[str, Any] = json.loads(output)
+        if not report["failed"]:
+            break
+    return report
+
+
+def parts_sent(sandbox: Sandbox) -> Counter[str]:
+    """Count the parts that the store took, by upload."""
+    return Counter(
+        one.path
+        for one in sandbox.requests
+        if one.origin == "storage" and one.method == "PUT" and one.status == 200
+    )
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
