@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gcapi._api.operations import _STRICT
 from gcapi._util.messages import QUOTE_LIMIT, describe_body
-from gcapi.exceptions import StatusError, status_error
+from gcapi.exceptions import StatusError
+from gcapi._api.error_mapping import status_error
 
 SCHEMAS: dict[str, Any] = CORRECTED["components"]["schemas"]
 #: Text that JSON can carry: no half of a surrogate pair.

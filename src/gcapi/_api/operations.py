@@ -11,19 +11,15 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from gcapi._api.error_mapping import status_error
 from gcapi._http.settings import API_PREFIX, given_url
 from gcapi._http.transport import SAFE_METHODS, Transport, installed_version
 from gcapi._util.fork_safety import Lock
 from gcapi._util.json_types import is_object, is_sequence
 from gcapi._util.messages import is_json, printable, shown_url
 from gcapi._util.redaction import without_keys
-from gcapi.exceptions import (
-    ObjectNotFound,
-    UnexpectedAnswer,
-    UnsupportedVersionError,
-    status_error,
-    warn_user,
-)
+from gcapi._util.user_warnings import warn_user
+from gcapi.exceptions import ObjectNotFound, UnexpectedAnswer, UnsupportedVersionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import httpx
 
 from gcapi._util.scheduler import Pool
-from gcapi.exceptions import StatusError, UnstableListWarning, warn_user
+from gcapi._util.user_warnings import warn_user
+from gcapi.exceptions import StatusError, UnstableListWarning
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

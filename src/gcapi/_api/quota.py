@@ -14,7 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from gcapi._util.polling import FIRST_INTERVAL, poll
-from gcapi.exceptions import LimitReached, LimitWarning, calling_line, warn_at
+from gcapi._util.user_warnings import calling_line, warn_at
+from gcapi.exceptions import LimitReached, LimitWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -11,12 +11,12 @@ from gcapi._api.operations import plain, query_parameters
 from gcapi._api.pagination import iterate
 from gcapi._api.quota import LONGEST_WAIT, LimitWait, server_time, unused_noted
 from gcapi._util.json_types import is_array, is_object
+from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
     MultipleObjectsReturned,
     ObjectNotFound,
     UnexpectedAnswer,
     UnknownFilterWarning,
-    warn_user,
 )
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from gcapi._api.error_mapping import status_error
 from gcapi._transfer.atomic_file import Existing, Partial, is_there, refuse_existing
 from gcapi._transfer.parts import MEBI, Piece, cut, range_size
 from gcapi._transfer.remote_files import (
@@ -34,7 +35,7 @@ from gcapi._transfer.remote_files import (
 )
 from gcapi._util.messages import shown_url
 from gcapi._util.scheduler import Pool
-from gcapi.exceptions import GCAPIError, TransferError, status_error
+from gcapi.exceptions import GCAPIError, TransferError
 from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import plain
 from gcapi._http.settings import server_url
 from gcapi._transfer.file_names import check_upload_name
@@ -24,7 +25,6 @@ from gcapi.exceptions import (
     TransferError,
     UnexpectedAnswer,
     UploadLimitReached,
-    status_error,
 )
 from gcapi.retries import TRANSIENT_STATUSES
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
+from gcapi._api.error_mapping import status_error
 from gcapi._http.settings import server_url
 from gcapi._util.messages import shown_url
-from gcapi.exceptions import TransferError, status_error
+from gcapi.exceptions import TransferError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi._util.scheduler import Pool
+from gcapi._util.user_warnings import warn_user
 from gcapi.client import Client
-from gcapi.exceptions import ConfigurationError, GCAPIError, warn_user
+from gcapi.exceptions import ConfigurationError, GCAPIError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable

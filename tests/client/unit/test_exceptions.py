@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi import exceptions
+from gcapi._api.error_mapping import status_error
 from gcapi._util.messages import QUOTE_LIMIT, describe_body, is_json, parsed_body, shown_url
 from gcapi.exceptions import (
     AuthenticationError,
@@ -20,7 +21,6 @@ from gcapi.exceptions import (
     PermissionDenied,
     StatusError,
     StorageError,
-    status_error,
 )
 
 API = "https://gc.example/api/v1/"

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gcapi._api.error_mapping import status_error
 from gcapi._api.quota import LONGEST_WAIT, LimitWait, server_time, unused_noted
 from gcapi._util.polling import LONGEST_INTERVAL
-from gcapi.exceptions import LimitReached, LimitWarning, OutOfCredits, StatusError, status_error
+from gcapi.exceptions import LimitReached, LimitWarning, OutOfCredits, StatusError
 
 JOBS = "You have too many active jobs, please try again after they have completed"
 UPLOADS = "You have created too many uploads. Please try again later."

@@ -20,16 +20,11 @@ from gcapi._api.quota import LONGEST_WAIT, LimitWait
 from gcapi._api.resource_mixins import MOST_UPLOADS
 from gcapi._transfer.uploads import COMPLETED, INITIALIZED
 from gcapi._util.polling import poll
+from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import TornImageSet, upload_names
 from gcapi.bulk._executors import Here
-from gcapi.exceptions import (
-    LimitWarning,
-    SpecError,
-    UploadLimitReached,
-    calling_line,
-    warn_at,
-)
+from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

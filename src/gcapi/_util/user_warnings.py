@@ -1,0 +1,48 @@
+"""Warnings that point at the user's own line rather than at a line of this package."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn, and point at the line outside of this package that led here.
+
+    Args:
+        message: What the user should know.
+        category: The class of the warning.
+    """
+    _, level = _calling_frame()
+    warnings.warn(message, category, stacklevel=level)
+
+
+def calling_line() -> tuple[str, int]:
+    """Return the file and the line outside of this package that led here, for a later `warn_at` in another thread."""
+    frame, _ = _calling_frame()
+    return ("<unknown>", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
+    """Warn, and point at a file and a line.
+
+    Args:
+        line: The file and the line, as `calling_line` returned them.
+        message: What the user should know.
+        category: The class of the warning.
+    """
+    warnings.warn_explicit(message, category, *line)
+
+
+def _calling_frame() -> tuple[FrameType | None, int]:
+    """Return the innermost frame outside of this package, and its stack level for who calls this."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way is slow, and reads every source file
+    level = 2
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
+        frame = frame.f_back
+        level += 1
+    return frame, level
