@@ -19,16 +19,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sqlite3
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from gcapi._util.user_dirs import state_dir
 from gcapi.exceptions import GCAPIError
 
 if TYPE_CHECKING:
@@ -286,23 +285,10 @@ def _told(facts: Mapping[str, str]) -> str:
 # ---------------------------------------------------------------- where it lies
 
 
-def state_folder() -> Path:
-    """Return where programs keep what they know of their work, for this user, by the custom of the system.
-
-    Ten lines in place of a dependency: the folders are those that the package platformdirs would name.
-    """
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "gcapi"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "gcapi"
-    given = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(given) if Path(given).is_absolute() else Path.home() / ".local/state") / "gcapi"
-
-
 def journal_path(facts: Mapping[str, str]) -> Path:
     """Return the file of a journal: readable, and another for each server, target and manifest."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     host = re.sub(r"^\w+://|/api/v1/?$", "", facts["server"])
     words = f"{host}-{facts['target']}-{Path(facts['manifest']).stem}"
     name = re.sub(r"[^\w.-]+", "-", words, flags=re.ASCII)[:100].strip("-.")
-    return state_folder() / "journals" / f"{name}-{digest}.sqlite3"
+    return state_dir() / "journals" / f"{name}-{digest}.sqlite3"

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gcapi._http.settings import TOKEN_VARIABLE
-from gcapi.bulk.journal import state_folder
+from gcapi._util.user_dirs import config_dir
 from gcapi.cli import keyring_store
 from gcapi.cli.exit_codes import ExposedToken, InvalidInput, NoToken
 
@@ -146,15 +146,7 @@ def remove_token(base_url: str) -> list[str]:
 def token_path(base_url: str) -> Path:
     """Return where the token of a server is kept."""
     # Windows has no colons in names.
-    return config_folder() / "tokens" / server_name(base_url).replace(":", "_")
-
-
-def config_folder() -> Path:
-    """Return where programs keep their configuration, for this user, by the custom of the system."""
-    if os.name == "nt" or sys.platform == "darwin":
-        return state_folder()  # these have one place for both
-    given = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(given) if Path(given).is_absolute() else Path.home() / ".config") / "gcapi"
+    return config_dir() / "tokens" / server_name(base_url).replace(":", "_")
 
 
 def server_name(base_url: str) -> str:

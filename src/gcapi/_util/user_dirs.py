@@ -1,0 +1,35 @@
+"""The user's directories for state and configuration, by the conventions of each system.
+
+They are those that the package platformdirs names; twenty lines replace the dependency.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def state_dir() -> Path:
+    """Return the directory for what a program knows of its work, such as journals."""
+    return _system_dir() or _xdg_dir("XDG_STATE_HOME", ".local/state")
+
+
+def config_dir() -> Path:
+    """Return the directory for configuration, such as tokens."""
+    return _system_dir() or _xdg_dir("XDG_CONFIG_HOME", ".config")
+
+
+def _system_dir() -> Path | None:
+    """Return the one directory that Windows and macOS have for both purposes."""
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "gcapi"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "gcapi"
+    return None
+
+
+def _xdg_dir(variable: str, default: str) -> Path:
+    # The XDG specification says to ignore relative paths.
+    given = Path(os.environ.get(variable, ""))
+    return (given if given.is_absolute() else Path.home() / default) / "gcapi"
