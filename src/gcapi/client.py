@@ -1,8 +1,4 @@
-"""`Client`: the facade over everything, each method a few lines.
-
-Longer than 500 lines because of the docstrings, which are what users read; there is no logic here to be split off.
-What does the work is imported where it is used, so that importing this costs little more than the HTTP library does.
-"""
+"""`Client`: the facade over everything, each method a few lines."""
 
 from __future__ import annotations
 
@@ -10,7 +6,21 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
+from gcapi import jobs
+from gcapi._api.operations import Calls
+from gcapi._api.schema_diff import drift
 from gcapi._http.settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
+from gcapi._http.transport import Transport
+from gcapi._transfer.atomic_file import check_existing
+from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
+from gcapi._workflows.import_watch import ImportWatch
+from gcapi._workflows.job_start import invoke_once
+from gcapi._workflows.namespaces import Namespaces
+from gcapi._workflows.plans import check_order, check_title
+from gcapi._workflows.prepare import Pending
+from gcapi._workflows.workflows import Workflows
+from gcapi.progress import listener_for
+from gcapi.retries import check_factory
 from grand_challenge_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -19,11 +29,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from gcapi import jobs, models, resources
+    from gcapi import models, resources
     from gcapi._api.schema_diff import SchemaDrift
     from gcapi._transfer.atomic_file import Existing
-    from gcapi._transfer.uploads import Uploads
-    from gcapi._workflows.cases import ExistingCase, Parent
+    from gcapi._workflows.cases import ExistingCase
     from gcapi.progress import Listener
     from gcapi.retries import RetryStrategyFactory
     from gcapi.sockets import SocketValueSpec
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 A_DAY = 86_400.0
 
 
-class Client:
+class Client(Namespaces):
     """A connection to Grand Challenge.
 
     Constructing it does no I/O but to load code. The first request asks the server whether it supports this version. A
@@ -82,11 +91,6 @@ class Client:
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
     ) -> None:
-        from gcapi._api.operations import Calls
-        from gcapi._http.transport import Transport
-        from gcapi.progress import listener_for
-        from gcapi.retries import check_factory
-
         settings: dict[str, Any] = {
             "base_url": base_url,
             "verify": verify,
@@ -102,72 +106,10 @@ class Client:
             "progress": progress,
         }
         self._settings = make_settings(token=token, **settings)
-        self._listener = listener_for(progress)
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
-        self._make_workflows()
-
-    def _make_workflows(self) -> None:
-        from gcapi._api.lost_writes import Patience
-        from gcapi._transfer.downloads import Downloads
-        from gcapi._transfer.outputs import Outputs
-        from gcapi._transfer.uploads import Uploads
-        from gcapi._workflows.cases import Cases
-        from gcapi._workflows.job_start import Starter
-        from gcapi._workflows.prepare import Submit
-        from gcapi._workflows.slug_lookup import Lookup
-
-        downloads = Downloads(self._calls, self._listener)
-        self._outputs = Outputs(self._calls, downloads)
-        uploads = Uploads(self._calls, self._listener)
-        self._make_namespaces(uploads)
-        self._lookup = Lookup(
-            interfaces=self.interfaces,
-            archives=self.archives,
-            reader_studies=self.reader_studies,
-            algorithms=self.algorithms,
-        )
-        self._submit = Submit(
-            uploads=uploads,
-            downloads=downloads,
-            lookup=self._lookup,
-            images=self.images,
-            listener=self._listener,
-        )
-        patience = Patience(self._settings.timeout)
-        self._cases = Cases(self._submit, self.uploads, patience)
-        self._starter = Starter(self.algorithm_jobs, self.images, self.uploads, patience)
-
-    def _make_namespaces(self, uploads: Uploads) -> None:
-        from gcapi import resources
-
-        calls = self._calls
-        self.images: resources.Images = resources.Images(calls, self._outputs)
-        self.uploads: resources.UploadsNamespace = resources.UploadsNamespace(calls, uploads)
-        self.raw_image_upload_sessions: resources.RawImageUploadSessions = (
-            resources.RawImageUploadSessions(calls)
-        )
-        self.archives: resources.Archives = resources.Archives(calls)
-        self.archive_items: resources.ArchiveItems = resources.ArchiveItems(calls)
-        self.reader_studies: resources.ReaderStudies = resources.ReaderStudies(calls)
-        self.algorithms: resources.Algorithms = resources.Algorithms(calls)
-        self.algorithm_images: resources.AlgorithmImages = resources.AlgorithmImages(calls)
-        self.algorithm_jobs: resources.AlgorithmJobs = resources.AlgorithmJobs(calls)
-        self.algorithm_endpoints: resources.AlgorithmEndpoints = resources.AlgorithmEndpoints(calls)
-        self.algorithm_invocations: resources.AlgorithmInvocations = resources.AlgorithmInvocations(
-            calls
-        )
-        self.interfaces: resources.Interfaces = resources.Interfaces(calls)
-        self.challenges: resources.Challenges = resources.Challenges(calls)
-        self.evaluations: resources.Evaluations = resources.Evaluations(calls)
-        self.profiles: resources.Profiles = resources.Profiles(calls)
-        self.notifications: resources.Notifications = resources.Notifications(calls)
-        self.subscriptions: resources.Subscriptions = resources.Subscriptions(calls)
-        self.workstations: resources.Workstations = resources.Workstations(calls)
-        self.workstation_configs: resources.WorkstationConfigs = resources.WorkstationConfigs(calls)
-        self.sessions: resources.Sessions = resources.Sessions(calls)
-        self.feedback: resources.Feedback = resources.Feedback(calls)
-        self.timezone: resources.Timezone = resources.Timezone(calls)
+        self.workflows = Workflows(self._calls, listener_for(progress))
+        super().__init__(self._calls, self.workflows.file_uploads, self.workflows.outputs)
 
     # ------------------------------------------------------------ the connection
 
@@ -295,8 +237,6 @@ class Client:
         Raises:
             UnexpectedAnswer: There is something else than a schema.
         """
-        from gcapi._api.schema_diff import drift
-
         return drift(self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"}))
 
     # ------------------------------------------------------------ cases
@@ -339,21 +279,13 @@ class Client:
             ... )
             >>> case = client.wait_for_values(item, values=values, timeout=600)
         """
-        from gcapi._workflows.cases import archive_items
-
-        return self._cases.add(
+        return self.workflows.cases.add(
             archive_items(self.archive_items),
-            parent=lambda: self._archive(archive_slug),
+            parent=lambda: archive_parent(self.workflows.lookup, archive_slug),
             specs=values,
             fields=_case_fields(title),
             existing=existing,
         )
-
-    def _archive(self, slug: str) -> Parent:
-        from gcapi._workflows.cases import Parent
-
-        archive = self._lookup.archives.get(slug)
-        return Parent(archive.pk, {"archive": archive.api_url})
 
     def update_archive_item(
         self,
@@ -379,9 +311,7 @@ class Client:
             ... ).title
             'Earlier case'
         """
-        from gcapi._workflows.cases import archive_items
-
-        return self._cases.update(
+        return self.workflows.cases.update(
             archive_items(self.archive_items),
             archive_item_pk,
             specs=values,
@@ -426,21 +356,13 @@ class Client:
             ...     order=10,
             ... )
         """
-        from gcapi._workflows.cases import display_sets
-
-        return self._cases.add(
+        return self.workflows.cases.add(
             display_sets(self.reader_studies),
-            parent=lambda: self._reader_study(reader_study_slug),
+            parent=lambda: reader_study_parent(self.workflows.lookup, reader_study_slug),
             specs=values,
             fields=_case_fields(title, order),
             existing=existing,
         )
-
-    def _reader_study(self, slug: str) -> Parent:
-        from gcapi._workflows.cases import Parent
-
-        study = self._lookup.reader_studies.get(slug)
-        return Parent(study.pk, {"reader_study": study.slug})
 
     def update_display_set(
         self,
@@ -462,9 +384,7 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
         """
-        from gcapi._workflows.cases import display_sets
-
-        return self._cases.update(
+        return self.workflows.cases.update(
             display_sets(self.reader_studies),
             display_set_pk,
             specs=values,
@@ -516,18 +436,15 @@ class Client:
             ImportFailed: The server could not import an image; the error has its words.
             ImportTimeout: Values had not appeared in time, with what is known of their uploads.
         """
-        from gcapi._workflows.import_watch import ImportWatch
-        from gcapi._workflows.prepare import Pending
-
         namespace = self._namespace_of(item)
-        known = self._cases.pending.get(item.pk, {})
+        known = self.workflows.cases.pending.get(item.pk, {})
         unknown = Pending(before=None, uploads=(), is_plain_image=False)
         watch = ImportWatch(
             read=lambda: namespace.detail(pk=item.pk),
             pending={spec.socket_slug: known.get(spec.socket_slug, unknown) for spec in values},
             sessions=self.raw_image_upload_sessions,
             uploads=self.uploads,
-            listener=self._listener,
+            listener=self.workflows.listener,
         )
         return watch.wait(pk=item.pk, timeout=timeout)
 
@@ -554,9 +471,9 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
         """
-        algorithm = self._lookup.algorithms.get(algorithm_slug)
-        posted = self._submit.job_inputs(algorithm, inputs)
-        return self._starter.start(algorithm, posted)
+        algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
+        posted = self.workflows.values.job_inputs(algorithm, inputs)
+        return self.workflows.jobs.start(algorithm, posted)
 
     def wait_for_job(
         self,
@@ -585,8 +502,6 @@ class Client:
             >>> client.wait_for_job(job.pk, timeout=3600).status
             'Succeeded'
         """
-        from gcapi import jobs
-
         pk = job if isinstance(job, str) else job.pk
         return jobs.wait_for_job(self.algorithm_jobs, pk, timeout=timeout)
 
@@ -625,13 +540,12 @@ class Client:
             >>> sorted(run.files)
             ['mean-intensity', 'thresholded-image']
         """
-        from gcapi import jobs
-        from gcapi._transfer.atomic_file import check_existing
-
         check_existing(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
-        return jobs.download_outputs(self._outputs, job, Path(output_directory), existing=existing)
+        return jobs.download_outputs(
+            self.workflows.outputs, job, Path(output_directory), existing=existing
+        )
 
     def invoke_algorithm_endpoint(
         self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec]
@@ -647,11 +561,9 @@ class Client:
             SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
             ObjectNotFound: No such endpoint or socket, or no access; nothing was uploaded.
         """
-        from gcapi._workflows.job_start import invoke_once
-
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
-        posted = self._submit.job_inputs(algorithm, inputs)
+        posted = self.workflows.values.job_inputs(algorithm, inputs)
         return invoke_once(self.algorithm_invocations, endpoint, posted)
 
     # ------------------------------------------------------------ results
@@ -684,7 +596,9 @@ class Client:
             >>> for value in case.values:
             ...     files = client.download_socket_value(value, output_directory="case-1")
         """
-        files = self._outputs.socket_values([value], Path(output_directory), existing=existing)
+        files = self.workflows.outputs.socket_values(
+            [value], Path(output_directory), existing=existing
+        )
         return files[value.interface.slug]
 
     # ------------------------------------------------------------ withdrawn
@@ -712,8 +626,6 @@ def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[s
     Raises:
         SpecError: A title or an order that the server refuses.
     """
-    from gcapi._workflows.plans import check_order, check_title
-
     fields: dict[str, Any] = {}
     if title is not None:
         fields["title"] = check_title(title)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._workflows.prepare import Pending, Posted, Submit
+    from gcapi._workflows.slug_lookup import Lookup
     from gcapi.resources import ArchiveItems, ReaderStudies, UploadsNamespace
     from gcapi.sockets import SocketValueSpec
 
@@ -145,6 +146,18 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
         newest_last=True,
         reference=lambda case: {"reader_study": studies.detail(api_url=case.reader_study).slug},
     )
+
+
+def archive_parent(lookup: Lookup, slug: str) -> Parent:
+    """Return an archive as the parent of cases."""
+    archive = lookup.archives.get(slug)
+    return Parent(archive.pk, {"archive": archive.api_url})
+
+
+def reader_study_parent(lookup: Lookup, slug: str) -> Parent:
+    """Return a reader study as the parent of cases."""
+    study = lookup.reader_studies.get(slug)
+    return Parent(study.pk, {"reader_study": study.slug})
 
 
 def title_of(case: Any) -> str:

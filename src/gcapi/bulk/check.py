@@ -137,7 +137,7 @@ class _Check:
             if target is None:
                 return
             if target.kind == "algorithm":
-                algorithm = self._client._lookup.algorithms.get(target.slug)
+                algorithm = self._client.workflows.lookup.algorithms.get(target.slug)
                 self._interface = lambda ready: check_interface(algorithm, ready.specs)
             else:
                 home_of(self._client, target)
@@ -163,7 +163,7 @@ class _Check:
         columns = dict.fromkeys(slug for row in self._manifest.rows for slug in row.cells)
         for slug in columns:
             try:
-                self._client._lookup.socket(slug)
+                self._client.workflows.lookup.socket(slug)
             except ObjectNotFound as error:
                 self._misses[slug] = error
                 fix = "Name the column after a socket's slug, or with a colon to make it a note"
@@ -174,14 +174,16 @@ class _Check:
         if not row.cells:
             self._add(row.line, "", "the row has no values", "Fill a cell, or remove the row")
         checked = type(row)(row.line, row.title, row.order, known, row.notes)
-        ready, wrong = make_ready(checked, self._manifest.folder, self._client._lookup.socket)
+        ready, wrong = make_ready(
+            checked, self._manifest.folder, self._client.workflows.lookup.socket
+        )
         for slug, error in wrong:
             self._add_error(row, slug, error)
         self._check_interface(row, ready, complete=len(known) == len(row.cells) and not wrong)
         files = 0
         for spec in ready.specs:
             try:
-                (plan,) = self._client._submit.plan([spec])
+                (plan,) = self._client.workflows.values.plan([spec])
             except (SpecError, OSError) as error:
                 self._add_error(row, spec.socket_slug, error)
             else:
@@ -216,7 +218,7 @@ class _Check:
             # To create it, to ask for URLs, its parts, and to complete it.
             self.report.requests += 3 + len(cut(size, part_size(size, 1)))
         paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
-        socket = self._client._lookup.socket(plan.slug)
+        socket = self._client.workflows.lookup.socket(plan.slug)
         if target(socket) == IMAGE:
             what = _unreadable(paths, self._reads)
             if what:

@@ -90,7 +90,7 @@ def _sockets(client: Client | None, target: Target | None) -> Sequence[Component
         return ()
     if target is None or target.kind != "algorithm":
         return list(client.interfaces.iterate_all())
-    algorithm = client._lookup.algorithms.get(target.slug)
+    algorithm = client.workflows.lookup.algorithms.get(target.slug)
     inputs = {socket.slug: socket for each in algorithm.interfaces for socket in each.inputs or ()}
     return list(inputs.values())
 

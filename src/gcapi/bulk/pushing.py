@@ -161,15 +161,18 @@ class PushReport:
         write_manifest(target, rows)
         return target
 
-    def _add(self, row: Row, outcome: Outcome | None, error: BaseException | None) -> Ending:
-        if outcome is not None:
-            ended = RowDone(row, outcome.pk, outcome.note)
-            (self.skipped if outcome.how == "skipped" else self.done).append(ended)
-            return "skipped" if outcome.how == "skipped" else "done"
-        assert error is not None
-        is_ambiguous = isinstance(error, AmbiguousWriteError)
-        (self.ambiguous if is_ambiguous else self.failed).append(RowFailure(row, error))
-        return "ambiguous" if is_ambiguous else "failed"
+
+def _add_to(
+    report: PushReport, row: Row, outcome: Outcome | None, error: BaseException | None
+) -> Ending:
+    if outcome is not None:
+        ended = RowDone(row, outcome.pk, outcome.note)
+        (report.skipped if outcome.how == "skipped" else report.done).append(ended)
+        return "skipped" if outcome.how == "skipped" else "done"
+    assert error is not None
+    is_ambiguous = isinstance(error, AmbiguousWriteError)
+    (report.ambiguous if is_ambiguous else report.failed).append(RowFailure(row, error))
+    return "ambiguous" if is_ambiguous else "failed"
 
 
 def _one_line(error: BaseException) -> str:
@@ -335,7 +338,7 @@ class _Run:
         """
         if row.line in self._twice:
             raise SpecError(f"{self._twice[row.line]}. {TITLES_FIX}.")
-        ready, wrong = make_ready(row, self._manifest.folder, self._client._lookup.socket)
+        ready, wrong = make_ready(row, self._manifest.folder, self._client.workflows.lookup.socket)
         if wrong:
             if len(wrong) == 1:
                 raise wrong[0][1]
@@ -376,7 +379,7 @@ class _Run:
         ended: Generator[Done[Row, Outcome]] = run_on(workers, rows, act, place=place)
         with closing(ended):
             for count, each in enumerate(ended, start=1):
-                how = report._add(each.unit, each.result, each.error)
+                how = _add_to(report, each.unit, each.result, each.error)
                 if progress is not None:
                     progress(PushProgress(each.unit, how, count, len(rows)))
         if wait[0]:
@@ -417,7 +420,7 @@ class _Run:
             step = work.decide(ready)
             if step.what == "refuse":
                 return PlannedRow(row, "fail", note=step.note)
-            plans = self._client._submit.plan(ready.only(step.slugs))
+            plans = self._client.workflows.values.plan(ready.only(step.slugs))
         except (SpecError, ObjectNotFound, OSError) as error:
             return PlannedRow(row, "fail", note=str(error))
         files, size = _extent(plans)

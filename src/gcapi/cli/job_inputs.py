@@ -35,7 +35,7 @@ def specs_of(client: Client, inputs: Sequence[str]) -> list[SocketValueSpec]:
 
 def _spec(client: Client, slug: str, texts: list[str]) -> SocketValueSpec:
     # Of the library's own look-up: a miss lists near names.
-    socket = client._lookup.socket(slug)  # noqa: SLF001
+    socket = client.workflows.lookup.socket(slug)
     content = texts[0] if len(texts) == 1 else texts
     # A DICOM image set needs a name, and takes that of its first file or folder.
     return Cell(socket, content, Path()).spec(Path(texts[0]).name or slug)

@@ -115,7 +115,7 @@ class _Pull:
 
     def __init__(self, client: Client, unit: CasePull) -> None:
         self._client = client
-        self._outputs = client._outputs
+        self._outputs = client.workflows.outputs
         self._case = unit.case
         self._policy = unit.policy
         self._root = unit.root

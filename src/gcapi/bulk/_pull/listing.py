@@ -166,7 +166,7 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
 
 
 def _api(client: Client) -> str:
-    return f"{client._settings.root_url}{API_PREFIX}"
+    return f"{client.workflows.settings.root_url}{API_PREFIX}"
 
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:

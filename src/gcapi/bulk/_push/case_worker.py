@@ -8,7 +8,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.quota import LONGEST_WAIT
-from gcapi._workflows.cases import Change, Parent, archive_items, display_sets
+from gcapi._workflows.cases import (
+    Change,
+    Parent,
+    archive_items,
+    archive_parent,
+    display_sets,
+    reader_study_parent,
+)
 from gcapi._workflows.plans import check_order, check_title
 from gcapi._workflows.prepare import posted_of
 from gcapi.bulk._push.decisions import Index, Step, decide
@@ -50,8 +57,14 @@ def home_of(client: Client, target: Target) -> tuple[CaseKind[Any], Parent]:
         ObjectNotFound: With near names.
     """
     if target.kind == "archive":
-        return archive_items(client.archive_items), client._archive(target.slug)
-    return display_sets(client.reader_studies), client._reader_study(target.slug)
+        return (
+            archive_items(client.archive_items),
+            archive_parent(client.workflows.lookup, target.slug),
+        )
+    return (
+        display_sets(client.reader_studies),
+        reader_study_parent(client.workflows.lookup, target.slug),
+    )
 
 
 class CaseWork:
@@ -75,7 +88,7 @@ class CaseWork:
         existing: Existing,
     ) -> None:
         self._client = client
-        self._cases = client._cases
+        self._cases = client.workflows.cases
         self._journal = journal
         self._sender = sender
         self._existing: Existing = existing
@@ -115,7 +128,7 @@ class CaseWork:
     def _plan(self, ready: Ready, slugs: frozenset[str]) -> list[Plan]:
         check_title(ready.title)
         check_order(ready.row.order or 0)
-        return self._client._submit.plan(ready.only(slugs))
+        return self._client.workflows.values.plan(ready.only(slugs))
 
     # ------------------------------------------------------------ making
 

@@ -89,7 +89,7 @@ class CaseWatch:
         }
         self._looks = 0
         #: Seconds after which values whose uploads are gone are given up.
-        self._grace = max(GRACE, client._settings.timeout)
+        self._grace = max(GRACE, client.workflows.settings.timeout)
 
     def _waiting(self, ready: Ready) -> _Waiting | None:
         record = self._journal.record(ready.fingerprint)

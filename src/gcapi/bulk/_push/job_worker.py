@@ -43,7 +43,7 @@ class JobWork:
         self._client = client
         self._journal = journal
         self._sender = sender
-        self._algorithm = client._lookup.algorithms.get(target.slug)
+        self._algorithm = client.workflows.lookup.algorithms.get(target.slug)
         #: The rows of which nobody can tell whether they have a job.
         self._unsettled: dict[bytes, Exception] = {}
 
@@ -80,7 +80,7 @@ class JobWork:
             for plan in plans
             if plan.slug in noted
         }
-        job = self._client._starter.find(
+        job = self._client.workflows.jobs.find(
             self._algorithm, posted_of(plans, uploads), record.before["jobs"]
         )
         if job is None:
@@ -121,7 +121,7 @@ class JobWork:
         return Outcome("done", job.pk)
 
     def _plan(self, ready: Ready) -> list[Plan]:
-        return self._client._submit.plan(
+        return self._client.workflows.values.plan(
             ready.specs, before=lambda: check_interface(self._algorithm, ready.specs)
         )
 
@@ -132,7 +132,7 @@ class JobWork:
             self._journal.note(fingerprint, "posting", before={"jobs": jobs})
 
         try:
-            job = self._client._starter.start(self._algorithm, posted, note=note)
+            job = self._client.workflows.jobs.start(self._algorithm, posted, note=note)
         except FAILURES as error:
             if not is_lost(error):
                 # It was refused, so there is no job.

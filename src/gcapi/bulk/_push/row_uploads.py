@@ -58,7 +58,7 @@ class Send:
 
     def run(self, client: Client) -> None:
         """Send what is not there yet."""
-        client._submit.send(self.plans, self.begun, is_fresh=self.is_fresh)
+        client.workflows.values.send(self.plans, self.begun, is_fresh=self.is_fresh)
 
 
 class Sender:
@@ -74,7 +74,7 @@ class Sender:
         self._client = client
         self._journal = journal
         self._place = place
-        on_limit = client._settings.on_limit
+        on_limit = client.workflows.settings.on_limit
         self._room = UploadRoom(client.uploads.count, on_limit)
         self._limits = LimitWait(on_limit)
         self._on_limit = on_limit
@@ -166,7 +166,7 @@ class Sender:
                     self._held[upload.pk] = upload
                 used()
 
-            begun = self._client._submit.begin(
+            begun = self._client.workflows.values.begin(
                 [names[slug][number] for slug, number in missing], heard, self._limits
             )
         made = {**found, **dict(zip(missing, begun, strict=True))}

@@ -1,0 +1,46 @@
+"""The typed namespaces of a client, all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gcapi import resources
+
+if TYPE_CHECKING:
+    from gcapi._api.operations import Calls
+    from gcapi._transfer.outputs import Outputs
+    from gcapi._transfer.uploads import Uploads
+
+
+class Namespaces:
+    """One attribute for each kind of object of the API.
+
+    Args:
+        calls: Calls the API.
+        file_uploads: Uploads files.
+        outputs: Downloads images.
+    """
+
+    def __init__(self, calls: Calls, file_uploads: Uploads, outputs: Outputs) -> None:
+        self.images = resources.Images(calls, outputs)
+        self.uploads = resources.UploadsNamespace(calls, file_uploads)
+        self.raw_image_upload_sessions = resources.RawImageUploadSessions(calls)
+        self.archives = resources.Archives(calls)
+        self.archive_items = resources.ArchiveItems(calls)
+        self.reader_studies = resources.ReaderStudies(calls)
+        self.algorithms = resources.Algorithms(calls)
+        self.algorithm_images = resources.AlgorithmImages(calls)
+        self.algorithm_jobs = resources.AlgorithmJobs(calls)
+        self.algorithm_endpoints = resources.AlgorithmEndpoints(calls)
+        self.algorithm_invocations = resources.AlgorithmInvocations(calls)
+        self.interfaces = resources.Interfaces(calls)
+        self.challenges = resources.Challenges(calls)
+        self.evaluations = resources.Evaluations(calls)
+        self.profiles = resources.Profiles(calls)
+        self.notifications = resources.Notifications(calls)
+        self.subscriptions = resources.Subscriptions(calls)
+        self.workstations = resources.Workstations(calls)
+        self.workstation_configs = resources.WorkstationConfigs(calls)
+        self.sessions = resources.Sessions(calls)
+        self.feedback = resources.Feedback(calls)
+        self.timezone = resources.Timezone(calls)

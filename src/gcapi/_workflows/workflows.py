@@ -1,0 +1,65 @@
+"""The parts that the methods of `Client`, the functions of `gcapi.bulk` and the commands are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gcapi._api.lost_writes import Patience
+from gcapi._transfer.downloads import Downloads
+from gcapi._transfer.outputs import Outputs
+from gcapi._transfer.uploads import Uploads
+from gcapi._workflows.cases import Cases
+from gcapi._workflows.job_start import Starter
+from gcapi._workflows.namespaces import Namespaces
+from gcapi._workflows.prepare import Submit
+from gcapi._workflows.slug_lookup import Lookup
+
+if TYPE_CHECKING:
+    from gcapi._api.operations import Calls
+    from gcapi.progress import Listener
+
+
+class Workflows:
+    """What a client works with; not part of the public interface.
+
+    Args:
+        calls: Calls the API.
+        listener: Called with the progress.
+
+    Attributes:
+        settings: The client's settings.
+        listener: Called with the progress.
+        resources: The namespaces.
+        file_uploads: Uploads files.
+        outputs: Downloads images and socket values.
+        lookup: Finds objects by slug.
+        values: Plans and uploads values.
+        cases: Creates and changes cases.
+        jobs: Starts jobs.
+    """
+
+    def __init__(self, calls: Calls, listener: Listener) -> None:
+        self.settings = calls.settings
+        self.listener = listener
+        self.file_uploads = Uploads(calls, listener)
+        downloads = Downloads(calls, listener)
+        self.outputs = Outputs(calls, downloads)
+        self.resources = Namespaces(calls, self.file_uploads, self.outputs)
+        self.lookup = Lookup(
+            interfaces=self.resources.interfaces,
+            archives=self.resources.archives,
+            reader_studies=self.resources.reader_studies,
+            algorithms=self.resources.algorithms,
+        )
+        self.values = Submit(
+            uploads=self.file_uploads,
+            downloads=downloads,
+            lookup=self.lookup,
+            images=self.resources.images,
+            listener=listener,
+        )
+        patience = Patience(self.settings.timeout)
+        self.cases = Cases(self.values, self.resources.uploads, patience)
+        self.jobs = Starter(
+            self.resources.algorithm_jobs, self.resources.images, self.resources.uploads, patience
+        )
