@@ -16,7 +16,7 @@ from gcapi import Client, SocketValueSpec
 from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
 from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, relay, unique
+from tests.support.data import DEADLINE, unique
 from tests.support.loopback import NO_TLS, Answer, Seen
 from tests.support.pull import (
     Sockets,
@@ -30,6 +30,7 @@ from tests.support.pull import (
     many_cases,
     real_cases,
 )
+from tests.support.relay import relay
 
 
 @pytest.fixture(scope="module")

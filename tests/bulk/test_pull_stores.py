@@ -10,7 +10,8 @@ from gcapi.bulk._pull.case_pull import CasePull, Policy, Pulled
 from gcapi.bulk._pull.listing import Case, Value
 from gcapi.bulk._pull.pull_index import CaseRecord
 from gcapi.exceptions import StorageError
-from tests.support.download_server import answer_of_store, served, socket_value
+from tests.support.api_and_store import answer_of_store, served
+from tests.support.api_objects import socket_value
 from tests.support.loopback import Answer, Seen, connect
 
 CONTENT = b"0123456789"

@@ -53,7 +53,7 @@ from tests.support.data import (
     written,
 )
 from tests.support.loopback import Answer
-from tests.support.losses import ACTED_CUT, CUT, Fate, through
+from tests.support.relay import ACTED_CUT, CUT, Fate, through
 
 REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
 CREATION = r"/(archives/items|display-sets)/$"

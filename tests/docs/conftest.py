@@ -1,4 +1,4 @@
-"""What the tests of the documentation and the examples share: a furnished sandbox's folder, copied for each."""
+"""Fixtures of the documentation's tests: a sandbox under the public server's name."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doc_stage import Stage, furnish, stage
+from tests.support.doc_stage import Stage, fill, stage
 
 
 @pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a sandbox's folder that is copied for each test."""
-    folder = tmp_path_factory.mktemp("furnished") / "data"
-    furnish(folder)
+def filled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a filled sandbox's folder, to be copied for each test."""
+    folder = tmp_path_factory.mktemp("filled-sandbox") / "data"
+    fill(folder)
     return folder
 
 
 @pytest.fixture
-def public_server(furnished: Path, tmp_path: Path) -> Iterator[Stage]:
-    """Give a public server, and a folder with sample files."""
-    with stage(furnished, tmp_path) as running:
+def public_server(filled_folder: Path, tmp_path: Path) -> Iterator[Stage]:
+    """Run a sandbox as the public server, beside a folder with sample files."""
+    with stage(filled_folder, tmp_path) as running:
         yield running

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ from pydicom.uid import generate_uid
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import RecordedRequest, Sandbox
-from tests.support.loopback import Answer, Loopback, Seen
 
 #: Seconds after which something that should have come has not.
 DEADLINE = 30.0
@@ -70,6 +70,11 @@ def written(path: Path, content: bytes | str) -> Path:
     """Write a file and return it."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def everything_below(folder: Path) -> set[str]:
+    """Return the relative paths of all files below a folder."""
+    return {os.fspath(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
 
 
 def noise(path: Path, size: int = 64) -> Path:
@@ -241,42 +246,3 @@ def make_home(sandbox: Sandbox, client: Client, kind: str) -> Home:
     is_archive = kind == "archive"
     add = sandbox.add_archive if is_archive else sandbox.add_reader_study
     return Home(client, sandbox, add(unique(kind)), is_archive)
-
-
-# ---------------------------------------------------------------- a server with faults
-
-_HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date", "server"})
-
-
-class Acted(Answer):
-    """What is answered in place of the sandbox's own answer once it has done what it was asked."""
-
-
-@contextmanager
-def relay(sandbox: Sandbox, fault: Callable[[Seen], Answer | None]) -> Iterator[Loopback]:
-    """Stand between a client and the sandbox's API, and answer in its place where a fault says so.
-
-    Where a fault gives an answer the request does not arrive, unless it is an `Acted`, which comes in place of the
-    sandbox's own answer.
-    """
-    root = sandbox.base_url.removesuffix("/api/v1/")
-    with httpx.Client(trust_env=False) as upstream:
-
-        def script(seen: Seen) -> Answer:
-            answer = fault(seen)
-            if answer is not None and not isinstance(answer, Acted):
-                return answer
-            response = upstream.request(
-                seen.method, root + seen.path, content=seen.body, headers=dict(seen.headers)
-            )
-            if answer is not None:
-                return answer
-            kept = {
-                name: value
-                for name, value in response.headers.items()
-                if name.lower() not in _HOP_HEADERS
-            }
-            return Answer(response.status_code, response.content, kept)
-
-        with Loopback(script) as server:
-            yield server

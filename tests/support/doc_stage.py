@@ -1,21 +1,19 @@
-"""The public server as the documentation speaks of it: every word of a page runs as it stands.
+"""A sandbox under the name of the public server, so that the documentation's code runs unchanged.
 
-A page says `Client()`, which goes to https://grand-challenge.org. A stage leads it to a sandbox by what any user can
-set: `HTTPS_PROXY` names a proxy that finds that host here, and `SSL_CERT_FILE` the authority that vouches for it.
-No part of the client is replaced, and programs that a page starts are led there too.
+A page says `Client()`, which connects to https://grand-challenge.org. A stage redirects it to a sandbox with variables
+that any user can set: `HTTPS_PROXY` names a proxy that resolves that host to this machine, and `SSL_CERT_FILE` the
+certificate authority. No part of the client is replaced, and the programs that a page starts are redirected too.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,10 +22,11 @@ from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
 from tests.support.data import noise, series, volume
 from tests.support.loopback import Answer, Loopback, Seen
-from tests.support.tunnels import Authority, Proxy
+from tests.support.private_network import Authority, Proxy
+from tests.support.relay import forward
 
 HOST = "grand-challenge.org"
-#: The sockets that the documentation speaks of: title, kind, whether JSON is stored in the database.
+#: The sockets that the documentation mentions: title, kind, and whether JSON is stored in the database.
 SOCKETS = (
     ("Generic Medical Image", "Image", True),
     ("CT Image", "Image", True),
@@ -51,13 +50,12 @@ QUESTIONS = (
         "required": False,
     },
 )
-_HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date"})
-#: What of a developer's own environment would lead somewhere else.
+#: Variables of a developer's environment that would redirect the client elsewhere.
 _CLEARED = ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_DIR", "PYTHONPATH")
 
 
-def furnish(folder: Path) -> None:
-    """Fill a sandbox's folder with what the documentation speaks of."""
+def fill(folder: Path) -> None:
+    """Fill a sandbox's folder with the objects that the documentation mentions."""
     with Sandbox(folder) as sandbox:
         for title, kind, in_database in SOCKETS:
             sandbox.add_socket(title, kind, store_in_database=in_database)
@@ -100,7 +98,7 @@ def _add_cases(client: Client, scratch: Path) -> None:
 
 
 def lay_out(folder: Path) -> None:
-    """Put the files into a folder that the documentation speaks of."""
+    """Write the files that the documentation mentions into a folder."""
     (folder / "cases").mkdir()
     (folder / "series").mkdir()
     for number in (1, 2):
@@ -112,12 +110,12 @@ def lay_out(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a page finds.
+    """The environment of a page.
 
     Attributes:
-        folder: Where it runs, with sample files.
-        environment: The variables that lead to the sandbox, and an empty home.
-        sandbox: Where it is led.
+        folder: The working directory, with sample files.
+        environment: The variables that redirect to the sandbox, and an empty home directory.
+        sandbox: The sandbox.
     """
 
     folder: Path
@@ -125,7 +123,7 @@ class Stage:
     sandbox: Sandbox
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let the code of a test run here."""
+        """Set the working directory and the environment of a test."""
         monkeypatch.chdir(self.folder)
         for name in os.environ.keys() - self.environment.keys():
             monkeypatch.delenv(name)
@@ -133,22 +131,11 @@ class Stage:
             monkeypatch.setenv(name, value)
 
 
-class _Doorway(Proxy):
-    """A proxy that leads every name to one port."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self._port = port
-
-    def port_of(self, _: str) -> int:
-        return self._port
-
-
 @contextmanager
-def stage(furnished: Path, folder: Path) -> Iterator[Stage]:
-    """Run a sandbox on a copy of a furnished folder, as the public server."""
+def stage(filled: Path, folder: Path) -> Iterator[Stage]:
+    """Run a sandbox on a copy of a filled folder, under the public server's name."""
     data, work, home = folder / "data", folder / "work", folder / "home"
-    shutil.copytree(furnished, data)
+    shutil.copytree(filled, data)
     for made in (work, home):
         made.mkdir()
     lay_out(work)
@@ -157,14 +144,14 @@ def stage(furnished: Path, folder: Path) -> Iterator[Stage]:
     with ExitStack() as undo:
         sandbox = undo.enter_context(Sandbox(data))
         server = undo.enter_context(_public_server(sandbox, authority))
-        doorway = undo.enter_context(_Doorway(httpx.URL(server.origin).port or 0))
+        proxy = undo.enter_context(Proxy(httpx.URL(server.origin).port))
         yield Stage(
             work,
             {
                 **{name: value for name, value in os.environ.items() if _is_kept(name)},
                 "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token,
                 "HOME": str(home),
-                "HTTPS_PROXY": doorway.url,
+                "HTTPS_PROXY": proxy.origin,
                 "NO_PROXY": "127.0.0.1,localhost",
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
                 "PYTHONWARNINGS": "error",
@@ -182,23 +169,12 @@ def _is_kept(name: str) -> bool:
 def _public_server(sandbox: Sandbox, authority: Authority) -> Iterator[Loopback]:
     """Serve a sandbox's API over TLS under the public server's name."""
     root = sandbox.base_url.removesuffix("/api/v1/")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.ca.issue_cert(HOST).configure_cert(context)
     with httpx.Client(trust_env=False, timeout=60) as upstream:
 
         def script(seen: Seen) -> Answer:
-            response = upstream.request(
-                seen.method,
-                root + seen.path,
-                content=seen.body,
-                # The name that was asked, from which the addresses in the answers are made.
-                headers={**seen.headers, "X-Forwarded-Proto": "https"},
-            )
-            return Answer(response.status_code, response.content, _end_to_end(response.headers))
+            # Together with the Host header, from which the server makes the addresses in its responses.
+            return forward(upstream, root, seen, **{"X-Forwarded-Proto": "https"})
 
-        with Loopback(script, with_version=False, tls=context) as server:
+        tls = authority.server_context(HOST)
+        with Loopback(script, with_version=False, tls=tls) as server:
             yield server
-
-
-def _end_to_end(headers: Any) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in _HOP_HEADERS}

@@ -1,14 +1,19 @@
-"""A scripted HTTP server on loopback, for answers that no well-behaved server gives."""
+"""A scripted HTTP server on loopback, for responses that no well-behaved server gives.
+
+It also sends raw bytes that are no valid HTTP (`Answer.blocks`) and opens tunnels like a forward proxy
+(`Answer.tunnel`), so that no second server is needed for either.
+"""
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,23 +24,25 @@ from gcapi import Client
 from gcapi.retries import PatientStrategy, SelectiveBackoffStrategy
 
 TOKEN = "0123456789abcdef"
-#: Certificates take a while to be loaded, and loopback needs none.
+#: Loading certificates is slow, and plain HTTP needs none.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 VERSION = {"latest_version": "0.16.1", "lowest_supported_version": "0.13.0"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server says.
+    """A scripted response.
 
     Attributes:
         status: The HTTP status.
-        body: Sent as it is; anything but bytes as JSON.
-        headers: Beside Content-Length, and Content-Type for JSON.
-        length: What Content-Length claims; `None` for the truth.
-        reset: Break the connection instead of answering.
-        chunked: Send the body in chunks, without a Content-Length; `broken` leaves out the last chunk.
-        hold: What is waited for after the body, before the connection is used again or closed.
+        body: Bytes are sent as they are, anything else as JSON.
+        headers: Sent in addition to Content-Length, and Content-Type for JSON.
+        length: The value of Content-Length; `None` for the body's length.
+        reset: Reset the connection instead of responding.
+        chunked: Send the body in chunks, without a Content-Length; `broken` omits the last chunk.
+        hold: An event to wait for after the body, before the connection is reused or closed.
+        blocks: Raw bytes to send in place of everything above, head included; an empty block closes the connection.
+        tunnel: A local port to connect the client with, like a proxy that receives CONNECT.
     """
 
     status: int = 200
@@ -45,6 +52,8 @@ class Answer:
     reset: bool = False
     chunked: Literal["", "whole", "broken"] = ""
     hold: threading.Event | None = None
+    blocks: Iterable[bytes] | None = None
+    tunnel: int | None = None
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -58,7 +67,7 @@ class Answer:
         return {**framing, **kind, **self.headers}
 
     def sent(self) -> bytes:
-        """Return the body as it goes over the wire."""
+        """Return the body with its transfer encoding."""
         content = self.content()
         if not self.chunked:
             return content
@@ -69,21 +78,30 @@ class Answer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the connection can be used for another answer after this one."""
+        """Whether the connection can be reused after this response."""
         return self.chunked != "broken" and self.length in {None, len(self.content())}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that arrived."""
+    """A request that the server received.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path and query; the host and port for CONNECT.
+        headers: The headers as they were spelled.
+        body: The body.
+        connection: The number of the connection, counted from 1.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    connection: int = 0
 
     def header(self, name: str) -> str:
-        """Return a header whatever its case, empty if there is none."""
+        """Return a header by its case-insensitive name, or an empty string."""
         found = {key.lower(): value for key, value in self.headers.items()}
         return found.get(name.lower(), "")
 
@@ -95,7 +113,7 @@ Script = Callable[[Seen], Answer]
 
 
 def in_turn(*answers: Answer) -> Script:
-    """Give one answer after the other, and the last one again and again."""
+    """Return each answer once, and then repeat the last one."""
 
     def endless() -> Iterator[Answer]:
         yield from answers
@@ -111,22 +129,39 @@ def in_turn(*answers: Answer) -> Script:
     return answer
 
 
-#: Takes every answer and every broken connection as it is.
 NO_RETRIES = SelectiveBackoffStrategy(0.0, 0)
-#: Repeats as a client does by default, without waiting.
+#: The default retries, without delay.
 AT_ONCE = partial(PatientStrategy, backoff_factor=0.0)
 
 
 def connect(server: Loopback, **options: Any) -> Client:
-    """Make a client of a server, whose token is `TOKEN` unless told otherwise."""
+    """Return a client of a server, with `TOKEN` and without delays by default."""
     usual = {"token": TOKEN, "base_url": server.base_url, "verify": NO_TLS}
     return Client(**{**usual, "retry_strategy": AT_ONCE, **options})
 
 
+#: One chunk of 64 KiB of spaces, with its transfer encoding.
+RAW_CHUNK = b"%x\r\n" % 2**16 + b" " * 2**16 + b"\r\n"
+
+
+def raw_response(head: str, body: bytes = b"") -> bytes:
+    """Return a response as bytes; the head's first line is the status, and nothing is added to it."""
+    return b"HTTP/1.1 " + head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body
+
+
+def path_as_json(seen: Seen) -> Answer:
+    """Answer with the path that was asked for, so that an answer to another request is noticed."""
+    return Answer(body=seen.path)
+
+
 class _Server(ThreadingHTTPServer):
-    """A server to which it is no news that a client went away."""
+    """A server that ignores clients that disconnect."""
 
     daemon_threads = True
+
+    def __init__(self, loopback: Loopback) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.loopback = loopback
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -134,23 +169,28 @@ class _Server(ThreadingHTTPServer):
 
 
 class Loopback:
-    """Answer every request by a script, and remember what came.
+    """A server that answers every request with a script and records it.
 
-    The version check is answered before the script is asked, unless `with_version` is false. With a TLS context, it is
-    an https server on localhost.
+    Attributes:
+        seen: The requests that the script answered, in the order of their arrival.
+        connections: The number of connections that were opened.
+
+    Args:
+        script: Returns the answer to a request.
+        with_version: Answer the version check without asking the script or recording the request.
+        tls: Serve https on localhost with this context.
     """
 
     def __init__(
         self, script: Script, *, with_version: bool = True, tls: ssl.SSLContext | None = None
     ) -> None:
         self.seen: list[Seen] = []
-        #: How many connections were made.
         self.connections = 0
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._script = script
         self._with_version = with_version
         self._tls = tls
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(self)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
@@ -166,7 +206,14 @@ class Loopback:
     def base_url(self) -> str:
         return f"{self.origin}/api/v1/"
 
+    def count_connection(self) -> int:
+        """Count a connection and return its number."""
+        with self._lock:
+            self.connections += 1
+            return self.connections
+
     def answer(self, seen: Seen) -> Answer:
+        """Record a request and return the script's answer."""
         if self._with_version and seen.path == "/api/v1/gcapi/":
             return Answer(body=VERSION)
         self.seen.append(seen)
@@ -186,45 +233,73 @@ class Loopback:
         self._server.server_close()
         self._thread.join()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-            def setup(self) -> None:
-                with server.lock:
-                    server.connections += 1
-                super().setup()
+    def setup(self) -> None:
+        self.number = self.server.loopback.count_connection()
+        super().setup()
 
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                seen = Seen(self.command, self.path, dict(self.headers), body)
-                answer = server.answer(seen)
-                if answer.reset:
-                    self.break_off()
-                    return
-                # Without the date of this moment where the answer has its own.
-                send = self.send_response_only if "Date" in answer.headers else self.send_response
-                send(answer.status)
-                for name, value in answer.all_headers().items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer.sent())
-                if answer.hold is not None:
-                    answer.hold.wait(60)
-                if not answer.is_whole:
-                    self.close_connection = True
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        seen = Seen(self.command, self.path, dict(self.headers), body, self.number)
+        answer = self.server.loopback.answer(seen)
+        if answer.reset:
+            self.reset()
+        elif answer.blocks is not None:
+            self.send_blocks(answer.blocks)
+        elif answer.tunnel is not None:
+            self.open_tunnel(answer.tunnel)
+        else:
+            self.send_answer(answer)
 
-            def break_off(self) -> None:
-                at_once = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    def send_answer(self, answer: Answer) -> None:
+        # An answer with a Date header of its own replaces the server's.
+        send = self.send_response_only if "Date" in answer.headers else self.send_response
+        send(answer.status)
+        for name, value in answer.all_headers().items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.sent())
+        if answer.hold is not None:
+            answer.hold.wait(60)
+        if not answer.is_whole:
+            self.close_connection = True
+
+    def send_blocks(self, blocks: Iterable[bytes]) -> None:
+        for block in blocks:
+            self.wfile.write(block)
+            if not block:
                 self.close_connection = True
+                return
 
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+    def open_tunnel(self, port: int) -> None:
+        self.close_connection = True
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            self.send_response_only(200)
+            self.end_headers()
+            _copy_both_ways(self.connection, target)
 
-            def log_message(self, *_: object) -> None:
-                pass
+    def reset(self) -> None:
+        no_linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+        self.close_connection = True
 
-        return Handler
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+    do_CONNECT = handle_any  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
+    """Copy bytes in both directions until either side closes its connection."""
+    while True:
+        for ready in select.select([one, other], [], [])[0]:
+            block = ready.recv(65536)
+            if not block:
+                return
+            (other if ready is one else one).sendall(block)

@@ -8,14 +8,9 @@ import httpx
 import pytest
 
 from gcapi.exceptions import GCAPIError, InvalidTarget, TransferError, UnexpectedAnswer
-from tests.support.download_server import (
-    DICOM_IMAGE,
-    PK,
-    everything_below,
-    image_file,
-    served,
-    socket_value,
-)
+from tests.support.api_and_store import served
+from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
+from tests.support.data import everything_below
 from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 

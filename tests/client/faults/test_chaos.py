@@ -1,4 +1,4 @@
-"""A few of the random runs of `tests/support/chaos.py`, always the same."""
+"""The first seeds of the random faults of `tests/support/chaos.py`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chaos import World, new_world, run_once
+from tests.support.chaos import run_once
+from tests.support.chaos_workflows import World, new_world
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """Start what all runs share."""
+    """Run the sandbox that all runs share."""
     with new_world() as running:
         yield running
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_random_faults_lose_nothing_and_do_nothing_twice(world: World, seed: int) -> None:
-    """Whatever faults strike a workflow, there is what was asked for, once, or an error that names what there is."""
+    """After any faults a workflow has done what was asked, once, or raised an error that names what exists."""
     assert run_once(world, seed) == ""

@@ -19,17 +19,9 @@ from gcapi._transfer.outputs import _checked_recipe
 from gcapi._transfer.parts import MEBI, MIN_RANGE
 from gcapi.exceptions import StatusError, StorageError, UnexpectedAnswer, UnsafeName
 from gcapi.progress import ProgressEvent
-from tests.support.download_server import (
-    DICOM_IMAGE,
-    PK,
-    Pair,
-    answer_of_store,
-    asked,
-    broken,
-    everything_below,
-    served,
-    socket_value,
-)
+from tests.support.api_and_store import Pair, answer_of_store, asked, broken, served
+from tests.support.api_objects import DICOM_IMAGE, PK, socket_value
+from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
 
 CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE + MEBI)

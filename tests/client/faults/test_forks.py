@@ -11,8 +11,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen
-from tests.support.raw_server import Asked, RawServer, told
+from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen, path_as_json
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -41,16 +40,11 @@ def run(base_url: str, program: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def say_who(asked: Asked) -> list[bytes]:
-    """Answer with the path, so that an answer that went astray is found out."""
-    return [told(b'"%s"' % asked.path.encode())]
-
-
-def connections_of(server: RawServer) -> dict[str, set[int]]:
+def connections_of(server: Loopback) -> dict[str, set[int]]:
     """Return the connections that each process used, by the first part of the paths that it asked for."""
     used: dict[str, set[int]] = defaultdict(set)
-    for asked in server.asked:
-        used[asked.path.split("/")[3]].add(asked.connection)
+    for seen in server.seen:
+        used[seen.path.split("/")[3]].add(seen.connection)
     return used
 
 
@@ -76,10 +70,10 @@ def test_child_makes_connections_of_its_own() -> None:
         ask("parent")
         client.close()
     """
-    with RawServer(say_who) as server:
+    with Loopback(path_as_json) as server:
         run(server.base_url, ASK + textwrap.dedent(program))
     used = connections_of(server)
-    assert len(server.asked) == 9
+    assert len(server.seen) == 9
     assert len(used["parent"]) == len(used["child"]) == 1
     assert used["parent"] != used["child"]
 
@@ -98,7 +92,7 @@ def test_what_was_taken_from_the_client_before_follows() -> None:
         ask("parent")
     """
     program = program.replace("raw.send(", "raw.get_httpx_client().request(")
-    with RawServer(say_who) as server:
+    with Loopback(path_as_json) as server:
         run(server.base_url, ASK + textwrap.dedent(program))
     used = connections_of(server)
     assert used["child"].isdisjoint(used["parent"])
@@ -118,10 +112,10 @@ def test_workers_of_a_pool_share_nothing() -> None:
             pool.map(work, range(12), chunksize=1)
         ask("parent")
     """
-    with RawServer(say_who) as server:
+    with Loopback(path_as_json) as server:
         run(server.base_url, ASK + textwrap.dedent(program))
     used = connections_of(server)
-    assert len(server.asked) == 6 + 12 * 4
+    assert len(server.seen) == 6 + 12 * 4
     connections = [number for numbers in used.values() for number in numbers]
     assert len(connections) == len(set(connections))
 
@@ -177,7 +171,7 @@ def test_child_of_a_child_works() -> None:
             os._exit(0)
         end_of(child)
     """
-    with RawServer(say_who) as server:
+    with Loopback(path_as_json) as server:
         run(server.base_url, ASK + textwrap.dedent(program))
     used = connections_of(server)
     assert {who: len(numbers) for who, numbers in used.items()} == {

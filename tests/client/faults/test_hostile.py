@@ -8,7 +8,8 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,17 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
 )
 from gcapi.retries import SelectiveBackoffStrategy, check_factory
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
-from tests.support.raw_server import CHUNK, Asked, RawServer, http, told
+from tests.support.loopback import (
+    RAW_CHUNK,
+    TOKEN,
+    Answer,
+    Loopback,
+    Script,
+    Seen,
+    connect,
+    in_turn,
+    raw_response,
+)
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 JSON = {"Content-Type": "application/json"}
@@ -69,11 +79,10 @@ def failure(answer: Answer, call: str, **options: Any) -> Exception:
 # ---------------------------------------------------------------- bodies without end
 
 
-def endless(head: str) -> Callable[[Asked], Iterator[bytes]]:
+def endless(head: str) -> Script:
     """Answer with a head, and a body that never ends."""
-    return lambda _: itertools.chain(
-        [http(f"{head}\nTransfer-Encoding: chunked")], itertools.repeat(CHUNK)
-    )
+    begin = raw_response(f"{head}\nTransfer-Encoding: chunked")
+    return lambda _: Answer(blocks=itertools.chain([begin], itertools.repeat(RAW_CHUNK)))
 
 
 @pytest.fixture
@@ -85,12 +94,12 @@ def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 def give_up_on_an_endless_answer(call: str, words: str) -> None:
     """Make a call whose answer does not end."""
     with (
-        RawServer(endless("200 OK\nContent-Type: application/json")) as server,
-        server.client(retry_strategy=ONCE) as client,
+        Loopback(endless("200 OK\nContent-Type: application/json")) as server,
+        connect(server, retry_strategy=ONCE) as client,
         pytest.raises(UnexpectedAnswer, match=words),
     ):
         CALLS[call](client)
-    assert len(server.asked) == 1
+    assert len(server.seen) == 1
 
 
 @pytest.mark.usefixtures("low_bound")
@@ -110,8 +119,8 @@ def test_endless_answers_are_given_up_at_the_stated_bound() -> None:
 def test_endless_error_bodies_are_cut(call: str, status: str) -> None:
     """Of an error's body the beginning is enough: the error is the status error that it would be anyway."""
     with (
-        RawServer(endless(f"{status}\nContent-Type: application/json")) as server,
-        server.client(retry_strategy=ONCE) as client,
+        Loopback(endless(f"{status}\nContent-Type: application/json")) as server,
+        connect(server, retry_strategy=ONCE) as client,
         pytest.raises(StatusError, match=status) as caught,
     ):
         CALLS[call](client)
@@ -120,14 +129,11 @@ def test_endless_error_bodies_are_cut(call: str, status: str) -> None:
 
 def test_endless_headers_are_a_transport_error() -> None:
     """A head without an end is given up too."""
-
-    def script(_: Asked) -> Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\n"
-        yield from itertools.repeat(b"X-More: " + b"x" * 1000 + b"\r\n")
-
+    header = b"X-More: " + b"x" * 1000 + b"\r\n"
+    head = itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.repeat(header))
     with (
-        RawServer(script) as server,
-        server.client(retry_strategy=ONCE) as client,
+        Loopback(in_turn(Answer(blocks=head))) as server,
+        connect(server, retry_strategy=ONCE) as client,
         pytest.raises(httpx.RemoteProtocolError),
     ):
         client.archives.count()
@@ -186,10 +192,12 @@ def test_announced_files_of_the_raw_call_are_not_bounded(monkeypatch: pytest.Mon
         with pytest.raises(UnexpectedAnswer):
             client.archives.count()
 
-    def unannounced(_: Asked) -> list[bytes]:
-        return [http("200 OK\nTransfer-Encoding: chunked"), CHUNK, b"0\r\n\r\n"]
-
-    with RawServer(unannounced) as raw, raw.client() as client, pytest.raises(UnexpectedAnswer):
+    unannounced = Answer(body=b"x" * 5_000, chunked="whole")
+    with (
+        Loopback(in_turn(unannounced)) as server,
+        connect(server) as client,
+        pytest.raises(UnexpectedAnswer),
+    ):
         client(path="x/")
 
 
@@ -209,10 +217,12 @@ def test_answers_that_break_off_are_transport_errors(call: str) -> None:
 def test_surplus_bytes_are_no_answer_to_the_next_call(surplus: bytes) -> None:
     """What follows the announced end of a body is not taken as the answer to what is asked next."""
 
-    def script(asked: Asked) -> list[bytes]:
-        return [told(b'"%s"' % asked.path.encode()) + (surplus if "first" in asked.path else b"")]
+    def script(seen: Seen) -> Answer:
+        head = f"200 OK\nContent-Type: application/json\nContent-Length: {len(seen.path) + 2}"
+        whole = raw_response(head, json.dumps(seen.path).encode())
+        return Answer(blocks=[whole + (surplus if "first" in seen.path else b"")])
 
-    with RawServer(script) as server, server.client() as client:
+    with Loopback(script) as server, connect(server) as client:
         for number in range(3):
             assert client(path=f"first/{number}/") == f"/api/v1/first/{number}/"
         assert client(path="then/") == "/api/v1/then/"
@@ -220,12 +230,16 @@ def test_surplus_bytes_are_no_answer_to_the_next_call(surplus: bytes) -> None:
 
 def test_dripping_bodies_are_read_as_long_as_they_drip() -> None:
     """A body in single bytes is read, however slow: only a pause as long as the timeout ends it."""
+    head = f"200 OK\nContent-Type: application/json\nContent-Length: {len(EMPTY)}"
 
-    def script(asked: Asked) -> Iterable[bytes]:
-        yield http(f"200 OK\nContent-Type: application/json\nContent-Length: {len(EMPTY)}")
-        yield from (bytes([byte]) for byte in EMPTY[: None if "whole" in asked.path else 10])
+    def script(seen: Seen) -> Answer:
+        sent = EMPTY[: None if "whole" in seen.path else 10]
+        return Answer(blocks=[raw_response(head), *(bytes([byte]) for byte in sent)])
 
-    with RawServer(script) as server, server.client(timeout=0.3, retry_strategy=ONCE) as client:
+    with (
+        Loopback(script) as server,
+        connect(server, timeout=0.3, retry_strategy=ONCE) as client,
+    ):
         assert client(path="whole/")["count"] == 0
         with pytest.raises(httpx.ReadTimeout):
             client(path="half/")

@@ -27,7 +27,7 @@ from gcapi.exceptions import (
 from gcapi_sandbox import Sandbox
 from tests.support.data import Home, content_of, make_home, noise, unique, value_of, written
 from tests.support.loopback import Answer, Seen
-from tests.support.losses import (
+from tests.support.relay import (
     ACTED_CUT,
     AFTER,
     CUT,

@@ -26,7 +26,7 @@ from tests.support.data import (
     written,
 )
 from tests.support.loopback import Answer, Seen
-from tests.support.losses import ACTED_CUT, CUT, Fate, through
+from tests.support.relay import ACTED_CUT, CUT, Fate, through
 
 KINDS = ["archive", "reader study"]
 CREATION = r"/(archives/items|display-sets)/$"

@@ -21,15 +21,9 @@ from gcapi.exceptions import (
     StorageError,
     TransferError,
 )
-from tests.support.download_server import (
-    TAG,
-    answer_of_store,
-    asked,
-    broken,
-    everything_below,
-    image_file,
-    served,
-)
+from tests.support.api_and_store import TAG, answer_of_store, asked, broken, served
+from tests.support.api_objects import image_file
+from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
 
 BYTES = random.Random(3).randbytes(16 * MEBI)

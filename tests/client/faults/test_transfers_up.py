@@ -34,15 +34,15 @@ from gcapi.exceptions import (
 )
 from gcapi.progress import ProgressEvent
 from gcapi.retries import PatientStrategy
-from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Seen
-from tests.support.upload_server import (
-    DEADLINE,
+from tests.support.api_and_store import (
     UploadServer,
     etag_of,
     own_threads,
     upload,
-    where,
+    upload_and_part,
 )
+from tests.support.data import DEADLINE
+from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Seen
 
 #: Parts are so small here, in bytes, that a file of a few kilobytes has several.
 PART = 1000
@@ -168,7 +168,7 @@ def test_repeated_part_is_read_again(kind: str, fault: Answer, path: Path) -> No
     ):
         (made,) = upload(client, SOURCES[kind](path))
     assert server.content(made.pk) == CONTENT
-    first, second = [seen.body for seen in server.store.seen if where(seen)[1] == 1]
+    first, second = [seen.body for seen in server.store.seen if upload_and_part(seen)[1] == 1]
     assert first == second == server.parts[made.pk][1]
     assert numbers(server) == [1, *sorted(server.parts[made.pk])]
 
@@ -598,7 +598,7 @@ def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:
             made = _resumed(client, caught.value)
     assert made.status == "Completed"
     # The part that was broken off may be seen late.
-    assert [where(seen)[1] for seen in server.store.seen if seen.body] == [5]
+    assert [upload_and_part(seen)[1] for seen in server.store.seen if seen.body] == [5]
     assert server.content(made.pk) == CONTENT
 
 
@@ -676,7 +676,9 @@ def test_first_error_is_the_one_that_is_raised(attempt: int) -> None:
             return bytes(size)
 
     def refuse(_: int, seen: Seen) -> Answer | None:
-        return REFUSED if server.uploads[where(seen)[0]]["filename"] == "refused" else None
+        return (
+            REFUSED if server.uploads[upload_and_part(seen)[0]]["filename"] == "refused" else None
+        )
 
     sources = [
         FileObjectSource(Endless(), "endless"),

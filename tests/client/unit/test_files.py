@@ -17,7 +17,7 @@ from gcapi._transfer.atomic_file import (
     refuse_existing,
     write_whole,
 )
-from tests.support.download_server import everything_below
+from tests.support.data import everything_below
 
 DATA = random.Random(5).randbytes(1_000_000)
 

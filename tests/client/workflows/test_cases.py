@@ -37,7 +37,6 @@ from tests.support.data import (
     found,
     make_home,
     noise,
-    relay,
     series,
     unique,
     value_of,
@@ -47,6 +46,7 @@ from tests.support.data import (
     written,
 )
 from tests.support.loopback import Answer, Seen
+from tests.support.relay import relay
 
 
 @pytest.fixture(params=["archive", "reader study"])

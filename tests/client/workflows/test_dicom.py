@@ -26,12 +26,12 @@ from tests.support.data import (
     make_home,
     mr_slice,
     nothing_written,
-    relay,
     series,
     unique,
     value_of,
     written,
 )
+from tests.support.relay import relay
 
 #: What must not leave the machine, each in a place of its own.
 SECRETS = {

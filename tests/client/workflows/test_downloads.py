@@ -25,7 +25,8 @@ from gcapi.exceptions import (
 from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedImage
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
-from tests.support.download_server import PK, everything_below, image_file, socket_value
+from tests.support.api_objects import PK, image_file, socket_value
+from tests.support.data import everything_below
 from tests.support.loopback import NO_RETRIES, Answer, Loopback, Seen, connect, in_turn
 
 HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"

@@ -11,13 +11,8 @@ import pytest
 from gcapi import Client, SocketValueSpec
 from gcapi.jobs import AlgorithmRun
 from gcapi_sandbox import Sandbox
-from tests.support.download_server import (
-    DICOM_IMAGE,
-    PK,
-    everything_below,
-    image_file,
-    socket_value,
-)
+from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
+from tests.support.data import everything_below
 from tests.support.loopback import Answer, Loopback, Seen, connect, in_turn
 
 WORDS = "must be 'error', 'skip' or 'overwrite'"

@@ -15,7 +15,8 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
     UnsafeName,
 )
-from tests.support.download_server import DICOM_IMAGE, PK, everything_below
+from tests.support.api_objects import DICOM_IMAGE, PK
+from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 

@@ -22,10 +22,11 @@ from gcapi.exceptions import (
 )
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
-from tests.support.data import found, relay, unique
-from tests.support.loopback import Answer, Seen
+from tests.support.api_and_store import upload
+from tests.support.data import found, unique
+from tests.support.loopback import AT_ONCE, Answer, Seen
 from tests.support.raw_http import until
-from tests.support.upload_server import AT_ONCE, upload
+from tests.support.relay import relay
 
 PART = 1000
 CONTENT = os.urandom(5 * PART + 123)

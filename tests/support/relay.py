@@ -1,25 +1,67 @@
-"""Ways to lose the answer to a request, before or after it was carried out."""
+"""A relay between a client and a sandbox that loses requests and responses as a test says."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+import httpx
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.data import Acted, relay
 from tests.support.loopback import NO_TLS, Answer, Loopback, Seen
 
-#: Seconds that the clients here wait for an answer, and then look for what a lost request did.
+#: Headers of a single connection, and those that the relay's own server sends.
+_HOP_HEADERS = frozenset(
+    {"content-length", "transfer-encoding", "content-encoding", "connection", "date", "server"}
+)
+
+
+class Acted(Answer):
+    """An answer that replaces the sandbox's own after the sandbox has carried out the request."""
+
+
+def forward(upstream: httpx.Client, root: str, seen: Seen, **headers: str) -> Answer:
+    """Send a request to another server and return its response."""
+    response = upstream.request(
+        seen.method, root + seen.path, content=seen.body, headers={**seen.headers, **headers}
+    )
+    kept = {
+        name: value for name, value in response.headers.items() if name.lower() not in _HOP_HEADERS
+    }
+    return Answer(response.status_code, response.content, kept)
+
+
+@contextmanager
+def relay(sandbox: Sandbox, fault: Callable[[Seen], Answer | None]) -> Iterator[Loopback]:
+    """Forward requests to a sandbox's API, except where a fault replaces the response.
+
+    If the fault returns an answer, the request does not reach the sandbox, unless the answer is an `Acted`.
+    """
+    root = sandbox.base_url.removesuffix("/api/v1/")
+    with httpx.Client(trust_env=False) as upstream:
+
+        def script(seen: Seen) -> Answer:
+            answer = fault(seen)
+            if answer is not None and not isinstance(answer, Acted):
+                return answer
+            forwarded = forward(upstream, root, seen)
+            return answer or forwarded
+
+        with Loopback(script) as server:
+            yield server
+
+
+#: The timeout of the clients in seconds, which also bounds their search for the effect of a lost request.
 PATIENCE = 1.0
 
 CUT = Answer(reset=True)
 UNAVAILABLE = Answer(503, b"<html>busy</html>")
 SERVER_ERROR = Answer(500, b"<html>Server Error (500)</html>")
 ACTED_CUT = Acted(reset=True)
-#: An answer is lost in each of these ways after the server did what it was asked.
+#: The ways to lose the response to a request that was carried out.
 AFTER = {
     "connection cut": ACTED_CUT,
     "502": Acted(502, b"<html>Bad Gateway</html>"),
@@ -27,7 +69,7 @@ AFTER = {
     "body cut short": Acted(201, b'{"pk": "0fd8', {"Content-Type": "application/json"}, 2000),
     "login page": Acted(200, b"<html>Log in</html>", {"Content-Type": "text/html"}),
 }
-#: What becomes of one request and its repeats; those that are not listed arrive and are answered.
+#: The faults of a request and of its retries; later retries meet no fault.
 FATES: dict[str, tuple[Answer, ...]] = {
     **{f"done, {name}": (answer,) for name, answer in AFTER.items()},
     "done, lost twice": (ACTED_CUT, ACTED_CUT),
@@ -42,12 +84,12 @@ FATES: dict[str, tuple[Answer, ...]] = {
 
 
 class Fate:
-    """A fault: what becomes of the requests of one method and path, in turn.
+    """The faults of the requests of one method and path, one after the other.
 
     Args:
-        method: The method,
-        path: and a pattern that the path fits.
-        answers: What each gets in place of its answer; further ones are let through.
+        method: The HTTP method.
+        path: A regular expression for the path.
+        answers: The answers to the first requests; further requests meet no fault.
     """
 
     def __init__(self, method: str, path: str, *answers: Answer) -> None:
@@ -58,7 +100,7 @@ class Fate:
         self._lock = threading.Lock()
 
     def __call__(self, seen: Seen) -> Answer | None:
-        """Decide what becomes of a request."""
+        """Return the fault of a request, if any."""
         if seen.method != self._method or not self._path.search(seen.path):
             return None
         with self._lock:
@@ -67,14 +109,14 @@ class Fate:
 
 
 def connected(sandbox: Sandbox, server: Loopback, **options: object) -> Client:
-    """Make a client whose requests go through a relay, and who is not patient."""
+    """Return a client of a relay, with a short timeout."""
     settings = {"timeout": PATIENCE, "verify": NO_TLS, **options}
     return Client(sandbox.token, server.base_url, **settings)  # type: ignore[arg-type]
 
 
 @contextmanager
 def through(sandbox: Sandbox, *fates: Fate, **options: object) -> Iterator[Client]:
-    """Connect a client by way of a relay with faults."""
+    """Run a relay with the given faults and yield a client of it."""
 
     def fault(seen: Seen) -> Answer | None:
         return next((answer for fate in fates if (answer := fate(seen)) is not None), None)

@@ -1,40 +1,117 @@
-"""A scripted Grand Challenge for uploads: an API and a store that do as real ones, but where a test says otherwise."""
+"""A scripted API with a scripted object store, for faults of single parts and byte ranges.
+
+`UploadServer` takes multipart uploads; `served` redirects downloads to a store. Both behave like the real servers
+except where a test says otherwise.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gcapi import Client
-from gcapi.models import UserUploadComplete
-from tests.support.loopback import AT_ONCE, Answer, Loopback, Seen, connect
+from gcapi.models import ImageFile, UserUploadComplete
+from tests.support.api_objects import image_file
+from tests.support.loopback import AT_ONCE, Answer, Loopback, Script, Seen, connect
 
-#: Seconds after which something that should have come has not.
-DEADLINE = 20.0
+# ---------------------------------------------------------------- downloads
 
-#: Told the number of a part and the request; what it returns is said in place of the store's answer.
+#: An ETag that is not an MD5 checksum.
+TAG = '"first"'
+
+
+def asked(seen: Seen) -> tuple[int, int | None] | None:
+    """Return the first byte of the requested range and the byte after its last, or `None` for the whole file."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", seen.header("Range"))
+    return match and (int(match[1]), int(match[2]) + 1 if match[2] else None)
+
+
+def answer_of_store(seen: Seen, content: bytes, tag: str = TAG, **headers: str) -> Answer:
+    """Return the answer of a correct store: the range, or the whole file if `If-Range` does not match."""
+    given = {**({"ETag": tag} if tag else {}), **headers}
+    wanted = asked(seen)
+    if wanted is None or seen.header("If-Range") not in {"", tag, headers.get("Last-Modified")}:
+        return Answer(body=content, headers=given)
+    start, end = wanted
+    if start >= len(content):
+        return Answer(status=416, body=b"<Error><Code>InvalidRange</Code></Error>")
+    body = content[start:end]
+    where = f"bytes {start}-{start + len(body) - 1}/{len(content)}"
+    return Answer(status=206, body=body, headers={**given, "Content-Range": where})
+
+
+def broken(answer: Answer, after: int) -> Answer:
+    """Return an answer whose connection breaks after that many bytes of its body."""
+    return replace(answer, body=answer.body[:after], length=len(answer.body))
+
+
+@dataclass
+class Pair:
+    """An API that redirects downloads to a store."""
+
+    api: Loopback
+    store: Loopback
+
+    def file(self, name: str = "a.mha") -> ImageFile:
+        """Return a file that is on the store."""
+        return image_file(f"{self.api.origin}/media/{name}")
+
+    def download(
+        self, directory: Path, *names: str, existing: Any = "error", **options: Any
+    ) -> Any:
+        """Download files to `x` with their suffixes, with a client of these options."""
+        files = [self.file(name) for name in names or ("a.mha",)]
+        with connect(self.api, **options) as client:
+            return client.images.download(
+                files=files, output_directory=directory, filename="x", existing=existing
+            )
+
+    def ranges(self) -> list[tuple[int, int | None] | None]:
+        """Return the ranges that the store received requests for, in order."""
+        return [asked(seen) for seen in self.store.seen]
+
+
+@contextmanager
+def served(store_script: Script, api_script: Script | None = None) -> Iterator[Pair]:
+    """Run a store, and an API that redirects to its presigned URLs."""
+    with Loopback(store_script) as store:
+
+        def away(seen: Seen) -> Answer:
+            link = f"{store.origin}{seen.path}?X-Amz-Signature=s3cret"
+            return Answer(status=302, headers={"Location": link})
+
+        with Loopback(api_script or away) as api:
+            yield Pair(api, store)
+
+
+# ---------------------------------------------------------------- uploads
+
+#: Called with a part number and its request; an answer replaces the store's own.
 OnPut = Callable[[int, Seen], Answer | None]
-#: Told a step (`uploads`, `generate-presigned-urls`, `detail`, …) and the request; what it returns is said in place of
-#: the API's answer.
+#: Called with a step (`uploads`, `generate-presigned-urls`, `detail`, …) and its request; an answer replaces the API's
+#: own.
 OnStep = Callable[[str, Seen], Answer | None]
 
 
 def as_usual(_: Any, __: Seen) -> None:
-    """Leave the answer to the server."""
+    """Return no answer, so that the server gives its own."""
 
 
 class UploadServer:
-    """Keep what is uploaded in memory, and remember the steps in the order of their arrival.
+    """An API and a store that keep uploads in memory and record the steps in the order of their arrival.
 
     Attributes:
-        on_put: Asked about each part before it is kept.
-        before: Asked about each step before it is done.
-        after: Asked about each step after it was done.
+        on_put: Called with each part before it is stored.
+        before: Called with each step before it is carried out.
+        after: Called with each step after it was carried out.
     """
 
     def __init__(
@@ -71,7 +148,7 @@ class UploadServer:
         return self.api.base_url
 
     def client(self, **options: Any) -> Client:
-        """Make a client that repeats at once."""
+        """Return a client that retries without delay."""
         made = connect(self.api, **{"retry_strategy": AT_ONCE, **options})
         made.uploads._uploads.sleep = lambda _: None
         return made
@@ -80,17 +157,17 @@ class UploadServer:
         return Counter(self.steps)[step]
 
     def puts(self) -> list[tuple[str, int]]:
-        """Return the upload and the number of each part that arrived, in order."""
-        return [where(seen) for seen in self.store.seen]
+        """Return the upload and the number of each part that was received, in order."""
+        return [upload_and_part(seen) for seen in self.store.seen]
 
     def content(self, pk: str) -> bytes:
-        """Return what the parts of an upload come to."""
+        """Return the content of an upload."""
         return b"".join(data for _, data in sorted(self.parts[pk].items()))
 
     def _put(self, seen: Seen) -> Answer:
-        pk, number = where(seen)
+        pk, number = upload_and_part(seen)
         if len(seen.body) < int(seen.header("Content-Length")):
-            # The client broke off; a store keeps nothing of such a part.
+            # The client disconnected; a store keeps nothing of an incomplete part.
             return Answer(reset=True)
         answer = self.on_put(number, seen)
         if answer is not None:
@@ -161,7 +238,7 @@ class UploadServer:
         ]
 
 
-def where(seen: Seen) -> tuple[str, int]:
+def upload_and_part(seen: Seen) -> tuple[str, int]:
     """Return the upload and the number of a part."""
     pk, number = seen.path.partition("?")[0].strip("/").split("/")
     return pk, int(number)
@@ -173,10 +250,10 @@ def etag_of(data: bytes) -> str:
 
 
 def upload(client: Client, *sources: Any) -> list[UserUploadComplete]:
-    """Upload as the calls that make cases do."""
+    """Upload sources as `add_case_to_archive` does."""
     return client.uploads._uploads.upload_all(sources)
 
 
 def own_threads() -> list[str]:
-    """Return the names of the threads of uploads that live."""
+    """Return the names of the running upload threads."""
     return [one.name for one in threading.enumerate() if one.name.startswith("gcapi-upload")]
