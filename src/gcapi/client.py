@@ -11,7 +11,7 @@ from gcapi._api.operations import Calls
 from gcapi._api.schema_diff import drift
 from gcapi._http.settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
 from gcapi._http.transport import Transport
-from gcapi._transfer.atomic_file import check_existing
+from gcapi._transfer.atomic_file import check_existing_file
 from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
 from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.job_start import invoke_once
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gcapi import models, resources
     from gcapi._api.schema_diff import SchemaDrift
-    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.atomic_file import ExistingFile
     from gcapi._workflows.cases import ExistingCase
     from gcapi.progress import Listener
     from gcapi.retries import RetryStrategyFactory
@@ -512,7 +512,7 @@ class Client(Namespaces):
         inputs: Sequence[SocketValueSpec],
         output_directory: str | Path,
         timeout: float | None = A_DAY,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> jobs.AlgorithmRun:
         """Start a job, wait for it and download all its outputs.
 
@@ -540,7 +540,7 @@ class Client(Namespaces):
             >>> sorted(run.files)
             ['mean-intensity', 'thresholded-image']
         """
-        check_existing(existing)
+        check_existing_file(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
         return jobs.download_outputs(
@@ -573,7 +573,7 @@ class Client(Namespaces):
         value: models.HyperlinkedComponentInterfaceValue,
         *,
         output_directory: str | Path,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> list[Path]:
         """Write a value to where its socket's relative path says, below a directory.
 

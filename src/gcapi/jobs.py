@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi import models
-    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.atomic_file import ExistingFile
     from gcapi._transfer.outputs import Outputs
     from gcapi.resources import AlgorithmJobs
 
@@ -94,7 +94,7 @@ def failure(job: models.HyperlinkedJob) -> JobFailed:
 
 
 def download_outputs(
-    outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: Existing
+    outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: ExistingFile
 ) -> AlgorithmRun:
     """Write all outputs of a job below a directory, each where its socket's relative path says.
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._api.operations import Calls
-    from gcapi._transfer.atomic_file import Existing
+    from gcapi._transfer.atomic_file import ExistingFile
     from gcapi._transfer.outputs import Outputs
     from gcapi._transfer.upload_sources import Readable as ReadableFile
     from gcapi._transfer.uploads import Uploads
@@ -71,7 +71,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         filename: str | None = None,
         image_type: str | None = None,
         pk: str,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> list[Path]: ...
 
     @overload
@@ -82,7 +82,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         filename: str | None = None,
         image_type: str | None = None,
         url: str,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> list[Path]: ...
 
     @overload
@@ -93,7 +93,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         filename: str | None = None,
         image_type: str | None = None,
         files: Sequence[models.ImageFile],
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> list[Path]: ...
 
     @overload
@@ -106,7 +106,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         pk: None = None,
         url: None = None,
         files: None = None,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
         **params: Any,
     ) -> list[Path]: ...
 
@@ -119,7 +119,7 @@ class Images(Readable["models.HyperlinkedImage"]):
         pk: str | None = None,
         url: str | None = None,
         files: Sequence[models.ImageFile] | None = None,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
         **params: Any,
     ) -> list[Path]:
         """Download the files of an image, or the instances of a DICOM image set.

@@ -59,7 +59,7 @@ def test_run_brings_the_outputs_home(ready: Program, doubler: Doubler, tmp_path:
     assert run.json["pk"] in run.err
     again = ready("run", doubler.slug, "-i", f"{doubler.number}=4", "-o", out)
     assert again.code == 4
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     told = ready(
         "run", doubler.slug, "-i", f"{doubler.number}=5", "-o", out, "--existing", "overwrite", "-q"
     )

@@ -1,60 +1,57 @@
-"""Files on this machine: what stands under its final name is whole."""
+"""Files that appear under their final name complete, or not at all."""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal, get_args
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
-#: What to do about a target that is there already: stop before anything is transferred, take it as done, or replace it.
-Existing = Literal["error", "skip", "overwrite"]
-#: What a file is called before it is whole; a process that is killed leaves such files.
+#: What to do about a target that exists: raise before anything is transferred, keep it, or replace it.
+ExistingFile = Literal["error", "skip", "overwrite"]
+#: Temporary names, before a file is published; a process that is killed leaves such files behind.
 PARTIAL_NAME = re.compile(r"\..{1,40}\.[0-9a-f]{32}\.part")
 
 
-def check_existing(existing: Existing) -> Existing:
-    """Return a policy that exists.
-
-    Raises:
-        ValueError: Another word.
-    """
-    if existing not in ("error", "skip", "overwrite"):
+def check_existing_file(existing: ExistingFile) -> None:
+    """Raise `ValueError` unless `existing` is one of the three policies."""
+    if existing not in get_args(ExistingFile):
         raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'overwrite'.")
-    return existing
 
 
-def is_there(target: Path) -> bool:
-    """Tell whether a name is taken, by a link that leads nowhere too."""
-    return target.exists() or target.is_symlink()
+def is_taken(target: Path) -> bool:
+    """Return whether a name is in use, even by a dangling symbolic link."""
+    return os.path.lexists(target)
 
 
 def refuse_existing(targets: Iterable[Path]) -> None:
-    """Stop before a transfer whose result could not be put where it belongs.
-
-    Raises:
-        FileExistsError: One of them is there.
-    """
+    """Raise `FileExistsError` if one of the targets exists."""
     for target in targets:
-        if is_there(target):
-            raise FileExistsError(
-                f"{target} is there already; move it away, choose another directory, or say existing='skip' or"
-                " 'overwrite'."
-            )
+        if is_taken(target):
+            raise _already_exists(target)
 
 
-class Partial:
-    """A file under a temporary name beside its target, written by several threads and renamed once it is whole.
+def _already_exists(target: Path) -> FileExistsError:
+    return FileExistsError(
+        f"{target} already exists. Move it away, choose another directory, or pass existing='skip' or 'overwrite'."
+    )
+
+
+class AtomicFile:
+    """A file that several threads write under a temporary name, and that `publish` renames to its target.
 
     Args:
-        target: Its final name; the directory is made.
-        overwrite: Whether a target that is there is replaced.
+        target: The final name; missing directories are created.
+        overwrite: Replace an existing target. Otherwise, of several writers that publish the same target, exactly one
+            succeeds.
     """
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
@@ -63,104 +60,101 @@ class Partial:
         self._overwrite = overwrite
         self._temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.part")
         self._file = self._temporary.open("xb", buffering=0)
-        #: Guards the two below, and the position where threads have only one.
-        self._changed = threading.Condition()
-        self._writers = 0
-        self._is_open = True
-        self._is_published = False
+        #: Serializes what uses the open file: the descriptor of a closed one may already be another file's.
+        self._lock = threading.Lock()
 
     def write(self, offset: int, block: memoryview) -> None:
-        """Write a block where it belongs.
+        """Write a block at an offset.
 
         Raises:
-            OSError: The disk is full, or the like.
-            ValueError: The file was published or discarded.
+            ValueError: The file is already published or discarded.
         """
-        with _explained(self.target), self._used():
+        with self._opened() as file:
+            file.seek(offset)
             while block:
-                written = self._write_some(offset, block)
-                offset, block = offset + written, block[written:]
+                block = block[file.write(block) :]
 
-    @contextmanager
-    def _used(self) -> Generator[None]:
-        """Keep the file open: the number of one that is closed may be another file's the next moment."""
-        with self._changed:
-            if not self._is_open:
-                raise ValueError(f"{self.target} is no longer written to.")
-            self._writers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._writers -= 1
-                self._changed.notify_all()
-
-    def _close(self) -> None:
-        with self._changed:
-            self._is_open = False
-            self._changed.wait_for(lambda: not self._writers)
-            self._file.close()
-
-    def _write_some(self, offset: int, block: memoryview) -> int:
-        if hasattr(os, "pwrite"):
-            return os.pwrite(self._file.fileno(), block, offset)
-        with self._changed:  # Windows has one position for all threads
-            self._file.seek(offset)
-            return self._file.write(block) or 0
-
-    def empty(self) -> None:
-        """Begin again: what was written is of no use."""
-        with self._used():
-            self._file.truncate(0)
+    def clear(self) -> None:
+        """Remove everything written so far."""
+        with self._opened() as file:
+            file.truncate(0)
 
     def publish(self) -> Path:
-        """Bring the file to the disk, and give it its final name.
+        """Flush the file to the disk and give it its final name.
 
         Raises:
-            FileExistsError: The name was taken meanwhile, and is not to be overwritten.
-            ValueError: The file was discarded.
+            FileExistsError: The target exists by now, and `overwrite` is false.
+            ValueError: The file is already published or discarded.
         """
-        with _explained(self.target):
-            with self._used():
-                os.fsync(self._file.fileno())
-            self._close()
-            if not self._overwrite:
-                refuse_existing([self.target])
-            self._temporary.replace(self.target)
-            self._is_published = True
+        with self._opened() as file:
+            os.fsync(file.fileno())
+            file.close()
+            if self._overwrite:
+                self._temporary.replace(self.target)
+            else:
+                _rename_exclusively(self._temporary, self.target)
         return self.target
 
     def discard(self) -> None:
-        """Remove what is not whole; does nothing after `publish`."""
-        if self._is_published:
-            return
-        self._close()
-        self._temporary.unlink(missing_ok=True)
+        """Remove the temporary file, if there still is one."""
+        with self._lock:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self) -> Generator[io.FileIO]:
+        with self._lock:
+            if self._file.closed:
+                raise ValueError(f"{self.target} is no longer open for writing.")
+            try:
+                yield self._file
+            except OSError as error:
+                error.add_note(f"{self.target} was not written; no partial file is left.")
+                raise
 
 
-@contextmanager
-def _explained(target: Path) -> Generator[None]:
-    """Say of an error of the disk what became of the file."""
+def _rename_exclusively(source: Path, target: Path) -> None:
+    """Rename a file to a name that must not exist."""
     try:
-        yield
-    except OSError as error:
-        error.add_note(f"{target} was not written, and nothing half-written was left.")
-        raise
+        os.link(source, target)
+    except FileExistsError:
+        raise _already_exists(target) from None
+    except OSError:  # no hard links on this file system
+        _rename_without_link(source, target)
+    else:
+        with suppress(OSError):
+            source.unlink()
 
 
-def write_whole(target: Path, data: bytes, *, existing: Existing = "error") -> Path:
-    """Write bytes to a file that is whole or not there.
+def _rename_without_link(source: Path, target: Path) -> None:
+    if sys.platform == "win32":
+        source.rename(target)  # raises FileExistsError there
+        return
+    import fcntl
+
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        refuse_existing([target])
+        source.replace(target)
+    finally:
+        os.close(directory)
+
+
+def write_atomically(target: Path, data: bytes, *, existing: ExistingFile = "error") -> Path:
+    """Write bytes to a file that appears complete, or not at all.
 
     Raises:
-        FileExistsError: The target is there, and `existing` is ``"error"``.
+        FileExistsError: The target exists, and `existing` is ``"error"``.
     """
-    if is_there(target) and existing == "skip":
+    if existing == "skip" and is_taken(target):
         return target
     if existing == "error":
         refuse_existing([target])
-    partial = Partial(target, overwrite=existing == "overwrite")
+    file = AtomicFile(target, overwrite=existing == "overwrite")
     try:
-        partial.write(0, memoryview(data))
-        return partial.publish()
+        file.write(0, memoryview(data))
+        return file.publish()
     finally:
-        partial.discard()
+        file.discard()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from gcapi._api.error_mapping import status_error
-from gcapi._transfer.atomic_file import Existing, Partial, is_there, refuse_existing
+from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, is_taken, refuse_existing
 from gcapi._transfer.parts import MEBI, Piece, cut, range_size
 from gcapi._transfer.remote_files import (
     PARTIAL_CONTENT,
@@ -79,7 +79,7 @@ class Downloads:
         return SignedFile(self._calls.transport, url, headers)
 
     def fetch(
-        self, files: Sequence[tuple[Remote, Path]], *, existing: Existing = "error"
+        self, files: Sequence[tuple[Remote, Path]], *, existing: ExistingFile = "error"
     ) -> list[Path]:
         """Download files, `max_concurrent_downloads` ranges at once, and return their targets in order.
 
@@ -97,7 +97,7 @@ class Downloads:
         wanted = [
             _Download(remote, target, self._listener, overwrite=existing == "overwrite")
             for remote, target in files
-            if not (existing == "skip" and is_there(target))
+            if not (existing == "skip" and is_taken(target))
         ]
         if wanted:
             with given_up_on_error([download.counter for download in wanted]):
@@ -121,13 +121,13 @@ class _Download:
         self.broken_off = ""
         self._overwrite = overwrite
         self._lock = threading.Lock()
-        self._partial: Partial | None = None
+        self._partial: AtomicFile | None = None
         self._discarded = False
         self._missing = 0
         self._restarts = 0
 
     @property
-    def partial(self) -> Partial:
+    def partial(self) -> AtomicFile:
         """The file that is written to, made when the first bytes come.
 
         Raises:
@@ -137,7 +137,7 @@ class _Download:
             if self._discarded:
                 raise _Stopped
             if self._partial is None:
-                self._partial = Partial(self.target, overwrite=self._overwrite)
+                self._partial = AtomicFile(self.target, overwrite=self._overwrite)
             return self._partial
 
     def learn(self, *, size: int | None, validator: str) -> None:
@@ -170,7 +170,7 @@ class _Download:
         self.counter.reset()
         self.broken_off, self.validator, self.size = "", "", None
         if self._partial is not None:
-            self._partial.empty()
+            self._partial.clear()
 
     def publish(self) -> None:
         """Give the file its final name."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from gcapi._api.operations import plain
 from gcapi._http.settings import is_safe, server_url
 from gcapi._transfer.atomic_file import (
-    Existing,
-    check_existing,
-    is_there,
+    ExistingFile,
+    check_existing_file,
+    is_taken,
     refuse_existing,
-    write_whole,
+    write_atomically,
 )
 from gcapi._transfer.file_names import full_suffix, inside, name_of
 from gcapi._util.json_types import is_object
@@ -49,20 +49,20 @@ class Outputs:
         self._calls = calls
         self._downloads = downloads
 
-    def write(self, outputs: Sequence[Output], *, existing: Existing = "error") -> list[Path]:
+    def write(self, outputs: Sequence[Output], *, existing: ExistingFile = "error") -> list[Path]:
         """Write files, and return them in order.
 
         Raises:
             FileExistsError: One is there already, and `existing` is ``"error"``; nothing was transferred.
         """
-        check_existing(existing)
+        check_existing_file(existing)
         if existing == "error":
             refuse_existing(target for _, target in outputs)
         remote = [(source, target) for source, target in outputs if not isinstance(source, bytes)]
         self._downloads.fetch(remote, existing=existing)
         for source, target in outputs:
-            if isinstance(source, bytes) and not (existing == "skip" and is_there(target)):
-                write_whole(target, source, existing=existing)
+            if isinstance(source, bytes) and not (existing == "skip" and is_taken(target)):
+                write_atomically(target, source, existing=existing)
         return [target for _, target in outputs]
 
     # ------------------------------------------------------------ socket values
@@ -72,7 +72,7 @@ class Outputs:
         values: Sequence[HyperlinkedComponentInterfaceValue],
         directory: Path,
         *,
-        existing: Existing = "error",
+        existing: ExistingFile = "error",
     ) -> dict[str, list[Path]]:
         """Write socket values to where their sockets' relative paths say, below a directory.
 

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gcapi._transfer.atomic_file import write_whole
+from gcapi._transfer.atomic_file import write_atomically
 from gcapi._workflows import socket_kinds
 from gcapi.exceptions import MissingExtra, SpecError
 
@@ -323,7 +323,7 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
         data = _parquet(records)
     else:
         raise _no_manifest(path)
-    write_whole(path, data, existing="overwrite")
+    write_atomically(path, data, existing="overwrite")
 
 
 def _as_record(row: Row) -> dict[str, Any]:

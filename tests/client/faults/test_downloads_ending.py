@@ -182,7 +182,7 @@ except OSError as error:
 """
     with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
         said, problem = program(pair, tmp_path, body).communicate(timeout=SOON)
-    assert "x.mha was not written, and nothing half-written was left" in said, problem
+    assert "x.mha was not written; no partial file is left" in said, problem
     assert everything_below(tmp_path) == set()
 
 
@@ -354,7 +354,7 @@ def test_one_file_that_is_there_stops_all(tmp_path: Path) -> None:
     """By default one of several targets that is there is an error before any transfer."""
     (tmp_path / "x.zraw").write_text("old")
     with served(in_turn(Answer(body=b"new"))) as pair:
-        with pytest.raises(FileExistsError, match=r"x\.zraw is there already.*existing='skip'"):
+        with pytest.raises(FileExistsError, match=r"x\.zraw already exists.*existing='skip'"):
             pair.download(tmp_path, "a.mhd", "a.zraw")
         assert pair.api.seen == []
     assert everything_below(tmp_path) == {"x.zraw"}

@@ -149,7 +149,7 @@ def test_existing_image_is_kept(
     """A target that is there is an error before any transfer, and stays as it is."""
     (tmp_path / "x.mha").write_text("precious")
     sandbox.requests.clear()
-    with pytest.raises(FileExistsError, match=r"x\.mha is there already"):
+    with pytest.raises(FileExistsError, match=r"x\.mha already exists"):
         client.images.download(files=image.files, output_directory=tmp_path, filename="x")
     assert len(sandbox.requests) == 0
     assert (tmp_path / "x.mha").read_text() == "precious"

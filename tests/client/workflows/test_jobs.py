@@ -303,7 +303,7 @@ def test_outputs_that_are_there_already_are_not_overwritten(
     """A file where an output belongs stops its download before it begins, and is left as it is."""
     there = written(tmp_path / f"{example.mean}.json", "mine")
 
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         client.run_algorithm(
             algorithm_slug=example.slug,
             inputs=[SocketValueSpec(example.image, file=ct_slice())],
@@ -527,7 +527,7 @@ def test_a_full_disk_leaves_no_half_of_an_output(
 
     told = json.loads(done.stdout)
     assert os.strerror(told["errno"]) == "File too large"
-    assert "nothing half-written was left" in told["notes"][0]
+    assert "no partial file is left" in told["notes"][0]
     assert [path for path in out.rglob("*") if path.is_file()] == []
     (value,) = job.outputs
     assert client.download_socket_value(value, output_directory=out)

@@ -8,7 +8,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gcapi._transfer.atomic_file import Partial
+from gcapi._transfer.atomic_file import AtomicFile
 from gcapi._util.json_types import is_array
 from gcapi.bulk._pull.folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
 from gcapi.bulk._pull.listing import Case, Value
@@ -169,7 +169,7 @@ def _csv_line(cells: Any) -> str:
 @contextmanager
 def _written_whole(target: Path) -> Generator[Callable[[str], None]]:
     """Write a text of any length to a file that is whole or not there, in place of what was there."""
-    partial = Partial(target, overwrite=True)
+    partial = AtomicFile(target, overwrite=True)
     at = 0
 
     def write(text: str) -> None:
