@@ -357,6 +357,10 @@ class UnstableListWarning(UserWarning):
     """Warn that a list changed so much while it was read that objects may be missing."""
 
 
+class ProgressWarning(UserWarning):
+    """Issued when a progress listener fails; it is not called again, and the work goes on."""
+
+
 def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, Any]) -> GCAPIError:
     """Make an error again from its pickle: keyword arguments do not survive the built-in way."""
     return cls(*args, **keywords)

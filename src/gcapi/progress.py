@@ -1,7 +1,7 @@
-"""The event stream: how far the files of a call have come, and who may listen.
+"""Progress events of the files and values of a call, the listeners that receive them, and a display.
 
-Each file or value of a call has a number of its own, and tells of itself from its beginning (0 of so many bytes) to its
-end. A part that is sent again makes it go back; it never says more than there is. What fails is given up.
+Each file or value has a number of its own, and reports its beginning (0 of so many bytes), its steps, and its end. When
+a part is sent again, it goes back. Unfinished items of a call that fails are given up.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ import itertools
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TextIO
+from typing import Any, Generic, Literal, TextIO, TypeVar
 
+from gcapi._util.user_warnings import calling_line, warn_at
+from gcapi.exceptions import ProgressWarning
+
+E = TypeVar("E")
 Phase = Literal["de-identify", "upload", "import", "download"]
 
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """One step of one file or value.
+    """A step of one file or value.
 
     Attributes:
-        phase: What is being done.
+        phase: The work that is being done.
         name: The file, or the socket whose value is being imported.
-        done: How far it has come: bytes of a transfer; else 0 or 1.
-        total: What `done` will be at the end; `None` while nobody knows.
-        item: A number that this file or value has to itself.
-        given_up: Whether its call failed, so that it ends here.
+        done: The bytes that were transferred; in phases without bytes 0 or 1.
+        total: The value of `done` at the end; `None` while it is unknown.
+        item: A number that identifies this file or value.
+        given_up: Whether its call failed. This is then its last event.
     """
 
     phase: Phase
@@ -40,28 +45,24 @@ class ProgressEvent:
 
     @property
     def is_finished(self) -> bool:
-        """Whether this is the file's or value's last step."""
+        """Whether the file or value is complete."""
         return self.done == self.total
 
 
-#: Called with each event, from the thread that did the work; it should return quickly.
+#: Called with each event, in the thread that does the work; it should return quickly.
 Listener = Callable[[ProgressEvent], None]
 
-_items = itertools.count(1)
-
-
-def nobody(_: ProgressEvent) -> None:
-    """Listen to nothing."""
+_item_numbers = itertools.count(1)
 
 
 class Progress:
-    """Count how far one file or value has come, and tell a listener.
+    """The progress of one file or value.
 
     Args:
-        listener: Who hears of it.
-        phase: What is being done.
+        listener: Called with each event, in order, and never under a lock.
+        phase: The work that is being done.
         name: The file or value.
-        total: What it comes to at the end; `None` while nobody knows.
+        total: The value of `done` at the end; `None` while it is unknown.
     """
 
     def __init__(
@@ -72,86 +73,149 @@ class Progress:
         self._name = name
         self._total = total
         self._done = 0
-        self._item = next(_items)
+        self._item = next(_item_numbers)
         self._lock = threading.Lock()
+        self._undelivered: deque[ProgressEvent] = deque()
+        self._is_delivering = False
         self.add(0)
 
     def add(self, count: int) -> None:
-        """Count what was done, or less than zero for what will be done again."""
+        """Add to what is done; a negative count takes back what will be repeated."""
         with self._lock:
             self._done += count
-            self._tell()
+            self._append_event()
+        self._deliver()
 
     def set_total(self, total: int | None) -> None:
-        """Set what it comes to at the end, once that is known; `None` while nobody knows."""
+        """Set the total, which may become known only later; `None` while it is unknown."""
         with self._lock:
             self._total = total
-            self._tell()
+            self._append_event()
+        self._deliver()
 
     def reset(self) -> None:
-        """Begin again."""
+        """Start again from 0."""
         with self._lock:
             self._done = 0
-            self._tell()
+            self._append_event()
+        self._deliver()
 
     def give_up(self) -> None:
-        """End here, short of the end."""
+        """Report that the call failed, unless this file or value is complete."""
         with self._lock:
             if self._done != self._total:
-                self._tell(given_up=True)
+                self._append_event(given_up=True)
+        self._deliver()
 
-    def _tell(self, *, given_up: bool = False) -> None:
-        self._listener(
-            ProgressEvent(
-                self._phase, self._name, self._done, self._total, self._item, given_up=given_up
-            )
+    def _append_event(self, *, given_up: bool = False) -> None:
+        event = ProgressEvent(
+            self._phase, self._name, self._done, self._total, self._item, given_up=given_up
         )
+        self._undelivered.append(event)
+
+    def _deliver(self) -> None:
+        """Call the listener, unless another thread does: it then delivers these events too."""
+        while True:
+            with self._lock:
+                if self._is_delivering or not self._undelivered:
+                    return
+                self._is_delivering = True
+                event = self._undelivered.popleft()
+            try:
+                self._listener(event)
+            finally:
+                self._is_delivering = False
 
 
 @contextmanager
-def given_up_on_error(counters: Iterable[Progress]) -> Generator[None]:
-    """Give counters up when a block fails."""
+def given_up_on_error(items: Iterable[Progress]) -> Generator[None]:
+    """Give up unfinished files and values when the block fails."""
     try:
         yield
     except BaseException:
-        for counter in counters:
-            # The listener may be what failed; its error is on its way already.
-            with suppress(Exception):
-                counter.give_up()
+        for item in items:
+            item.give_up()
         raise
 
 
-# ---------------------------------------------------------------- showing it
+# ---------------------------------------------------------------- listeners
+
+
+class GuardedListener(Generic[E]):
+    """A listener whose errors do not harm the work that it listens to.
+
+    Its first error becomes a `ProgressWarning` at the line that passed the listener in, and it is not called again.
+    `KeyboardInterrupt` is raised.
+
+    Args:
+        listener: Called with each event.
+    """
+
+    def __init__(self, listener: Callable[[E], object]) -> None:
+        self._listener = listener
+        self._line = calling_line()
+        self._lock = threading.Lock()
+        self._has_failed = False
+
+    def __call__(self, event: E) -> None:
+        """Call the listener with an event."""
+        if self._has_failed:
+            return
+        try:
+            self._listener(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
+            with self._lock:
+                is_first, self._has_failed = not self._has_failed, True
+            if is_first:
+                self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        message = (
+            f"The progress listener failed ({type(error).__name__}: {error}) and is not called again. The call goes"
+            " on."
+        )
+        try:
+            warn_at(self._line, message, ProgressWarning)
+        except ProgressWarning:  # where warnings are errors
+            raise
+        except Exception:  # noqa: BLE001, S110 - standard error is closed, or the like
+            pass
+
+
+def ignore_progress(_: ProgressEvent) -> None:
+    """Do nothing."""
 
 
 def listener_for(progress: Listener | bool | None) -> Listener:
-    """Return who listens.
+    """Return the listener for a client's `progress` argument.
 
     Args:
-        progress: A callable; `True` for a bar on standard error; `None` or `False` for nobody.
+        progress: A callable; `True` for a display on standard error; `None` or `False` for no listener.
 
     Raises:
-        TypeError: Something else.
+        TypeError: It is anything else.
     """
     if progress is None or progress is False:
-        return nobody
+        return ignore_progress
     if progress is True:
-        return Display()
+        return GuardedListener(Display())
     if not callable(progress):
         raise TypeError(f"progress={progress!r} must be a callable, True or None.")
-    return progress
+    return GuardedListener(progress)
+
+
+# ---------------------------------------------------------------- display
 
 
 class Display:
-    """Show progress: a bar for each phase in a terminal or a notebook, else plain lines.
+    """A listener that shows a progress bar for each phase in a terminal or a notebook, and plain lines elsewhere.
 
-    The bar needs the package tqdm (extra ``[progress]``); without it, and where the output is piped, lines are printed,
-    at most one in `interval` seconds and one at the end of each phase.
+    The bars need the package tqdm (extra ``[progress]``); without it there are plain lines, too.
 
     Args:
-        stream: Where to; `None` for standard error.
+        stream: The output; `None` for standard error.
         interval: Seconds between two plain lines.
-        clock: Tells the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -165,128 +229,136 @@ class Display:
         self._interval = interval
         self._clock = clock
         self._lock = threading.Lock()
-        self._phases: dict[Phase, _Phase] = {}
+        self._sums: dict[Phase, _PhaseSum] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Take an event in, and show where its phase stands."""
+        """Show an event."""
         with self._lock:
-            phase = self._phases.get(event.phase)
-            if phase is None:
-                phase = self._phases[event.phase] = _Phase(event.phase, self._view(event.phase))
-            phase.take(event)
+            if event.phase not in self._sums:
+                bar = ProgressBar(
+                    event.phase,
+                    counts_bytes=event.phase in {"upload", "download"},
+                    stream=self._stream,
+                    interval=self._interval,
+                    clock=self._clock,
+                )
+                self._sums[event.phase] = _PhaseSum(bar)
+            phase = self._sums[event.phase]
+            phase.add(event)
             if phase.is_over:
-                phase.close()
-                del self._phases[event.phase]
-
-    def _view(self, phase: Phase) -> Any:
-        stream = self._stream or sys.stderr
-        make_bar = _bar_factory(stream)
-        if make_bar is None:
-            return _Lines(phase, stream, self._interval, self._clock)
-        return _Bar(make_bar(desc=phase, unit="B" if _counts_bytes(phase) else "", stream=stream))
+                phase.bar.close()
+                del self._sums[event.phase]
 
 
-class _Phase:
-    """The files and values of a phase, added up."""
+class _PhaseSum:
+    """The sum of all files or values in a phase, shown in a bar."""
 
-    def __init__(self, phase: Phase, view: Any) -> None:
-        self._phase = phase
-        self._view = view
+    def __init__(self, bar: ProgressBar) -> None:
+        self.bar = bar
         self._latest: dict[int, ProgressEvent] = {}
-        self._done = self._total = self._files = self._given_up = 0
-        #: More may be announced until the first of them moves, and an empty file is whole from the beginning.
-        self._has_begun = False
+        self._done = self._total = self._finished = self._given_up = 0
+        #: More items may be announced until the first one moves, and an empty file is complete from its beginning.
+        self._has_moved = False
 
     @property
     def is_over(self) -> bool:
-        return self._has_begun and self._files + self._given_up == len(self._latest)
+        return self._has_moved and self._finished + self._given_up == len(self._latest)
 
-    def take(self, event: ProgressEvent) -> None:
+    def add(self, event: ProgressEvent) -> None:
         former = self._latest.get(event.item)
         if former is not None:
-            self._has_begun = True
+            self._has_moved = True
             self._count(former, -1)
         self._latest[event.item] = event
         self._count(event, 1)
-        self._view.show(
-            done=self._done, total=self._total, files=self._files, of_files=len(self._latest)
-        )
+        items = f"{self._finished} of {len(self._latest)}"
+        self.bar.show(self._done, self._total, items=items)
 
     def _count(self, event: ProgressEvent, sign: int) -> None:
         self._done += sign * event.done
         self._total += sign * (event.total or 0)
-        self._files += sign * event.is_finished
+        self._finished += sign * event.is_finished
         self._given_up += sign * event.given_up
 
-    def close(self) -> None:
-        self._view.close()
 
+class ProgressBar:
+    """A bar in a terminal or a notebook, if tqdm is installed; else plain lines, the last one at the end.
 
-class _Lines:
-    """Plain lines, a few."""
+    Args:
+        label: The beginning of each line.
+        counts_bytes: Whether sizes are shown, rather than numbers.
+        stream: The output; `None` for standard error.
+        interval: Seconds between two plain lines.
+        clock: Returns the time in seconds.
+    """
 
     def __init__(
-        self, phase: Phase, stream: TextIO, interval: float, clock: Callable[[], float]
+        self,
+        label: str,
+        *,
+        counts_bytes: bool = False,
+        stream: TextIO | None = None,
+        interval: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._phase: Phase = phase
-        self._stream = stream
+        self._label = label
+        self._counts_bytes = counts_bytes
+        self._stream = stream or sys.stderr
         self._interval = interval
         self._clock = clock
         self._next = clock() + interval
         self._line = ""
+        self._tqdm = self._tqdm_bar()
 
-    def show(self, *, done: int, total: int, files: int, of_files: int) -> None:
-        size = f", {_size(done)} of {_size(total)}" if _counts_bytes(self._phase) else ""
-        self._line = f"{self._phase}: {files} of {of_files}{size}"
+    def _tqdm_bar(self) -> Any:
+        in_notebook = "ipykernel" in sys.modules
+        if not in_notebook and not self._stream.isatty():
+            return None
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return None
+        return tqdm(
+            desc=self._label,
+            unit="B" if self._counts_bytes else "",
+            unit_scale=self._counts_bytes,
+            unit_divisor=1024,
+            file=None if in_notebook else self._stream,
+        )
+
+    def show(self, done: int, total: int, *, items: str = "") -> None:
+        """Show how much is done.
+
+        Args:
+            done: What is done, as a number or in bytes.
+            total: The value of `done` at the end.
+            items: How many items are finished, beside their bytes.
+        """
+        if self._tqdm is not None:
+            self._tqdm.total = total
+            if self._counts_bytes:
+                self._tqdm.set_postfix_str(items, refresh=False)
+            self._tqdm.update(done - self._tqdm.n)
+            return
+        sizes = f"{items}, {_size_text(done)} of {_size_text(total)}"
+        self._line = f"{self._label}: {sizes if self._counts_bytes else f'{done} of {total}'}"
         if self._clock() >= self._next:
             self._next = self._clock() + self._interval
             self._print()
 
     def close(self) -> None:
-        self._print()
+        """End the bar, or print the last line."""
+        if self._tqdm is not None:
+            self._tqdm.refresh()
+            self._tqdm.close()
+        elif self._line:
+            self._print()
 
     def _print(self) -> None:
         print(self._line, file=self._stream, flush=True)
 
 
-class _Bar:
-    """A bar of tqdm's."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def show(self, *, done: int, total: int, files: int, of_files: int) -> None:
-        self._bar.total = total
-        self._bar.set_postfix_str(f"{files} of {of_files}", refresh=False)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        self._bar.refresh()
-        self._bar.close()
-
-
-def _bar_factory(stream: TextIO) -> Callable[..., Any] | None:
-    """Return what makes a bar, or `None` where plain lines are right."""
-    in_notebook = "ipykernel" in sys.modules
-    if not in_notebook and not stream.isatty():
-        return None
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return None
-
-    def make(*, desc: str, unit: str, stream: TextIO) -> Any:
-        options: dict[str, Any] = {} if in_notebook else {"file": stream}
-        return tqdm(desc=desc, unit=unit, unit_scale=bool(unit), unit_divisor=1024, **options)
-
-    return make
-
-
-def _counts_bytes(phase: Phase) -> bool:
-    return phase in {"upload", "download"}
-
-
-def _size(count: int) -> str:
+def _size_text(count: int) -> str:
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:  # noqa: PLR2004

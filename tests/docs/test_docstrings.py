@@ -61,7 +61,9 @@ INTERNAL = {
     "gcapi.models.LocationEnum",
     "gcapi.models.NullEnum",
     "gcapi.models.TimezoneEnum",
+    "gcapi.progress.GuardedListener",
     "gcapi.progress.Progress",
+    "gcapi.progress.ProgressBar",
 }
 _REFERENCE_LINE = re.compile(r"^::: (\S+)$", re.MULTILINE)
 

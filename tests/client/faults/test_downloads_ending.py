@@ -17,7 +17,13 @@ import pytest
 from gcapi._transfer.downloads import FIRST_RANGE
 from gcapi._transfer.outputs import _checked_recipe
 from gcapi._transfer.parts import MEBI, MIN_RANGE
-from gcapi.exceptions import StatusError, StorageError, UnexpectedAnswer, UnsafeName
+from gcapi.exceptions import (
+    ProgressWarning,
+    StatusError,
+    StorageError,
+    UnexpectedAnswer,
+    UnsafeName,
+)
 from gcapi.progress import ProgressEvent
 from tests.support.api_and_store import Pair, answer_of_store, asked, broken, served
 from tests.support.api_objects import DICOM_IMAGE, PK, socket_value
@@ -147,25 +153,37 @@ def test_error_does_not_wait_for_other_files(
     assert everything_below(tmp_path) == set()
 
 
-@pytest.mark.parametrize("at", ["first answer", "middle", "end"])
-def test_listener_that_fails(tmp_path: Path, at: str) -> None:
-    """An error of a listener comes through, and nothing is left."""
+def fails_at(at: str, error: type[BaseException]) -> Callable[[ProgressEvent], None]:
+    """Return a progress listener that fails at a point of a download."""
 
-    class Mine(Exception):
-        pass
-
-    def listener(event: ProgressEvent) -> None:
-        is_there = {
+    def listen(event: ProgressEvent) -> None:
+        is_reached = {
             "first answer": event.total is not None,
             "middle": event.done > 2 * MEBI,
             "end": event.is_finished,
         }
-        if is_there[at]:
-            raise Mine
+        if is_reached[at]:
+            raise error
 
+    return listen
+
+
+@pytest.mark.parametrize("at", ["first answer", "middle", "end"])
+def test_failing_listener_harms_no_download(tmp_path: Path, at: str) -> None:
+    """A progress listener that fails draws one warning, and the file arrives."""
     with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
-        with pytest.raises(Mine):
-            pair.download(tmp_path, progress=listener)
+        with pytest.warns(ProgressWarning, match="ZeroDivisionError") as caught:
+            (path,) = pair.download(tmp_path, progress=fails_at(at, ZeroDivisionError))
+        assert len(caught) == 1
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("at", ["first answer", "middle", "end"])
+def test_listener_can_interrupt_a_download(tmp_path: Path, at: str) -> None:
+    """KeyboardInterrupt in a progress listener ends the call, and leaves nothing."""
+    with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
+        with pytest.raises(KeyboardInterrupt):
+            pair.download(tmp_path, progress=fails_at(at, KeyboardInterrupt))
         assert everything_below(tmp_path) == set()
 
 

@@ -375,8 +375,9 @@ def test_copies_are_clients_of_their_own(how: Callable[[Client], Client]) -> Non
         with how(client) as twin:
             client.close()
             twin.archives.count()
-            assert twin._listener == heard.append
-            assert twin._settings == client._settings
+            twin.workflows.listener(ProgressEvent("upload", "a.mha", 0, 1))
+            assert len(heard) == 1
+            assert twin.workflows.settings == client.workflows.settings
     assert {seen.header("Authorization") for seen in server.seen} == {f"Bearer {TOKEN}"}
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pty
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -16,14 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi import Client
+from gcapi.exceptions import ProgressWarning
 from gcapi.progress import (
     Display,
+    GuardedListener,
     Phase,
     Progress,
+    ProgressBar,
     ProgressEvent,
     given_up_on_error,
+    ignore_progress,
     listener_for,
-    nobody,
 )
 
 KIBI = 1024
@@ -125,36 +130,100 @@ def test_what_fails_is_given_up() -> None:
     assert [(event.name, event.done) for event in heard if event.given_up] == [("b", 1)]
 
 
-def test_listener_that_fails_hides_no_error() -> None:
-    """The first error is the one that comes through, even if giving up fails too."""
+def test_slow_listener_does_not_block_other_threads() -> None:
+    """While a listener is called, other threads go on, and their events follow in order."""
+    entered, release, heard = threading.Event(), threading.Event(), list[int]()
+
+    def listen(event: ProgressEvent) -> None:
+        heard.append(event.done)
+        if event.done == 1:
+            entered.set()
+            assert release.wait(20)
+
+    counter = Progress(listen, "upload", "a", 3)
+    slow = threading.Thread(target=counter.add, args=(1,))
+    slow.start()
+    assert entered.wait(20)
+    counter.add(1)
+    counter.add(1)
+    assert heard == [0, 1]
+    release.set()
+    slow.join()
+    assert heard == [0, 1, 2, 3]
+
+
+# ---------------------------------------------------------------- listeners
+
+
+def test_listener_of_each_argument() -> None:
+    """True shows progress, None and False ignore it, and a callable is called."""
+    heard: list[ProgressEvent] = []
+    event = ProgressEvent("upload", "a", 0, 1)
+    listener_for(heard.append)(event)
+    assert heard == [event]
+    assert isinstance(listener_for(progress=True), GuardedListener)
+    assert listener_for(None) is listener_for(progress=False) is ignore_progress
+
+
+@pytest.mark.parametrize("progress", [3, 1, 0, "bar", [], 1.0])
+def test_other_arguments_are_a_type_error(progress: Any) -> None:
+    """Anything else is refused when the client is created."""
+    with pytest.raises(TypeError, match="must be a callable, True or None"):
+        Client(token="ff", progress=progress)
+
+
+def test_failing_listener_is_called_once() -> None:
+    """A listener that fails draws one warning, at the line that passed it in, and is not called again."""
     heard: list[ProgressEvent] = []
 
     def listen(event: ProgressEvent) -> None:
         heard.append(event)
-        if event.given_up:
-            raise ValueError
+        raise OSError("broken pipe")
 
-    counter = Progress(listen, "upload", "a", 2)
-    with pytest.raises(OSError, match="broken"), given_up_on_error([counter]):
-        raise OSError("broken")
-    assert heard[-1].given_up
-
-
-# ---------------------------------------------------------------- who listens
+    line = sys._getframe().f_lineno + 1
+    listener = listener_for(listen)
+    with pytest.warns(ProgressWarning, match=r"failed \(OSError: broken pipe\)") as caught:
+        Progress(listener, "upload", "a", 1).add(1)
+    assert len(heard) == len(caught) == 1
+    assert (caught[0].filename, caught[0].lineno) == (__file__, line)
 
 
-def test_who_listens() -> None:
-    """A callable is told as it is, True shows, None and False are told to nobody."""
-    assert listener_for(print) is print
-    assert isinstance(listener_for(progress=True), Display)
-    assert listener_for(None) is listener_for(progress=False) is nobody
+def test_listener_that_fails_in_several_threads_draws_one_warning() -> None:
+    """However many threads call a listener when it fails, there is one warning."""
+    together = threading.Barrier(8)
+
+    def listen(_: ProgressEvent) -> None:
+        together.wait(20)
+        raise ValueError
+
+    listener = listener_for(listen)
+    with pytest.warns(ProgressWarning) as caught, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: Progress(listener, "upload", name, 1), "abcdefgh"))
+    assert len(caught) == 1
 
 
-@pytest.mark.parametrize("progress", [3, 1, 0, "bar", [], 1.0])
-def test_what_cannot_listen_is_a_type_error(progress: Any) -> None:
-    """Anything else is refused when the client is made."""
-    with pytest.raises(TypeError, match="must be a callable, True or None"):
-        Client(token="ff", progress=progress)
+@pytest.mark.parametrize("option", ["default", "ignore"])
+def test_closed_standard_error_harms_nothing(option: str) -> None:
+    """Where standard error is closed, neither the display nor the warning about it raises."""
+    program = """
+import sys
+from gcapi.progress import Progress, listener_for
+sys.stderr.close()
+Progress(listener_for(True), "upload", "a", 1).add(1)
+print("done")
+"""
+    command = [sys.executable, "-W", option, "-c", program]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"done\n"
+
+
+def test_keyboard_interrupt_in_a_listener_comes_through() -> None:
+    """A listener can end a call with KeyboardInterrupt."""
+
+    def listen(_: ProgressEvent) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Progress(listener_for(listen), "upload", "a", 1)
 
 
 # ---------------------------------------------------------------- plain lines
@@ -266,6 +335,19 @@ def test_standard_error_is_looked_up_late(capsys: pytest.CaptureFixture[str]) ->
     """Without a stream the lines go to what standard error is at the time."""
     Progress(Display(), "upload", "a", 1).add(1)
     assert capsys.readouterr().err == "upload: 1 of 1, 1 bytes of 1 bytes\n"
+
+
+def test_bar_of_numbers() -> None:
+    """A bar of numbers prints how many of how many in plain lines; one that showed nothing prints nothing."""
+    stream, clock = io.StringIO(), Clock()
+    bar = ProgressBar("push", stream=stream, clock=clock)
+    bar.close()
+    assert stream.getvalue() == ""
+    for number in range(1, 4):
+        clock.now += 2.5
+        bar.show(number, 3)
+    bar.close()
+    assert stream.getvalue().splitlines() == ["push: 2 of 3", "push: 3 of 3"]
 
 
 # ---------------------------------------------------------------- bars
