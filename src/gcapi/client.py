@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 from gcapi import jobs
 from gcapi._api.operations import Calls
 from gcapi._api.schema_diff import drift
-from gcapi._http.settings import DEFAULT_BASE_URL, OnLimit, Verify, make_settings
+from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
+from gcapi._http.urls import DEFAULT_BASE_URL, parse_base_url
 from gcapi._transfer.atomic_file import check_existing_file
 from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
 from gcapi._workflows.import_watch import ImportWatch
@@ -105,7 +106,9 @@ class Client(Namespaces):
             "retry_strategy": retry_strategy,
             "progress": progress,
         }
-        self._settings = make_settings(token=token, **settings)
+        self._settings = Settings(
+            token=resolve_token(token), **{**settings, "base_url": parse_base_url(base_url)}
+        )
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
         self.workflows = Workflows(self._calls, listener_for(progress))

@@ -103,15 +103,6 @@ def says(error: BaseException, words: str) -> bool:
     )
 
 
-def same_path(one: Any, other: Any) -> bool:
-    """Tell whether two addresses are of the same object: the server does not compare hosts either."""
-    return (
-        isinstance(one, str)
-        and isinstance(other, str)
-        and httpx.URL(one).path == httpx.URL(other).path
-    )
-
-
 def as_written(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return values that were read, as JSON data, in the form that a write is answered with."""
     return [

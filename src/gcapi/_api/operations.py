@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.error_mapping import status_error
-from gcapi._http.settings import API_PREFIX, given_url
 from gcapi._http.transport import SAFE_METHODS, Transport, installed_version
+from gcapi._http.urls import parse_user_url
 from gcapi._util.fork_safety import Lock
 from gcapi._util.json_types import is_object, is_sequence
 from gcapi._util.messages import is_json, printable, shown_url
@@ -78,7 +78,7 @@ class Calls:
             name: The operation whose answer it is.
             url: An absolute URL on the API's host.
         """
-        request = self.transport.api.build_request("GET", given_url(url))
+        request = self.transport.api.build_request("GET", parse_user_url(url))
         return self._parsed(operation_module(name), self.send(request))
 
     def send(
@@ -160,7 +160,7 @@ class Calls:
         """
         request = self.transport.api.build_request(
             method.upper(),
-            given_url(url),
+            parse_user_url(url),
             params=params,
             json=json,
             headers=headers,
@@ -250,7 +250,7 @@ class _VersionCheck:
     def _check(self) -> None:
         # Through the storage client, since the token is neither needed here nor to be judged here.
         client = self._transport.storage
-        url = f"{self._transport.settings.root_url}{API_PREFIX}gcapi/"
+        url = self._transport.settings.api_url("gcapi/")
         response = client.get(url, headers={"Accept": "application/json"})
         if not response.is_success:
             raise status_error(response)

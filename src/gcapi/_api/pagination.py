@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import httpx
 
+from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from gcapi._util.scheduler import Pool
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import StatusError, UnstableListWarning
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-#: What the server gives at the most, and what is asked for after it took too long.
-LARGE_PAGE, SMALL_PAGE = 1000, 100
 #: How often a list is read again for objects that are missing.
 MENDING_PASSES = 3
 _TOO_MUCH_AT_ONCE = frozenset({502, 504})
@@ -95,7 +94,7 @@ class _Prefetch:
 
     def __init__(self, fetch: Fetch[Any]) -> None:
         self._fetch = fetch
-        self._limit = LARGE_PAGE
+        self._limit = MAX_PAGE_SIZE
         self._pool = Pool(1, "gcapi-list")
         self._next: Future[Chunk[Any]] | None = None
 
@@ -118,9 +117,9 @@ class _Prefetch:
         try:
             return self._fetch(offset, self._limit)
         except (httpx.TimeoutException, StatusError) as error:
-            if self._limit == SMALL_PAGE or not _took_too_long(error):
+            if self._limit == DEFAULT_PAGE_SIZE or not _took_too_long(error):
                 raise
-        self._limit = SMALL_PAGE
+        self._limit = DEFAULT_PAGE_SIZE
         return self._fetch(offset, self._limit)
 
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 #: Seconds that uploads can be waited with: the server removes them after a day, and needs them a little while.
 LONGEST_WAIT = 23 * 3600.0
+#: The server lets a user have this many uploads at once, finished or not.
+MAX_USER_UPLOADS = 2001
 
 
 class LimitWait:

@@ -1,15 +1,17 @@
-"""What a namespace can be made of: listing, showing, creating, changing and deleting, each once for all of them."""
+"""Mixins for namespaces: list, retrieve, create, update and delete."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from gcapi._api.operations import plain, query_parameters
+from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
-from gcapi._api.quota import LONGEST_WAIT, LimitWait, server_time, unused_noted
+from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS, LimitWait, server_time, unused_noted
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
@@ -20,59 +22,21 @@ from gcapi.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gcapi._api.operations import Calls
     from gcapi.exceptions import LimitReached
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 Params = Mapping[str, Any]
 
-#: How many objects a page has unless told otherwise.
-PAGE_SIZE = 100
-#: The most that the server puts into a page, and the most uploads that it lets a user have.
-LARGEST_PAGE, MOST_UPLOADS = 1000, 2001
 _UPLOAD_URL = re.compile(r"/uploads/([^/]+)/$")
-#: Query parameters that say which part of a list is wanted, rather than which objects.
+#: Query parameters that select a part of the list, rather than objects.
 _PAGING = frozenset({"limit", "offset"})
 
 
-class Page(Sequence[T_co]):
-    """One page of a list.
-
-    Attributes:
-        offset: How many objects come before it.
-        limit: How many objects were asked for; the server gives 1,000 at the most.
-        total_count: How many objects the whole list has.
-    """
-
-    def __init__(
-        self, results: Sequence[T_co], *, offset: int, limit: int, total_count: int
-    ) -> None:
-        self._results = list(results)
-        self.offset = offset
-        self.limit = limit
-        self.total_count = total_count
-
-    @overload
-    def __getitem__(self, index: int) -> T_co: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[T_co]: ...
-
-    def __getitem__(self, index: int | slice) -> T_co | list[T_co]:
-        return self._results[index]
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    def __repr__(self) -> str:
-        return f"<Page of {len(self)} from {self.offset}, of {self.total_count}>"
-
-
 class Namespace:
-    """A part of the API that a client offers as an attribute.
+    """A part of the API, offered as an attribute of a client.
 
     Args:
         calls: Calls the API.
@@ -82,23 +46,23 @@ class Namespace:
         self._calls = calls
 
 
-class Listed(Namespace, Generic[T]):
+class ListMixin(Namespace, Generic[T]):
     """Objects that can be listed."""
 
     list_operation: ClassVar[str]
 
     def page(
-        self, offset: int = 0, limit: int = PAGE_SIZE, params: Params | None = None
+        self, offset: int = 0, limit: int = DEFAULT_PAGE_SIZE, params: Params | None = None
     ) -> Page[T]:
         """Get one page of the list.
 
         Args:
-            offset: How many objects to leave out before it.
-            limit: How many objects to get; the server gives 1,000 at the most.
-            params: Filters by their API names; `None` for all that you may see.
+            offset: The number of objects to skip.
+            limit: The number of objects to get; the server returns at most 1,000.
+            params: Filters by their API names; `None` for everything that you may see.
 
         Raises:
-            ValueError: A negative offset, or a limit below 1.
+            ValueError: The offset is negative, or the limit is below 1.
         """
         if offset < 0 or limit < 1:
             raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
@@ -108,21 +72,27 @@ class Listed(Namespace, Generic[T]):
     def _page(self, offset: int, limit: int, params: Params) -> Page[T]:
         query = {**params, "offset": offset, "limit": limit}
         answer = self._calls.operation(self.list_operation, params=query)
-        if not _is_page(answer):
+        is_page = (
+            isinstance(answer.count, int)
+            and is_array(answer.results)
+            and all(hasattr(result, "to_dict") for result in answer.results)
+        )
+        if not is_page:
             raise UnexpectedAnswer(
-                f"{type(self).__name__}: the server's page is not what the API promises, a count and a list of"
-                f" objects. It begins: {str(answer.to_dict())[:200]!r}"
+                f"{type(self).__name__}: the response is not a page with a count and a list of objects."
+                f" It begins: {str(answer.to_dict())[:200]!r}"
             )
         return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
 
     def iterate_all(self, params: Params | None = None) -> Iterator[T]:
-        """Get every object of the list once, in large pages of which the next is fetched while one is used.
+        """Iterate over all objects of the list, each once.
 
-        Holds at most two pages. Where the list changes meanwhile, or has no order, it is read again for what is
-        missing; what is missing then still draws an `UnstableListWarning`.
+        The list is read in large pages; the next page is fetched while one is in use, so at most two are in memory. If
+        the list changes meanwhile, or has no stable order, it is read again for missing objects. If some are still
+        missing then, an `UnstableListWarning` is issued.
 
         Args:
-            params: Filters by their API names; `None` for all that you may see.
+            params: Filters by their API names; `None` for everything that you may see.
 
         Examples:
             >>> archive = client.archives.detail(slug="my-archive")
@@ -136,10 +106,10 @@ class Listed(Namespace, Generic[T]):
         )
 
     def count(self, params: Params | None = None) -> int:
-        """Get the number of objects in the list, in one small request.
+        """Count the objects of the list, in one small request.
 
         Args:
-            params: Filters by their API names; `None` for all that you may see.
+            params: Filters by their API names; `None` for everything that you may see.
         """
         return self.page(0, 1, params).total_count
 
@@ -158,28 +128,18 @@ class Listed(Namespace, Generic[T]):
         return page[0]
 
     def _warn_of_unknown(self, params: Params) -> None:
-        honoured = query_parameters(self.list_operation) - _PAGING
-        unknown = sorted(params.keys() - honoured - _PAGING)
+        known = query_parameters(self.list_operation) - _PAGING
+        unknown = sorted(params.keys() - known - _PAGING)
         if unknown:
-            has = ", ".join(sorted(honoured)) or "no filters"
             warn_user(
-                f"{type(self).__name__}: the server ignores {', '.join(unknown)} and answers as if it were not"
-                f" there. It honours {has}.",
+                f"{type(self).__name__}: the server ignores {', '.join(unknown)} and returns unfiltered objects."
+                f" Filters: {', '.join(sorted(known)) or 'none'}.",
                 UnknownFilterWarning,
             )
 
 
-def _is_page(answer: Any) -> bool:
-    """Tell whether a page has what the generated models take on trust."""
-    return (
-        isinstance(answer.count, int)
-        and is_array(answer.results)
-        and all(hasattr(result, "to_dict") for result in answer.results)
-    )
-
-
-class Shown(Namespace, Generic[T]):
-    """Objects that can be got by their pk."""
+class RetrieveMixin(Namespace, Generic[T]):
+    """Objects that can be retrieved by primary key."""
 
     detail_operation: ClassVar[str]
 
@@ -192,8 +152,8 @@ class Shown(Namespace, Generic[T]):
         return answer
 
 
-class Readable(Listed[T], Shown[T]):
-    """Objects that can be listed, and got one at a time."""
+class ReadMixin(ListMixin[T], RetrieveMixin[T]):
+    """Objects that can be listed, and retrieved one at a time."""
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> T: ...
@@ -208,17 +168,17 @@ class Readable(Listed[T], Shown[T]):
     def detail(self, pk: None = None, api_url: None = None, **filters: Any) -> T: ...
 
     def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
-        """Get one object.
+        """Get one object, by its primary key, its API URL or filters.
 
         Args:
-            pk: Its primary key; `None` to go by one of the others.
-            api_url: Its address in the API, as other objects refer to it; `None` likewise.
-            filters: Or filters that only it fits, by their API names, such as ``slug="…"``.
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL, as other objects refer to it; `None` if you give one of the others.
+            filters: Filters that match exactly one object, by their API names, such as ``slug="…"``.
 
         Raises:
-            ValueError: None or several of the three.
-            ObjectNotFound: Not found, or no access.
-            MultipleObjectsReturned: Several objects fit the filters.
+            ValueError: None of the three was given, or more than one.
+            ObjectNotFound: The object does not exist, or you have no access.
+            MultipleObjectsReturned: The filters match several objects.
 
         Examples:
             >>> client.algorithms.detail(slug="my-algorithm").title
@@ -227,8 +187,10 @@ class Readable(Listed[T], Shown[T]):
         return self._one(pk, api_url, filters)
 
     def _one(self, pk: str | None, api_url: str | None, filters: Params) -> T:
-        # An empty filter is none to the server, which would answer with everything.
-        given = {name: value for name, value in filters.items() if not _is_empty(value)}
+        # The server ignores an empty filter, and would return everything.
+        given = {
+            name: value for name, value in filters.items() if value is not None and value != ""
+        }
         if sum((bool(pk), bool(api_url), bool(given))) != 1:
             raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
         if pk:
@@ -236,7 +198,7 @@ class Readable(Listed[T], Shown[T]):
         return self._by_url(api_url) if api_url else self._only(given)
 
 
-class Creatable(Namespace, Generic[T]):
+class CreateMixin(Namespace, Generic[T]):
     """Objects that can be created."""
 
     create_operation: ClassVar[str]
@@ -245,91 +207,79 @@ class Creatable(Namespace, Generic[T]):
         """Create an object.
 
         Args:
-            fields: The API's fields; values may be models that were read from the server.
+            fields: The fields by their API names; values may be models that were read from the server.
 
         Raises:
-            TypeError: A field that the API needs is missing.
+            TypeError: A required field is missing.
         """
-        answer: T = self._calls.operation(self.create_operation, body=self._body(fields))
+        answer: T = self._calls.operation(self.create_operation, body=fields)
         return answer
 
-    def _body(self, fields: dict[str, Any]) -> dict[str, Any]:
-        return fields
 
-
-class Limited(Creatable[T]):
-    """Objects of which the server lets you have only so many at work, and that uploads may go into."""
+class QuotaCreateMixin(CreateMixin[T]):
+    """Objects whose creation the server limits per user, and which may refer to uploads."""
 
     def create(self, **fields: Any) -> T:
-        """Create an object, as soon as the server's limit lets you, where the client was told to wait for that.
+        """Create an object; wait for the server's limit first, if the client is set up to wait.
 
         Args:
-            fields: The API's fields; values may be models that were read from the server.
+            fields: The fields by their API names; values may be models that were read from the server.
 
         Raises:
-            TypeError: A field that the API needs is missing.
-            LimitReached: A limit that does not pass, or not before the uploads in the fields expire.
+            TypeError: A required field is missing.
+            LimitReached: Waiting does not help, or not before the uploads in the fields expire.
         """
-        uploads = set(_named_uploads(plain(fields)))
-        left = _TimeLeft(self._calls, uploads)
-        create = super().create
+        uploads = set(_upload_pks(plain(fields)))
+        wait = LimitWait(
+            self._calls.settings.on_limit, left=_remaining_lifetime(self._calls, uploads)
+        )
         with unused_noted(lambda: len(uploads)):
-            return LimitWait(self._calls.settings.on_limit, left=left).call(
-                lambda: create(**fields)
-            )
+            return wait.call(partial(super().create, **fields))
 
 
-class _Uploads(Listed[Any]):
-    """The user's uploads."""
+def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReached], float]:
+    """Return a function that returns how long the given uploads stay valid, by the server's clock.
 
+    The creation times are read once, after the first refusal.
+    """
+    oldest: datetime | None = None
+
+    def remaining(refused: LimitReached) -> float:
+        nonlocal oldest
+        now = server_time(refused)
+        oldest = oldest or min((now, *_creation_times(calls, uploads)))
+        return LONGEST_WAIT - (now - oldest).total_seconds()
+
+    return remaining
+
+
+class _UserUploads(ListMixin[Any]):
     list_operation = "uploads.uploads_list"
 
 
-class _TimeLeft:
-    """Tell for how long uploads can still be waited with, by the server's clock; they are read once.
-
-    Args:
-        calls: Calls the API.
-        uploads: The pks of the uploads.
-    """
-
-    def __init__(self, calls: Calls, uploads: set[str]) -> None:
-        self._list = _Uploads(calls)
-        self._uploads = uploads
-        self._oldest: datetime | None = None
-
-    def __call__(self, refused: LimitReached) -> float:
-        now = server_time(refused)
-        if self._oldest is None:
-            self._oldest = min((now, *self._times()))
-        return LONGEST_WAIT - (now - self._oldest).total_seconds()
-
-    def _times(self) -> Iterator[datetime]:
-        """Yield when the uploads were made: the list is quicker to read than one after the other."""
-        if self._uploads:
-            for offset in range(0, MOST_UPLOADS, LARGEST_PAGE):
-                for upload in self._list.page(offset, LARGEST_PAGE):
-                    if upload.pk in self._uploads and isinstance(upload.created, datetime):
-                        yield upload.created
+def _creation_times(calls: Calls, uploads: set[str]) -> Iterator[datetime]:
+    """Yield the creation times of uploads; listing all is quicker than one request for each."""
+    for offset in range(0, MAX_USER_UPLOADS if uploads else 0, MAX_PAGE_SIZE):
+        for upload in _UserUploads(calls).page(offset, MAX_PAGE_SIZE):
+            if upload.pk in uploads and isinstance(upload.created, datetime):
+                yield upload.created
 
 
-def _named_uploads(fields: Any) -> Iterator[str]:
-    """Yield the pks of the uploads that the fields of an object name by their addresses."""
+def _upload_pks(fields: Any) -> Iterator[str]:
+    """Yield the primary keys of the uploads whose URLs are among the fields of an object."""
     if is_object(fields):
         for key, value in fields.items():
-            if key != "value":  # the user's own
-                yield from _named_uploads(value)
+            if key != "value":  # the user's own data
+                yield from _upload_pks(value)
     elif is_array(fields):
         for value in fields:
-            yield from _named_uploads(value)
-    elif isinstance(fields, str):
-        found = _UPLOAD_URL.search(fields)
-        if found:
-            yield found[1]
+            yield from _upload_pks(value)
+    elif isinstance(fields, str) and (found := _UPLOAD_URL.search(fields)):
+        yield found[1]
 
 
-class PartiallyUpdatable(Namespace, Generic[T]):
-    """Objects of which single fields can be changed."""
+class PartialUpdateMixin(Namespace, Generic[T]):
+    """Objects whose fields can be changed one by one."""
 
     partial_update_operation: ClassVar[str]
 
@@ -337,40 +287,36 @@ class PartiallyUpdatable(Namespace, Generic[T]):
         """Change the given fields of an object, and no others.
 
         Args:
-            pk: The object.
-            fields: The API's fields; values may be models that were read from the server.
+            pk: The primary key of the object.
+            fields: The fields by their API names; values may be models that were read from the server.
         """
         answer: T = self._calls.operation(self.partial_update_operation, pk, body=fields)
         return answer
 
 
-class Updatable(PartiallyUpdatable[T]):
+class UpdateMixin(PartialUpdateMixin[T]):
     """Objects that can be replaced."""
 
     update_operation: ClassVar[str]
 
     def update(self, pk: str, **fields: Any) -> T:
-        """Replace an object: the server clears or keeps what is not given, each field by a rule of its own.
+        """Replace an object; whether the server clears or keeps an omitted field depends on the field.
 
-        Of archive items and display sets, every socket that is not listed in `values` loses its value.
+        For archive items and display sets, every socket that is missing from `values` loses its value.
 
         Args:
-            pk: The object.
-            fields: The API's fields; values may be models that were read from the server.
+            pk: The primary key of the object.
+            fields: The fields by their API names; values may be models that were read from the server.
         """
         answer: T = self._calls.operation(self.update_operation, pk, body=fields)
         return answer
 
 
-class Deletable(Namespace):
-    """Objects that can be deleted; the API has very few."""
+class DeleteMixin(Namespace):
+    """Objects that can be deleted, of which the API has few."""
 
     delete_operation: ClassVar[str]
 
     def delete(self, pk: str) -> None:
-        """Delete an object, by its pk; there is no way back."""
+        """Delete an object by its primary key; this cannot be undone."""
         self._calls.operation(self.delete_operation, pk)
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value)

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gcapi._http.settings import is_safe, server_url
 from gcapi._http.tls import make_context
+from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._util.fork_safety import Lock, tell_of_forks
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers, without_secrets
@@ -164,7 +164,7 @@ class Transport:
         """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*."""
         if self.settings.is_api(url):
             return self.api
-        if not is_safe(url):
+        if not is_secure(url):
             raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
         return self.storage
 
@@ -274,7 +274,7 @@ def _check_redirect(response: httpx.Response) -> None:
         InvalidTarget: To what is no host's.
     """
     if response.has_redirect_location:
-        url = server_url(response.headers["Location"])
+        url = parse_server_url(response.headers["Location"])
         if url.scheme and not url.host:
             raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
 

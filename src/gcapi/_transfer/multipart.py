@@ -13,7 +13,7 @@ import httpx
 
 from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import plain
-from gcapi._http.settings import server_url
+from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.upload_sources import PartBody, Source, body_of, body_of_bytes
 from gcapi._util.messages import shown_url
@@ -136,7 +136,7 @@ class UploadCalls:
             StorageError: The store refused.
             TransferError: It gave no ETag.
         """
-        target = server_url(url)
+        target = parse_server_url(url)
         client = self._calls.transport.client_for(target)
         headers = {"Content-Length": str(body.length)}
         response = client.send(client.build_request("PUT", target, content=body, headers=headers))

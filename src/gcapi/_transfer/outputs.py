@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.operations import plain
-from gcapi._http.settings import is_safe, server_url
+from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._transfer.atomic_file import (
     ExistingFile,
     check_existing_file,
@@ -89,7 +89,9 @@ class Outputs:
         """Return the files of a socket value, each where its socket's relative path says, below a directory."""
         if isinstance(value.image, str):
             target = inside(directory, value.interface.relative_path)
-            image = self._calls.get("cases.cases_images_retrieve", str(server_url(value.image)))
+            image = self._calls.get(
+                "cases.cases_images_retrieve", str(parse_server_url(value.image))
+            )
             return self.of_image(image, target)
         # Some sockets of old have no path; a file needs a name.
         target = inside(directory, value.interface.relative_path or value.interface.slug)
@@ -139,7 +141,9 @@ class Outputs:
         outputs: list[Output] = [
             (
                 self._downloads.remote(file.file),
-                inside(directory, filename + full_suffix(name_of(server_url(file.file).path))),
+                inside(
+                    directory, filename + full_suffix(name_of(parse_server_url(file.file).path))
+                ),
             )
             for file in files
             if image_type is None or file.image_type == image_type
@@ -199,8 +203,8 @@ def _checked_recipe(recipe: Any, token: str) -> tuple[httpx.URL, dict[str, str]]
         raise UnexpectedAnswer(
             f"The server asks for a {recipe.get('method')!r} request in place of a download; it is not sent."
         )
-    url = server_url(recipe.get("url"))
-    if not is_safe(url):
+    url = parse_server_url(recipe.get("url"))
+    if not is_secure(url):
         raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
     signed: Mapping[str, Any] = recipe.get("headers") or {}
     headers = {str(name): str(value) for name, value in signed.items()}

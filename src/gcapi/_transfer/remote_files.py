@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 
 from gcapi._api.error_mapping import status_error
-from gcapi._http.settings import server_url
+from gcapi._http.urls import parse_server_url
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import TransferError
 
@@ -57,7 +57,7 @@ class ApiFile:
 
     def __init__(self, transport: Transport, url: str) -> None:
         self._transport = transport
-        self._url = server_url(url)
+        self._url = parse_server_url(url)
         #: Where the API's redirect led: signed, good for a few minutes, and used for all ranges.
         self._link: httpx.URL | None = None
         self._lock = threading.Lock()

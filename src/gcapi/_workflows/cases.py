@@ -23,10 +23,10 @@ from gcapi._api.lost_writes import (
     is_lost,
     is_server_error,
     is_unanswered,
-    same_path,
     says,
 )
 from gcapi._api.operations import plain
+from gcapi._http.urls import same_path
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.plans import as_tuple
 from gcapi.exceptions import (

@@ -21,9 +21,10 @@ from gcapi._api.lost_writes import (
     as_written,
     is_lost,
     is_server_error,
-    same_path,
 )
 from gcapi._api.operations import plain
+from gcapi._api.page import MAX_PAGE_SIZE
+from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
 from gcapi.exceptions import AmbiguousWriteError
 
@@ -143,7 +144,7 @@ class Starter:
         self, algorithm: models.Algorithm, count: int
     ) -> Sequence[models.HyperlinkedJob]:
         """Return the jobs of an algorithm beyond the first so many."""
-        return self.jobs.page(count, 1000, _of(algorithm))
+        return self.jobs.page(count, MAX_PAGE_SIZE, _of(algorithm))
 
     def image_name(self, url: str) -> str:
         """Return the name of an image, which is that of the file that it was made of."""
@@ -207,7 +208,7 @@ class _Search:
     def _shown_name(self, value: Any) -> str:
         if isinstance(value.image, str):
             return _bare(self._starter.image_name(value.image))
-        return _bare(httpx.URL(value.file).path.rpartition("/")[2]) if value.file else ""
+        return _bare(last_segment(httpx.URL(value.file).path)) if value.file else ""
 
     def _names_of(self, posted: Mapping[str, Any]) -> set[str]:
         given = self._posted.names[posted["interface"]]

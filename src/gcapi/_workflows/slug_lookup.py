@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gcapi._http.urls import last_segment
 from gcapi._util.fork_safety import Lock
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gcapi import models
-    from gcapi._api.resource_mixins import Readable
+    from gcapi._api.resource_mixins import ReadMixin
     from gcapi.resources import Algorithms, Archives, Interfaces, ReaderStudies
     from gcapi.sockets import SocketValueSpec
 
@@ -30,7 +31,7 @@ class Slugs(Generic[T]):
         noun: What a message calls one.
     """
 
-    def __init__(self, namespace: Readable[T], noun: str) -> None:
+    def __init__(self, namespace: ReadMixin[T], noun: str) -> None:
         self._namespace = namespace
         self._noun = noun
         self._known: dict[str, T] = {}
@@ -68,7 +69,7 @@ class Slugs(Generic[T]):
 
 def slug_of(model: Any) -> str:
     """Return the slug of an object; archives show theirs in nothing but the address of their page."""
-    return str(getattr(model, "slug", "") or model.url.rstrip("/").rpartition("/")[2])
+    return str(getattr(model, "slug", "") or last_segment(model.url))
 
 
 class Lookup:

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gcapi._api.resource_mixins import MOST_UPLOADS
+from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.parts import cut, part_size
 from gcapi._workflows.plans import (
     IMAGE,
@@ -188,8 +188,8 @@ class _Check:
                 self._add_error(row, spec.socket_slug, error)
             else:
                 files += self._count(row, plan)
-        if files > MOST_UPLOADS:
-            what = f"the row has {files} files, and the server lets you have {MOST_UPLOADS} at once"
+        if files > MAX_USER_UPLOADS:
+            what = f"the row has {files} files, and the server lets you have {MAX_USER_UPLOADS} at once"
             self._add(row.line, "", what, "Pack them, for example into one .mha for an image")
         self.report.requests += _PER_CASE
 

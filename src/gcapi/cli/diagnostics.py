@@ -19,8 +19,9 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from gcapi._http.settings import API_PREFIX, Settings, check_base_url
+from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
+from gcapi._http.urls import parse_base_url
 from gcapi._util.messages import shown_url
 from gcapi.cli import exit_codes
 from gcapi.client import Client
@@ -181,13 +182,13 @@ def _attempt(check: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 def _reach(session: Session) -> list[Finding]:
     settings = Settings(
         token="",
-        base_url=check_base_url(session.base_url),
+        base_url=parse_base_url(session.base_url),
         verify=True,
         timeout=_TIMEOUT,
         max_concurrent_uploads=1,
         max_concurrent_downloads=1,
     )
-    url = f"{settings.root_url}{API_PREFIX}gcapi/"
+    url = settings.api_url("gcapi/")
     started = datetime.now(UTC)
     with closing(Transport(settings, _ONCE)) as transport:
         # The client without a token: whether that is a good one is another check.

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from gcapi._api.resource_mixins import Readable
+    from gcapi._api.resource_mixins import ReadMixin
     from gcapi.cli.output import Column
     from gcapi.client import Client
 
 Document = dict[str, Any]
-#: What the server puts into a page at the most.
-_LARGEST_PAGE = 1000
 
 limit_option = click.option(
     "-n", "--limit", type=click.IntRange(min=1), help="Show so many at the most."
@@ -33,7 +32,13 @@ def field(name: str) -> Column:
 
 def end_of(name: str, header: str) -> Column:
     """Return the column that shows the last part of an address: a slug or a pk."""
-    return header, lambda document: str(document.get(name) or "").rstrip("/").rpartition("/")[2]
+
+    def shown(document: Document) -> str:
+        from gcapi._http.urls import last_segment
+
+        return last_segment(document.get(name))
+
+    return header, shown
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Kind:
         has_slug: Whether they can be named by their slug.
     """
 
-    namespace: Callable[[Client], Readable[Any]]
+    namespace: Callable[[Client], ReadMixin[Any]]
     columns: tuple[Column, ...]
     has_slug: bool = True
 
@@ -74,9 +79,11 @@ def print_list(
         session.show_all(documents, kind.columns)
 
 
-def _found(namespace: Readable[Any], params: Mapping[str, Any], limit: int | None) -> Iterable[Any]:
+def _found(
+    namespace: ReadMixin[Any], params: Mapping[str, Any], limit: int | None
+) -> Iterable[Any]:
     """Return objects of a list, and where few are wanted, one page that is no longer than that."""
-    if limit is not None and limit <= _LARGEST_PAGE:
+    if limit is not None and limit <= MAX_PAGE_SIZE:
         return namespace.page(0, limit, params)
     return namespace.iterate_all(params)
 
@@ -87,25 +94,16 @@ def find_one(client: Client, kind: Kind, name: str) -> Any:
     Raises:
         ObjectNotFound: Not found, or no access.
     """
-    from gcapi._http.settings import API_PREFIX
+    from gcapi._http.urls import API_PREFIX, is_pk, last_segment
 
     namespace = kind.namespace(client)
     if name.startswith(("https://", "http://")):
         if API_PREFIX in name:
             return namespace.detail(api_url=name)
-        name = name.rstrip("/").rpartition("/")[2]
-    if not kind.has_slug or _is_pk(name):
+        name = last_segment(name)
+    if not kind.has_slug or is_pk(name):
         return namespace.detail(pk=name)
     return namespace.detail(slug=name)
-
-
-def _is_pk(name: str) -> bool:
-    from uuid import UUID
-
-    try:
-        return bool(UUID(name))
-    except ValueError:
-        return name.isdecimal()
 
 
 def show_one(session: Session, kind: Kind, name: str) -> None:

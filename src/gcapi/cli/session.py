@@ -120,7 +120,7 @@ def _make_session(options: dict[str, Any], *, server: bool) -> Session:
 
 
 def _default_base_url() -> str:
-    from gcapi._http.settings import DEFAULT_BASE_URL
+    from gcapi._http.urls import DEFAULT_BASE_URL
 
     return DEFAULT_BASE_URL
 
@@ -129,7 +129,7 @@ def _with_path(base_url: str) -> str:
     """Return the API's address of a server that was named by its host alone."""
     from urllib.parse import urlsplit
 
-    from gcapi._http.settings import API_PREFIX
+    from gcapi._http.urls import API_PREFIX
 
     is_host = urlsplit(base_url).path in {"", "/"}
     return base_url.rstrip("/") + API_PREFIX if is_host else base_url

@@ -19,7 +19,7 @@ import pytest
 
 from gcapi import Client
 from gcapi._api.operations import Calls
-from gcapi._http.settings import make_settings
+from gcapi._http.settings import Settings
 from gcapi._http.transport import MAX_ERROR_BODY, Transport
 from gcapi.exceptions import (
     GCAPIError,
@@ -310,9 +310,9 @@ def test_long_waits_are_not_waited(told_seconds: str, status: int) -> None:
     waited: list[float] = []
     busy = Answer(status=status, headers={"Retry-After": told_seconds})
     with Loopback(in_turn(busy)) as server:
-        settings = make_settings(
+        settings = Settings(
             token=TOKEN,
-            base_url=server.base_url,
+            base_url=httpx.URL(server.base_url),
             verify=False,
             timeout=5.0,
             max_concurrent_uploads=1,

@@ -23,7 +23,7 @@ import trustme
 
 from gcapi import Client
 from gcapi._api.operations import Calls
-from gcapi._http.settings import Settings, make_settings
+from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
 from gcapi.exceptions import StatusError
 from gcapi.models import ImageFile
@@ -107,9 +107,9 @@ def failed_attempts(
 
 def settings_of(server: Loopback) -> Settings:
     """Return what a client of a server is told."""
-    return make_settings(
+    return Settings(
         token="t",
-        base_url=server.base_url,
+        base_url=httpx.URL(server.base_url),
         verify=True,
         timeout=5.0,
         max_concurrent_uploads=1,

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcapi._api.pagination import LARGE_PAGE, MENDING_PASSES, SMALL_PAGE, iterate
-from gcapi._api.resource_mixins import Page
+from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
+from gcapi._api.pagination import MENDING_PASSES, iterate
 from gcapi.exceptions import StatusError, UnstableListWarning
 from gcapi.retries import BaseRetryStrategy
 from tests.support.loopback import Answer, Loopback, Seen, connect
@@ -100,7 +100,7 @@ def test_pages_are_the_largest() -> None:
     """The most that the server gives is asked for."""
     table = Table([Item(number) for number in range(1, 2001)])
     assert len(table.all()) == 2000
-    assert table.asked == [(0, LARGE_PAGE), (1000, LARGE_PAGE)]
+    assert table.asked == [(0, MAX_PAGE_SIZE), (1000, MAX_PAGE_SIZE)]
 
 
 @settings(deadline=None)
@@ -135,7 +135,7 @@ def test_what_cannot_be_mended_is_said() -> None:
     table = Table([Item(number) for number in range(1, 6)], counted=7)
     with pytest.warns(UnstableListWarning, match="Things: the server counts 7 objects and shows 5"):
         assert [item.pk for item in table.all()] == [1, 2, 3, 4, 5]
-    assert table.asked.count((0, LARGE_PAGE)) == 1 + MENDING_PASSES
+    assert table.asked.count((0, MAX_PAGE_SIZE)) == 1 + MENDING_PASSES
 
 
 def test_list_that_shrinks_ends_quietly() -> None:
@@ -265,14 +265,14 @@ def test_smaller_pages_after_a_timeout_of_the_server(status: int) -> None:
     usual = listed(2150)
 
     def answer(seen: Seen) -> Answer:
-        too_much = page_of(seen) == (1000, LARGE_PAGE)
+        too_much = page_of(seen) == (1000, MAX_PAGE_SIZE)
         return Answer(status=status) if too_much else usual(seen)
 
     with listing(answer) as (subscriptions, server):
         assert [one.pk for one in subscriptions.iterate_all()] == list(range(1, 2151))
     pages = [page_of(seen) for seen in server.seen]
-    assert pages[:2] == [(0, LARGE_PAGE), (1000, LARGE_PAGE)]
-    assert pages[2:] == [(offset, SMALL_PAGE) for offset in range(1000, 2150, 100)]
+    assert pages[:2] == [(0, MAX_PAGE_SIZE), (1000, MAX_PAGE_SIZE)]
+    assert pages[2:] == [(offset, DEFAULT_PAGE_SIZE) for offset in range(1000, 2150, 100)]
 
 
 def test_smaller_pages_after_a_timeout_of_the_client() -> None:
@@ -280,7 +280,7 @@ def test_smaller_pages_after_a_timeout_of_the_client() -> None:
     usual, go_on = listed(150), threading.Event()
 
     def answer(seen: Seen) -> Answer:
-        if page_of(seen)[1] == LARGE_PAGE:
+        if page_of(seen)[1] == MAX_PAGE_SIZE:
             go_on.wait(DEADLINE)
         return usual(seen)
 
@@ -288,9 +288,9 @@ def test_smaller_pages_after_a_timeout_of_the_client() -> None:
         assert len(list(subscriptions.iterate_all())) == 150
         go_on.set()
     assert [page_of(seen) for seen in server.seen] == [
-        (0, LARGE_PAGE),
-        (0, SMALL_PAGE),
-        (100, SMALL_PAGE),
+        (0, MAX_PAGE_SIZE),
+        (0, DEFAULT_PAGE_SIZE),
+        (100, DEFAULT_PAGE_SIZE),
     ]
 
 

@@ -109,7 +109,7 @@ def test_iteration_gives_every_object_once(
     sandbox: Sandbox, client: Client, archive: models.Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three pages are walked through, and each object comes exactly once; no empty page is asked for."""
-    monkeypatch.setattr("gcapi._api.pagination.LARGE_PAGE", ITEMS // 2 - 10)
+    monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", ITEMS // 2 - 10)
     sandbox.requests.clear()
     titles = [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
     assert sorted(titles) == sorted(f"case {number}" for number in range(ITEMS))
@@ -174,7 +174,7 @@ def test_filters_go_by_their_api_names(client: Client) -> None:
     assert client.archive_items.count() == ITEMS + 3
 
 
-WARNING = r"ignores archive_slug\b.*honours archive\."
+WARNING = r"ignores archive_slug\b.*Filters: archive\."
 LISTING: dict[str, Callable[[Client, dict[str, object]], object]] = {
     "page": lambda client, params: client.archive_items.page(params=params),
     "count": lambda client, params: client.archive_items.count(params=params),
@@ -198,7 +198,7 @@ def test_unknown_filter_warns_once_for_all_pages(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Walking through several pages draws one warning, and it points at the caller's line."""
-    monkeypatch.setattr("gcapi._api.pagination.LARGE_PAGE", 100)
+    monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", 100)
     with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
         assert len(list(client.archive_items.iterate_all({"archive_slug": "x"}))) == ITEMS + 3
     assert [warning.filename for warning in seen] == [__file__]
@@ -206,7 +206,7 @@ def test_unknown_filter_warns_once_for_all_pages(
 
 def test_list_without_filters_says_so(client: Client) -> None:
     """Where the server honours no filter at all, the warning says that."""
-    with pytest.warns(UnknownFilterWarning, match=r"ignores status\b.*honours no filters"):
+    with pytest.warns(UnknownFilterWarning, match=r"ignores status\b.*Filters: none"):
         client.uploads.count({"status": "Completed"})
 
 

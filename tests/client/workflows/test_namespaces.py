@@ -191,7 +191,7 @@ def test_there_are_no_other_namespaces(client: Client) -> None:
 
     def found(parent: object, prefix: str) -> Iterator[str]:
         for name, value in vars(parent).items():
-            if not name.startswith("_") and type(value).__module__ == "gcapi.resources":
+            if not name.startswith("_") and type(value).__module__.startswith("gcapi.resources."):
                 yield prefix + name
                 yield from found(value, f"{prefix}{name}.")
 

@@ -8,6 +8,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gcapi._http.urls import last_segment
 from gcapi._transfer.atomic_file import AtomicFile
 from gcapi._util.json_types import is_array
 from gcapi.bulk._pull.folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
@@ -56,8 +57,8 @@ class Questions:
 
     def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Return an answer in words, as a row of the table has it; its files come later."""
-        question_pk = key_of(answer["question"])
-        display_set_pk = key_of(answer.get("display_set"))
+        question_pk = last_segment(answer["question"])
+        display_set_pk = last_segment(answer.get("display_set"))
         question = self._questions.get(question_pk)
         made: dict[str, Any] = {
             "question": question.question_text_safe if question else "",
@@ -92,7 +93,7 @@ def mask_of(answer: Mapping[str, Any]) -> Case | None:
     if not image:
         return None
     pk = str(answer["pk"])
-    value = Value("answer", "answer", key_of(image), "", {"image": image})
+    value = Value("answer", "answer", last_segment(image), "", {"image": image})
     return Case("answer", mask_key(pk), "", None, str(answer.get("api_url") or ""), (value,))
 
 
@@ -135,11 +136,6 @@ def read_answers(folder: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
-
-
-def key_of(url: object) -> str:
-    """Return the key of what an address refers to; empty for none."""
-    return str(url or "").rstrip("/").rpartition("/")[2]
 
 
 def _in_words(question: models.Question | None, answer: Any) -> str:

@@ -7,7 +7,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gcapi._http.settings import API_PREFIX
 from gcapi._util.json_types import is_object
 from gcapi._workflows.cases import title_of
 from gcapi.bulk.cells import value_cell
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gcapi import models
-    from gcapi._api.resource_mixins import Readable
+    from gcapi._api.resource_mixins import ReadMixin
     from gcapi.bulk.targets import Target
     from gcapi.client import Client
 
@@ -138,7 +137,7 @@ def read_again(client: Client, case: Case) -> Case:
     return _case(client, case.kind, found)
 
 
-def _namespace(client: Client, kind: Kind) -> Readable[Any]:
+def _namespace(client: Client, kind: Kind) -> ReadMixin[Any]:
     if kind == "archive":
         return client.archive_items
     return client.algorithm_jobs if kind == "algorithm" else client.reader_studies.display_sets
@@ -166,7 +165,7 @@ def _case(client: Client, kind: Kind, found: Any) -> Case:
 
 
 def _api(client: Client) -> str:
-    return f"{client.workflows.settings.root_url}{API_PREFIX}"
+    return client.workflows.settings.api_url("")
 
 
 def _value(role: Role, content: Mapping[str, Any]) -> Value:

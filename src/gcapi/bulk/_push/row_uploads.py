@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcapi._api.quota import LONGEST_WAIT, LimitWait
-from gcapi._api.resource_mixins import MOST_UPLOADS
+from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS, LimitWait
 from gcapi._transfer.uploads import COMPLETED, INITIALIZED
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
@@ -240,10 +239,10 @@ class UploadRoom:
         Raises:
             SpecError: There is never so much.
         """
-        if number > MOST_UPLOADS:
+        if number > MAX_USER_UPLOADS:
             raise SpecError(
-                f"The row has {number} files, and the server lets you have {MOST_UPLOADS} uploads at once. Pack them,"
-                " for example into one .mha for an image."
+                f"The row has {number} files, and the server lets you have {MAX_USER_UPLOADS} uploads at once. Pack"
+                " them, for example into one .mha for an image."
             )
         if not number:
             yield lambda: None
@@ -269,7 +268,9 @@ class UploadRoom:
         if self._taken is None:
             self._recount()
         if self._waits and not self._fits(number):
-            self.warn("earlier uploads of yours to be used", f"you may have {MOST_UPLOADS} at once")
+            self.warn(
+                "earlier uploads of yours to be used", f"you may have {MAX_USER_UPLOADS} at once"
+            )
             poll(lambda: self._fits_after_count(number), timeout=LONGEST_WAIT)
         with self._lock:
             self._taken = (self._taken or 0) + number
@@ -282,7 +283,7 @@ class UploadRoom:
 
     def _fits(self, number: int) -> bool:
         with self._lock:
-            return (self._taken or 0) + number <= MOST_UPLOADS
+            return (self._taken or 0) + number <= MAX_USER_UPLOADS
 
     def _fits_after_count(self, number: int) -> bool | None:
         self._recount()

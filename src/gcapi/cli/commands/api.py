@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._util.json_types import is_object
 from gcapi.cli.output import print_json, print_json_lines, printable, write
 from gcapi.cli.session import Session, command
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from gcapi.client import Client
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_PAGE = 1000
 
 
 @command()
@@ -122,7 +122,9 @@ def _pages(client: Client, path: str, params: dict[str, Any]) -> Iterator[Any]:
 
     offset = 0
     while True:
-        page = client("GET", *_target(path), params={"limit": _PAGE, **params, "offset": offset})
+        page = client(
+            "GET", *_target(path), params={"limit": MAX_PAGE_SIZE, **params, "offset": offset}
+        )
         if not is_object(page) or not isinstance(page.get("results"), list):
             raise InvalidInput(f"{path} is no list in pages; leave --paginate out.")
         yield from page["results"]

@@ -1,0 +1,133 @@
+"""Images and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from gcapi._api.resource_mixins import ReadMixin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gcapi import models
+    from gcapi._api.operations import Calls
+    from gcapi._transfer.atomic_file import ExistingFile
+    from gcapi._transfer.outputs import Outputs
+
+
+class Images(ReadMixin["models.HyperlinkedImage"]):
+    """Images and DICOM image sets."""
+
+    list_operation = "cases.cases_images_list"
+    detail_operation = "cases.cases_images_retrieve"
+
+    def __init__(self, calls: Calls, outputs: Outputs) -> None:
+        super().__init__(calls)
+        self._outputs = outputs
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: str,
+        existing: ExistingFile = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        url: str,
+        existing: ExistingFile = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        files: Sequence[models.ImageFile],
+        existing: ExistingFile = "error",
+    ) -> list[Path]: ...
+
+    @overload
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: None = None,
+        url: None = None,
+        files: None = None,
+        existing: ExistingFile = "error",
+        **params: Any,
+    ) -> list[Path]: ...
+
+    def download(
+        self,
+        *,
+        output_directory: str | Path,
+        filename: str | None = None,
+        image_type: str | None = None,
+        pk: str | None = None,
+        url: str | None = None,
+        files: Sequence[models.ImageFile] | None = None,
+        existing: ExistingFile = "error",
+        **params: Any,
+    ) -> list[Path]:
+        """Download the files of an image, or the instances of a DICOM image set.
+
+        Select the image by exactly one of `pk`, `url`, `files` and filters.
+
+        Args:
+            output_directory: The target directory; created if missing.
+            filename: The name of the files without suffix; `None` for the image's primary key. Not for DICOM image
+                sets.
+            image_type: Download only files of this type, such as ``gcapi.models.ImageTypeEnum.MHD``; `None` for all.
+            pk: The primary key of the image; `None` if it is selected otherwise.
+            url: The API URL of the image; `None` if it is selected otherwise.
+            files: Items of an image's ``files``; `None` if it is selected otherwise.
+            params: Filters that match exactly one image.
+            existing: What to do if a file exists: ``"error"`` before anything is transferred, ``"skip"`` it, or
+                ``"overwrite"`` it once the download is complete.
+
+        Returns:
+            The paths of the files, in the image's order.
+
+        Raises:
+            ValueError: Not exactly one of pk, url, files and filters was given.
+            FileExistsError: A target file exists; nothing was transferred.
+            TransferError: A file arrived incomplete or corrupt; it was not kept.
+
+        Examples:
+            >>> archive = client.archives.detail(slug="my-archive")
+            >>> image = client.images.page(limit=1, params={"archive": archive.pk})[0]
+            >>> (file,) = client.images.download(
+            ...     pk=image.pk, output_directory="images", filename="ct"
+            ... )
+            >>> file.name
+            'ct.mha'
+        """
+        if sum((bool(pk), bool(url), files is not None, bool(params))) != 1:
+            raise ValueError("Give exactly one of pk, url, files, or filters.")
+        directory = Path(output_directory)
+        if files is None:
+            image = self._one(pk, url, params)
+            chosen = self._outputs.of_image(
+                image, directory, filename=filename, image_type=image_type
+            )
+        else:
+            chosen = self._outputs.of_image_files(
+                files, directory, filename=filename or "image", image_type=image_type
+            )
+        return self._outputs.write(chosen, existing=existing)

@@ -1,0 +1,158 @@
+"""Uploads, and the imports of images from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gcapi._api.quota import LimitWait
+from gcapi._api.resource_mixins import QuotaCreateMixin, ReadMixin
+from gcapi._transfer.upload_sources import FileObjectSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gcapi import models
+    from gcapi._api.operations import Calls
+    from gcapi._transfer.upload_sources import Readable
+    from gcapi._transfer.uploads import Uploads
+
+
+class UploadsNamespace(ReadMixin["models.UserUpload"]):
+    """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
+
+    list_operation = "uploads.uploads_list"
+    detail_operation = "uploads.uploads_retrieve"
+
+    def __init__(self, calls: Calls, uploads: Uploads) -> None:
+        super().__init__(calls)
+        self._uploads = uploads
+
+    def create(self, *, filename: str | Path) -> models.UserUpload:
+        """Create a multipart upload.
+
+        Args:
+            filename: A file name without directories, of at most 128 characters.
+
+        Raises:
+            SpecError: The server does not accept such a name.
+            TooManyUploads: You have too many uploads, and the client does not wait, or waited in vain.
+        """
+        wait = LimitWait(self._calls.settings.on_limit)
+        return wait.call(lambda: self._uploads.create(str(filename)))
+
+    def generate_presigned_urls(
+        self, *, pk: str, s3_upload_id: str, part_numbers: Sequence[int]
+    ) -> models.UserUploadPresignedURLs:
+        """Get presigned URLs to PUT parts to, each valid for an hour.
+
+        Args:
+            pk: The primary key of the upload.
+            s3_upload_id: The upload's ``s3_upload_id``.
+            part_numbers: The numbers of the parts, from 1 to 10,000.
+        """
+        return self._uploads.presigned_urls(pk, s3_upload_id, part_numbers)
+
+    def list_parts(self, *, pk: str, s3_upload_id: str) -> models.UserUploadParts:
+        """List the parts of an unfinished upload that the object store has.
+
+        Args:
+            pk: The primary key of the upload.
+            s3_upload_id: The upload's ``s3_upload_id``.
+        """
+        answer: models.UserUploadParts = self._calls.operation(
+            "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
+        )
+        return answer
+
+    def complete_multipart_upload(
+        self, *, pk: str, s3_upload_id: str, parts: Iterable[Any]
+    ) -> models.UserUploadComplete:
+        """Complete an upload from its parts.
+
+        Args:
+            pk: The primary key of the upload.
+            s3_upload_id: The upload's ``s3_upload_id``.
+            parts: Mappings or models with ``ETag`` and ``PartNumber``; other fields are ignored.
+        """
+        return self._uploads.complete(pk, s3_upload_id, parts)
+
+    def abort_multipart_upload(self, *, pk: str, s3_upload_id: str) -> models.UserUpload:
+        """Abort an unfinished upload; the object store deletes its parts.
+
+        Args:
+            pk: The primary key of the upload.
+            s3_upload_id: The upload's ``s3_upload_id``.
+        """
+        return self._uploads.abort(pk, s3_upload_id)
+
+    def resume(self, *, pk: str, file: str | Path) -> models.UserUploadComplete:
+        """Resume an unfinished upload of a file, which the server keeps for a day.
+
+        Parts in the object store whose length and MD5 match the file are kept; the others are sent.
+
+        Args:
+            pk: The primary key of the upload, as the error of the interrupted call names it.
+            file: The path of the same file.
+
+        Returns:
+            The upload, whose ``api_url`` goes into a value as ``user_upload`` or ``user_uploads``.
+
+        Raises:
+            SpecError: The upload was aborted, or the file does not exist.
+            ObjectNotFound: The upload does not exist: it was used, or is more than a day old.
+        """
+        return self._uploads.resume(pk, Path(file))
+
+    def upload_fileobj(self, *, fileobj: Readable, filename: str) -> models.UserUploadComplete:
+        """Upload a binary file object from its current position to its end.
+
+        The file object need not be seekable. At most 2 × `max_concurrent_uploads` parts of 8 MiB are in memory. An
+        upload that the object store refuses is aborted.
+
+        Args:
+            fileobj: The file object.
+            filename: The name of the upload: a file name without directories, of at most 128 characters.
+
+        Returns:
+            The upload, whose ``api_url`` goes into a value as ``user_upload`` or ``user_uploads``.
+
+        Examples:
+            >>> import io
+            >>> client.uploads.upload_fileobj(fileobj=io.BytesIO(b"1,2"), filename="a.csv").status
+            'Completed'
+        """
+        return self.upload_multiple_fileobj(file_objects=[fileobj], filenames=[filename])[0]
+
+    def upload_multiple_fileobj(
+        self, *, file_objects: Sequence[Readable], filenames: Sequence[str]
+    ) -> list[models.UserUploadComplete]:
+        """Upload several binary file objects concurrently, and return the uploads in the same order.
+
+        At most 2 × `max_concurrent_uploads` parts of 8 MiB are in memory.
+
+        Args:
+            file_objects: The file objects.
+            filenames: The name of each upload: file names without directories, of at most 128 characters.
+
+        Raises:
+            ValueError: The numbers of names and file objects differ.
+        """
+        if len(file_objects) != len(filenames):
+            raise ValueError(
+                f"There are {len(file_objects)} file objects and {len(filenames)} file names."
+            )
+        pairs = zip(file_objects, filenames, strict=True)
+        return self._uploads.upload_all(
+            [FileObjectSource(fileobj, str(name)) for fileobj, name in pairs]
+        )
+
+
+class RawImageUploadSessions(
+    ReadMixin["models.RawImageUploadSession"], QuotaCreateMixin["models.RawImageUploadSession"]
+):
+    """Imports of uploaded images, with the server's error message if one failed."""
+
+    list_operation = "cases.cases_upload_sessions_list"
+    detail_operation = "cases.cases_upload_sessions_retrieve"
+    create_operation = "cases.cases_upload_sessions_create"
