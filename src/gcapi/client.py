@@ -14,10 +14,10 @@ from gcapi._http.transport import Transport
 from gcapi._http.urls import DEFAULT_BASE_URL, parse_base_url
 from gcapi._transfer.atomic_file import check_existing_file
 from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
+from gcapi._workflows.checks import check_order, check_title
 from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.job_start import invoke_once
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.plans import check_order, check_title
 from gcapi._workflows.prepare import Pending
 from gcapi._workflows.workflows import Workflows
 from gcapi.progress import listener_for

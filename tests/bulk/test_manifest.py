@@ -167,7 +167,7 @@ def test_a_check_tells_everything_at_once(sandbox: Sandbox, client: Client, tmp_
     assert told[4, "title"].startswith("the title has 256 characters")
     assert "'high' is no JSON" in told[4, score]
     assert "must be a number" in told[5, score]
-    assert "there is no file" in told[5, table]
+    assert "cannot be read: No such file" in told[5, table]
     assert "JSON has no NaN" in told[6, score]
     assert told[6, table] == "nothing fits '*.tsv'"
     assert "does not begin like one" in told[7, scan]

@@ -172,7 +172,7 @@ def test_rows_that_fail_come_back_as_a_manifest(
     path = report.failed_manifest()
     assert path == tmp_path / "manifest.failed.csv"
     first, second = lines_of(path)
-    assert "there is no file" in first["gc:error"]
+    assert "cannot be read: No such file" in first["gc:error"]
     assert second["gc:error"].startswith("line 4 has the title 'case 00002' already")
     assert first[sockets.file] == "later.csv"
 
@@ -199,7 +199,7 @@ def test_a_dry_run_tells_and_writes_nothing(home: Home, sockets: Sockets, tmp_pa
         ("nothing", 0, 0),
         ("fail", 0, 0),
     ]
-    assert "there is no file" in plan[3].note
+    assert "cannot be read: No such file" in plan[3].note
 
 
 # ---------------------------------------------------------------- cases that are there

@@ -44,6 +44,19 @@ def make_socket(
     return ComponentInterface.from_dict({**described, **changes, **(fields or {})})
 
 
+def make_existing(socket: ComponentInterface, **changes: Any) -> HyperlinkedComponentInterfaceValue:
+    """Return a value of a socket as it is read from the server."""
+    value, file, image = None, None, None
+    if socket.super_kind == "Value":
+        value = VALID[socket.kind]
+    elif socket.super_kind == "File":
+        file = f"{FILE_URL}stored{suffix(socket.kind)}"
+    else:
+        image = IMAGE_URL
+    fields = {"interface": socket.to_dict(), "pk": 1, "value": value, "file": file, "image": image}
+    return HyperlinkedComponentInterfaceValue.from_dict({**fields, **changes})
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -28,7 +28,7 @@ from gcapi._api.lost_writes import (
 from gcapi._api.operations import plain
 from gcapi._http.urls import same_path
 from gcapi._util.fork_safety import Lock
-from gcapi._workflows.plans import as_tuple
+from gcapi._workflows.checks import check_specs
 from gcapi.exceptions import (
     IncompleteCase,
     SpecError,
@@ -256,7 +256,7 @@ class Cases:
             fields: Its other fields.
             existing: What to do about a case of its title.
         """
-        specs = as_tuple(specs)
+        specs = check_specs(specs)
         title = str(fields.get("title", "")).strip()
         _check_existing(existing, title)
         plans = self._submit.plan(specs)
@@ -377,7 +377,7 @@ class Cases:
         fields: Mapping[str, Any],
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
-        specs = as_tuple(specs)
+        specs = check_specs(specs)
         plans = self._submit.plan(specs)
         case = kind.namespace.detail(pk=pk)
         posted = self._submit.post(plans)

@@ -1,47 +1,33 @@
-"""From (specification, socket) to a plan: pure but for a look at the local files, and before anything is sent.
+"""Planning: from a specification and its socket to what will be sent, before anything is.
 
-`_TABLE` holds every cell of source × target that works. What is not in it is refused, with the sources that would.
+`_PLANNERS` is a table of storage kind × source. A source that is missing from a row is refused with those that work.
+Planning reads local files and does nothing else.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gcapi._transfer.file_names import check_upload_name, name_of
-from gcapi._workflows import socket_kinds
-from gcapi.exceptions import (
-    InterfaceMismatch,
-    SpecError,
-    SpecFileError,
-    SpecFileNotFound,
-    SpecTypeError,
-    UnexpectedAnswer,
-    UnsafeName,
-)
+from gcapi._workflows.checks import check_files, check_unique_names
+from gcapi._workflows.json_files import check_json_file, check_shape, read_json_file
+from gcapi._workflows.socket_kinds import StorageKind, encode, storage_kind
+from gcapi.exceptions import SpecError, SpecTypeError, UnsafeName
 from gcapi.sockets import SOURCES, SocketValueSpec
 from grand_challenge_api.types import Unset
 
 if TYPE_CHECKING:
-    from gcapi.models import (
-        Algorithm,
-        AlgorithmInterface,
-        ComponentInterface,
-        HyperlinkedComponentInterfaceValue,
-        HyperlinkedImage,
-    )
+    from gcapi.models import ComponentInterface, HyperlinkedComponentInterfaceValue
 
-# ---------------------------------------------------------------- what a plan is
+# ---------------------------------------------------------------- plans
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file of the user's, to be uploaded as it is."""
+    """A file of the user's, uploaded as it is."""
 
     path: Path
     name: str
@@ -49,7 +35,7 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes that this package made, to be uploaded as a file."""
+    """The content of a file that is made from a value."""
 
     data: bytes
     name: str
@@ -57,7 +43,7 @@ class Content:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on the server, to be fetched and uploaded again: the API has no other way to use it twice."""
+    """A file on the server, which has to be downloaded and uploaded again to be used twice."""
 
     url: str
     name: str
@@ -65,7 +51,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Inline:
-    """A value that travels in the request itself and is there when the server answers."""
+    """A value that is sent in the request itself, and is there when the server responds."""
 
     slug: str
     source: dict[str, Any]
@@ -73,13 +59,14 @@ class Inline:
 
 @dataclass(frozen=True)
 class Upload:
-    """A value made of uploads, which the server takes up in the background.
+    """A value made of uploads, which the server imports in the background.
 
     Attributes:
         slug: The socket.
-        files: What is uploaded.
+        files: The files to upload.
         is_image: Whether the uploads make one image, rather than being one file.
-        image_name: Set for a DICOM image set, whose files are de-identified before they are uploaded.
+        image_name: The name of a DICOM image set, whose files are de-identified before they are uploaded; `None` for
+            everything else.
     """
 
     slug: str
@@ -90,88 +77,110 @@ class Upload:
 
 Plan = Inline | Upload
 
-# ---------------------------------------------------------------- planning one value
-
-VALUE, JSON, TEXT, BINARY, IMAGE, DICOM = (
-    "a value",
-    "a JSON file",
-    "a text file",
-    "a file",
-    "an image",
-    "a DICOM image set",
-)
-
-
-def target(socket: ComponentInterface) -> str:
-    """Return which of six ways a socket stores its values.
-
-    The super kind is read, never derived: some kinds are stored either as a value or as a file.
-    """
-    if not isinstance(socket.kind, str) or not isinstance(socket.super_kind, str):
-        raise UnexpectedAnswer(f"The server does not say of what kind socket {socket.slug!r} is.")
-    kind = socket.kind.casefold()
-    super_kind = socket.super_kind.casefold()
-    if super_kind == "value":
-        return VALUE
-    if super_kind == "image":
-        return DICOM if kind == socket_kinds.DICOM_KIND else IMAGE
-    if kind in socket_kinds.JSON_KINDS or (socket.relative_path or "").lower().endswith(".json"):
-        return JSON
-    return TEXT if kind in socket_kinds.TEXT_KINDS else BINARY
-
 
 def plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    """Plan one value.
+    """Return the plan of one value.
 
     Args:
-        spec: What the user says.
+        spec: The specification.
         socket: The socket that it names.
 
     Raises:
-        SpecError: It cannot be made, with what would work.
+        SpecError: The socket cannot take it; the message says what it takes.
     """
-    kind = target(socket)
-    planner = _TABLE.get((spec.source, kind))
+    kind = storage_kind(socket)
+    planner = _PLANNERS[kind].get(_column(spec.source))
     if planner is None:
-        raise SpecError(_refusal(spec, socket))
-    if not isinstance(spec.image_name, Unset) and kind != DICOM:
+        working = [source for source in SOURCES if _column(source) in _PLANNERS[kind]]
+        raise SpecError(
+            f"Socket {spec.socket_slug!r} is of kind {socket.kind} and takes {kind}: it cannot be made from"
+            f" {spec.source}. Use {' or '.join(working)}."
+        )
+    if not isinstance(spec.image_name, Unset) and kind != StorageKind.DICOM:
+        # The server would accept it, and no image would ever appear.
         raise SpecError(
             f"Socket {spec.socket_slug!r} is of kind {socket.kind}: image_name is for DICOM image sets only."
-            " The server would accept it, and no image would ever appear."
+            " Leave it out."
         )
     return planner(spec, socket)
 
 
-def _refusal(spec: SocketValueSpec, socket: ComponentInterface) -> str:
-    working = [source for source in SOURCES if (source, target(socket)) in _TABLE]
-    return (
-        f"Socket {spec.socket_slug!r} is of kind {socket.kind} and takes {target(socket)}: it cannot be made from"
-        f" {spec.source}. Use {' or '.join(working)}."
-    )
+def _column(source: str) -> str:
+    return "file" if source == "files" else source
 
 
-def _plan_inline_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    return _inline_value(spec, socket, spec.value)
+# ---------------------------------------------------------------- values
+
+
+def _plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+    return _inline(spec, socket, spec.value)
 
 
 def _plan_value_from_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     path = _single_file(spec)
-    return _inline_value(spec, socket, _read_json(spec, path), where=f"{path}: ")
+    try:
+        value = read_json_file(path)
+    except SpecError as error:
+        raise type(error)(f"Socket {spec.socket_slug!r}: {error}") from error
+    return _inline(spec, socket, value, place=f"{path}: ")
 
 
-def _plan_reused_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    return _inline_value(spec, socket, _existing(spec, socket).value)
+def _plan_existing_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+    return _inline(spec, socket, _existing_value(spec, socket).value)
 
 
-def _inline_value(
-    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, where: str = ""
+def _inline(
+    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, place: str = ""
 ) -> Plan:
     if value is None or isinstance(value, Unset):
         raise SpecError(
-            f"Socket {spec.socket_slug!r}: null cannot be stored through the API. Leave the socket out instead."
+            f"Socket {spec.socket_slug!r}: null cannot be stored through the API. Leave the socket out."
         )
-    _encoded(spec, socket, value, where=where)
+    _encoded(spec, socket, value, place=place)
     return Inline(spec.socket_slug, {"value": value})
+
+
+def _encoded(
+    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, place: str = ""
+) -> bytes:
+    """Return a value as JSON text, after checking its shape."""
+    try:
+        data = encode(value)
+    except ValueError as error:
+        raise SpecError(
+            f"Socket {spec.socket_slug!r}: the value cannot be sent: {error}."
+        ) from error
+    try:
+        check_shape(socket.kind, value, place)
+    except SpecError as error:
+        raise _with_kind(error, spec, socket) from error
+    return data
+
+
+def _with_kind(error: SpecError, spec: SocketValueSpec, socket: ComponentInterface) -> SpecError:
+    return type(error)(f"Socket {spec.socket_slug!r} is of kind {socket.kind}: {error}")
+
+
+def _existing_value(
+    spec: SocketValueSpec, socket: ComponentInterface
+) -> HyperlinkedComponentInterfaceValue:
+    value = spec.existing_socket_value
+    interface: Any = getattr(value, "interface", None)
+    # In the response to a write, the interface is only a slug.
+    if isinstance(value, Unset) or not hasattr(interface, "pk"):
+        raise SpecTypeError(
+            f"Socket {spec.socket_slug!r}: existing_socket_value must be a value as read from the server, an item of"
+            f" .values, .inputs or .outputs, not {value!r}."
+        )
+    if interface.pk != socket.pk:
+        raise SpecError(
+            f"Socket {spec.socket_slug!r}: the existing value is of socket {interface.slug!r}; it can only be used for"
+            " the same socket."
+        )
+    return value
+
+
+# ---------------------------------------------------------------- files
 
 
 def _plan_json_content(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
@@ -203,16 +212,33 @@ def _socket_file_name(socket: ComponentInterface) -> str:
 
 def _plan_json_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     path = _single_file(spec)
-    _check_shape(spec, socket, _read_json(spec, path), f"{path}: ")
-    return _plan_file(spec, socket)
+    try:
+        check_json_file(path, socket.kind)
+    except SpecError as error:
+        raise _with_kind(error, spec, socket) from error
+    return Upload(spec.socket_slug, (_local_file(path),))
 
 
 def _plan_file(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
-    return Upload(spec.socket_slug, (_local(_single_file(spec)),))
+    return Upload(spec.socket_slug, (_local_file(_single_file(spec)),))
 
 
-def _plan_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    url = _existing(spec, socket).file
+def _single_file(spec: SocketValueSpec) -> Path:
+    path, *others = check_files(spec)
+    if others:
+        raise SpecError(
+            f"Socket {spec.socket_slug!r} takes one file, and {1 + len(others)} are given. Only images are made of"
+            " several."
+        )
+    return path
+
+
+def _local_file(path: Path) -> LocalFile:
+    return LocalFile(path, check_upload_name(path.name))
+
+
+def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+    url = _existing_value(spec, socket).file
     if not isinstance(url, str):
         raise SpecError(f"Socket {spec.socket_slug!r}: the existing value has no file.")
     try:
@@ -222,14 +248,12 @@ def _plan_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     return Upload(spec.socket_slug, (RemoteFile(url, name),))
 
 
+# ---------------------------------------------------------------- images
+
+
 def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
-    files = tuple(_local(path) for path in _checked_files(spec))
-    twice = [name for name, count in Counter(file.name for file in files).items() if count > 1]
-    if twice:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: the files of an image need different names; {twice[0]!r} is there"
-            " more than once."
-        )
+    files = tuple(_local_file(path) for path in check_files(spec))
+    check_unique_names(spec, [file.name for file in files])
     return Upload(spec.socket_slug, files, is_image=True)
 
 
@@ -238,13 +262,13 @@ def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
         raise SpecError(
             f"Socket {spec.socket_slug!r} takes a DICOM image set: give it an image_name too."
         )
-    # The files get names of their own when they are de-identified: the user's may hold a patient's name.
-    files = tuple(LocalFile(path, path.name) for path in _checked_files(spec))
+    # The files are renamed when they are de-identified, since their names may include a patient's.
+    files = tuple(LocalFile(path, path.name) for path in check_files(spec))
     return Upload(spec.socket_slug, files, is_image=True, image_name=spec.image_name)
 
 
-def _plan_reused_image(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    url = _existing(spec, socket).image
+def _plan_image_of_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+    url = _existing_value(spec, socket).image
     if not isinstance(url, str):
         raise SpecError(f"Socket {spec.socket_slug!r}: the existing value has no image.")
     return Inline(spec.socket_slug, {"image": url})
@@ -261,225 +285,32 @@ def _plan_existing_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 
 Planner = Callable[[SocketValueSpec, "ComponentInterface"], Plan]
 
-_TABLE: dict[tuple[str, str], Planner] = {
-    ("value", VALUE): _plan_inline_value,
-    ("value", JSON): _plan_json_content,
-    ("value", TEXT): _plan_text_content,
-    **{(source, VALUE): _plan_value_from_file for source in ("file", "files")},
-    **{(source, JSON): _plan_json_file for source in ("file", "files")},
-    **{(source, kind): _plan_file for source in ("file", "files") for kind in (TEXT, BINARY)},
-    **{(source, IMAGE): _plan_image for source in ("file", "files")},
-    **{(source, DICOM): _plan_dicom for source in ("file", "files")},
-    ("existing_socket_value", VALUE): _plan_reused_value,
-    **{("existing_socket_value", kind): _plan_copy for kind in (JSON, TEXT, BINARY)},
-    **{("existing_socket_value", kind): _plan_reused_image for kind in (IMAGE, DICOM)},
-    **{("existing_image_api_url", kind): _plan_existing_image for kind in (IMAGE, DICOM)},
+#: For each storage kind, the sources that it can be made from; the row for "file" holds for "files" too.
+_PLANNERS: dict[StorageKind, dict[str, Planner]] = {
+    StorageKind.VALUE: {
+        "value": _plan_value,
+        "file": _plan_value_from_file,
+        "existing_socket_value": _plan_existing_value,
+    },
+    StorageKind.JSON: {
+        "value": _plan_json_content,
+        "file": _plan_json_file,
+        "existing_socket_value": _plan_file_copy,
+    },
+    StorageKind.TEXT: {
+        "value": _plan_text_content,
+        "file": _plan_file,
+        "existing_socket_value": _plan_file_copy,
+    },
+    StorageKind.BINARY: {"file": _plan_file, "existing_socket_value": _plan_file_copy},
+    StorageKind.IMAGE: {
+        "file": _plan_image,
+        "existing_socket_value": _plan_image_of_value,
+        "existing_image_api_url": _plan_existing_image,
+    },
+    StorageKind.DICOM: {
+        "file": _plan_dicom,
+        "existing_socket_value": _plan_image_of_value,
+        "existing_image_api_url": _plan_existing_image,
+    },
 }
-
-# ---------------------------------------------------------------- looking at what is given
-
-
-def _existing(
-    spec: SocketValueSpec, socket: ComponentInterface
-) -> HyperlinkedComponentInterfaceValue:
-    value = spec.existing_socket_value
-    known: Any = getattr(value, "interface", None)
-    if isinstance(value, Unset) or not hasattr(known, "pk"):  # a slug, as a write is answered
-        raise SpecTypeError(
-            f"Socket {spec.socket_slug!r}: existing_socket_value must be a value as read from the server, an item of"
-            f" .values, .inputs or .outputs, not {value!r}."
-        )
-    if known.pk != socket.pk:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: the existing value is of socket {known.slug!r}; it can only be used for"
-            " the same socket."
-        )
-    return value
-
-
-def _encoded(
-    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, where: str = ""
-) -> bytes:
-    """Return a value as JSON, checked against its kind."""
-    try:
-        data = socket_kinds.encode(value)
-    except ValueError as error:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: the value cannot be sent: {error}."
-        ) from error
-    _check_shape(spec, socket, value, where)
-    return data
-
-
-def _check_shape(spec: SocketValueSpec, socket: ComponentInterface, value: Any, where: str) -> None:
-    wrong = socket_kinds.problems(socket.kind, value)
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise SpecError(
-            f"Socket {spec.socket_slug!r} is of kind {socket.kind}: {where}{wrong[0]}{more}."
-        )
-
-
-def _read_json(spec: SocketValueSpec, path: Path) -> Any:
-    try:
-        return socket_kinds.decode(path.read_bytes())
-    except OSError as error:
-        raise SpecFileError(
-            f"Socket {spec.socket_slug!r}: {path} cannot be read: {error}"
-        ) from error
-    except ValueError as error:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: {path} is not valid JSON: {error}."
-        ) from error
-
-
-def _single_file(spec: SocketValueSpec) -> Path:
-    path, *others = _checked_files(spec)
-    if others:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r} takes one file, and {1 + len(others)} are given;"
-            " only images are made of several."
-        )
-    return path
-
-
-def _checked_files(spec: SocketValueSpec) -> tuple[Path, ...]:
-    if not spec.paths:
-        raise SpecError(f"Socket {spec.socket_slug!r}: files is empty; name at least one file.")
-    for path in spec.paths:
-        _check_file(spec, path)
-    return spec.paths
-
-
-def _check_file(spec: SocketValueSpec, path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise SpecFileNotFound(f"Socket {spec.socket_slug!r}: there is no file {path}") from error
-    except OSError as error:
-        raise SpecFileError(
-            f"Socket {spec.socket_slug!r}: {path} cannot be read: {error}"
-        ) from error
-    if stat.S_ISDIR(mode):
-        raise SpecFileError(
-            f"Socket {spec.socket_slug!r}: {path} is a directory. Name its files:"
-            f" files=sorted(Path({str(path)!r}).iterdir())"
-        )
-    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
-        raise SpecFileError(f"Socket {spec.socket_slug!r}: {path} is not a file that can be read.")
-
-
-def _local(path: Path) -> LocalFile:
-    return LocalFile(path, check_upload_name(path.name))
-
-
-def check_image_kind(image: HyperlinkedImage, socket: ComponentInterface) -> None:
-    """Check that an image that is to be used again is of the socket's sort.
-
-    Raises:
-        SpecError: A DICOM image set for a plain image socket, or the other way round.
-    """
-    if bool(image.dicom_image_set) != (target(socket) == DICOM):
-        raise SpecError(
-            f"Socket {socket.slug!r} is of kind {socket.kind} and takes {target(socket)}; image {image.pk} is"
-            f" {DICOM if image.dicom_image_set else IMAGE}."
-        )
-
-
-# ---------------------------------------------------------------- a case's own fields
-
-#: The longest title of a case, in characters, and the highest order of a display set.
-MAX_TITLE, MAX_ORDER = 255, 2**31 - 1
-
-
-def check_title(title: str) -> str:
-    """Return a title that the server takes.
-
-    Raises:
-        SpecError: Too long, or no string.
-    """
-    if not isinstance(title, str):
-        raise SpecTypeError(f"title must be a string, not {title!r}.")
-    if len(title) > MAX_TITLE:
-        raise SpecError(f"The title has {len(title)} characters, and {MAX_TITLE} is the limit.")
-    return title
-
-
-def check_order(order: int) -> int:
-    """Return a place in a reader study that the server takes.
-
-    Raises:
-        SpecError: Out of range, or no whole number.
-    """
-    if isinstance(order, bool) or not isinstance(order, int):
-        raise SpecTypeError(f"order must be a whole number, not {order!r}.")
-    if not 0 <= order <= MAX_ORDER:
-        raise SpecError(f"order={order} must be from 0 to {MAX_ORDER}.")
-    return order
-
-
-# ---------------------------------------------------------------- several values
-
-
-def as_tuple(specs: Iterable[SocketValueSpec]) -> tuple[SocketValueSpec, ...]:
-    """Return specifications such that they can be gone through more than once.
-
-    Raises:
-        SpecTypeError: A single one in place of several.
-    """
-    if isinstance(specs, SocketValueSpec) or not isinstance(specs, Iterable):
-        raise SpecTypeError(
-            "values must be a list of SocketValueSpec objects, also where it is one."
-        )
-    return tuple(specs)
-
-
-def check_no_socket_twice(specs: Iterable[SocketValueSpec]) -> None:
-    """Refuse two values for one socket: the server would keep one of them and say nothing.
-
-    Raises:
-        SpecError: With the socket.
-        SpecTypeError: Something among them is no specification.
-    """
-    seen: set[str] = set()
-    for spec in specs:
-        if not isinstance(spec, SocketValueSpec):
-            raise SpecTypeError(f"values must be SocketValueSpec objects, not {spec!r}.")
-        if spec.socket_slug in seen:
-            raise SpecError(
-                f"Socket {spec.socket_slug!r} is given twice; a case has one value for a socket."
-            )
-        seen.add(spec.socket_slug)
-
-
-def check_interface(algorithm: Algorithm, specs: Sequence[SocketValueSpec]) -> None:
-    """Check that inputs are exactly the sockets of one of an algorithm's interfaces.
-
-    Raises:
-        InterfaceMismatch: With the nearest interface, and the difference.
-    """
-    given = {spec.socket_slug for spec in specs}
-    if not algorithm.interfaces:
-        raise InterfaceMismatch(
-            f"Algorithm {algorithm.slug!r} has no interface yet, so it cannot be run."
-        )
-    nearest = min(algorithm.interfaces, key=lambda interface: len(given ^ _inputs(interface)))
-    expected = _inputs(nearest)
-    if given != expected:
-        raise InterfaceMismatch(
-            f"The inputs match no interface of algorithm {algorithm.slug!r}. The nearest takes"
-            f" {_listed(expected)}: {_difference(given, expected)}."
-        )
-
-
-def _inputs(interface: AlgorithmInterface) -> set[str]:
-    return {socket.slug for socket in interface.inputs or ()}
-
-
-def _difference(given: set[str], expected: set[str]) -> str:
-    parts = (("missing", expected - given), ("not among them", given - expected))
-    return "; ".join(f"{words}: {_listed(slugs)}" for words, slugs in parts if slugs)
-
-
-def _listed(slugs: Collection[str]) -> str:
-    return ", ".join(sorted(slugs)) or "nothing"

@@ -14,19 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gcapi._transfer.upload_sources import BytesSource, PathSource
 from gcapi._transfer.uploads import COMPLETED
 from gcapi._workflows import dicom
-from gcapi._workflows.plans import (
-    Content,
-    Inline,
-    LocalFile,
-    Plan,
-    RemoteFile,
-    Upload,
-    as_tuple,
-    check_image_kind,
-    check_interface,
-    check_no_socket_twice,
-    plan_value,
-)
+from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
+from gcapi._workflows.plans import Content, Inline, LocalFile, Plan, RemoteFile, Upload, plan_value
 from gcapi.exceptions import GCAPIError, ObjectNotFound
 
 if TYPE_CHECKING:
@@ -151,7 +140,7 @@ class Submit:
 
     def job_inputs(self, algorithm: models.Algorithm, specs: Sequence[SocketValueSpec]) -> Posted:
         """Check, plan and upload the inputs of a job."""
-        specs = as_tuple(specs)
+        specs = check_specs(specs)
         plans = self.plan(specs, before=lambda: check_interface(algorithm, specs))
         return self.post(plans)
 
@@ -166,7 +155,7 @@ class Submit:
             specs: The values.
             before: A further check, made once the sockets are known to exist.
         """
-        check_no_socket_twice(specs)
+        specs = check_specs(specs)
         sockets = self._lookup.sockets(specs)
         before()
         plans = [plan_value(spec, sockets[spec.socket_slug]) for spec in specs]

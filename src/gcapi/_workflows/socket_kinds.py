@@ -1,7 +1,8 @@
-"""What JSON each kind of socket takes, as one table: checked here, because the server tells of a wrong file to nobody.
+"""How each socket stores its values, and the JSON shape of each kind.
 
-The shapes are those that the server checks (JSON Schema, draft 7: ``1.0`` is an integer, ``true`` is none). A kind that
-is not in the table is newer than this package; its values are left to the server.
+Shapes are checked client-side, because the server never reports an invalid file. They are those that the server checks
+(JSON Schema, draft 7: ``1.0`` is an integer, ``true`` is not). Values of a kind that is missing from the table, because
+it is newer than this package, are left to the server.
 """
 
 from __future__ import annotations
@@ -10,26 +11,63 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from gcapi._util.json_types import is_object, is_sequence
+from gcapi.exceptions import UnexpectedAnswer
 
-#: Yields what is wrong with a value, as (place, words); nothing if it fits.
+if TYPE_CHECKING:
+    from gcapi.models import ComponentInterface
+
+#: Yields what is wrong with a value; takes the value and the place that messages call it by.
 Shape = Callable[[Any, str], Iterator[str]]
 
-#: Kinds whose files are text that a `str` can be stored as.
+#: Kinds that store a text file, which can be made from a `str`.
 TEXT_KINDS = frozenset({"csv file", "newick tree-format file", "obj file"})
-#: How much of a wrong value a message shows, in characters.
+#: How many characters of an invalid value a message shows.
 SHOWN_LIMIT = 60
-DICOM_KIND = "dicom image set"
-#: What the server's database cannot hold in a text, and how JSON text that may have it looks.
+#: Characters that the server's database cannot store in a text, and their escapes in JSON.
 _UNSTORABLE, _SUSPECT = re.compile(r"[\x00\ud800-\udfff]"), re.compile(r"\\u(0000|d[89a-f])")
 
+# ---------------------------------------------------------------- storage
 
-def _expect(fits: Callable[[Any], bool], words: str) -> Shape:
+
+class StorageKind(StrEnum):
+    """What a socket takes, as messages call it."""
+
+    VALUE = "a value"
+    JSON = "a JSON file"
+    TEXT = "a text file"
+    BINARY = "a file"
+    IMAGE = "an image"
+    DICOM = "a DICOM image set"
+
+
+def storage_kind(socket: ComponentInterface) -> StorageKind:
+    """Return how a socket stores its values.
+
+    The super kind decides, since some kinds are stored either as a value or as a file.
+    """
+    if not isinstance(socket.kind, str) or not isinstance(socket.super_kind, str):
+        raise UnexpectedAnswer(f"The server does not report the kind of socket {socket.slug!r}.")
+    kind, super_kind = socket.kind.casefold(), socket.super_kind.casefold()
+    if super_kind == "value":
+        return StorageKind.VALUE
+    if super_kind == "image":
+        return StorageKind.DICOM if kind == "dicom image set" else StorageKind.IMAGE
+    if kind in JSON_KINDS or (socket.relative_path or "").lower().endswith(".json"):
+        return StorageKind.JSON
+    return StorageKind.TEXT if kind in TEXT_KINDS else StorageKind.BINARY
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def _matching(fits: Callable[[Any], bool], description: str) -> Shape:
     def check(value: Any, place: str) -> Iterator[str]:
         if not fits(value):
-            yield f"{place} must be {words}, and is {_shown(value)}"
+            yield f"{place} must be {description}, not {_shown(value)}"
 
     return check
 
@@ -43,15 +81,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return _is_number(value) and (isinstance(value, int) or value.is_integer())
 
 
 def _list_of(item: Shape, length: int | None = None) -> Shape:
+    description = "a list" if length is None else f"a list of {length}"
+
     def check(value: Any, place: str) -> Iterator[str]:
         if not is_sequence(value) or length not in {None, len(value)}:
-            size = "a list" if length is None else f"a list of {length}"
-            yield f"{place} must be {size}, and is {_shown(value)}"
+            yield f"{place} must be {description}, not {_shown(value)}"
             return
         for index, member in enumerate(value):
             yield from item(member, f"{place}[{index}]")
@@ -64,37 +103,37 @@ def _record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None 
 
     def check(value: Any, place: str) -> Iterator[str]:
         if not is_object(value):
-            yield f"{place} must be an object, and is {_shown(value)}"
+            yield f"{place} must be an object, not {_shown(value)}"
             return
-        for key in required.keys() - value.keys():
-            yield f"{place} lacks {key!r}"
+        for key in required:
+            if key not in value:
+                yield f"{place} lacks {key!r}"
         for key, member in value.items():
-            shape = shapes.get(key)
-            if shape is None:
-                yield f"{place} has {key!r}, which is not allowed"
+            if key in shapes:
+                yield from shapes[key](member, f"{place}.{key}")
             else:
-                yield from shape(member, f"{place}.{key}")
+                yield f"{place} has {key!r}, which is not allowed"
 
     return check
 
 
 def _constant(text: str) -> Shape:
-    return _expect(lambda value: value == text, repr(text))
+    return _matching(lambda value: value == text, repr(text))
 
 
-ANYTHING = _expect(lambda _: True, "anything")
-_TEXT = _expect(lambda value: isinstance(value, str), "a string")
-_NUMBER = _expect(_is_number, "a number")
-_WHOLE = _expect(_is_whole, "a whole number")
-_TRUTH = _expect(lambda value: isinstance(value, bool), "true or false")
-_OBJECT = _expect(lambda value: isinstance(value, dict), "an object")
-_COUNT = _expect(lambda value: _is_whole(value) and value >= 0, "a whole number from 0")
-_PROBABILITY = _expect(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+ANYTHING = _matching(lambda _: True, "anything")
+_STRING = _matching(lambda value: isinstance(value, str), "a string")
+_NUMBER = _matching(_is_number, "a number")
+_COUNT = _matching(lambda value: _is_integer(value) and value >= 0, "a whole number from 0")
+_PROBABILITY = _matching(
+    lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"
+)
 _POINT = _list_of(_NUMBER, 3)
 _AXIS = _list_of(_POINT, 2)
 _VERSION = _record({"major": _COUNT, "minor": _COUNT})
+_LABELS: dict[str, Shape] = {"name": _STRING, "probability": _PROBABILITY}
 
-#: Annotations: singular type, plural type, the list's key in the plural, and what the singular needs.
+#: Annotations: singular type, plural type, the list's key in the plural, and the required fields of the singular.
 _ANNOTATIONS: tuple[tuple[str, str, str, dict[str, Shape]], ...] = (
     ("2D bounding box", "Multiple 2D bounding boxes", "boxes", {"corners": _list_of(_POINT, 4)}),
     (
@@ -111,8 +150,8 @@ _ANNOTATIONS: tuple[tuple[str, str, str, dict[str, Shape]], ...] = (
         {
             "seed_point": _POINT,
             "path_points": _list_of(_POINT),
-            "sub_type": _TEXT,
-            "groups": _list_of(_TEXT),
+            "sub_type": _STRING,
+            "groups": _list_of(_STRING),
         },
     ),
     (
@@ -125,36 +164,28 @@ _ANNOTATIONS: tuple[tuple[str, str, str, dict[str, Shape]], ...] = (
     ("Ellipse", "Multiple ellipses", "ellipses", {"major_axis": _AXIS, "minor_axis": _AXIS}),
     ("Three-point angle", "Multiple three-point angles", "angles", {"angle": _list_of(_POINT, 3)}),
 )
-_LABELS: dict[str, Shape] = {"name": _TEXT, "probability": _PROBABILITY}
 
 
 def _annotation_shapes() -> Iterator[tuple[str, Shape]]:
-    for singular, plural, key, needs in _ANNOTATIONS:
-        yield (
-            singular.casefold(),
-            _record({"type": _constant(singular), "version": _VERSION, **needs}, _LABELS),
-        )
-        item = _record(needs, {**_LABELS, "type": _constant(singular)})
-        yield (
-            plural.casefold(),
-            _record(
-                {"type": _constant(plural), "version": _VERSION, key: _list_of(item)},
-                {"name": _TEXT},
-            ),
-        )
+    for singular, plural, key, fields in _ANNOTATIONS:
+        one = {"type": _constant(singular), "version": _VERSION, **fields}
+        item = _record(fields, {**_LABELS, "type": _constant(singular)})
+        many = {"type": _constant(plural), "version": _VERSION, key: _list_of(item)}
+        yield singular.casefold(), _record(one, _LABELS)
+        yield plural.casefold(), _record(many, {"name": _STRING})
 
 
-#: The shape of each JSON kind, by its label in lower case.
+#: The shape of each JSON kind, by its lowercase label.
 JSON_KINDS: dict[str, Shape] = {
-    "string": _TEXT,
-    "integer": _WHOLE,
+    "string": _STRING,
+    "integer": _matching(_is_integer, "a whole number"),
     "float": _NUMBER,
-    "bool": _TRUTH,
+    "bool": _matching(lambda value: isinstance(value, bool), "true or false"),
     "anything": ANYTHING,
-    # The chart's public schema is large and not at hand; the server holds a chart against it.
-    "chart": _OBJECT,
-    "choice": _TEXT,
-    "multiple choice": _list_of(_TEXT),
+    # The schema of charts is large, and the API does not expose it; the server checks them.
+    "chart": _matching(lambda value: isinstance(value, dict), "an object"),
+    "choice": _STRING,
+    "multiple choice": _list_of(_STRING),
     "affine transform registration": _record(
         {"3d_affine_transform": _list_of(_list_of(_NUMBER, 4), 4)}
     ),
@@ -162,33 +193,36 @@ JSON_KINDS: dict[str, Shape] = {
 }
 
 
-def problems(kind: str, value: Any) -> list[str]:
-    """Return what keeps a JSON value from being of a kind; empty if it fits, or if the kind is not known here.
+def shape_problems(kind: str, value: Any) -> Iterator[str]:
+    """Yield what is wrong with the shape of a JSON value, in the same order in every process.
 
     Args:
         kind: The socket's kind, as the server names it.
-        value: What `json.loads` gives.
+        value: A value as `json.loads` returns it.
     """
-    return list(JSON_KINDS.get(kind.casefold(), ANYTHING)(value, "the value"))
+    return JSON_KINDS.get(kind.casefold(), ANYTHING)(value, "the value")
+
+
+# ---------------------------------------------------------------- JSON text
 
 
 def encode(value: Any) -> bytes:
-    """Return a value as JSON text that the server takes.
+    """Return a value as JSON text that the server can store.
 
     Raises:
-        ValueError: NaN, an infinity, a NUL character, half a surrogate pair, or no JSON at all.
+        ValueError: The value has NaN, an infinity, a NUL character or an unpaired surrogate, or is not JSON at all.
     """
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"it is no JSON value: {error}") from error
+        raise ValueError(f"it is not a JSON value: {error}") from error
     except ValueError as error:
         raise ValueError(
-            f"JSON has no NaN and no infinity, and no value that holds itself ({error})"
+            f"JSON has no NaN, no infinity and no circular references ({error})"
         ) from error
-    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _texts(value)):
+    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _strings(value)):
         raise ValueError(
-            "it holds a NUL character or half a surrogate pair, which the server cannot store"
+            "it has a NUL character or an unpaired surrogate, which the server cannot store"
         )
     return text.encode()
 
@@ -197,8 +231,8 @@ def decode(content: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: No JSON, or JSON with NaN, an infinity or a number too large to be finite, which Python would
-            take and the server does not.
+        ValueError: The text is not JSON, or has NaN, an infinity or a number that overflows, which Python reads and
+            the server refuses.
     """
     try:
         return json.loads(
@@ -221,8 +255,8 @@ def _finite(text: str) -> float:
     return number
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every string in a JSON value, without recursion: it may be nested deeper than that goes."""
+def _strings(value: Any) -> Iterator[str]:
+    """Yield every string in a JSON value; not recursive, so that deep nesting is no problem."""
     left = [value]
     while left:
         item = left.pop()

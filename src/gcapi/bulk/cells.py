@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._util.json_types import is_array
 from gcapi._workflows import socket_kinds
-from gcapi._workflows.plans import DICOM, IMAGE, JSON, VALUE, target
+from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
@@ -75,15 +75,15 @@ class Cell:
         Raises:
             CellError: It says nothing that can be done.
         """
-        kind, slug = target(self.socket), self.socket.slug
-        if kind == VALUE:
+        kind, slug = storage_kind(self.socket), self.socket.slug
+        if kind == StorageKind.VALUE:
             return self._value()
-        if kind == JSON and not self._names_a_file():
+        if kind == StorageKind.JSON and not self._names_a_file():
             return SocketValueSpec(slug, value=self._json())
         paths = self._paths()
-        if kind == DICOM:
+        if kind == StorageKind.DICOM:
             return SocketValueSpec(slug, files=paths, image_name=image_name)
-        if kind == IMAGE:
+        if kind == StorageKind.IMAGE:
             return SocketValueSpec(slug, files=paths)
         if len(paths) > 1:
             raise CellError(

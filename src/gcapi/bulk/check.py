@@ -12,16 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.parts import cut, part_size
-from gcapi._workflows.plans import (
-    IMAGE,
-    MAX_ORDER,
-    MAX_TITLE,
-    Content,
-    LocalFile,
-    Upload,
-    check_interface,
-    target,
-)
+from gcapi._workflows.checks import MAX_ORDER, MAX_TITLE_LENGTH, check_interface
+from gcapi._workflows.plans import Content, LocalFile, Upload
+from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk._push.case_worker import home_of
 from gcapi.bulk._push.rows import TITLES_FIX, make_ready, repeated
 from gcapi.bulk.cells import CellError
@@ -148,8 +141,8 @@ class _Check:
         for line, what in repeated(self._manifest.rows).items():
             self._add(line, "title", what, TITLES_FIX)
         for row in self._manifest.rows:
-            if len(row.title) > MAX_TITLE:
-                what = f"the title has {len(row.title)} characters, and {MAX_TITLE} is the limit"
+            if len(row.title) > MAX_TITLE_LENGTH:
+                what = f"the title has {len(row.title)} characters, and {MAX_TITLE_LENGTH} is the limit"
                 self._add(row.line, "title", what, "Shorten it")
             if row.order is not None and not 0 <= row.order <= MAX_ORDER:
                 what = f"the order {row.order} is not from 0 to {MAX_ORDER}"
@@ -219,7 +212,7 @@ class _Check:
             self.report.requests += 3 + len(cut(size, part_size(size, 1)))
         paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
         socket = self._client.workflows.lookup.socket(plan.slug)
-        if target(socket) == IMAGE:
+        if storage_kind(socket) == StorageKind.IMAGE:
             what = _unreadable(paths, self._reads)
             if what:
                 fix = "Replace the file; the server could not import it either"

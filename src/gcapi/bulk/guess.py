@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from gcapi._transfer.file_names import full_suffix
-from gcapi._workflows.plans import DICOM, IMAGE, target
+from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk.cells import SEPARATOR, is_wanted
 from gcapi.bulk.manifest import Manifest, ManifestError, Problem, Row
 from gcapi.bulk.targets import Target
@@ -142,9 +142,9 @@ class _Naming:
 
 def _column_kind(socket: ComponentInterface) -> str:
     """Return the kind of files that a socket takes, as `_kind_of` names it."""
-    kind = target(socket)
-    if kind in {IMAGE, DICOM}:
-        return "image" if kind == IMAGE else "dicom"
+    kind = storage_kind(socket)
+    if kind in {StorageKind.IMAGE, StorageKind.DICOM}:
+        return "image" if kind == StorageKind.IMAGE else "dicom"
     return PurePosixPath(socket.relative_path or "").suffix.lower().removeprefix(".")
 
 

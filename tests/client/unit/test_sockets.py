@@ -140,14 +140,14 @@ def generated() -> Iterator[str]:
 )
 def test_files_are_not_one_path(files: Any) -> None:
     """A single path, or what has no order, is refused with where it belongs."""
-    with pytest.raises(SpecTypeError, match=r"files must be a list of paths.*goes to file="):
+    with pytest.raises(SpecTypeError, match=r"files must be a list of paths.*Use file="):
         SocketValueSpec("ct", files=files)
 
 
 @pytest.mark.parametrize("files", [[1], ["a.dcm", None], [b"a.dcm"], range(3), [BytesPath()]])
 def test_files_hold_nothing_but_paths(files: Any) -> None:
     """Something that is no path among the files is named."""
-    with pytest.raises(SpecTypeError, match="which is no path"):
+    with pytest.raises(SpecTypeError, match="which is not a path"):
         SocketValueSpec("ct", files=files)
 
 

@@ -96,17 +96,19 @@ def _loop() -> list[Any]:
 
 BAD: dict[str, Bad] = {
     "a missing file": Bad(
-        lambda s, d: SocketValueSpec(s.pdf, file=d / "no.pdf"), SpecFileNotFound, "there is no file"
+        lambda s, d: SocketValueSpec(s.pdf, file=d / "no.pdf"),
+        SpecFileNotFound,
+        "cannot be read: No such file",
     ),
     "a missing file of several": Bad(
         lambda s, d: SocketValueSpec(s.image, files=[volume(), d / "no.nii"]),
         SpecFileNotFound,
-        "there is no file .*no.nii",
+        "no.nii cannot be read: No such file",
     ),
     "a missing DICOM file": Bad(
         lambda s, d: SocketValueSpec(s.dicom, files=[d / "no.dcm"], image_name="CT"),
         SpecFileNotFound,
-        "there is no file",
+        "cannot be read: No such file",
     ),
     "a directory as a file": Bad(
         lambda s, d: SocketValueSpec(s.pdf, file=d), SpecFileError, "is a directory. Name its files"
@@ -141,7 +143,7 @@ BAD: dict[str, Bad] = {
             s.image, files=[noise(d / "a.mha"), noise(_folder(d) / "a.mha")]
         ),
         SpecError,
-        "need different names; 'a.mha' is there more than once",
+        "need different names, and 2 are called 'a.mha'",
     ),
     "invalid JSON for a value": Bad(
         lambda s, d: SocketValueSpec(s.number, file=written(d / "bad.json", "{'a': 1}")),
@@ -197,7 +199,7 @@ BAD: dict[str, Bad] = {
         lambda s, _: SocketValueSpec(s.json, value={"a\x00": 1}), SpecError, "NUL character"
     ),
     "no JSON value": Bad(
-        lambda s, _: SocketValueSpec(s.json, value={1, 2}), SpecError, "it is no JSON value"
+        lambda s, _: SocketValueSpec(s.json, value={1, 2}), SpecError, "it is not a JSON value"
     ),
     "a value that holds itself": Bad(
         lambda s, _: SocketValueSpec(s.json, value=_loop()), SpecError, "the value cannot be sent"
@@ -205,7 +207,7 @@ BAD: dict[str, Bad] = {
     "a value of another kind": Bad(
         lambda s, _: SocketValueSpec(s.number, value=True),
         SpecError,
-        "is of kind Float: the value must be a number, and is true",
+        "is of kind Float: the value must be a number, not true",
     ),
     "a text that is none": Bad(
         lambda s, _: SocketValueSpec(s.text, value=["a", "b"]),
@@ -318,7 +320,7 @@ def test_a_file_that_may_not_be_read_is_refused(
     """What is neither a file nor a directory is no source."""
     os.mkfifo(tmp_path / "pipe")
 
-    with nothing_written(sandbox), pytest.raises(SpecFileError, match="is not a file that can be"):
+    with nothing_written(sandbox), pytest.raises(SpecFileError, match="is not a regular file"):
         home.add(SocketValueSpec(sockets.pdf, file=tmp_path / "pipe"))
 
 
@@ -332,7 +334,7 @@ def test_a_file_that_may_not_be_read_is_refused(
         ({"value": 1, "file": "a"}, SpecError, "value and file are given"),
         ({"file": "a", "files": ["a"]}, SpecError, "file and files are given"),
         ({"files": "a.dcm"}, SpecTypeError, "files must be a list of paths"),
-        ({"files": [1]}, SpecTypeError, "has 1 in it, which is no path"),
+        ({"files": [1]}, SpecTypeError, "has 1, which is not a path"),
         ({"file": ["a"]}, SpecTypeError, "file must be a path"),
         ({"files": ["a"], "image_name": ""}, SpecError, "1 to 255 characters"),
         ({"files": ["a"], "image_name": "n" * 256}, SpecError, "this one has 256"),

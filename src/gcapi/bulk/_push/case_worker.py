@@ -16,7 +16,7 @@ from gcapi._workflows.cases import (
     display_sets,
     reader_study_parent,
 )
-from gcapi._workflows.plans import check_order, check_title
+from gcapi._workflows.checks import check_order, check_title
 from gcapi._workflows.prepare import posted_of
 from gcapi.bulk._push.decisions import Index, Step, decide
 from gcapi.exceptions import SpecError, TitleTaken

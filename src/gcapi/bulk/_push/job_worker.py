@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.lost_writes import FAILURES, is_lost
-from gcapi._workflows.plans import Upload, check_interface
+from gcapi._workflows.checks import check_interface
+from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import posted_of, upload_names
 from gcapi.bulk._push.case_worker import Outcome
 from gcapi.bulk._push.decisions import Step

@@ -1,0 +1,57 @@
+"""Errors for the user's own files: what the operating system says, the path, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from gcapi.exceptions import SpecFileError, SpecFileNotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ADVICE = {
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "Check the path.",
+    errno.EACCES: "Change its permissions.",
+    errno.ENAMETOOLONG: "Use a shorter name.",
+}
+
+
+def local_file_error(path: Path, error: OSError | ValueError) -> SpecFileError:
+    """Return the error for a local file that cannot be read.
+
+    Args:
+        path: The file.
+        error: The exception of the system call; a `ValueError` for a path with a NUL character.
+    """
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number) if number else str(error)
+    advice = _ADVICE.get(number or errno.ENOENT, "Check the disk.")
+    cls = SpecFileNotFound if is_missing else SpecFileError
+    return cls(f"{path} cannot be read: {reason}. {advice}")
+
+
+def check_local_file(path: Path) -> os.stat_result:
+    """Return the status of a file that can be read.
+
+    Raises:
+        SpecFileNotFound: There is no such file.
+        SpecFileError: It is a directory or a pipe, or the system does not let this user read it.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise local_file_error(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise SpecFileError(
+            f"{path} is a directory. Name its files: files=sorted(Path({str(path)!r}).iterdir())"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise SpecFileError(f"{path} is not a regular file. Copy its content into one.")
+    if not os.access(path, os.R_OK):
+        raise local_file_error(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return status

@@ -1,0 +1,125 @@
+"""The check of JSON files before they are uploaded: its result, its cost and its bound."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcapi._workflows import json_files
+from gcapi._workflows.json_files import check_json_file
+from gcapi._workflows.plans import plan_value
+from gcapi.exceptions import SpecError
+from gcapi.sockets import SocketValueSpec
+from tests.support.socket_kinds import VERSION
+from tests.support.specs import make_socket
+
+POINTS = {"type": "Multiple points", "version": VERSION, "points": [{"point": [1, 2, 3]}]}
+
+#: The files that were opened, as an audit hook sees them, while `watched.on` is true in this thread.
+OPENED: list[str] = []
+watched = threading.local()
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and getattr(watched, "on", False):
+        OPENED.append(str(arguments[0]))
+
+
+sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be removed
+
+
+@pytest.fixture
+def opened() -> Any:
+    """Return the list of files that the test opens."""
+    OPENED.clear()
+    watched.on = True
+    yield OPENED
+    watched.on = False
+
+
+def plan(path: Path, kind: str = "Multiple points") -> None:
+    """Plan the upload of a JSON file."""
+    plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", kind))
+
+
+def test_unchanged_file_is_parsed_once(tmp_path: Path, opened: list[str]) -> None:
+    """However often a valid file is planned (check, dry run, push), it is read once."""
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(POINTS))
+    opened.clear()
+    for _ in range(3):
+        plan(path)
+    assert opened == [str(path)]
+
+
+def test_changed_file_is_parsed_again(tmp_path: Path) -> None:
+    """A file that was replaced after it was checked is checked again."""
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(POINTS))
+    plan(path)
+    path.write_text("[1, 2]")
+    with pytest.raises(SpecError, match="must be an object"):
+        plan(path)
+
+
+def test_invalid_file_stays_invalid_and_can_be_corrected(tmp_path: Path) -> None:
+    """A refusal is repeated, for another kind too, until the file is corrected."""
+    path = tmp_path / "value.json"
+    path.write_text("true ")
+    status = path.stat()
+    for kind in ("Integer", "Float", "Integer"):
+        with pytest.raises(SpecError, match=f"of kind {kind}"):
+            plan(path, kind)
+    plan(path, "Bool")
+    path.write_text("12345")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    plan(path, "Integer")
+
+
+def test_long_file_is_checked_at_its_ends_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound, a file that was cut off is still found, and its content is left to the server."""
+    monkeypatch.setattr(json_files, "MAX_CHECKED_BYTES", 10_000)
+    path = tmp_path / "points.json"
+    content = "\ufeff \n" + json.dumps({"points": ["no point"] * 5_000}) + "\r\n"
+    path.write_text(content, "utf-8")
+    check_json_file(path, "Multiple points")
+    for wrong in (content[:-20], content[5:], " " * 20_000, "1" * 20_000):
+        path.write_text(wrong, "utf-8")
+        with pytest.raises(SpecError, match=r"points\.json is not valid JSON: it begins with"):
+            check_json_file(path, "Multiple points")
+
+
+def test_bound_covers_files_of_everyday_work() -> None:
+    """Files of up to 64 MiB are checked in full, as the documentation says."""
+    assert json_files.MAX_CHECKED_BYTES == 64 * 2**20
+
+
+WRONG = """
+from gcapi._workflows.socket_kinds import shape_problems
+print(*shape_problems("Polygon", {"z": 1, "y": 2}), sep=chr(10))
+"""
+
+
+def test_first_problem_does_not_depend_on_the_hash_seed() -> None:
+    """In every process, a wrong value is reported with the same problem first."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", WRONG],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(told) == 1
+    assert told.pop().splitlines()[:2] == ["the value lacks 'type'", "the value lacks 'version'"]

@@ -1,0 +1,139 @@
+"""Plans of values: JSON and text, given in Python or in a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcapi._workflows.plans import (
+    Content,
+    Upload,
+    plan_value,
+)
+from gcapi.exceptions import (
+    SpecError,
+    SpecTypeError,
+)
+from gcapi.sockets import SocketValueSpec
+from grand_challenge_api.types import UNSET
+from tests.support.socket_kinds import (
+    INVALID,
+    TEXT_SUFFIXES,
+    VALID,
+)
+from tests.support.specs import (
+    make_existing,
+    make_socket,
+)
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_null_is_refused_at_a_value_socket(kind: str) -> None:
+    """The API cannot store null, so a value of None says to leave the socket out."""
+    with pytest.raises(SpecError, match="null cannot be stored"):
+        plan_value(SocketValueSpec("a-socket", value=None), make_socket("Value", kind))
+
+
+def test_null_is_a_json_file() -> None:
+    """A file of kind Anything can hold null."""
+    plan = plan_value(SocketValueSpec("a-socket", value=None), make_socket("File", "Anything"))
+    assert plan == Upload("a-socket", (Content(b"null", "made.json"),))
+
+
+def test_null_in_a_file_is_refused_at_a_value_socket(tmp_path: Path) -> None:
+    """A JSON file of null has no value that could be stored."""
+    path = tmp_path / "a.json"
+    path.write_text("null")
+    with pytest.raises(SpecError, match="null cannot be stored"):
+        plan_value(SocketValueSpec("a-socket", file=path), make_socket("Value", "Anything"))
+
+
+@pytest.mark.parametrize("value", [None, UNSET])
+def test_existing_null_is_refused(value: Any) -> None:
+    """An existing value that holds null, or nothing, cannot be used again."""
+    socket = make_socket("Value", "Anything")
+    existing = make_existing(socket, value=value)
+    with pytest.raises(SpecError, match="null cannot be stored"):
+        plan_value(SocketValueSpec("a-socket", existing_socket_value=existing), socket)
+
+
+@pytest.mark.parametrize("kind", TEXT_SUFFIXES)
+@pytest.mark.parametrize("value", [1, None, True, ["a", "b"], {"a": 1}, b"a,b"])
+def test_text_is_a_str(kind: str, value: Any) -> None:
+    """The value of a text socket is the text itself."""
+    with pytest.raises(SpecTypeError, match="must be the text itself, a str"):
+        plan_value(SocketValueSpec("a-socket", value=value), make_socket("File", kind))
+
+
+@pytest.mark.parametrize("text", ["", "a,b\r\n1,ü\n", '"quoted"'])
+def test_text_is_stored_as_it_is(text: str) -> None:
+    """Text is encoded as UTF-8 and nothing else is done to it."""
+    plan = plan_value(SocketValueSpec("a-socket", value=text), make_socket("File", "CSV file"))
+    assert plan == Upload("a-socket", (Content(text.encode(), "made.csv"),))
+
+
+def test_text_that_is_no_unicode_is_refused() -> None:
+    """Half a surrogate pair cannot be written to a file."""
+    with pytest.raises(SpecError, match="cannot be stored as UTF-8"):
+        plan_value(SocketValueSpec("a-socket", value="\ud800"), make_socket("File", "CSV file"))
+
+
+@pytest.mark.parametrize(
+    ("relative_path", "name"),
+    [("a.json", "a.json"), ("deep/in/there.json", "there.json"), ("", "a-socket")],
+)
+def test_upload_is_named_after_the_socket(relative_path: str, name: str) -> None:
+    """A value becomes a file with the base name of the socket's path, or its slug if there is none."""
+    socket = make_socket("File", "Integer", relative_path=relative_path)
+    plan = plan_value(SocketValueSpec("a-socket", value=1), socket)
+    assert plan == Upload("a-socket", (Content(b"1", name),))
+
+
+@pytest.mark.parametrize("super_kind", ["Value", "File"])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), "a\x00b", "\ud800", {1, 2}, b"bytes", object()]
+)
+def test_value_that_cannot_be_sent_is_refused(super_kind: str, value: Any) -> None:
+    """NaN, NUL and what is no JSON are refused before anything is sent."""
+    with pytest.raises(SpecError, match="'a-socket': the value cannot be sent"):
+        plan_value(SocketValueSpec("a-socket", value=value), make_socket(super_kind, "Anything"))
+
+
+ONE_WRONG_EACH = list(
+    {kind: (kind, value) for kind, value in INVALID if value is not None}.values()
+)
+
+
+@pytest.mark.parametrize("super_kind", ["Value", "File"])
+@pytest.mark.parametrize(("kind", "value"), ONE_WRONG_EACH)
+def test_value_is_held_against_its_kind(super_kind: str, kind: str, value: Any) -> None:
+    """A value of another shape than its kind's is refused, with what is wrong."""
+    with pytest.raises(SpecError, match=f"is of kind {kind}: the value"):
+        plan_value(SocketValueSpec("a-socket", value=value), make_socket(super_kind, kind))
+
+
+@pytest.mark.parametrize("super_kind", ["Value", "File"])
+@pytest.mark.parametrize(("kind", "value"), ONE_WRONG_EACH)
+def test_json_file_is_held_against_its_kind(
+    super_kind: str, kind: str, value: Any, tmp_path: Path
+) -> None:
+    """What is in a JSON file is checked as a value is, since the server tells nobody of a wrong file."""
+    path = tmp_path / "given.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(SpecError, match=f"is of kind {kind}: .*the value"):
+        plan_value(SocketValueSpec("a-socket", file=path), make_socket(super_kind, kind))
+
+
+def test_message_says_where_and_how_much(tmp_path: Path) -> None:
+    """The first problem is told with its place and its file, and how many more there are."""
+    path = tmp_path / "given.json"
+    path.write_text("[1, 2, 3]")
+    with pytest.raises(SpecError) as caught:
+        plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", "Multiple choice"))
+    assert str(caught.value) == (
+        f"Socket 'a-socket' is of kind Multiple choice: {path}: the value[0] must be a string, not 1"
+        " (and 2 more)."
+    )
