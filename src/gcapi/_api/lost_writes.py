@@ -1,4 +1,9 @@
-"""Writes whose answer was lost: telling them from those that were refused, and trying again without guessing."""
+"""Writes whose response was lost: recognise them, and recover without guessing.
+
+A response is lost when the connection breaks after the request was sent, or when a gateway answers in place of the
+server. The write may have been carried out. So it is repeated only where a repeat cannot act twice; otherwise the
+caller first looks for what the write would have done.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import httpx
 
 from gcapi._http.transport import never_arrived
 from gcapi._util.polling import poll
+from gcapi._util.scheduler import sleep
 from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, UnexpectedAnswer
 from gcapi.retries import TRANSIENT_STATUSES
 
@@ -19,83 +25,80 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a write ends with that has no good answer: it was refused, or what became of it is not known.
-FAILURES = (StatusError, UnexpectedAnswer, httpx.RequestError)
-#: Answers of what stands before the server: it may have carried the request out all the same.
+#: The errors of a write that was refused, or whose result is unknown.
+WRITE_ERRORS = (StatusError, UnexpectedAnswer, httpx.RequestError)
+#: Statuses of gateways: the server behind one may have carried the request out all the same.
 _GATEWAY_STATUSES = TRANSIENT_STATUSES - {429}
 _INTERNAL_SERVER_ERROR, _BAD_REQUEST = 500, 400
-#: Seconds before each repeat of a write whose answer was lost, for an idle timeout of `USUAL_TIMEOUT` or more; they
-#: shrink with a shorter one, within which the server is expected to be done.
-PAUSES = (0.5, 2.0, 5.0, 15.0)
-USUAL_TIMEOUT = 60.0
+#: Seconds before each repeat of a lost write, for a timeout of `FULL_PAUSES_TIMEOUT` or more; a shorter timeout, within
+#: which the server is expected to answer, shortens them in proportion.
+REPEAT_PAUSES = (0.5, 2.0, 5.0, 15.0)
+FULL_PAUSES_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait for what a lost write may have done.
+class RecoveryPolicy:
+    """How often a lost write is repeated, and how long its result is looked for.
 
     Attributes:
-        seconds: How long the server may still be busy with it: the idle timeout.
-        clock: Tells the time in seconds.
-        sleep: Waits for a number of seconds.
+        timeout: Seconds that the server may still be busy with a lost write: the client's idle timeout.
+        clock: Returns the time in seconds.
+        sleep: Sleeps for a number of seconds.
     """
 
-    seconds: float
+    timeout: float
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = sleep
 
     def repeats(self) -> Iterator[int]:
-        """Yield the numbers of the repeats from 1, with a pause before each."""
-        for number, pause in enumerate(PAUSES, start=1):
-            self.sleep(pause * min(1.0, self.seconds / USUAL_TIMEOUT))
+        """Yield the number of each repeat, from 1, after a pause."""
+        for number, pause in enumerate(REPEAT_PAUSES, start=1):
+            self.sleep(pause * min(1.0, self.timeout / FULL_PAUSES_TIMEOUT))
             yield number
 
-    def look(self, look: Callable[[], T | None]) -> T | None:
-        """Look again and again, for as long as the server may still be busy; return what was found, if anything."""
-        return poll(look, timeout=self.seconds, clock=self.clock, sleep=self.sleep)
+    def look_for(self, find: Callable[[], T | None]) -> T | None:
+        """Call `find` until it returns something, or until the server cannot be busy any more."""
+        return poll(find, timeout=self.timeout, clock=self.clock, sleep=self.sleep)
 
 
 @contextmanager
-def ambiguous(words: str) -> Generator[None]:
-    """Say, where a block fails that looks for what a lost write did, that the write may have been carried out.
+def ambiguous_on_failure(message: str) -> Generator[None]:
+    """Replace a failure of the block, which recovers from a lost write, by `AmbiguousWriteError`.
 
     Args:
-        words: What was lost, and what to look for.
-
-    Raises:
-        AmbiguousWriteError: In place of the failure.
+        message: Which response was lost, and what to look for.
     """
     try:
         yield
     except (AmbiguousWriteError, TitleTaken):
         raise
-    except FAILURES as error:
-        raise AmbiguousWriteError(f"{words} ({error})") from error
+    except WRITE_ERRORS as error:
+        raise AmbiguousWriteError(f"{message} ({error})") from error
     except KeyboardInterrupt as error:
-        error.add_note(words)
+        error.add_note(message)
         raise
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Tell whether an error says nothing of what the server did or would do."""
+    """Return whether an error leaves open what the server did or would do."""
     if isinstance(error, StatusError):
         return error.status_code in _GATEWAY_STATUSES
-    return isinstance(error, FAILURES)
+    return isinstance(error, WRITE_ERRORS)
 
 
 def is_lost(error: BaseException) -> bool:
-    """Tell whether a request may have been carried out although its answer did not come."""
+    """Return whether a request may have been carried out although its response did not arrive."""
     never = isinstance(error, httpx.TransportError) and never_arrived(error)
     return is_unanswered(error) and not never
 
 
 def is_server_error(error: BaseException) -> bool:
-    """Tell whether the server itself failed, and so changed nothing: as an answer to a repeat it means 'look again'."""
+    """Return whether the server failed (500) and rolled back; after a repeat it may mean that the first one acts."""
     return isinstance(error, StatusError) and error.status_code == _INTERNAL_SERVER_ERROR
 
 
-def says(error: BaseException, words: str) -> bool:
-    """Tell whether the server refused a request, and these words are among its own."""
+def is_refusal_with(error: BaseException, words: str) -> bool:
+    """Return whether the server refused a request (400) with these words."""
     return (
         isinstance(error, StatusError)
         and error.status_code == _BAD_REQUEST
@@ -104,7 +107,7 @@ def says(error: BaseException, words: str) -> bool:
 
 
 def as_written(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return values that were read, as JSON data, in the form that a write is answered with."""
+    """Return values, as read from the server, in the form in which a write returns them."""
     return [
         {**value, "interface": value["interface"]["slug"], "image_name": None} for value in values
     ]

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from uuid import uuid4
 
 from gcapi._api.lost_writes import (
-    FAILURES,
-    Patience,
-    ambiguous,
+    WRITE_ERRORS,
+    RecoveryPolicy,
+    ambiguous_on_failure,
     as_written,
     is_lost,
+    is_refusal_with,
     is_server_error,
     is_unanswered,
-    says,
 )
 from gcapi._api.operations import plain
 from gcapi._http.urls import same_path
@@ -224,13 +224,13 @@ class Cases:
     Args:
         submit: Plans and uploads values.
         uploads: Where it shows whether an upload was used.
-        patience: How long a lost write is looked for.
+        recovery: How long a lost write is looked for.
     """
 
-    def __init__(self, submit: Submit, uploads: UploadsNamespace, patience: Patience) -> None:
+    def __init__(self, submit: Submit, uploads: UploadsNamespace, recovery: RecoveryPolicy) -> None:
         self._submit = submit
         self._uploads = uploads
-        self._patience = patience
+        self._recovery = recovery
         self._titles: dict[str, dict[str, str]] = {}
         self._titles_lock = Lock()
         #: What each case that this client filled still waits for, by its pk and the socket's slug.
@@ -313,13 +313,13 @@ class Cases:
         """
         try:
             return self._send_creation(kind, parent, title)
-        except FAILURES as error:
+        except WRITE_ERRORS as error:
             if isinstance(error, TitleTaken):
                 raise _taken(kind, title, error) from error
             if not is_lost(error):
                 raise
             lost = error
-        with ambiguous(
+        with ambiguous_on_failure(
             f"The answer to creating the {kind.noun} {title!r} was lost, and nothing tells whether it was made. Look"
             " for it by this title before you add it again."
         ):
@@ -337,13 +337,13 @@ class Cases:
         Raises:
             TitleTaken: The case of this title has values: it is not the new one.
         """
-        for _ in self._patience.repeats():
+        for _ in self._recovery.repeats():
             try:
                 return self._send_creation(kind, parent, title)
-            except FAILURES as error:
+            except WRITE_ERRORS as error:
                 lost = error
             if isinstance(lost, StatusError) and _is_of_a_repeat(lost):
-                found = self._patience.look(lambda: kind.titled(parent, title))
+                found = self._recovery.look_for(lambda: kind.titled(parent, title))
                 if found is not None and found.values:
                     raise _taken(kind, title, lost) from lost
                 if found is not None:
@@ -398,7 +398,7 @@ class Cases:
         """
         try:
             return self._send_change(kind, pk, change)
-        except FAILURES as error:
+        except WRITE_ERRORS as error:
             if not is_lost(error):
                 raise
             lost = error
@@ -406,21 +406,21 @@ class Cases:
             f"The answer to changing the {kind.noun} {pk} was lost, and nothing tells whether it was changed. Look at"
             " it before you send the change again."
         )
-        for _ in self._patience.repeats():
-            with ambiguous(words):
+        for _ in self._recovery.repeats():
+            with ambiguous_on_failure(words):
                 case = self.if_carried_out(kind, pk, change)
             if case is not None:
                 return case
             try:
                 return self._send_change(kind, pk, change)
-            except FAILURES as error:
+            except WRITE_ERRORS as error:
                 # A repeat finds its uploads used up, or being used, if the first one was carried out.
-                is_late = is_server_error(error) or says(error, "Invalid hyperlink")
+                is_late = is_server_error(error) or is_refusal_with(error, "Invalid hyperlink")
                 if not (is_late or is_unanswered(error)):
                     raise
                 lost = error
-        with ambiguous(words):
-            case = self._patience.look(lambda: self.if_carried_out(kind, pk, change))
+        with ambiguous_on_failure(words):
+            case = self._recovery.look_for(lambda: self.if_carried_out(kind, pk, change))
             if case is None:
                 raise lost
         return case

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from gcapi._api.lost_writes import (
-    FAILURES,
-    Patience,
-    ambiguous,
+    WRITE_ERRORS,
+    RecoveryPolicy,
+    ambiguous_on_failure,
     as_written,
     is_lost,
     is_server_error,
@@ -47,13 +47,13 @@ class Starter:
         jobs: Where jobs are created and listed.
         images: Where the names of images are read.
         uploads: Where it shows whether an upload was used.
-        patience: How long a lost job is looked for.
+        recovery: How long a lost job is looked for.
     """
 
     jobs: AlgorithmJobs
     images: Images
     uploads: UploadsNamespace
-    patience: Patience
+    recovery: RecoveryPolicy
 
     def start(
         self,
@@ -77,7 +77,7 @@ class Starter:
             note(before)
             try:
                 return self._send(algorithm, posted)
-            except FAILURES as error:
+            except WRITE_ERRORS as error:
                 if not is_lost(error):
                     raise
                 lost = error
@@ -97,7 +97,7 @@ class Starter:
             AmbiguousWriteError: Nothing tells whether there is a job.
         """
         words = _lost_words(algorithm)
-        with _locks.setdefault(algorithm.api_url, Lock()), ambiguous(words):
+        with _locks.setdefault(algorithm.api_url, Lock()), ambiguous_on_failure(words):
             found = self._look_for(algorithm, posted, before, words)
         return None if found is None else _as_written(found)
 
@@ -109,9 +109,9 @@ class Starter:
     ) -> models.JobPost:
         """Return the job that a lost request started; send it again each time that it surely started none."""
         words = _lost_words(algorithm)
-        repeats = self.patience.repeats()
+        repeats = self.recovery.repeats()
         while True:
-            with ambiguous(words):
+            with ambiguous_on_failure(words):
                 found = self._look_for(algorithm, posted, before, words)
             if found is not None:
                 return _as_written(found)
@@ -122,7 +122,7 @@ class Starter:
                 raise AmbiguousWriteError(f"{words} ({lost})") from lost
             try:
                 return self._send(algorithm, posted)
-            except FAILURES as error:
+            except WRITE_ERRORS as error:
                 lost = error
 
     def _look_for(
@@ -134,7 +134,7 @@ class Starter:
             AmbiguousWriteError: Neither is sure.
         """
         search = _Search(self, algorithm, posted, before)
-        if self.patience.look(search.is_decided):
+        if self.recovery.look_for(search.is_decided):
             return search.ours[0]
         if search.ours or search.unclear or posted.is_used(self.uploads):
             raise AmbiguousWriteError(f"{words} {search.what_was_seen()}")
@@ -254,7 +254,7 @@ def invoke_once(
     """
     try:
         return invocations.create(endpoint=endpoint.api_url, inputs=posted.values)
-    except FAILURES as error:
+    except WRITE_ERRORS as error:
         if not is_lost(error):
             raise
         raise AmbiguousWriteError(

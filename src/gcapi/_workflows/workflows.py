@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gcapi._api.lost_writes import Patience
+from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.outputs import Outputs
 from gcapi._transfer.uploads import Uploads
@@ -58,8 +58,8 @@ class Workflows:
             images=self.resources.images,
             listener=listener,
         )
-        patience = Patience(self.settings.timeout)
-        self.cases = Cases(self.values, self.resources.uploads, patience)
+        recovery = RecoveryPolicy(self.settings.timeout)
+        self.cases = Cases(self.values, self.resources.uploads, recovery)
         self.jobs = Starter(
-            self.resources.algorithm_jobs, self.resources.images, self.resources.uploads, patience
+            self.resources.algorithm_jobs, self.resources.images, self.resources.uploads, recovery
         )

@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.lost_writes import (
-    FAILURES,
-    Patience,
-    ambiguous,
+    WRITE_ERRORS,
+    RecoveryPolicy,
+    ambiguous_on_failure,
     is_lost,
+    is_refusal_with,
     is_server_error,
     is_unanswered,
-    says,
 )
 from gcapi._api.operations import plain
 from gcapi._api.resource_mixins import CreateMixin, PartialUpdateMixin, ReadMixin, UpdateMixin
@@ -51,7 +51,7 @@ class Answers(
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
         self.mine: MyAnswers = MyAnswers(calls)
-        self._patience = Patience(calls.settings.timeout)
+        self._recovery = RecoveryPolicy(calls.settings.timeout)
 
     def create(self, **fields: Any) -> models.Answer:
         """Store an answer, exactly once.
@@ -69,11 +69,11 @@ class Answers(
         create = partial(super().create, **fields)
         try:
             return create()
-        except FAILURES as error:
+        except WRITE_ERRORS as error:
             if not is_lost(error):
                 raise
             lost = error
-        with ambiguous(
+        with ambiguous_on_failure(
             "The response to storing an answer was lost; the answer may or may not be stored. Look for it in"
             " client.reader_studies.answers.mine before you send it again."
         ):
@@ -82,12 +82,14 @@ class Answers(
     def _retry(
         self, create: Callable[[], models.Answer], body: Mapping[str, Any], lost: Exception
     ) -> models.Answer:
-        for _ in self._patience.repeats():
+        for _ in self._recovery.repeats():
             try:
                 return create()
-            except FAILURES as error:
+            except WRITE_ERRORS as error:
                 lost = error
-            stored = self._find_stored(body) if says(lost, "has already answered") else None
+            stored = (
+                self._find_stored(body) if is_refusal_with(lost, "has already answered") else None
+            )
             if stored is not None:
                 return stored
             if not (is_unanswered(lost) or is_server_error(lost)):

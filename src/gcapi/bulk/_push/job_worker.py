@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from gcapi._api.lost_writes import FAILURES, is_lost
+from gcapi._api.lost_writes import WRITE_ERRORS, is_lost
 from gcapi._workflows.checks import check_interface
 from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import posted_of, upload_names
@@ -134,7 +134,7 @@ class JobWork:
 
         try:
             job = self._client.workflows.jobs.start(self._algorithm, posted, note=note)
-        except FAILURES as error:
+        except WRITE_ERRORS as error:
             if not is_lost(error):
                 # It was refused, so there is no job.
                 self._journal.note(fingerprint, "uploaded")
