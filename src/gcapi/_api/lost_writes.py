@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from gcapi._http.transport import never_arrived
+from gcapi._http.retrying import was_never_sent
 from gcapi._util.polling import poll
 from gcapi._util.scheduler import sleep
 from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, UnexpectedAnswer
@@ -88,7 +88,7 @@ def is_unanswered(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Return whether a request may have been carried out although its response did not arrive."""
-    never = isinstance(error, httpx.TransportError) and never_arrived(error)
+    never = isinstance(error, httpx.TransportError) and was_never_sent(error)
     return is_unanswered(error) and not never
 
 

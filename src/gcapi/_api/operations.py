@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.error_mapping import status_error
-from gcapi._http.transport import SAFE_METHODS, Transport, installed_version
+from gcapi._http.retrying import SAFE_METHODS
+from gcapi._http.transport import Transport, installed_version
 from gcapi._http.urls import parse_user_url
 from gcapi._util.fork_safety import Lock
 from gcapi._util.json_types import is_object, is_sequence

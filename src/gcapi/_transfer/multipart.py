@@ -13,6 +13,7 @@ import httpx
 
 from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import plain
+from gcapi._http.retrying import REPEATABLE
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.upload_sources import PartBody, Source, body_of, body_of_bytes
@@ -139,7 +140,11 @@ class UploadCalls:
         target = parse_server_url(url)
         client = self._calls.transport.client_for(target)
         headers = {"Content-Length": str(body.length)}
-        response = client.send(client.build_request("PUT", target, content=body, headers=headers))
+        # A part that is sent again replaces itself.
+        request = client.build_request(
+            "PUT", target, content=body, headers=headers, extensions={REPEATABLE: True}
+        )
+        response = client.send(request)
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")

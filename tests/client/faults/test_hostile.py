@@ -19,8 +19,9 @@ import pytest
 
 from gcapi import Client
 from gcapi._api.operations import Calls
+from gcapi._http.bounded_read import MAX_ERROR_BODY_BYTES
 from gcapi._http.settings import Settings
-from gcapi._http.transport import MAX_ERROR_BODY, Transport
+from gcapi._http.transport import Transport
 from gcapi.exceptions import (
     GCAPIError,
     InvalidTarget,
@@ -88,7 +89,7 @@ def endless(head: str) -> Script:
 @pytest.fixture
 def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bound answers at 2 MiB, to save time."""
-    monkeypatch.setattr("gcapi._http.transport.MAX_ANSWER", 2**21)
+    monkeypatch.setattr("gcapi._http.bounded_read.MAX_BODY_BYTES", 2**21)
 
 
 def give_up_on_an_endless_answer(call: str, words: str) -> None:
@@ -124,7 +125,7 @@ def test_endless_error_bodies_are_cut(call: str, status: str) -> None:
         pytest.raises(StatusError, match=status) as caught,
     ):
         CALLS[call](client)
-    assert len(caught.value.response.content) == MAX_ERROR_BODY
+    assert len(caught.value.response.content) == MAX_ERROR_BODY_BYTES
 
 
 def test_endless_headers_are_a_transport_error() -> None:
@@ -173,7 +174,7 @@ def test_folded_error_bodies_are_bounded_too(kind: str) -> None:
     answer = Answer(status=400, body=folded(kind), headers={**JSON, "Content-Encoding": kind})
     error = failure(answer, "operation")
     assert isinstance(error, StatusError)
-    assert len(error.response.content) <= MAX_ERROR_BODY
+    assert len(error.response.content) <= MAX_ERROR_BODY_BYTES
 
 
 def test_compressed_answers_are_read() -> None:
@@ -186,7 +187,7 @@ def test_compressed_answers_are_read() -> None:
 
 def test_announced_files_of_the_raw_call_are_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for a whole file with the raw call gets it, as long as its length is announced."""
-    monkeypatch.setattr("gcapi._http.transport.MAX_ANSWER", 1_000)
+    monkeypatch.setattr("gcapi._http.bounded_read.MAX_BODY_BYTES", 1_000)
     with Loopback(in_turn(Answer(body=b"x" * 5_000))) as server, connect(server) as client:
         assert len(client(path="x/").content) == 5_000
         with pytest.raises(UnexpectedAnswer):
