@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gcapi._transfer.downloads import FIRST_RANGE
-from gcapi._transfer.outputs import _checked_recipe
+from gcapi._transfer.image_files import check_signed_request
 from gcapi._transfer.parts import MEBI, MIN_RANGE
 from gcapi.exceptions import (
     ProgressWarning,
@@ -454,4 +454,4 @@ def test_headers_that_cannot_be_sent() -> None:
     """A recipe whose headers would be another request's, or are no text, is refused."""
     for headers in ({"A": "b\r\nC: d"}, {"A": "ü"}, {"A\n": "b"}):
         with pytest.raises(UnexpectedAnswer):
-            _checked_recipe({"url": "https://gc.localhost/", "headers": headers}, TOKEN)
+            check_signed_request({"url": "https://gc.localhost/", "headers": headers}, TOKEN)
