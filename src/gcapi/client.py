@@ -11,7 +11,7 @@ from gcapi._api.operations import Calls
 from gcapi._api.schema_diff import drift
 from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
-from gcapi._http.urls import DEFAULT_BASE_URL, parse_base_url
+from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
 from gcapi._transfer.atomic_file import check_existing_file
 from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
 from gcapi._workflows.checks import check_order, check_title
@@ -219,7 +219,7 @@ class Client(Namespaces):
         """
         return self._calls.raw(
             method,
-            str(url) or str(self.base_url.join(path)),
+            str(url) or str(join_path(self.base_url, path)),
             params=params,
             json=json,
             headers=extra_headers,
