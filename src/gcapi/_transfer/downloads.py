@@ -27,7 +27,7 @@ from gcapi._transfer.atomic_file import (
     is_taken,
     refuse_existing,
 )
-from gcapi._transfer.parts import MEBI, Piece, cut, range_size
+from gcapi._transfer.parts import MEBI, Part, range_size, split
 from gcapi._transfer.remote_files import (
     PARTIAL_CONTENT,
     ApiFile,
@@ -320,14 +320,14 @@ class _Run:
             )
             self._piece(download, cursor, response)
 
-    def _planned(self, download: _Download, response: httpx.Response) -> tuple[Cursor, list[Piece]]:
+    def _planned(self, download: _Download, response: httpx.Response) -> tuple[Cursor, list[Part]]:
         """Return the range that a first answer brings, and the pieces that are missing beside it."""
         is_part = response.status_code == PARTIAL_CONTENT
         size = checked_range(response, 0, None) if is_part else content_length(response)
         download.learn(size=size, validator=validator_of(response))
         if not is_part or size is None or size <= FIRST_RANGE or not download.validator:
             return Cursor(0, size, checksum(response)), []
-        rest = cut(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
+        rest = split(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
         return Cursor(0, FIRST_RANGE), rest
 
     def _piece(self, download: _Download, cursor: Cursor, response: httpx.Response | None) -> None:

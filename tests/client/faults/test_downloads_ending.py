@@ -16,7 +16,7 @@ import pytest
 
 from gcapi._transfer.downloads import FIRST_RANGE
 from gcapi._transfer.image_files import check_signed_request
-from gcapi._transfer.parts import MEBI, MIN_RANGE
+from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
 from gcapi.exceptions import (
     ProgressWarning,
     StatusError,
@@ -30,7 +30,7 @@ from tests.support.api_objects import DICOM_IMAGE, PK, socket_value
 from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
 
-CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE + MEBI)
+CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE_SIZE + MEBI)
 #: Seconds within which something has to happen that takes no time.
 SOON = 20
 #: A program that downloads a file to a directory.
