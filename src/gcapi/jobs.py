@@ -1,7 +1,8 @@
-"""The statuses of algorithm jobs, and waiting for a job to finish."""
+"""Job status, waiting for the end, fetching outputs."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,20 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi import models
+    from gcapi._transfer.atomic_file import ExistingFile
+    from gcapi._transfer.outputs import Outputs
+    from gcapi.resources import AlgorithmJobs
 
 SUCCEEDED = "Succeeded"
-#: The statuses that are final.
+#: The states that a job never leaves.
 TERMINAL_STATUSES = frozenset({SUCCEEDED, "Failed", "Cancelled"})
 
-_REASONS = {
+_WHY = {
     "Cancelled": "The server could not use its inputs.",
-    "Failed": "The algorithm failed.",
+    "Failed": "The algorithm failed on it.",
 }
 
 
 @dataclass(frozen=True)
 class AlgorithmRun:
-    """A successful job and its downloaded outputs.
+    """A job that succeeded, and where its outputs lie.
 
     Attributes:
         job: The job as last read, with its inputs and outputs.
@@ -38,34 +42,41 @@ class AlgorithmRun:
 
 
 def wait_for_job(
-    pk: str, read: Callable[[], models.HyperlinkedJob], *, timeout: float | None
+    jobs: AlgorithmJobs,
+    pk: str,
+    *,
+    timeout: float | None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> models.HyperlinkedJob:
-    """Wait until a job has succeeded, and return it.
+    """Return a job once it has succeeded.
 
     Args:
+        jobs: Where jobs are read.
         pk: The job.
-        read: Reads the job from the server.
-        timeout: Seconds; `None` for no limit.
+        timeout: Seconds; `None` to wait for as long as it takes.
+        clock: Tells the time in seconds.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        JobFailed: The job failed or was cancelled.
-        JobTimeout: The job did not finish in time.
+        JobFailed: It ended in another state.
+        JobTimeout: It had not ended in time.
     """
-    status = ""
+    last = ""
 
-    def read_if_final() -> models.HyperlinkedJob | None:
-        nonlocal status
-        job = read()
-        status = job.status
-        return job if status in TERMINAL_STATUSES else None
+    def look() -> models.HyperlinkedJob | None:
+        nonlocal last
+        job = jobs.detail(pk=pk)
+        last = job.status
+        return job if last in TERMINAL_STATUSES else None
 
-    job = poll(read_if_final, timeout=timeout)
+    job = poll(look, timeout=timeout, clock=clock, sleep=sleep)
     if job is None:
         raise JobTimeout(
-            f"Job {pk} did not finish within {timeout:g} s. Its status is {status!r}, and it keeps running. Continue to"
-            f" wait with client.wait_for_job({pk!r}).",
+            f"Job {pk} had not ended after {timeout:g} s; it is {last!r}, and goes on. Wait on with"
+            f" client.wait_for_job({pk!r}).",
             pk=pk,
-            status=status,
+            status=last,
         )
     if job.status != SUCCEEDED:
         raise failure(job)
@@ -73,10 +84,24 @@ def wait_for_job(
 
 
 def failure(job: models.HyperlinkedJob) -> JobFailed:
-    """Return the error for a job that finished without success."""
+    """Return the error for a job that ended in any state but success."""
     return JobFailed(
-        f"Job {job.pk} ended as {job.status!r}. {_REASONS.get(job.status, '')} The API gives no reason; the job's page"
+        f"Job {job.pk} ended as {job.status!r}. {_WHY.get(job.status, '')} The API gives no reason; the job's page"
         f" does, for those who may see it: {job.url}",
         pk=job.pk,
         status=job.status,
     )
+
+
+def download_outputs(
+    outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: ExistingFile
+) -> AlgorithmRun:
+    """Write all outputs of a job below a directory, each where its socket's relative path says.
+
+    Args:
+        outputs: Downloads them.
+        job: A job that succeeded.
+        directory: Made if missing.
+        existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
+    """
+    return AlgorithmRun(job, outputs.socket_values(job.outputs, directory, existing=existing))

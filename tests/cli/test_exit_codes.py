@@ -22,13 +22,13 @@ from gcapi.bulk.manifest import ManifestError
 from gcapi.bulk.targets import TargetError
 from gcapi.cli import app
 from gcapi.cli.exit_codes import (
-    ENDINGS,
+    EXIT_RULES,
     ExposedToken,
     Failures,
     InvalidInput,
     NoToken,
+    error_message,
     exit_code_of,
-    paragraph,
 )
 from gcapi_sandbox import Sandbox
 from tests.support.cli_program import VARIABLE, Program
@@ -83,12 +83,15 @@ CODES: dict[type[BaseException], int] = {
     InvalidInput: 4,
     httpx.TransportError: 5,
     httpx.ConnectTimeout: 5,
+    httpx.HTTPError: 1,
+    httpx.InvalidURL: 2,
     FileExistsError: 4,
     FileNotFoundError: 4,
     IsADirectoryError: 4,
     NotADirectoryError: 4,
     PermissionError: 4,
     OSError: 1,
+    MemoryError: 1,
     ZeroDivisionError: 1,
 }
 #: What the constructors of some errors need beside a message.
@@ -138,7 +141,7 @@ def derived(base: type[BaseException]) -> Iterator[type[BaseException]]:
 def test_the_table_has_every_error() -> None:
     """No class of errors is without a code that was thought of."""
     assert errors_of_the_library() <= set(CODES)
-    assert set(ENDINGS) <= set(CODES)
+    assert set(EXIT_RULES) <= set(CODES)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_the_table_has_every_error() -> None:
 def test_each_error_has_its_code(cls: type[BaseException], code: int) -> None:
     """The exit code of an error goes by its class."""
     assert exit_code_of(make(cls)) == code
-    assert "It went wrong" in paragraph(make(cls))
+    assert "It went wrong" in error_message(make(cls))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_certificates_are_no_temporary_matter() -> None:
     error = httpx.ConnectError("certificate verify failed")
     error.__cause__ = ssl.SSLCertVerificationError(1, "self-signed certificate")
     assert exit_code_of(error) == 2
-    assert "SSL_CERT_FILE" in paragraph(error)
+    assert "SSL_CERT_FILE" in error_message(error)
 
 
 def test_several_things_that_fail_in_part() -> None:
@@ -172,7 +175,7 @@ def test_several_things_that_fail_in_part() -> None:
     everything, some = Failures(2), Failures(2)
     for failures, count in ((everything, 2), (some, 1)):
         for _ in range(count):
-            with failures.told():
+            with failures.reporting():
                 raise exceptions.ObjectNotFound("Nothing there.")
     assert [everything.exit_code, some.exit_code, Failures(2).exit_code] == [3, 6, 0]
 
@@ -181,10 +184,10 @@ def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> N
     """Of hundreds of rows that fail, twenty are told with their names, and that there are more."""
     failures = Failures(300)
     for number in range(200):
-        failures.add(exceptions.SpecError("No file.\x1b[2J"), f"line {number}")
+        failures.report(exceptions.SpecError("No file.\x1b[2J"), f"line {number}")
     *told, last = capsys.readouterr().err.splitlines()
     assert told == [f"gcapi: line {number}: No file.�[2J" for number in range(20)]
-    assert "More failed" in last
+    assert "More items failed" in last
     assert failures.exit_code == 6
 
 
@@ -274,7 +277,7 @@ def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
 def test_faults_of_its_own_say_how_to_report() -> None:
     """An error that nobody thought of ends with 1, and asks for a report."""
     assert exit_code_of(ZeroDivisionError("7 / 0")) == 1
-    words = paragraph(ZeroDivisionError("7 / 0"))
+    words = error_message(ZeroDivisionError("7 / 0"))
     assert words.startswith("ZeroDivisionError: 7 / 0.")
     assert "report it" in words
 
@@ -283,5 +286,5 @@ def test_json_output_is_json_alone(ready: Program) -> None:
     """Whatever is told, standard output has the data alone."""
     run = ready("logout", "--json")
     assert json.loads(run.out)["removed_from"] == []
-    assert "No token was kept" in run.err
+    assert "No token was stored" in run.err
     assert ready("logout", "-q").err == ""

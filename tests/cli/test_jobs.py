@@ -119,7 +119,7 @@ def test_files_are_inputs(ready: Program, sandbox: Sandbox, tmp_path: Path) -> N
     ("text", "code", "words"),
     [
         ("{number}=two", 4, "is no JSON"),
-        ("{number}", 2, "SOCKET=…"),
+        ("{number}", 2, "SOCKET=VALUE"),
         ("no-such-socket=1", 3, "no-such-socket"),
         ("{doubled}=1", 4, "interface"),
     ],

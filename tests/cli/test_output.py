@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,8 +12,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from gcapi import Client
-from gcapi.cli.bulk_progress import CaseCounter
-from gcapi.cli.output import cell, table_lines
+from gcapi._util.messages import printable
+from gcapi.cli.bulk_options import case_counter
+from gcapi.cli.output import cell_text, table_lines
 from gcapi_sandbox import Sandbox
 from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
 from tests.support.data import unique
@@ -147,7 +146,7 @@ def test_wide_characters_are_counted_as_terminals_do() -> None:
 )
 def test_cells_are_one_line(value: Any, text: str) -> None:
     """Whatever a value is, it is one line."""
-    assert cell(value) == text
+    assert cell_text(value) == text
 
 
 def test_warnings_are_talk(gcapi: Program) -> None:
@@ -165,29 +164,27 @@ def test_warnings_are_talk(gcapi: Program) -> None:
     assert (quiet.code, quiet.err) == (0, "")
 
 
-class Terminal(io.StringIO):
-    """Standard error as a terminal is."""
+def test_cases_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last count is printed as soon as all cases have ended; nothing is if the call fails first, or with -q."""
+    with case_counter("cases", quiet=False) as show:
+        assert show is not None
+        show(Counted(1, 2))
+        show(Counted(2, 2))
+        assert capsys.readouterr().err == "cases: 2 of 2\n"
+    with pytest.raises(ZeroDivisionError), case_counter("cases", quiet=False):
+        raise ZeroDivisionError
+    with case_counter("cases", quiet=True) as show:
+        assert show is None
+    assert capsys.readouterr().err == ""
 
-    def isatty(self) -> bool:
-        """Say so."""
-        return True
 
-
-def test_cases_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal shows the count in one line that is written over; elsewhere it is a line now and then, and a last."""
-    times = iter([0.0, 1.0, 6.0, 6.0, 7.0])
-    written: list[str] = []
-    for stream, clock in ((Terminal(), lambda: 0.0), (io.StringIO(), lambda: next(times))):
-        monkeypatch.setattr(sys, "stderr", stream)
-        counter = CaseCounter("cases", clock)
-        for ended in (1, 2, 3):
-            counter(Counted(ended, 3))
-        counter.close()
-        written.append(stream.getvalue())
-    assert written == [
-        "\rcases: 1 of 3\rcases: 2 of 3\rcases: 3 of 3\n",
-        "cases: 2 of 3\ncases: 3 of 3\n",
-    ]
+def test_long_values_take_linear_time() -> None:
+    """A table of cells of a million characters, of any kind, is cut to the terminal without looking at all of them."""
+    cells = ["x" * 10**6, "大" * 10**6, "e\u0301" * 10**6]
+    lines = list(table_lines([[text, text] for text in cells] * 50, ["a", "b"], 80))
+    assert [lines[1], lines[2], lines[3]] == ["x" * 79 + "…", "大" * 39 + "…", "e\u0301" * 79 + "…"]
+    assert printable("\x1b" + cells[0]) == "�" + cells[0]
+    assert cell_text(cells[0] + "\n" + cells[1]) == f"{cells[0]} {cells[1]}"
 
 
 # ---------------------------------------------------------------- real lists

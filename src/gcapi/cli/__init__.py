@@ -1,12 +1,9 @@
-"""The command line ``gcapi``: parse, call, print. Data goes to standard output, talk to standard error.
+"""The command line ``gcapi``: parse options, call the library, print the result.
 
-It is made with click (extra ``[cli]``): one package of pure Python without dependencies of its own, imported in 0.04 s,
-maintained since 2014 by the people of Flask, with completion for bash, zsh and fish. Of the others, argparse has no
-completion, and needs more code for as many commands; typer needs four packages more, to read
-options off annotations.
+Data goes to standard output; progress, notes and errors go to standard error. This package does not contain logic that
+a Python user would need: that belongs in the library.
 
-A start must not be felt: this module imports nothing, the modules of the commands load no more than click, and the
-command that runs imports the client, and with it the HTTP library.
+It uses click (extra ``[cli]``), a pure-Python package without dependencies that completes in bash, zsh and fish.
 """
 
 from __future__ import annotations
@@ -17,20 +14,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_INSTALL = "gcapi: the command line needs its extra: pip install '.[cli]' in a checkout of gcapi\n"
+_MISSING_CLICK = (
+    "gcapi: the command line needs click: pip install '.[cli]' in a checkout of gcapi.\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code.
 
     Args:
-        arguments: What follows the program's name; `None` for what this process was started with.
+        arguments: The arguments after the program's name; `None` for those of this process.
     """
     try:
         from gcapi.cli import app
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        sys.stderr.write(_INSTALL)
+        sys.stderr.write(_MISSING_CLICK)
         return 2
-    return app.run(sys.argv[1:] if arguments is None else list(arguments))
+    return app.run_program(sys.argv[1:] if arguments is None else list(arguments))

@@ -1,4 +1,8 @@
-"""The commands by name, and one run of the program: from arguments to an exit code, whatever happens on the way."""
+"""The table of commands, and the run of the program from its arguments to its exit code.
+
+``gcapi --help`` and the completion of command names read the table alone; the module of a command, and with it the HTTP
+library, is imported when the command runs. This is the one place of the command line that imports lazily.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import contextlib
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -14,37 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "gcapi"
-#: How a shell asks for completions: click's convention.
+#: The environment variable through which shells ask for completions, by click's convention.
 COMPLETE_VARIABLE = "_GCAPI_COMPLETE"
-#: Where each command is, in the order of the help.
+#: The module in `gcapi.cli.commands` and the summary of each command, in the order of the help.
 _COMMANDS = {
-    "login": "account:login",
-    "whoami": "account:whoami",
-    "logout": "account:logout",
-    "archives": "objects:archives",
-    "studies": "objects:studies",
-    "algorithms": "objects:algorithms",
-    "images": "objects:images",
-    "sockets": "objects:sockets",
-    "jobs": "jobs:jobs",
-    "run": "jobs:run",
-    "manifest": "manifests:manifest",
-    "push": "push:push",
-    "pull": "pull:pull",
-    "verify": "pull:verify",
-    "diff": "pull:diff",
-    "uploads": "uploads:uploads",
-    "api": "api:api",
-    "doctor": "doctor:doctor",
-    "sandbox": "sandbox:sandbox",
-    "completion": "completion:completion",
+    "login": ("account", "Check an API token and store it."),
+    "whoami": ("account", "Show the user of the token and its source."),
+    "logout": ("account", "Remove the stored token of a server."),
+    "archives": ("objects", "List and show archives."),
+    "studies": ("objects", "List and show reader studies."),
+    "algorithms": ("objects", "List and show algorithms."),
+    "images": ("objects", "List and show images."),
+    "sockets": ("objects", "List and show sockets."),
+    "jobs": ("jobs", "List, show, wait for and download algorithm jobs."),
+    "run": ("run", "Start an algorithm job."),
+    "manifest": ("manifest", "Create and check manifests."),
+    "push": ("push", "Upload the cases or start the jobs of a manifest."),
+    "pull": ("pull", "Download an archive, a reader study or an algorithm's jobs."),
+    "verify": ("compare", "Compare a pulled folder with its manifest."),
+    "diff": ("compare", "Compare a pulled folder's manifest with the server."),
+    "uploads": ("uploads", "List and resume unused uploads."),
+    "api": ("api", "Call any endpoint of the API."),
+    "doctor": ("doctor", "Diagnose problems with the connection to the server."),
+    "sandbox": ("sandbox", "Start a local Grand Challenge for testing."),
+    "completion": ("completion", "Print the completion script for a shell."),
 }
-#: As shells report a program that a signal ended: 128 and the signal's number.
+#: 128 plus the number of the signal (SIGINT, SIGPIPE), as shells report it.
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 
-class Commands(click.Group):
-    """The commands, each imported when it is named."""
+class _LazyGroup(click.Group):
+    """The commands of the table, each imported when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""
@@ -52,51 +56,47 @@ class Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; `None` if there is none of this name."""
+        """Return what the help and completion need of a command: its summary."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"gcapi.cli.commands.{module}"), name)
-        return command
+        return click.Command(cmd_name, help=_COMMANDS[cmd_name][1])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import and return the command that runs."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            command = _load(f"commands.{_COMMANDS[name][0]}", name)
+        return name, command, rest
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
-    if is_wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"gcapi {version('gcapi')}")
-        ctx.exit()
+def _load(module: str, name: str) -> Any:
+    return getattr(import_module(f"gcapi.cli.{module}"), name)
 
 
 @click.group(
-    cls=Commands,
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found or no access, 4 invalid input, 5 temporary (run it"
-    " again), 6 part failed, 7 a limit of the server, 8 authentication, 130 interrupted.",
+    epilog="Exit codes: 0 success, 1 failure, 2 usage error, 3 not found or no access, 4 invalid input, 5 temporary"
+    " error (run it again), 6 partial failure or difference, 7 server limit, 8 authentication, 130 interrupted.",
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="gcapi", message="%(prog)s %(version)s")
 def app() -> None:
-    """Work with Grand Challenge: cases up, jobs run, results home.
+    """Work with Grand Challenge: upload cases, run algorithms, download results.
 
-    Data goes to standard output and talk to standard error. Options follow their command; each command has --help,
-    --json and -q. Begin with "gcapi login".
+    Start with "gcapi login". Options follow the command; every command takes --help, --json and --quiet. Data goes to
+    standard output, messages go to standard error.
     """
 
 
-def run(arguments: Sequence[str]) -> int:
+def run_program(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
-    _make_safe(sys.stdout)
-    _make_safe(sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        _escape_unencodable(stream)
     try:
-        code = _ended(arguments)
+        code = _exit_code(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
@@ -104,14 +104,18 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _ended(arguments: Sequence[str]) -> int:
-    """Run a command line, tell what went wrong, and return the exit code.
+def _exit_code(arguments: Sequence[str]) -> int:
+    """Run a command line, report its error, and return the exit code.
 
     Raises:
-        BrokenPipeError: Nobody reads what is printed or told.
+        BrokenPipeError: The reader of the output has closed it.
     """
     try:
-        return _run(arguments)
+        if COMPLETE_VARIABLE in os.environ:
+            complete = import_module("click.shell_completion").shell_complete
+            return int(complete(app, {}, PROGRAM, COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE]))
+        with app.make_context(PROGRAM, list(arguments)) as context:
+            return app.invoke(context) or 0
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
     except click.ClickException as error:
@@ -122,31 +126,19 @@ def _ended(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the end of the program: every error has its words and its code
-        from gcapi.cli.exit_codes import report
-
-        # Looked for here, since parsing may be what failed.
-        return report(error, debug="--debug" in arguments)
+    except Exception as error:  # noqa: BLE001 - each error has its exit code
+        # --debug is read here because parsing may be what failed.
+        return int(_load("exit_codes", "report_error")(error, debug="--debug" in arguments))
 
 
-def _run(arguments: Sequence[str]) -> int:
-    if COMPLETE_VARIABLE in os.environ:
-        from click.shell_completion import shell_complete
-
-        return shell_complete(app, {}, PROGRAM, COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
-    with app.make_context(PROGRAM, list(arguments)) as context:
-        return app.invoke(context) or 0
-
-
-def _make_safe(stream: TextIO) -> None:
-    """Let a stream take every character: what its encoding does not have is written as an escape."""
-    # What a test or an editor has put in the stream's place may have no such setting.
-    with contextlib.suppress(AttributeError):
+def _escape_unencodable(stream: TextIO) -> None:
+    """Make a stream write escapes for the characters that its encoding lacks."""
+    with contextlib.suppress(AttributeError):  # a replaced stream may lack this method
         stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
 
 
 def _discard_output() -> None:
-    """Let the interpreter's last flush go nowhere, since nobody reads any more."""
+    """Send what the interpreter flushes at exit to nowhere."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(null, stream.fileno())

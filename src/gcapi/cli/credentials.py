@@ -1,7 +1,7 @@
-"""Where the token comes from: what the command line names, the environment, the file that `login` wrote, the keyring.
+"""Finding and storing API tokens: in the command line, the environment, a file per server, or the system's keyring.
 
-There is one file a server, which holds the token and nothing else, of mode 0600 in a folder of mode 0700. A file that
-others on the machine can read is refused: the token in it is no secret any more.
+The file holds the token alone; it has mode 0600 in a directory of mode 0700. A token file that other users of the
+machine can read is refused, since its token may be known to them. The keyring needs the extra ``[keyring]``.
 """
 
 from __future__ import annotations
@@ -10,27 +10,33 @@ import os
 import stat
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi._util.user_dirs import config_dir
-from gcapi.cli import keyring_store
 from gcapi.cli.exit_codes import ExposedToken, InvalidInput, NoToken
+from gcapi.exceptions import ConfigurationError, MissingExtra
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+#: The service name of keyring entries; the user name is the server's name.
+KEYRING_SERVICE = "gcapi"
 
 
 @dataclass(frozen=True)
-class Token:
-    """A token, and where it was found.
+class StoredToken:
+    """A token and its source.
 
     Attributes:
-        value: The token; in no repr.
-        source: Where it was found, in words.
-        path: The file that it was found in; `None` for elsewhere.
+        value: The token; not in the repr.
+        source: A phrase that names the source.
+        path: The token file; `None` for another source.
     """
 
     value: str = field(repr=False)
@@ -38,130 +44,108 @@ class Token:
     path: Path | None = None
 
 
-def _filed(path: Path) -> Token:
-    return Token(read_token(path), f"the file {path}", path.absolute())
-
-
-def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Token:
-    """Return the token for a server from the first place that has one.
+def find_token(base_url: str, *, argument: str | None, file: Path | None) -> StoredToken:
+    """Return the token for a server from the first source that has one.
 
     Args:
         base_url: The server.
-        argument: What the command line gives, ``-`` for standard input; `None` for nothing.
-        file: A file that the command line names; `None` for none.
+        argument: The token of the command line, ``-`` for standard input; `None` for none.
+        file: The token file of the command line; `None` for none.
 
     Raises:
-        NoToken: There is none.
-        ExposedToken: It is in a file that others can read.
+        NoToken: No source has one.
+        ExposedToken: Other users can read the token file.
     """
-    found = _given(argument, file) or _stored(base_url)
-    if found is None:
-        raise NoToken(
-            f"No token for {server_name(base_url)}: make one on your Grand Challenge profile under 'API tokens', and"
-            f" store it with 'gcapi login', or set {TOKEN_VARIABLE}, or name a file with --token-file."
-        )
-    return found
-
-
-def _given(argument: str | None, file: Path | None) -> Token | None:
     if argument == "-":
-        return Token(first_line(sys.stdin.readline(), "standard input"), "standard input")
+        return StoredToken(first_line(sys.stdin.readline(), "standard input"), "standard input")
     if argument:
-        return Token(argument, "the option --token")
+        return StoredToken(argument, "the option --token")
     if file is not None:
-        return _filed(file)
-    value = os.environ.get(TOKEN_VARIABLE, "").strip()
-    return Token(value, f"the environment variable {TOKEN_VARIABLE}") if value else None
-
-
-def _stored(base_url: str) -> Token | None:
-    path = token_path(base_url)
+        return _read_token_file(file)
+    if value := os.environ.get(TOKEN_VARIABLE, "").strip():
+        return StoredToken(value, f"the environment variable {TOKEN_VARIABLE}")
     with suppress(FileNotFoundError):
-        return _filed(path)
-    value = keyring_store.get(server_name(base_url))
-    return Token(value, "the keyring") if value else None
+        return _read_token_file(token_path(base_url))
+    if found := _get_from_keyring(server_name(base_url)):
+        return StoredToken(found, "the keyring")
+    raise NoToken(
+        f"There is no token for {server_name(base_url)}. Create one on your Grand Challenge profile under 'API tokens',"
+        f" and store it with 'gcapi login', set {TOKEN_VARIABLE}, or name a file with --token-file."
+    )
 
 
-def read_token(path: Path) -> str:
-    """Return what a token file holds.
-
-    Raises:
-        ExposedToken: Others can read it.
-        FileNotFoundError: It is not there.
-        InvalidInput: It is empty.
-    """
+def _read_token_file(path: Path) -> StoredToken:
     with path.open(encoding="utf-8", errors="replace") as file:
-        # Of the open file, which nobody can exchange any more.
+        # The mode of the open file: the path may change.
         mode = os.fstat(file.fileno()).st_mode
-        if os.name == "posix" and stat.S_ISREG(mode) and mode & _OTHERS:
+        if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ExposedToken(
-                f"Others on this machine can read the token file {path} (mode {stat.S_IMODE(mode):04o}), so it was not"
-                f" used. Run 'chmod 600 {path}', and make a new token if somebody may have read this one."
+                f"The token file {path} was not used because other users of this machine can access it (mode"
+                f" {stat.S_IMODE(mode):04o}). Run 'chmod 600 {path}', and create a new token if someone may have read"
+                " this one."
             )
-        return first_line(file.readline(), f"the token file {path}")
+        token = first_line(file.readline(), f"the token file {path}")
+    return StoredToken(token, f"the file {path}", path.absolute())
 
 
-def first_line(text: str, where: str) -> str:
-    """Return the token in what was read.
+def first_line(text: str, source: str) -> str:
+    """Return the token in a line.
 
     Raises:
-        InvalidInput: There is none.
+        InvalidInput: The line is empty.
     """
     if not text.strip():
-        raise InvalidInput(f"There is no token in {where}.")
+        raise InvalidInput(f"There is no token in {source}.")
     return text.strip()
 
 
-# ---------------------------------------------------------------- what is kept
+def server_name(base_url: str) -> str:
+    """Return the host of a server, with its port if it has one."""
+    return urlsplit(base_url).netloc.rpartition("@")[2].lower()
+
+
+# ---------------------------------------------------------------- storing
 
 
 def store_token(base_url: str, token: str, *, in_keyring: bool) -> str:
-    """Keep a token for a server, and return where, in words; one that was kept before is replaced.
+    """Store the token of a server in place of an earlier one, and return a phrase that names where.
 
     Raises:
-        ConfigurationError: It is to go to the keyring, and there is none that takes it.
+        ConfigurationError: The keyring is not available.
     """
-    if in_keyring:
-        keyring_store.put(server_name(base_url), token)
-        token_path(base_url).unlink(missing_ok=True)
-        return "the keyring"
     path = token_path(base_url)
-    _make_private(path.parent)
+    if in_keyring:
+        _put_into_keyring(server_name(base_url), token)
+        path.unlink(missing_ok=True)
+        return "the keyring"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(stat.S_IRWXU)
     _write_private(path, token + "\n")
     return f"the file {path}"
 
 
 def remove_token(base_url: str) -> list[str]:
-    """Remove what is kept for a server, and return from where, in words."""
+    """Remove the stored token of a server, and return phrases that name where it was."""
     removed: list[str] = []
-    path = token_path(base_url)
+    path, server = token_path(base_url), server_name(base_url)
     with suppress(FileNotFoundError):
         path.unlink()
         removed.append(f"the file {path}")
-    if keyring_store.remove(server_name(base_url)):
+    if _get_from_keyring(server):
+        with _keyring_errors():
+            _find_keyring().delete_password(KEYRING_SERVICE, server)
         removed.append("the keyring")
     return removed
 
 
 def token_path(base_url: str) -> Path:
-    """Return where the token of a server is kept."""
-    # Windows has no colons in names.
+    """Return the file for the token of a server."""
+    # Windows does not allow colons in file names.
     return config_dir() / "tokens" / server_name(base_url).replace(":", "_")
 
 
-def server_name(base_url: str) -> str:
-    """Return what tells a server from others: its host, and its port if it has one."""
-    return urlsplit(base_url).netloc.rpartition("@")[2].lower()
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(stat.S_IRWXU)
-
-
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    # Made with mode 0600, so that there is no moment in which others can read it.
+    """Write a file with mode 0600 and rename it, so that other users can never read it and it is never partial."""
     descriptor, name = tempfile.mkstemp(prefix=".token-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -172,3 +156,52 @@ def _write_private(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+# ---------------------------------------------------------------- the keyring
+
+
+def _get_from_keyring(server: str) -> str | None:
+    keyring = _find_keyring()
+    if keyring is None:
+        return None
+    with _keyring_errors():
+        token: str | None = keyring.get_password(KEYRING_SERVICE, server)
+    return token
+
+
+def _put_into_keyring(server: str, token: str) -> None:
+    if find_spec("keyring") is None:
+        raise MissingExtra(
+            "--keyring needs the package keyring: pip install '.[keyring]' in a checkout of gcapi."
+        )
+    keyring = _find_keyring()
+    if keyring is None:
+        raise ConfigurationError(
+            "This system has no keyring. Leave --keyring out to store the token in a file."
+        )
+    with _keyring_errors():
+        keyring.set_password(KEYRING_SERVICE, server, token)
+
+
+def _find_keyring() -> Any:
+    """Return the module keyring; `None` if it is not installed or has no backend."""
+    if find_spec("keyring") is None:
+        return None
+    import keyring
+    from keyring.backends.fail import Keyring as NoBackend
+
+    return None if isinstance(keyring.get_keyring(), NoBackend) else keyring
+
+
+@contextmanager
+def _keyring_errors() -> Generator[None]:
+    from keyring.errors import KeyringError
+
+    try:
+        yield
+    except KeyringError as error:
+        raise ConfigurationError(
+            f"The system's keyring failed ({type(error).__name__}: {error}). Unlock it, or store the token in a file"
+            " with 'gcapi login'."
+        ) from error

@@ -1,18 +1,14 @@
-"""Dates as people write them."""
+"""Parsing dates in common notations."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gcapi.cli.session import FC
-
+from dateutil import parser
+from dateutil.relativedelta import relativedelta
 
 _AGO = re.compile(r"(\d{1,4}) (minute|hour|day|week|month|year)s? ago")
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
@@ -20,81 +16,58 @@ _WEEKDAY = re.compile(r"(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?")
 
 
 def parse_date(text: str, now: datetime) -> datetime:
-    """Return the moment that a text names, in this machine's time zone unless it names another.
+    """Return the time that a text names, in the local time zone unless the text names another.
 
-    Where the year comes first the month follows; else the day stands before the month (``01.07.2026`` and ``1/7/2026``
-    are the first of July). Also ``now``, ``today``, ``yesterday``, ``3 days ago``, and the days of the week, which are
-    today or in the past.
+    The month follows a year that comes first; otherwise the day comes before the month (``01.07.2026`` and ``1/7/2026``
+    are 1 July). Other forms are ``now``, ``today``, ``yesterday``, ``3 days ago``, and weekdays, which are today or in
+    the past.
 
     Args:
-        text: A date, with or without a time, which else is midnight.
-        now: The local time, without a time zone; what is left out of a date is taken from it.
+        text: A date with an optional time; the default time is midnight.
+        now: The local time without a time zone, which completes a partial date.
 
     Raises:
-        ValueError: It names none.
+        ValueError: The text is not a date.
     """
-    words = " ".join(text.split())
+    text = " ".join(text.split())
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     named = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
-    ago = _AGO.fullmatch(words.lower())
-    if words.lower() in named:
-        found = named[words.lower()]
-    elif ago:
-        found = _before(now, **{f"{ago[2]}s": int(ago[1])})
+    if text.lower() in named:
+        found = named[text.lower()]
+    elif ago := _AGO.fullmatch(text.lower()):
+        amount: dict[str, Any] = {f"{ago[2]}s": int(ago[1])}
+        found = now - relativedelta(**amount)
+    elif year_first := _YEAR_FIRST.match(text):
+        # dateutil with dayfirst=True would read the day after the year.
+        year, month, day = map(int, year_first.groups())
+        found = datetime.fromisoformat(f"{year}-{month:02}-{day:02}{text[year_first.end() :]}")
     else:
-        found = _written(words, midnight)
-    # The offset that holds at that time of the year.
+        found = _parse_day_first(text, midnight)
+    # astimezone uses the UTC offset of that time of the year.
     return found if found.tzinfo else found.astimezone()
 
 
-def _before(now: datetime, **amount: Any) -> datetime:
-    from dateutil.relativedelta import relativedelta
-
-    moment: datetime = now - relativedelta(**amount)
-    return moment
-
-
-def _written(words: str, midnight: datetime) -> datetime:
-    year_first = _YEAR_FIRST.match(words)
-    if year_first:
-        # Not dateutil's: it would take what comes after the year for the day.
-        year, month, day = map(int, year_first.groups())
-        return datetime.fromisoformat(f"{year}-{month:02}-{day:02}{words[year_first.end() :]}")
-    return _as_people_write(words, midnight)
-
-
-def _as_people_write(words: str, midnight: datetime) -> datetime:
-    from dateutil import parser
-
-    is_weekday = _WEEKDAY.fullmatch(words.lower()) is not None
-    # A month without a day is its first; a day of the week is looked for from today on.
+def _parse_day_first(text: str, midnight: datetime) -> datetime:
+    is_weekday = _WEEKDAY.fullmatch(text.lower()) is not None
+    # A month without a day is its first day; dateutil looks for a weekday from the default on.
     default = midnight if is_weekday else midnight.replace(day=1)
     try:
-        found = parser.parse(words, dayfirst=True, default=default)
+        found = parser.parse(text, dayfirst=True, default=default)
     except OverflowError as error:
-        raise ValueError(f"{words!r} is no date") from error
+        raise ValueError(f"{text!r} is not a date") from error
     return found - timedelta(days=7) if is_weekday and found > midnight else found
 
 
-def date_option(name: str, words: str) -> Callable[[FC], FC]:
-    """Return an option that takes a date, in this machine's time zone unless it names another.
+def local_date(text: str) -> datetime:
+    """Parse the value of an option, with the local time zone as the default.
 
-    Args:
-        name: The option.
-        words: Its help.
+    Raises:
+        click.BadParameter: The text is not a date.
     """
-    return click.option(name, metavar="DATE", callback=_date, help=words)
-
-
-def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
     try:
-        return parse_date(value, datetime.now(UTC).astimezone().replace(tzinfo=None))
+        return parse_date(text, datetime.now(UTC).astimezone().replace(tzinfo=None))
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(
-            f"{value!r} is no date. Write 2026-07-01, '1 July 2026', 01.07.2026 (the day first), 'yesterday' or"
-            " '3 days ago'.",
-            ctx=ctx,
-            param=param,
+            f"{text!r} is not a date. Write 2026-07-01, '1 July 2026', 01.07.2026 (day first), 'yesterday' or"
+            " '3 days ago'."
         ) from error

@@ -1,4 +1,4 @@
-"""One map from error to exit code, and the paragraph that an error is told in: what, why, what to do next."""
+"""The table from errors to exit codes, and the message of an error: what failed, why, what to do next."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gcapi import exceptions
 from gcapi._util.messages import printable
 from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk.journal import JournalError
+from gcapi.cli.output import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -33,166 +34,162 @@ if TYPE_CHECKING:
 
 
 class NoToken(exceptions.ConfigurationError):
-    """Raise when a command needs a token and there is none."""
+    """Raised when a command needs a token and finds none."""
 
 
 class ExposedToken(exceptions.ConfigurationError):
-    """Raise instead of reading a token file that others on the machine can read."""
+    """Raised when other users of the machine can access a token file, which is then not used."""
 
 
 class InvalidInput(exceptions.GCAPIError, ValueError):
-    """Raise for what was given on the command line, or in a file that it names, and cannot be used."""
+    """Raised when an argument, or a file that it names, cannot be used."""
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How the program ends with an error.
+class ExitRule:
+    """The end of the program for a class of errors.
 
     Attributes:
         code: The exit code.
-        advice: What to do next on the command line, beyond what the message says; may name attributes of ``error``.
+        advice: What to do next on the command line, beyond the error's message; a format string for ``error``.
     """
 
     code: int
     advice: str = ""
 
 
-#: By the error's class, or the nearest class that it derives from.
-ENDINGS: dict[type[BaseException], Ending] = {
-    NoToken: Ending(AUTHENTICATION),
-    ExposedToken: Ending(AUTHENTICATION),
-    InvalidInput: Ending(INVALID_INPUT),
-    exceptions.ConfigurationError: Ending(USAGE),
-    exceptions.SpecError: Ending(INVALID_INPUT),
-    exceptions.ObjectNotFound: Ending(NOT_FOUND),
-    exceptions.NotFoundError: Ending(NOT_FOUND),
-    exceptions.MultipleObjectsReturned: Ending(INVALID_INPUT),
-    exceptions.TitleTaken: Ending(INVALID_INPUT),
-    exceptions.AuthenticationError: Ending(
-        AUTHENTICATION,
-        "'gcapi login' stores a new one, and 'gcapi whoami' says which one is used.",
+#: By class; a class that is not here has the rule of its nearest base.
+EXIT_RULES: dict[type[BaseException], ExitRule] = {
+    NoToken: ExitRule(AUTHENTICATION),
+    ExposedToken: ExitRule(AUTHENTICATION),
+    InvalidInput: ExitRule(INVALID_INPUT),
+    exceptions.ConfigurationError: ExitRule(USAGE),
+    exceptions.SpecError: ExitRule(INVALID_INPUT),
+    exceptions.ObjectNotFound: ExitRule(NOT_FOUND),
+    exceptions.NotFoundError: ExitRule(NOT_FOUND),
+    exceptions.MultipleObjectsReturned: ExitRule(INVALID_INPUT),
+    exceptions.TitleTaken: ExitRule(INVALID_INPUT),
+    exceptions.AuthenticationError: ExitRule(
+        AUTHENTICATION, "'gcapi whoami' shows which token is used; 'gcapi login' stores a new one."
     ),
-    exceptions.PermissionDenied: Ending(NOT_FOUND),
-    exceptions.LimitReached: Ending(LIMIT),
-    exceptions.UnsupportedVersionError: Ending(FAILED),
-    exceptions.ImportFailed: Ending(INVALID_INPUT),
-    exceptions.JobFailed: Ending(FAILED),
-    exceptions.UnexpectedAnswer: Ending(
-        FAILED, "'gcapi doctor' says how the server differs from what this release knows."
+    exceptions.PermissionDenied: ExitRule(NOT_FOUND),
+    exceptions.LimitReached: ExitRule(LIMIT),
+    exceptions.UnsupportedVersionError: ExitRule(FAILED),
+    exceptions.ImportFailed: ExitRule(INVALID_INPUT),
+    exceptions.JobFailed: ExitRule(FAILED),
+    exceptions.UnexpectedAnswer: ExitRule(
+        FAILED, "'gcapi doctor' shows how the server differs from what this release expects."
     ),
-    exceptions.TransferError: Ending(TEMPORARY, "Run it again."),
-    exceptions.UploadInterrupted: Ending(
-        TEMPORARY, "On the command line: gcapi uploads resume PK FILE."
+    exceptions.TransferError: ExitRule(TEMPORARY, "Run the command again."),
+    exceptions.UploadInterrupted: ExitRule(
+        TEMPORARY, "On the command line: gcapi uploads resume PK FILE"
     ),
-    exceptions.UnsafeName: Ending(FAILED),
-    exceptions.AmbiguousWriteError: Ending(PART_FAILED),
-    exceptions.IncompleteCase: Ending(PART_FAILED),
-    exceptions.ImportTimeout: Ending(TEMPORARY, "Run it again to wait on."),
-    exceptions.JobTimeout: Ending(TEMPORARY, "On the command line: gcapi jobs wait {error.pk}"),
-    WorkerLost: Ending(TEMPORARY),
-    JournalError: Ending(INVALID_INPUT),
-    exceptions.GCAPIError: Ending(FAILED),
-    httpx.TransportError: Ending(TEMPORARY, "Run it again; 'gcapi doctor' looks for the cause."),
-    FileExistsError: Ending(INVALID_INPUT),
-    FileNotFoundError: Ending(INVALID_INPUT),
-    IsADirectoryError: Ending(INVALID_INPUT),
-    NotADirectoryError: Ending(INVALID_INPUT),
-    PermissionError: Ending(INVALID_INPUT),
-    OSError: Ending(FAILED),
+    exceptions.UnsafeName: ExitRule(FAILED),
+    exceptions.AmbiguousWriteError: ExitRule(PART_FAILED),
+    exceptions.IncompleteCase: ExitRule(PART_FAILED),
+    exceptions.ImportTimeout: ExitRule(TEMPORARY, "Run the command again to continue waiting."),
+    exceptions.JobTimeout: ExitRule(TEMPORARY, "On the command line: gcapi jobs wait {error.pk}"),
+    WorkerLost: ExitRule(TEMPORARY),
+    JournalError: ExitRule(INVALID_INPUT),
+    exceptions.GCAPIError: ExitRule(FAILED),
+    httpx.TransportError: ExitRule(
+        TEMPORARY, "Run the command again; 'gcapi doctor' looks for the cause."
+    ),
+    httpx.HTTPError: ExitRule(FAILED, "'gcapi doctor' looks for the cause."),
+    httpx.InvalidURL: ExitRule(USAGE),
+    FileExistsError: ExitRule(INVALID_INPUT),
+    FileNotFoundError: ExitRule(INVALID_INPUT),
+    IsADirectoryError: ExitRule(INVALID_INPUT),
+    NotADirectoryError: ExitRule(INVALID_INPUT),
+    PermissionError: ExitRule(INVALID_INPUT),
+    OSError: ExitRule(FAILED),
+    MemoryError: ExitRule(FAILED, "There is not enough memory; use fewer --workers."),
 }
-#: What is wrong where a certificate is refused, which passes neither by itself nor by running it again.
-_CERTIFICATE = Ending(
+_CERTIFICATE_RULE = ExitRule(
     USAGE,
-    "The server's certificate is not signed by a CA that this machine trusts. If your network has a CA of its own, name"
-    " its bundle in SSL_CERT_FILE.",
+    "The server's certificate is not signed by a CA that this machine trusts. If your network has its own CA, set"
+    " SSL_CERT_FILE to its bundle.",
 )
-#: What no class says: an error of this program's own.
-_BUG = Ending(
+#: For an error of a class that no rule covers.
+_BUG_RULE = ExitRule(
     FAILED,
-    "This is a fault of gcapi itself. Please report it, with what --debug shows and with the report of 'gcapi doctor'.",
+    "This is a bug in gcapi. Please report it with the output of --debug and of 'gcapi doctor'.",
 )
-#: How many errors of things of one kind are told.
-_TOLD = 20
-#: Statuses that pass by themselves.
-_PASSING = frozenset({408, 425, 429, 502, 503, 504, 507})
+_MAX_REPORTED = 20
+#: Status codes that a later request may not get.
+_TRANSIENT_STATUS_CODES = frozenset({408, 425, 429, 502, 503, 504, 507})
 
 
-def ending_of(error: BaseException) -> Ending:
-    """Return how the program ends with an error."""
+def exit_rule_of(error: BaseException) -> ExitRule:
+    """Return the rule for an error."""
     if type(error) in {exceptions.StatusError, exceptions.StorageError}:
         assert isinstance(error, exceptions.StatusError)
-        return Ending(_code_of_status(error))
-    if isinstance(error, httpx.TransportError) and _is_about_certificate(error):
-        return _CERTIFICATE
-    for cls in type(error).__mro__:
-        if cls in ENDINGS:
-            return ENDINGS[cls]
-    return _BUG
+        return ExitRule(_code_of_status(error))
+    if isinstance(error, httpx.TransportError) and any(
+        isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain_of(error)
+    ):
+        return _CERTIFICATE_RULE
+    return next((EXIT_RULES[cls] for cls in type(error).__mro__ if cls in EXIT_RULES), _BUG_RULE)
 
 
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of an error."""
-    return ending_of(error).code
+    return exit_rule_of(error).code
 
 
 def _code_of_status(error: exceptions.StatusError) -> int:
-    if error.status_code in _PASSING:
+    if error.status_code in _TRANSIENT_STATUS_CODES:
         return TEMPORARY
-    is_ours = (
-        isinstance(error, exceptions.StorageError)
-        or error.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
+    is_server_failure = error.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
+    return (
+        FAILED if is_server_failure or isinstance(error, exceptions.StorageError) else INVALID_INPUT
     )
-    return FAILED if is_ours else INVALID_INPUT
 
 
-def _is_about_certificate(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _chain_of(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def paragraph(error: BaseException) -> str:
-    """Return what happened, why, and what to do next; fit for a terminal."""
-    ending = ending_of(error)
-    words = str(error).strip()
+def error_message(error: BaseException) -> str:
+    """Return what failed, why, and what to do next, without characters that control a terminal."""
+    rule = exit_rule_of(error)
+    message = str(error).strip()
     if isinstance(error, httpx.TransportError):
-        words = f"{_host(error)} could not be reached, or the connection broke ({type(error).__name__}: {words})"
-    elif ending is _BUG or not words:
-        words = f"{type(error).__name__}: {words}"
-    text = f"{words.rstrip('.')}. {ending.advice.format(error=error)}" if ending.advice else words
-    return "\n".join(printable(line) for line in text.splitlines())
+        message = f"{_host_of(error)} could not be reached, or the connection broke ({type(error).__name__}: {message})"
+    elif rule is _BUG_RULE or not message:
+        message = f"{type(error).__name__}: {message}"
+    if rule.advice:
+        message = f"{message.rstrip('.: ')}. {rule.advice.format(error=error)}"
+    return printable_lines(message)
 
 
-def _host(error: httpx.TransportError) -> str:
+def _host_of(error: httpx.TransportError) -> str:
     try:
         return error.request.url.netloc.decode("ascii")
     except RuntimeError:  # it failed before there was a request
         return "The server"
 
 
-def report(error: BaseException, *, debug: bool) -> int:
-    """Tell an error on standard error, and return its exit code.
+def report_error(error: BaseException, *, debug: bool) -> int:
+    """Print an error to standard error, and return its exit code.
 
     Args:
-        error: What ended the command.
-        debug: Whether to show where it came from.
+        error: The error that ended the command.
+        debug: Whether to print the traceback.
     """
     if debug:
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        click.echo("\n".join(printable(line) for line in lines), err=True)
-    click.echo(f"gcapi: {paragraph(error)}", err=True)
+        click.echo(printable_lines("".join(traceback.format_exception(error))), err=True)
+    click.echo(f"gcapi: {error_message(error)}", err=True)
     return exit_code_of(error)
 
 
 class Failures:
-    """What failed of several things that are done one after the other, and the exit code of it all.
+    """The errors of several items, and their common exit code.
 
     Args:
-        count: How many things there are.
+        count: The number of items.
     """
 
     def __init__(self, count: int) -> None:
@@ -200,36 +197,36 @@ class Failures:
         self._errors: list[BaseException] = []
 
     @contextmanager
-    def told(self, name: str = "") -> Generator[None]:
-        """Tell the error of one thing, and go on.
+    def reporting(self, name: str = "") -> Generator[None]:
+        """Report the error of one item and continue.
 
         Args:
-            name: What it is called; empty where the error says it.
+            name: The item's name; empty if the message names it.
         """
         try:
             yield
+        except BrokenPipeError:
+            raise
         except (exceptions.GCAPIError, httpx.TransportError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            self.add(error, name)
+            self.report(error, name)
 
-    def add(self, error: BaseException, name: str = "") -> None:
-        """Take in the error of one thing, and tell it unless many were told before.
+    def report(self, error: BaseException, name: str = "") -> None:
+        """Count the error of one item, and print it unless many were printed before.
 
         Args:
-            error: What went wrong.
-            name: What the thing is called; empty where the error says it.
+            error: The error.
+            name: The item's name; empty if the message names it.
         """
         self._errors.append(error)
-        if len(self._errors) <= _TOLD:
+        if len(self._errors) <= _MAX_REPORTED:
             prefix = f"{printable(name)}: " if name else ""
-            click.echo(f"gcapi: {prefix}{paragraph(error)}", err=True)
-        elif len(self._errors) == _TOLD + 1:
-            click.echo("gcapi: More failed, which is not told here.", err=True)
+            click.echo(f"gcapi: {prefix}{error_message(error)}", err=True)
+        elif len(self._errors) == _MAX_REPORTED + 1:
+            click.echo("gcapi: More items failed; their errors are not shown.", err=True)
 
     @property
     def exit_code(self) -> int:
-        """That of the errors where everything failed in the same way; else that something did."""
+        """The code of the errors if all items failed with the same code, else that for a partial failure."""
         codes = {exit_code_of(error) for error in self._errors}
         if len(self._errors) < self._count or len(codes) > 1:
             return PART_FAILED if codes else DONE

@@ -1,4 +1,4 @@
-"""The commands ``list`` and ``show``, made once for all kinds of objects."""
+"""The commands ``list`` and ``show`` of the kinds of objects."""
 
 from __future__ import annotations
 
@@ -9,46 +9,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gcapi._api.page import MAX_PAGE_SIZE
+from gcapi._http.urls import API_PREFIX, is_pk, last_segment
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from gcapi._api.resource_mixins import ReadMixin
     from gcapi.cli.output import Column
     from gcapi.client import Client
 
-Document = dict[str, Any]
-
 limit_option = click.option(
-    "-n", "--limit", type=click.IntRange(min=1), help="Show so many at the most."
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N objects."
 )
 
 
 def field(name: str) -> Column:
-    """Return the column that shows a field."""
+    """Return the column of a field."""
     return name, lambda document: document.get(name)
 
 
-def end_of(name: str, header: str) -> Column:
-    """Return the column that shows the last part of an address: a slug or a pk."""
-
-    def shown(document: Document) -> str:
-        from gcapi._http.urls import last_segment
-
-        return last_segment(document.get(name))
-
-    return header, shown
+def last_segment_of(name: str, header: str) -> Column:
+    """Return the column of the last path segment of a URL field: a slug or a pk."""
+    return header, lambda document: last_segment(document.get(name))
 
 
 @dataclass(frozen=True)
-class Kind:
+class ObjectKind:
     """A kind of objects.
 
     Attributes:
-        namespace: Where a client has them.
-        columns: What a table shows of them.
-        has_slug: Whether they can be named by their slug.
+        namespace: A function that takes the namespace from a client.
+        columns: The columns of a table of objects.
+        has_slug: Whether a slug identifies an object.
     """
 
     namespace: Callable[[Client], ReadMixin[Any]]
@@ -58,100 +51,66 @@ class Kind:
 
 def print_list(
     session: Session,
-    kind: Kind,
+    kind: ObjectKind,
     params: Callable[[Client], Mapping[str, Any]] = lambda _: {},
     *,
     limit: int | None = None,
-    keep: Callable[[Document], bool] | None = None,
+    keep: Callable[[dict[str, Any]], bool] | None = None,
 ) -> None:
-    """Print the objects that filters fit.
+    """Print the objects that match filters.
 
     Args:
-        session: The run of the command.
-        kind: Which objects.
-        params: Makes the filters that the server honours.
-        limit: How many at the most; `None` for all.
-        keep: Whether to show an object that the server gave; `None` for all.
+        session: The session.
+        kind: The kind of the objects.
+        params: A function that returns the query parameters; those without a value are left out.
+        limit: The largest number of objects to print; `None` for all.
+        keep: A filter for what the server returns; `None` to keep everything.
     """
     with session.client() as client:
-        found = _found(kind.namespace(client), params(client), None if keep else limit)
-        documents = islice(filter(keep, (one.to_dict() for one in found)), limit)
-        session.show_all(documents, kind.columns)
+        namespace = kind.namespace(client)
+        query = {name: value for name, value in params(client).items() if value}
+        if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:
+            found = iter(namespace.page(0, limit, query))
+        else:
+            found = namespace.iterate_all(query)
+        documents = filter(keep, (one.to_dict() for one in found))
+        session.show_all(islice(documents, limit), kind.columns)
 
 
-def _found(
-    namespace: ReadMixin[Any], params: Mapping[str, Any], limit: int | None
-) -> Iterable[Any]:
-    """Return objects of a list, and where few are wanted, one page that is no longer than that."""
-    if limit is not None and limit <= MAX_PAGE_SIZE:
-        return namespace.page(0, limit, params)
-    return namespace.iterate_all(params)
-
-
-def find_one(client: Client, kind: Kind, name: str) -> Any:
-    """Return the object that a slug, a pk, or the address of its page or in the API names.
+def find_object(client: Client, kind: ObjectKind, name: str) -> Any:
+    """Return the object of a slug, a pk, or the URL of its page or in the API.
 
     Raises:
-        ObjectNotFound: Not found, or no access.
+        ObjectNotFound: It does not exist, or you have no access.
     """
-    from gcapi._http.urls import API_PREFIX, is_pk, last_segment
-
     namespace = kind.namespace(client)
     if name.startswith(("https://", "http://")):
         if API_PREFIX in name:
             return namespace.detail(api_url=name)
         name = last_segment(name)
-    if not kind.has_slug or is_pk(name):
-        return namespace.detail(pk=name)
-    return namespace.detail(slug=name)
+    if kind.has_slug and not is_pk(name):
+        return namespace.detail(slug=name)
+    return namespace.detail(pk=name)
 
 
-def show_one(session: Session, kind: Kind, name: str) -> None:
-    """Print one object."""
-    with session.client() as client:
-        session.show(find_one(client, kind, name).to_dict())
+def add_list(group: click.Group, kind: ObjectKind, summary: str) -> None:
+    """Add the command ``list``, without filters, to a group."""
+
+    @command(group, "list")
+    @limit_option
+    def list_objects(session: Session, *, limit: int | None) -> None:
+        print_list(session, kind, limit=limit)
+
+    list_objects.help = summary
 
 
-def add_show(group: click.Group, kind: Kind, what: str) -> None:
+def add_show(group: click.Group, kind: ObjectKind, summary: str) -> None:
     """Add the command ``show`` to a group."""
 
     @command(group)
     @click.argument("name", metavar="SLUG|PK|URL" if kind.has_slug else "PK|URL")
     def show(session: Session, *, name: str) -> None:
-        show_one(session, kind, name)
+        with session.client() as client:
+            session.show(find_object(client, kind, name).to_dict())
 
-    show.help = f"Show {what}."
-
-
-def add_plain_list(group: click.Group, kind: Kind, what: str) -> None:
-    """Add the command ``list`` to a group, for a list that the server has no filters for."""
-
-    @command(group, "list")
-    @limit_option
-    def _list(session: Session, *, limit: int | None) -> None:
-        print_list(session, kind, limit=limit)
-
-    _list.help = f"List {what}."
-
-
-def each_dated(field_name: str, since: Any, until: Any) -> Callable[[Document], bool] | None:
-    """Return what tells whether an object's time lies between two; `None` where neither is given.
-
-    The server has no such filter, so this looks at what it gives.
-    """
-    if since is None and until is None:
-        return None
-
-    def keep(document: Document) -> bool:
-        from datetime import datetime
-
-        moment = datetime.fromisoformat(document[field_name])
-        return (since is None or moment >= since) and (until is None or moment < until)
-
-    return keep
-
-
-def all_of(*conditions: Callable[[Document], bool] | None) -> Callable[[Document], bool] | None:
-    """Return what tells whether an object fits all conditions; `None` where there are none."""
-    given = [condition for condition in conditions if condition is not None]
-    return (lambda document: all(one(document) for one in given)) if given else None
+    show.help = summary

@@ -1,7 +1,8 @@
-"""How data is printed: JSON for programs, tables for people, and nothing from a server that controls a terminal.
+"""Printing data: JSON for programs, tables for people.
 
-One object is one JSON document; a list is JSON Lines, one object a line, as it comes. For people, a list is a table in
-a terminal, cut to its width; where the output is piped, it is lines of tab-separated cells without a header, uncut.
+An object is one JSON document; a list is JSON Lines, printed as the objects arrive. Without ``--json``, a list is a
+table that fits the terminal or, where the output is piped, uncut tab-separated lines without a header. Characters of
+the server that would control a terminal are replaced or escaped.
 """
 
 from __future__ import annotations
@@ -15,24 +16,18 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from gcapi._util.json_types import is_array, is_object
+from gcapi._util.messages import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-#: A column of a table: its header, and what it shows of an object.
+#: A column of a table: its header, and a function that takes its value from an object.
 Column = tuple[str, "Callable[[dict[str, Any]], Any]"]
 
-#: How many rows decide on the widths of a table's columns.
-_MEASURED = 200
+#: The number of rows that determine the widths of a table's columns.
+_MEASURED_ROWS = 200
 _GAP = "  "
-_CUT = "…"
-
-
-def printable(text: str) -> str:
-    """Return a text in which nothing controls a terminal."""
-    from gcapi._util.messages import printable as clean
-
-    return clean(text)
+_ELLIPSIS = "…"
 
 
 def write(line: str) -> None:
@@ -40,28 +35,33 @@ def write(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines without characters that control a terminal."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
 # ---------------------------------------------------------------- JSON
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    write(_json(document, indent=2))
+    write(_to_json(document, indent=2))
 
 
 def print_json_lines(documents: Iterable[Any]) -> None:
-    """Print JSON documents as they come, each in a line of its own."""
+    """Print JSON documents as they arrive, one per line."""
     for document in documents:
-        write(_json(document))
+        write(_to_json(document))
 
 
-def _json(document: Any, indent: int | None = None) -> str:
-    has_all = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(document, indent=indent, ensure_ascii=not has_all, default=str)
-    # JSON leaves some control characters as they are, and a terminal may obey them.
-    return re.sub(r"[^\x20-\x7e\n]", lambda found: _escaped(found[0]), text)
+def _to_json(document: Any, indent: int | None = None) -> str:
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(document, indent=indent, ensure_ascii=not is_utf8, default=str)
+    # json.dumps leaves some control characters unescaped, such as U+009B.
+    return re.sub(r"[^\x20-\x7e\n]", lambda match: _escape(match[0]), text)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
@@ -70,101 +70,98 @@ def _escaped(character: str) -> str:
 
 def print_table(documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
     """Print objects as the rows of a table."""
-    rows = ([cell(show(document)) for _, show in columns] for document in documents)
-    if not sys.stdout.isatty():
-        for row in rows:
-            write("\t".join(row))
-        return
-    for line in table_lines(rows, [header for header, _ in columns], _terminal_width()):
+    rows = ([cell_text(value_of(document)) for _, value_of in columns] for document in documents)
+    lines: Iterable[str] = map("\t".join, rows)
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = table_lines(rows, [header for header, _ in columns], width)
+    for line in lines:
         write(line)
 
 
 def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -> Iterator[str]:
-    """Yield the lines of a table; the last column is cut where a line would be wider than the terminal.
+    """Yield the lines of a table, none wider than the terminal.
 
     Args:
-        rows: The cells; of these, the first two hundred decide on the widths.
+        rows: The cells; the first 200 rows determine the widths of the columns.
         headers: The first line.
-        width: How many columns the terminal has.
+        width: The terminal's width in columns.
     """
-    rows = iter(rows)
-    measured = list(islice(rows, _MEASURED))
-    lines = [[header.upper() for header in headers], *measured]
+    # A cell is read only a little beyond the width of the terminal, since it may have millions of characters.
+    cut = ([_fit(text, width + 2) for text in row] for row in rows)
+    lines = [[header.upper() for header in headers], *islice(cut, _MEASURED_ROWS)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    for row in chain(lines, rows):
-        cells = [_padded(text, wide) for text, wide in zip(row[:-1], widths[:-1], strict=True)]
-        yield _cut(_GAP.join([*cells, row[-1]]), width)
+    for row in chain(lines, cut):
+        cells = [text + " " * (wide - _width(text)) for text, wide in zip(row, widths, strict=True)]
+        yield _fit(_GAP.join(cells).rstrip(), width)
 
 
-def cell(value: Any) -> str:
-    """Return a value as one line of text: empty for nothing."""
+def cell_text(value: Any) -> str:
+    """Return a value as one line of text; empty for `None`."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return printable(" ".join(text.split()))
 
 
-def _terminal_width() -> int:
-    return shutil.get_terminal_size().columns
-
-
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for each wide character, none for combining ones."""
-    return sum(
-        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF")
-        for one in text
-    )
+    """Return the number of terminal columns of a text."""
+    return len(text) if text.isascii() else sum(map(_character_width, text))
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _cut(text: str, width: int) -> str:
-    text = text.rstrip()
-    if _width(text) <= width:
-        return text
-    kept = text
-    while kept and _width(kept) > width - len(_CUT):
-        kept = kept[:-1]
-    return kept + _CUT
+def _fit(text: str, width: int) -> str:
+    """Return a text cut to a width, in time proportional to the width."""
+    total = kept = 0
+    for index, character in enumerate(text):
+        total += _character_width(character)
+        if total > width:
+            return text[:kept] + _ELLIPSIS
+        if total <= width - len(_ELLIPSIS):
+            kept = index + 1
+    return text
 
 
 # ---------------------------------------------------------------- one object
 
 
 def print_object(document: Mapping[str, Any]) -> None:
-    """Print an object as lines of ``name: value``; what is empty is left out."""
+    """Print an object as lines of ``name: value``, without empty values."""
     for name, value in document.items():
         if value in (None, "", [], {}):
             continue
-        if is_array(value) and any(isinstance(item, dict) for item in value):
+        if is_array(value) and any(map(is_object, value)):
             write(f"{printable(name)}:")
             for item in value:
-                write(f"  {_short(item)}")
+                write(f"  {_summary(item)}")
         else:
-            write(f"{printable(name)}: {_short(value)}")
+            write(f"{printable(name)}: {_summary(value)}")
 
 
-def _short(value: Any) -> str:
-    """Return what names an object inside of another."""
-    return cell(_name(value) if is_object(value) else value)
+def _summary(value: Any) -> str:
+    return cell_text(_name_of(value) if is_object(value) else value)
 
 
-def _name(inner: dict[str, Any]) -> Any:
+def _name_of(inner: dict[str, Any]) -> Any:
+    """Return a short text for an object inside another: a socket value, an interface, or a name."""
     if inner.get("interface"):
         source = next(
             (inner[key] for key in ("image", "file") if inner.get(key)), inner.get("value")
         )
-        return f"{_slug(inner['interface'])} = {cell(source)}"
+        return f"{_slug_of(inner['interface'])} = {cell_text(source)}"
     if "inputs" in inner and "outputs" in inner:
         return " -> ".join(
-            ", ".join(cell(_slug(socket)) for socket in inner[side])
+            ", ".join(cell_text(_slug_of(socket)) for socket in inner[side])
             for side in ("inputs", "outputs")
         )
     names = ("slug", "question_text", "username", "file", "title", "name")
     return next((inner[name] for name in names if inner.get(name)), inner)
 
 
-def _slug(socket: Any) -> Any:
+def _slug_of(socket: Any) -> Any:
     return socket.get("slug") if is_object(socket) else socket

@@ -1,4 +1,4 @@
-"""What every command has: its common options, the client that they make, and where talk goes."""
+"""The common options of the commands, and the session that they make: client, output, messages."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
+
+from gcapi._http.urls import API_PREFIX, DEFAULT_BASE_URL
+from gcapi.cli.credentials import StoredToken, find_token
+from gcapi.cli.output import (
+    print_json,
+    print_json_lines,
+    print_object,
+    print_table,
+    printable_lines,
+)
+from gcapi.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
-    from gcapi.cli.credentials import Token
     from gcapi.cli.output import Column
-    from gcapi.client import Client
-
-#: What an option can be put on.
-FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
-_SERVER = ("base_url", "token", "token_file")
 
 
 @dataclass(frozen=True)
 class Session:
-    """One run of one command.
+    """One run of a command.
 
     Attributes:
         as_json: Whether to print JSON.
-        quiet: Whether to say nothing but errors on standard error.
-        base_url: The API's address.
-        token: As given on the command line; `None` for not at all.
-        token_file: A file that holds the token; `None` for none.
+        quiet: Whether to print only errors to standard error.
+        base_url: The address of the API; empty for a command without a server.
+        token: The token of the command line; `None` for none.
+        token_file: The token file of the command line; `None` for none.
     """
 
     as_json: bool
@@ -41,120 +47,80 @@ class Session:
     token: str | None
     token_file: Path | None
 
-    def say(self, words: str) -> None:
-        """Tell the user something, unless they want quiet."""
+    def say(self, message: str) -> None:
+        """Print a message to standard error, unless the user wants quiet."""
         if not self.quiet:
-            from gcapi.cli.output import printable
-
-            click.echo("\n".join(printable(line) for line in words.splitlines()), err=True)
+            click.echo(printable_lines(message), err=True)
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Print an object."""
-        from gcapi.cli.output import print_json, print_object
-
         (print_json if self.as_json else print_object)(document)
 
     def show_all(self, documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
-        """Print a list of objects.
+        """Print a list of objects as they arrive.
 
         Args:
-            documents: Printed as they come.
-            columns: What a table shows of them.
+            documents: The objects.
+            columns: The columns of the table.
         """
-        from gcapi.cli.output import print_json_lines, print_table
-
         if self.as_json:
             print_json_lines(documents)
         else:
             print_table(documents, columns)
 
-    def find_token(self) -> Token:
-        """Return the token, and where it was found.
+    def find_token(self) -> StoredToken:
+        """Return the token and its source.
 
         Raises:
             NoToken: There is none.
         """
-        from gcapi.cli.credentials import find_token
-
         return find_token(self.base_url, argument=self.token, file=self.token_file)
 
-    def client(self, *, progress: bool = False) -> Client:
-        """Make a client; the caller closes it.
+    def client(self, token: StoredToken | None = None, *, progress: bool = False) -> Client:
+        """Return a client, which the caller closes.
 
         Args:
-            progress: Whether the user wants to see how far single files have come.
+            token: The token; `None` to find it.
+            progress: Whether to show the progress of single files, unless the user wants quiet.
         """
-        return self.client_with(self.find_token(), progress=progress)
-
-    def client_with(self, token: Token, *, progress: bool = False) -> Client:
-        """Make a client with a token that was found; the caller closes it.
-
-        Args:
-            token: The token.
-            progress: Whether the user wants to see how far single files have come.
-        """
-        from gcapi.client import Client
-
-        return Client(token.value, self.base_url, progress=progress and not self.quiet)
+        found = token or self.find_token()
+        return Client(found.value, self.base_url, progress=progress and not self.quiet)
 
     @contextmanager
-    def warnings_as_talk(self) -> Generator[None]:
-        """Say warnings, such as those of limits that are waited for, in place of Python's own form of them."""
+    def warnings_as_messages(self) -> Generator[None]:
+        """Print warnings as messages, not in Python's format."""
+
+        def show(message: Warning | str, *_: object, **__: object) -> None:
+            self.say(f"gcapi: note: {message}")
+
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = self._say_warning
+            warnings.showwarning = show
             yield
-
-    def _say_warning(self, message: Warning | str, *_: object, **__: object) -> None:
-        self.say(f"gcapi: note: {message}")
-
-
-def _make_session(options: dict[str, Any], *, server: bool) -> Session:
-    """Take the common options out of those of a command."""
-    options.pop("debug")  # the program looks for it before anything is parsed
-    given: dict[str, Any] = (
-        {name: options.pop(name) for name in _SERVER} if server else dict.fromkeys(_SERVER)
-    )
-    given["base_url"] = _with_path(given["base_url"] or _default_base_url()) if server else ""
-    return Session(options.pop("as_json"), options.pop("quiet"), **given)
-
-
-def _default_base_url() -> str:
-    from gcapi._http.urls import DEFAULT_BASE_URL
-
-    return DEFAULT_BASE_URL
-
-
-def _with_path(base_url: str) -> str:
-    """Return the API's address of a server that was named by its host alone."""
-    from urllib.parse import urlsplit
-
-    from gcapi._http.urls import API_PREFIX
-
-    is_host = urlsplit(base_url).path in {"", "/"}
-    return base_url.rstrip("/") + API_PREFIX if is_host else base_url
 
 
 def command(
     group: click.Group | None = None, name: str | None = None, *, server: bool = True
 ) -> Callable[[Callable[..., int | None]], click.Command]:
-    """Make a function a command with the common options; it is given a `Session` and returns its exit code, if not 0.
+    """Return a decorator that makes a function a command with the common options.
+
+    The function is called with a `Session` and its own options, and returns its exit code if that is not 0.
 
     Args:
-        group: What the command belongs to; `None` for none.
-        name: What it is called; `None` for the function's name.
-        server: Whether it talks to a server.
+        group: The group of the command; `None` for none.
+        name: The command's name; `None` for the function's.
+        server: Whether the command talks to a server.
     """
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
-        def run(**options: Any) -> int | None:
+        def run_command(**options: Any) -> int | None:
             session = _make_session(options, server=server)
-            with session.warnings_as_talk():
+            with session.warnings_as_messages():
                 return function(session, **options)
 
-        made = click.command(name or function.__name__.replace("_", "-"))(run)
-        made.params += [*(_server_options() if server else ()), *_local_options()]
+        made = click.command(name or function.__name__)(run_command)
+        made.params += [*(_server_options() if server else ()), *_output_options()]
         if group is not None:
             group.add_command(made)
         return made
@@ -162,22 +128,23 @@ def command(
     return decorate
 
 
-def workers_option(default: int) -> Callable[[FC], FC]:
-    """Return the option that says how many cases are worked on at once."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=default,
-        show_default=True,
-        help="So many cases at once.",
-    )
+def _make_session(options: dict[str, Any], *, server: bool) -> Session:
+    """Return the session of the common options, which are taken out of the options of a command."""
+    del options["debug"]  # `gcapi.cli.app` reads it from the arguments
+    as_json, quiet = options.pop("as_json"), options.pop("quiet")
+    if not server:
+        return Session(as_json, quiet, "", None, None)
+    base_url = options.pop("base_url") or DEFAULT_BASE_URL
+    if urlsplit(base_url).path in {"", "/"}:  # the host alone
+        base_url = base_url.rstrip("/") + API_PREFIX
+    return Session(as_json, quiet, base_url, options.pop("token"), options.pop("token_file"))
 
 
-def _local_options() -> list[click.Parameter]:
+def _output_options() -> list[click.Parameter]:
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
-        click.Option(["--debug"], is_flag=True, help="Show where an error came from."),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Print no messages except errors."),
+        click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
     ]
 
 
@@ -188,18 +155,18 @@ def _server_options() -> list[click.Parameter]:
             metavar="URL",
             envvar="GCAPI_BASE_URL",
             show_envvar=True,
-            help="Another server than grand-challenge.org.",
+            help="The API's address or host; by default that of grand-challenge.org.",
         ),
         click.Option(
             ["--token-file"],
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="A file whose first line is the token.",
+            help="Read the API token from the first line of a file.",
         ),
         click.Option(
             ["--token"],
             metavar="TOKEN",
-            help="'-' reads the token from standard input. A token itself is seen by all who may list this machine's"
-            " processes.",
+            help="The API token, which other users of this machine can see in the process list; '-' reads it from"
+            " standard input.",
         ),
     ]

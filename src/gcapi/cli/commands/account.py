@@ -1,4 +1,4 @@
-"""``login``, ``whoami`` and ``logout``: the token, and whose it is."""
+"""``login``, ``whoami`` and ``logout``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi.cli.credentials import (
+    StoredToken,
+    first_line,
+    remove_token,
+    server_name,
+    store_token,
+)
 from gcapi.cli.output import print_json
 from gcapi.cli.session import Session, command
 
@@ -17,75 +25,67 @@ if TYPE_CHECKING:
 
 
 @command()
-@click.option("--keyring", is_flag=True, help="Keep it in the system's keyring, not in a file.")
+@click.option("--keyring", is_flag=True, help="Store it in the system's keyring, not in a file.")
 def login(session: Session, *, keyring: bool) -> None:
-    """Check a token against the server, and keep it.
+    """Check an API token and store it.
 
-    The token is asked for, or read from standard input where that is no terminal. Tokens are made on your Grand
-    Challenge profile under "API tokens". Each server has a token of its own.
+    Create a token on your Grand Challenge profile under "API tokens". The command asks for it, or reads it from
+    standard input if that is not a terminal. One token is stored for each server.
     """
-    from gcapi._http.settings import TOKEN_VARIABLE
-    from gcapi.cli.credentials import store_token
-    from gcapi.client import Client
-
-    token = _wanted_token(session)
-    with Client(token, session.base_url) as client:
-        account = _account(client)
-    # As the client takes it: a scheme before the token is not kept.
-    kept_in = store_token(session.base_url, token.split()[-1], in_keyring=keyring)
-    session.say(f"The token is kept in {kept_in}.")
+    token = _given_token(session)
+    with session.client(token) as client:
+        document = account_of(client)
+    # The client accepts a scheme before the token, such as "Bearer".
+    place = store_token(session.base_url, token.value.split()[-1], in_keyring=keyring)
+    session.say(f"The token was stored in {place}.")
     if os.environ.get(TOKEN_VARIABLE):
-        session.say(f"{TOKEN_VARIABLE} is set, too, and comes before it.")
-    session.show({**account, "kept_in": kept_in})
+        session.say(f"{TOKEN_VARIABLE} is also set, and takes precedence over it.")
+    session.show({**document, "kept_in": place})
 
 
-def _wanted_token(session: Session) -> str:
-    from gcapi.cli.credentials import first_line
-
+def _given_token(session: Session) -> StoredToken:
     if session.token or session.token_file:
-        return session.find_token().value
+        return session.find_token()
     if not sys.stdin.isatty():
-        return first_line(sys.stdin.readline(), "standard input")
+        return StoredToken(first_line(sys.stdin.readline(), "standard input"), "standard input")
     try:
         typed = getpass.getpass("API token (not shown): ", stream=sys.stderr)
     except EOFError:
         typed = ""
-    return first_line(typed, "what was typed")
+    return StoredToken(first_line(typed, "your input"), "your input")
 
 
 @command()
 def whoami(session: Session) -> None:
-    """Show whose the token is, and where it came from."""
+    """Show the user of the token and its source."""
     token = session.find_token()
-    with session.client_with(token) as client:
-        account = _account(client)
-    session.show({**account, "token_from": token.source})
+    with session.client(token) as client:
+        document = account_of(client)
+    session.show({**document, "token_from": token.source})
 
 
 @command()
 def logout(session: Session) -> None:
-    """Remove the token that is kept for the server.
+    """Remove the stored token of a server.
 
-    The server goes on to accept it: revoke it on your Grand Challenge profile if somebody else may have it.
+    The server still accepts it: if someone else may have it, revoke it on your Grand Challenge profile.
     """
-    from gcapi.cli.credentials import remove_token, server_name
-
     removed = remove_token(session.base_url)
     name = server_name(session.base_url)
     if removed:
         session.say(f"The token for {name} was removed from {' and '.join(removed)}.")
     else:
-        session.say(f"No token was kept for {name}.")
+        session.say(f"No token was stored for {name}.")
     if session.as_json:
         print_json({"server": session.base_url, "removed_from": removed})
 
 
-def _account(client: Client) -> dict[str, Any]:
-    """Return who the token belongs to.
+def account_of(client: Client) -> dict[str, Any]:
+    """Return the user of a client's token, and the server.
 
     Raises:
-        AuthenticationError: To nobody.
+        AuthenticationError: The server does not accept the token.
     """
-    # Lists that are public answer whatever the token is; this one needs it.
+    # Public lists accept any token, this list does not.
     client(path="components/interfaces/", params={"limit": 1})
     return {"user": client.profiles.self().user.username, "server": str(client.base_url)}

@@ -1,4 +1,4 @@
-"""``api``: any call of the API."""
+"""``api``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import click
+import httpx
 
 from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._util.json_types import is_object
-from gcapi.cli.output import print_json, print_json_lines, printable, write
+from gcapi.cli.exit_codes import InvalidInput
+from gcapi.cli.output import print_json, print_json_lines, printable_lines, write
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
 
     from gcapi.client import Client
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
 
 @command()
-@click.argument("method", type=click.Choice(_METHODS, case_sensitive=False))
+@click.argument(
+    "method", type=click.Choice(("GET", "POST", "PUT", "PATCH", "DELETE"), case_sensitive=False)
+)
 @click.argument("path")
 @click.option(
     "-f",
@@ -31,10 +34,14 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
     "fields",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A query parameter of GET, or a text in the JSON body of the others; may be repeated.",
+    help="A query parameter of GET, or a string in the JSON body of another method; may be repeated.",
 )
-@click.option("--data", metavar="JSON|@FILE", help="The JSON body; '@-' reads standard input.")
-@click.option("--paginate", is_flag=True, help="Read a list to its end, an object a line.")
+@click.option(
+    "--data",
+    metavar="JSON|@FILE",
+    help="The JSON body, or '@' and its file; '@-' reads standard input.",
+)
+@click.option("--paginate", is_flag=True, help="Read all pages of a list, as JSON Lines.")
 def api(
     session: Session,
     *,
@@ -44,102 +51,77 @@ def api(
     data: str | None,
     paginate: bool,
 ) -> None:
-    """Call any path of the API, and print the answer.
+    """Call any endpoint of the API.
 
-    A path is such as "archives/", with a slash at its end.
+    PATH is a URL, or a path such as "archives/", with a slash at its end. The response is printed.
     """
-    given = _parsed_fields(fields)
+    params = _parse_fields(fields)
     if method == "GET":
-        path, given = _without_query(path, given)
+        path, _, query = path.partition("?")
+        params = {**parse_qs(query, keep_blank_values=True), **params}
     if paginate and method != "GET":
-        raise click.UsageError("--paginate goes with GET.")
-    if data is not None and (method == "GET" or given):
-        raise click.UsageError("--data goes with POST, PUT, PATCH and DELETE, and without --field.")
-    body = given or None if data is None else _parsed_data(data)
+        raise click.UsageError("--paginate needs the method GET.")
+    if data is not None and (method == "GET" or params):
+        raise click.UsageError("--data needs POST, PUT, PATCH or DELETE, without --field.")
+    body = params or None if data is None else _parse_data(data)
+    target = (path, "") if path.startswith(("https://", "http://")) else ("", path)
     with session.client() as client:
         if paginate:
-            print_json_lines(_pages(client, path, given))
+            print_json_lines(_read_pages(client, target, params))
         elif method == "GET":
-            _print_answer(client("GET", *_target(path), params=given or None))
+            _print_response(client("GET", *target, params=params or None))
         else:
-            _print_answer(client(method, *_target(path), json=body))
+            _print_response(client(method, *target, json=body))
 
 
-def _without_query(path: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a path, and its query with the parameters that are given beside it."""
-    from urllib.parse import parse_qs
-
-    path, _, query = path.partition("?")
-    return path, {**parse_qs(query, keep_blank_values=True), **given}
-
-
-def _target(path: str) -> tuple[str, str]:
-    """Return a whole address or a path as the client takes them."""
-    is_address = path.startswith(("https://", "http://"))
-    return (path, "") if is_address else ("", path)
-
-
-def _parsed_fields(fields: tuple[str, ...]) -> dict[str, Any]:
-    """Return fields by their names; one that is repeated becomes a list.
+def _parse_fields(fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields by key; the values of a repeated key are a list.
 
     Raises:
-        click.UsageError: One is no pair.
+        click.UsageError: A field is not a pair.
     """
-    parsed: dict[str, Any] = {}
+    values: dict[str, list[str]] = {}
     for one in fields:
         key, separator, value = one.partition("=")
         if not (key and separator):
-            raise click.UsageError(f"--field {one!r} must be KEY=VALUE.")
-        if key in parsed:
-            before = parsed[key]
-            parsed[key] = [*(before if isinstance(before, list) else [before]), value]
-        else:
-            parsed[key] = value
-    return parsed
+            raise click.UsageError(f"--field {one!r} is not KEY=VALUE.")
+        values.setdefault(key, []).append(value)
+    return {key: given[0] if len(given) == 1 else given for key, given in values.items()}
 
 
-def _parsed_data(data: str) -> Any:
-    from gcapi.cli.exit_codes import InvalidInput
-
-    text = _read(data[1:]) if data.startswith("@") else data
+def _parse_data(data: str) -> Any:
     try:
-        return json.loads(text)
+        if data == "@-":
+            data = sys.stdin.read()
+        elif data.startswith("@"):
+            data = Path(data[1:]).read_text(encoding="utf-8")
+        return json.loads(data)
     except ValueError as error:
-        raise InvalidInput(f"--data is no JSON: {error}.") from error
+        raise InvalidInput(f"--data is not JSON: {error}.") from error
 
 
-def _read(name: str) -> str:
-    return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-
-
-def _pages(client: Client, path: str, params: dict[str, Any]) -> Iterator[Any]:
+def _read_pages(client: Client, target: tuple[str, str], params: dict[str, Any]) -> Iterator[Any]:
     """Yield the objects of a list.
 
     Raises:
-        InvalidInput: It is no list in pages.
+        InvalidInput: The response is not a page of a list.
     """
-    from gcapi.cli.exit_codes import InvalidInput
-
     offset = 0
     while True:
-        page = client(
-            "GET", *_target(path), params={"limit": MAX_PAGE_SIZE, **params, "offset": offset}
-        )
+        page = client("GET", *target, params={"limit": MAX_PAGE_SIZE, **params, "offset": offset})
         if not is_object(page) or not isinstance(page.get("results"), list):
-            raise InvalidInput(f"{path} is no list in pages; leave --paginate out.")
+            raise InvalidInput(f"{''.join(target)} is not a list with pages; leave --paginate out.")
         yield from page["results"]
         offset += len(page["results"])
         if not page["results"] or offset >= page["count"]:
             return
 
 
-def _print_answer(answer: Any) -> None:
-    """Print JSON as JSON, and anything else as it came, fit for a terminal where it goes to one."""
-    import httpx
-
-    if not isinstance(answer, httpx.Response):
-        print_json(answer)
+def _print_response(response: Any) -> None:
+    """Print JSON, or any other content unchanged unless it goes to a terminal."""
+    if not isinstance(response, httpx.Response):
+        print_json(response)
     elif sys.stdout.isatty():
-        write("\n".join(printable(line) for line in answer.text.splitlines()))
+        write(printable_lines(response.text))
     else:
-        sys.stdout.buffer.write(answer.content)
+        sys.stdout.buffer.write(response.content)

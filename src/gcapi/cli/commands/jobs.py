@@ -1,67 +1,69 @@
-"""``jobs`` and ``run``: start algorithm jobs, wait for them, and bring their outputs home."""
+"""``jobs``."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gcapi.cli.commands.objects import ALGORITHMS
+from gcapi.cli.exit_codes import Failures
 from gcapi.cli.listing import (
-    Kind,
+    ObjectKind,
     add_show,
-    end_of,
     field,
-    find_one,
+    find_object,
+    last_segment_of,
     limit_option,
     print_list,
 )
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from gcapi.client import Client
     from gcapi.models import HyperlinkedJob
 
-JOBS = Kind(
+JOBS = ObjectKind(
     lambda client: client.algorithm_jobs,
-    (field("pk"), field("status"), end_of("algorithm", "algorithm")),
+    (field("pk"), field("status"), last_segment_of("algorithm", "algorithm")),
     has_slug=False,
 )
+#: Seconds to wait for a job without --timeout.
+DEFAULT_TIMEOUT = 86_400.0
 
-_timeout = click.option(
+timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait no longer than this; by default a day.",
+    default=DEFAULT_TIMEOUT,
+    help="Wait at most this long; by default a day.",
 )
-_existing = click.option(
+existing_option = click.option(
     "--existing",
     type=click.Choice(["error", "skip", "overwrite"]),
     default="error",
     show_default=True,
-    help="What to do about a file that is there.",
+    help="Policy for output files that already exist.",
 )
-_A_DAY = 86_400.0
 
 
 @click.group()
 def jobs() -> None:
-    """List, show, wait for or pull jobs of algorithms."""
+    """List, show, wait for and download algorithm jobs."""
 
 
-add_show(jobs, JOBS, "a job, its inputs and its outputs")
+add_show(jobs, JOBS, "Show a job, its inputs and its outputs.")
 
 
 @command(jobs, "list")
-@click.option("--algorithm", metavar="SLUG", help="Of an algorithm.")
-@click.option("--input-image", metavar="PK", help="On an image.")
-@click.option("--output-image", metavar="PK", help="The one that made an image.")
-@click.option(
-    "--status", help="In this state, such as Succeeded; looked through here, not at the server."
-)
+@click.option("--algorithm", metavar="SLUG", help="Only jobs of this algorithm.")
+@click.option("--input-image", metavar="PK", help="Only jobs with this image as an input.")
+@click.option("--output-image", metavar="PK", help="Only the job that created this image.")
+@click.option("--status", help="Only jobs with this status, such as Succeeded.")
 @limit_option
 def jobs_list(
     session: Session,
@@ -72,38 +74,39 @@ def jobs_list(
     status: str | None,
     limit: int | None,
 ) -> None:
-    """List the jobs that you may see, in the order in which they were started.
+    """List the jobs that you can access, in the order of their start.
 
-    The API tells no times of jobs.
+    The server does not filter by status: with --status, the command reads all jobs and filters.
     """
 
     def params(client: Client) -> dict[str, Any]:
-        filters = {
-            "algorithm_image__algorithm": algorithm and find_one(client, ALGORITHMS, algorithm).pk,
+        return {
+            "algorithm_image__algorithm": algorithm
+            and find_object(client, ALGORITHMS, algorithm).pk,
             "input_image": input_image,
             "output_image": output_image,
         }
-        return {key: value for key, value in filters.items() if value}
 
-    def is_wanted(job: Mapping[str, Any]) -> bool:
-        return not status or job["status"].lower() == status.lower()
+    def has_status(job: dict[str, Any]) -> bool:
+        return status is None or job["status"].lower() == status.lower()
 
-    print_list(session, JOBS, params, limit=limit, keep=is_wanted if status else None)
+    print_list(session, JOBS, params, limit=limit, keep=has_status if status else None)
 
 
 @command(jobs)
 @click.argument("pks", nargs=-1, required=True, metavar="PK...")
-@_timeout
-def wait(session: Session, *, pks: tuple[str, ...], timeout: float | None) -> int:
-    """Wait until jobs have ended."""
-    left = _time_left(timeout)
+@timeout_option
+def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
+    """Wait until jobs have finished."""
 
-    def one(client: Client, pk: str) -> dict[str, Any]:
-        job = client.wait_for_job(pk, timeout=left())
-        session.say(f"Job {pk} has succeeded.")
+    def show(client: Client, job: HyperlinkedJob) -> dict[str, Any]:
+        del client
+        session.say(f"Job {job.pk} succeeded.")
         return job.to_dict()
 
-    return _each(session, pks, one, lambda documents: session.show_all(documents, JOBS.columns))
+    return _for_each_job(
+        session, pks, timeout, show, lambda documents: session.show_all(documents, JOBS.columns)
+    )
 
 
 @command(jobs)
@@ -114,129 +117,59 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float | None) -> in
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     metavar="DIR",
-    help="Where to; each job has a folder in it, named by its pk. By default here.",
+    help="Download to DIR/PK for each job; by default DIR is the current directory.",
 )
-@_existing
+@existing_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for a job to end; by default not at all.",
+    help="Wait this long for the jobs to finish; by default not at all.",
 )
 def pull(
     session: Session, *, pks: tuple[str, ...], output: Path, existing: Any, timeout: float
 ) -> int:
-    """Download all outputs of jobs that have succeeded."""
-    left = _time_left(timeout)
+    """Download all outputs of jobs that succeeded."""
 
-    def one(client: Client, pk: str) -> dict[str, Any]:
-        job = client.wait_for_job(pk, timeout=left())
-        return _downloaded(client, job, output / job.pk, existing)
+    def download(client: Client, job: HyperlinkedJob) -> dict[str, Any]:
+        return download_outputs(client, job, output / job.pk, existing)
 
-    return _each(session, pks, one, lambda documents: _show_files(session, documents))
-
-
-@command()
-@click.argument("algorithm", metavar="ALGORITHM")
-@click.option(
-    "-i",
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="SOCKET=…",
-    help="A value for each input socket: a path for images and files (repeated, or separated by ';', for an image of"
-    " several files; or a folder, or a glob), JSON for values, and plain text for texts.",
-)
-@click.option("--wait", is_flag=True, help="Wait until it has ended.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Wait, and download all outputs into this folder.",
-)
-@_existing
-@_timeout
-def run(
-    session: Session,
-    *,
-    algorithm: str,
-    inputs: tuple[str, ...],
-    wait: bool,
-    output: Path | None,
-    existing: Any,
-    timeout: float | None,
-) -> None:
-    """Run an algorithm, named by its slug.
-
-    "gcapi algorithms show ALGORITHM" says which inputs it takes. Without --wait or --output the job is started, and
-    "gcapi jobs pull PK" fetches its outputs later.
-    """
-    from gcapi.cli.job_inputs import specs_of
-
-    with session.client(progress=True) as client:
-        started = client.start_algorithm_job(
-            algorithm_slug=algorithm, inputs=specs_of(client, inputs)
-        )
-        session.say(f"Job {started.pk} was started.")
-        if not (wait or output):
-            session.show({"pk": started.pk, "status": started.status})
-            return
-        job = client.wait_for_job(started, timeout=_A_DAY if timeout is None else timeout)
-        if output is None:
-            session.show(job.to_dict())
-            return
-        downloaded = _downloaded(client, job, output, existing)
-    if session.as_json:
-        session.show(downloaded)
-    else:
-        _show_files(session, [downloaded])
+    return _for_each_job(
+        session, pks, timeout, download, lambda documents: show_files(session, documents)
+    )
 
 
-# ---------------------------------------------------------------- one job after the other
-
-
-def _each(
+def _for_each_job(
     session: Session,
     pks: tuple[str, ...],
-    act: Callable[[Client, str], dict[str, Any]],
+    timeout: float,
+    act: Callable[[Client, HyperlinkedJob], dict[str, Any]],
     show: Callable[[Iterable[dict[str, Any]]], None],
 ) -> int:
-    """Do something with each job and print what came of it; one that fails does not stop the others.
+    """Wait for each job, act on it and show the result; a job that fails does not stop the others.
 
     Returns:
         The exit code.
     """
-    from gcapi.cli.exit_codes import Failures
+    end = time.monotonic() + timeout
+    failures = Failures(len(pks))
+
+    def documents(client: Client) -> Iterator[dict[str, Any]]:
+        for pk in pks:
+            with failures.reporting():
+                job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
+                yield act(client, job)
 
     with session.client(progress=True) as client:
-        failures = Failures(len(pks))
-
-        def documents() -> Iterator[dict[str, Any]]:
-            for pk in pks:
-                with failures.told():
-                    yield act(client, pk)
-
-        show(documents())
+        show(documents(client))
     return failures.exit_code
 
 
-def _time_left(timeout: float | None) -> Callable[[], float]:
-    """Return what tells the seconds that are left of a time that begins now, a day if it is not given."""
-    import time
-
-    end = time.monotonic() + (_A_DAY if timeout is None else timeout)
-    return lambda: max(0.0, end - time.monotonic())
-
-
-# ---------------------------------------------------------------- outputs
-
-
-def _downloaded(
+def download_outputs(
     client: Client, job: HyperlinkedJob, directory: Path, existing: Any
 ) -> dict[str, Any]:
-    """Download a job's outputs, and return where they lie, by socket."""
+    """Download the outputs of a job, and return their paths by socket."""
     files = {
         output.interface.slug: client.download_socket_value(
             output, output_directory=directory, existing=existing
@@ -250,8 +183,8 @@ def _downloaded(
     }
 
 
-def _show_files(session: Session, documents: Iterable[dict[str, Any]]) -> None:
-    """Print where outputs lie: in JSON a job a line, in a table a file a line."""
+def show_files(session: Session, documents: Iterable[dict[str, Any]]) -> None:
+    """Print the paths of outputs: in JSON one job per line, in a table one file per line."""
     rows = (
         {"socket": slug, "file": path}
         for document in documents

@@ -1,4 +1,4 @@
-"""``archives``, ``studies``, ``algorithms``, ``images`` and ``sockets``: what there is at the server."""
+"""``archives``, ``studies``, ``algorithms``, ``images`` and ``sockets``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gcapi.cli.dates import date_option
+from gcapi.cli.dates import local_date
 from gcapi.cli.listing import (
-    Kind,
-    add_plain_list,
+    ObjectKind,
+    add_list,
     add_show,
-    end_of,
     field,
-    find_one,
+    find_object,
+    last_segment_of,
     limit_option,
     print_list,
 )
@@ -25,21 +25,22 @@ if TYPE_CHECKING:
     from gcapi.client import Client
 
 
-def _size(image: dict[str, Any]) -> str:
-    """Return an image's shape, as far as it is known."""
+def _image_size(image: dict[str, Any]) -> str:
     sides = (image.get(side) for side in ("width", "height", "depth"))
     return " x ".join(str(side) for side in sides if side is not None)
 
 
-ARCHIVES = Kind(lambda client: client.archives, (end_of("url", "slug"), field("title")))
-STUDIES = Kind(lambda client: client.reader_studies, (field("slug"), field("title")))
-ALGORITHMS = Kind(lambda client: client.algorithms, (field("slug"), field("title")))
-IMAGES = Kind(
+ARCHIVES = ObjectKind(
+    lambda client: client.archives, (last_segment_of("url", "slug"), field("title"))
+)
+STUDIES = ObjectKind(lambda client: client.reader_studies, (field("slug"), field("title")))
+ALGORITHMS = ObjectKind(lambda client: client.algorithms, (field("slug"), field("title")))
+IMAGES = ObjectKind(
     lambda client: client.images,
-    (field("pk"), ("size", _size), field("name")),
+    (field("pk"), ("size", _image_size), field("name")),
     has_slug=False,
 )
-SOCKETS = Kind(
+SOCKETS = ObjectKind(
     lambda client: client.interfaces,
     (field("slug"), field("super_kind"), field("kind"), field("title")),
 )
@@ -47,54 +48,63 @@ SOCKETS = Kind(
 
 @click.group()
 def archives() -> None:
-    """List or show archives: collections of cases."""
+    """List and show archives."""
 
 
-add_plain_list(archives, ARCHIVES, "the archives that you may see")
-add_show(archives, ARCHIVES, "an archive")
+add_list(archives, ARCHIVES, "List the archives that you can access.")
+add_show(archives, ARCHIVES, "Show an archive.")
 
 
 @click.group()
 def studies() -> None:
-    """List or show reader studies: cases that readers judge."""
+    """List and show reader studies."""
 
 
-add_plain_list(studies, STUDIES, "the reader studies that you may see")
-add_show(studies, STUDIES, "a reader study and its questions")
+add_list(studies, STUDIES, "List the reader studies that you can access.")
+add_show(studies, STUDIES, "Show a reader study and its questions.")
 
 
 @click.group()
 def algorithms() -> None:
-    """List or show algorithms, and what they take and give."""
+    """List and show algorithms."""
 
 
-add_plain_list(algorithms, ALGORITHMS, "the algorithms that you may see")
-add_show(algorithms, ALGORITHMS, "an algorithm; its interfaces are written as inputs -> outputs")
+add_list(algorithms, ALGORITHMS, "List the algorithms that you can access.")
+add_show(
+    algorithms,
+    ALGORITHMS,
+    "Show an algorithm and its interfaces.\n\nEach interface is written as INPUT, … -> OUTPUT, …",
+)
 
 
 @click.group()
 def sockets() -> None:
-    """List or show sockets: the named places for values of a case."""
+    """List and show sockets."""
 
 
-add_plain_list(sockets, SOCKETS, "all sockets")
-add_show(sockets, SOCKETS, "a socket")
+add_list(sockets, SOCKETS, "List all sockets.")
+add_show(sockets, SOCKETS, "Show a socket.")
 
 
 @click.group()
 def images() -> None:
-    """List or show images of archives, reader studies and jobs."""
+    """List and show images."""
 
 
-add_show(images, IMAGES, "an image and its files")
+add_show(images, IMAGES, "Show an image and its files.")
 
 
 @command(images, "list")
-@click.option("--archive", metavar="SLUG", help="Of an archive.")
-@click.option("--study", metavar="SLUG", help="Of a reader study.")
-@click.option("--name", help="Of exactly this name.")
-@click.option("--patient-id", help="Of exactly this patient id.")
-@date_option("--study-date", "Taken on this day: 2026-07-01, '1 July 2026' or 01.07.2026.")
+@click.option("--archive", metavar="SLUG", help="Only images of this archive.")
+@click.option("--study", metavar="SLUG", help="Only images of this reader study.")
+@click.option("--name", help="Only images with exactly this name.")
+@click.option("--patient-id", metavar="ID", help="Only images with exactly this patient ID.")
+@click.option(
+    "--study-date",
+    type=local_date,
+    metavar="DATE",
+    help="Only images taken on this day: 2026-07-01, '1 July 2026' or 01.07.2026.",
+)
 @limit_option
 def images_list(
     session: Session,
@@ -106,16 +116,15 @@ def images_list(
     study_date: datetime | None,
     limit: int | None,
 ) -> None:
-    """List the images that you may see, of all kinds unless filters are given."""
+    """List the images that you can access."""
 
     def params(client: Client) -> dict[str, Any]:
-        filters = {
-            "archive": archive and find_one(client, ARCHIVES, archive).pk,
-            "reader_study": study and find_one(client, STUDIES, study).pk,
+        return {
+            "archive": archive and find_object(client, ARCHIVES, archive).pk,
+            "reader_study": study and find_object(client, STUDIES, study).pk,
             "name": name,
             "patient_id": patient_id,
             "study_date": study_date and study_date.date().isoformat(),
         }
-        return {key: value for key, value in filters.items() if value}
 
     print_list(session, IMAGES, params, limit=limit)

@@ -1,4 +1,4 @@
-"""``push``: whole manifests to an archive, a reader study or an algorithm."""
+"""``push``."""
 
 from __future__ import annotations
 
@@ -7,55 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gcapi.cli.bulk_progress import counted, dask_executor
+from gcapi.bulk import pushing
+from gcapi.cli.bulk_options import case_counter, dask_executor, dask_option, workers_option
+from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY, Failures
 from gcapi.cli.listing import field
 from gcapi.cli.output import print_json, print_object
-from gcapi.cli.session import Session, command, workers_option
+from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gcapi.bulk.pushing import PlannedRow, PushReport, RowDone, RowFailure
 
-_PLAN = (
-    field("line"),
-    field("what"),
-    field("files"),
-    field("bytes"),
-    field("title"),
-    field("note"),
-)
+_PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
 
 
 @command()
 @click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("target")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done with each row.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan for each row.")
 @click.option(
     "--existing",
     type=click.Choice(["skip", "update", "error"]),
     default="skip",
     show_default=True,
-    help="What to do about a case of a row's title that is there: fill what is missing, change it, or fail the row.",
+    help="Policy for a row whose title an existing case has: add missing values, update the case, or fail the row.",
 )
 @click.option(
     "--wait",
     is_flag=True,
-    help="Wait until the server has imported everything, or all jobs have ended.",
+    help="Wait until the server has imported all images, or until all jobs have finished.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait no longer than this after the last row; by default as long as it takes.",
+    help="Wait at most this long after the last row; by default without a limit.",
 )
 @workers_option(8)
 @click.option(
     "--journal",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to note what was done; by default a file of its own in your state directory.",
+    metavar="FILE",
+    help="The file that records what was done; by default one for this push in your state directory.",
 )
-@click.option("--dask", metavar="ADDRESS", help="Upload from the workers of a Dask cluster.")
+@dask_option
 def push(
     session: Session,
     *,
@@ -69,25 +65,22 @@ def push(
     journal: Path | None,
     dask: str | None,
 ) -> int:
-    """Push the rows of a manifest, each a case or a job.
+    """Upload the cases or start the jobs of a manifest.
 
-    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. A push that was ended, however that was, goes on when the same
-    command is run again: nothing is uploaded twice, and no case is there twice. Rows that fail do not stop the others,
-    and come back as a manifest of their own.
+    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. To resume an interrupted push, run the same command again: no
+    file is uploaded twice and no case is created twice. Rows that fail do not stop the others; they are written to a
+    manifest of their own.
     """
-    from gcapi.bulk.pushing import plan_push
-    from gcapi.bulk.pushing import push as do_push
-
     token = session.find_token()
-    with session.client_with(token) as client:
+    with session.client(token) as client:
         if dry_run:
-            plan = plan_push(client, manifest, target, journal=journal, existing=existing)
-            return _tell_plan(session, plan)
+            plan = pushing.plan_push(client, manifest, target, journal=journal, existing=existing)
+            return _show_plan(session, plan)
         with (
             dask_executor(dask) as executor,
-            counted("rows", quiet=session.quiet) as count,
+            case_counter("rows", quiet=session.quiet) as progress,
         ):
-            report = do_push(
+            report = pushing.push(
                 client,
                 manifest,
                 target,
@@ -98,80 +91,86 @@ def push(
                 wait=wait,
                 timeout=timeout,
                 token_file=token.path,
-                progress=count,
+                progress=progress,
             )
-    return _tell_push(session, report)
+    return _show_report(session, report)
 
 
-def _tell_plan(session: Session, plan: list[PlannedRow]) -> int:
-    from gcapi.cli.exit_codes import DONE, INVALID_INPUT
-
-    documents = [
+def _show_plan(session: Session, plan: list[PlannedRow]) -> int:
+    documents = (
         {
-            "line": one.row.line,
-            "what": one.what,
-            "files": one.files,
-            "bytes": one.size,
-            "title": one.row.title,
-            "note": one.note,
+            "line": planned.row.line,
+            "what": planned.what,
+            "files": planned.files,
+            "bytes": planned.size,
+            "title": planned.row.title,
+            "note": planned.note,
         }
-        for one in plan
-    ]
-    session.show_all(documents, _PLAN)
+        for planned in plan
+    )
+    session.show_all(documents, _PLAN_COLUMNS)
     files, size = sum(one.files for one in plan), sum(one.size for one in plan)
-    session.say(f"{len(plan)} rows, {files} files of {size / 1e6:.1f} MB; nothing was done.")
+    session.say(f"{len(plan)} rows, {files} files, {size / 1e6:.1f} MB; a dry run changes nothing.")
     return INVALID_INPUT if any(one.what == "fail" for one in plan) else DONE
 
 
-def _tell_push(session: Session, report: PushReport) -> int:
+def _show_report(session: Session, report: PushReport) -> int:
     failed_manifest = report.failed_manifest()
     facts = {
         "manifest": str(report.manifest.path),
         "journal": str(report.journal),
         "failed_manifest": failed_manifest and str(failed_manifest),
     }
+    successes = {"done": report.done, "skipped": report.skipped}
     failures = {"failed": report.failed, "ambiguous": report.ambiguous, "waiting": report.waiting}
     if session.as_json:
-        ended = {"done": _rows(report.done), "skipped": _rows(report.skipped)}
-        print_json({**facts, **ended, **{how: _failures(rows) for how, rows in failures.items()}})
+        documents = {how: _success_documents(rows) for how, rows in successes.items()}
+        print_json(
+            {
+                **facts,
+                **documents,
+                **{how: _failure_documents(rows) for how, rows in failures.items()},
+            }
+        )
     else:
-        counts = {"done": len(report.done), "skipped": len(report.skipped)}
+        counts = {how: len(rows) for how, rows in successes.items()}
         print_object(
             {**facts, **counts, **{how: len(rows) or None for how, rows in failures.items()}}
         )
-    for row in sorted((*report.done, *report.skipped), key=_line):
+    for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
-            session.say(f"line {row.row.line} ({row.row.title}): {row.note}")
-    return _tell_failures(report)
+            session.say(f"{_name_of_row(row)}: {row.note}")
+    return _report_failures(report)
 
 
-def _tell_failures(report: PushReport) -> int:
-    """Tell why rows failed, and return the exit code: 5 where rows are only late."""
-    from gcapi.cli.exit_codes import TEMPORARY, Failures
-
-    rows = sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line)
+def _report_failures(report: PushReport) -> int:
+    """Print the errors of rows, and return the exit code: that for a temporary error if rows are only late."""
+    rows = sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of)
     failures = Failures(len(rows) + len(report.done) + len(report.skipped))
-    for one in rows:
-        failures.add(
-            one.error, f"line {one.row.line}" + (f" ({one.row.title})" if one.row.title else "")
-        )
+    for row in rows:
+        failures.report(row.error, _name_of_row(row))
     is_only_late = report.waiting and not (report.failed or report.ambiguous)
     return TEMPORARY if is_only_late else failures.exit_code
 
 
-def _rows(rows: Iterable[RowDone]) -> list[dict[str, Any]]:
+def _success_documents(rows: Iterable[RowDone]) -> list[dict[str, Any]]:
     return [
         {"line": one.row.line, "title": one.row.title, "pk": one.pk, "note": one.note}
-        for one in sorted(rows, key=_line)
+        for one in sorted(rows, key=_line_of)
     ]
 
 
-def _failures(rows: Iterable[RowFailure]) -> list[dict[str, Any]]:
+def _failure_documents(rows: Iterable[RowFailure]) -> list[dict[str, Any]]:
     return [
         {"line": one.row.line, "title": one.row.title, "error": str(one.error)}
-        for one in sorted(rows, key=_line)
+        for one in sorted(rows, key=_line_of)
     ]
 
 
-def _line(ended: RowDone | RowFailure) -> int:
+def _line_of(ended: RowDone | RowFailure) -> int:
     return ended.row.line
+
+
+def _name_of_row(ended: RowDone | RowFailure) -> str:
+    title = f" ({ended.row.title})" if ended.row.title else ""
+    return f"line {ended.row.line}{title}"

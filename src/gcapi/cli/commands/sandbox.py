@@ -1,37 +1,37 @@
-"""``sandbox``: a local Grand Challenge. Nothing else in this package knows of it."""
+"""``sandbox``, the only module of gcapi that uses `gcapi_sandbox`."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from gcapi.cli.session import Session, command
+from gcapi.exceptions import MissingExtra
 
 
 @command(server=False)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=0,
-    help="Port of the API; by default any free one.",
+    help="Port of the API; by default any free port.",
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
-    help="Folder to keep everything in; by default nothing is kept.",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep the data in this directory; by default it is lost at the end.",
 )
-@click.option("--reset", is_flag=True, help="Empty the folder first.")
+@click.option("--reset", is_flag=True, help="Empty the data directory first.")
 def sandbox(session: Session, *, port: int, data: Path | None, reset: bool) -> int:
-    """Start a local Grand Challenge to try things on.
+    """Start a local Grand Challenge for testing.
 
-    It listens on loopback until Ctrl-C, and prints its address and a token, which opens this sandbox and nothing else.
+    It prints its address and a token, which is valid for this sandbox only, and listens on loopback until Ctrl-C.
     """
-    from importlib.util import find_spec
-
     if any(find_spec(name) is None for name in ("starlette", "uvicorn", "SimpleITK")):
-        from gcapi.exceptions import MissingExtra
-
         raise MissingExtra(
             "The sandbox needs its extra: pip install '.[sandbox]' in a checkout of gcapi."
         )

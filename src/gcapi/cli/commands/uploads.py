@@ -1,20 +1,18 @@
-"""``uploads``: your own uploads that the server keeps, and taking up one that was interrupted."""
+"""``uploads``."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from gcapi.cli.dates import date_option
-from gcapi.cli.listing import Kind, all_of, each_dated, field, limit_option, print_list
+from gcapi.cli.dates import local_date
+from gcapi.cli.listing import ObjectKind, field, limit_option, print_list
 from gcapi.cli.session import Session, command
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-UPLOADS = Kind(
+UPLOADS = ObjectKind(
     lambda client: client.uploads,
     (field("pk"), field("created"), field("status"), field("filename")),
     has_slug=False,
@@ -23,16 +21,23 @@ UPLOADS = Kind(
 
 @click.group()
 def uploads() -> None:
-    """List or resume uploads that no case has used yet.
+    """List and resume unused uploads.
 
-    The server keeps them for a day.
+    The server deletes an upload that no case has used after a day.
     """
 
 
 @command(uploads, "list")
-@date_option("--since", "Begun then or later: '3 hours ago', 'yesterday', 2026-07-01, …")
-@date_option("--until", "Begun before then.")
-@click.option("--status", help="In this state, such as Initialized or Completed.")
+@click.option(
+    "--since",
+    type=local_date,
+    metavar="DATE",
+    help="Only uploads created at this time or later: '3 hours ago', 'yesterday', 2026-07-01, …",
+)
+@click.option(
+    "--until", type=local_date, metavar="DATE", help="Only uploads created before this time."
+)
+@click.option("--status", help="Only uploads with this status, such as Initialized or Completed.")
 @limit_option
 def uploads_list(
     session: Session,
@@ -42,22 +47,27 @@ def uploads_list(
     status: str | None,
     limit: int | None,
 ) -> None:
-    """List your uploads.
+    """List your unused uploads.
 
-    The server has no filters for them: all are read, at most two thousand, and looked through here.
+    The server does not filter uploads: the command reads all of them (at most 2,000) and filters.
     """
-    keep = all_of(
-        each_dated("created", since, until),
-        (lambda upload: upload["status"].lower() == status.lower()) if status else None,
-    )
-    print_list(session, UPLOADS, limit=limit, keep=keep)
+
+    def is_wanted(upload: dict[str, Any]) -> bool:
+        created = datetime.fromisoformat(upload["created"])
+        return (
+            (since is None or created >= since)
+            and (until is None or created < until)
+            and (status is None or upload["status"].lower() == status.lower())
+        )
+
+    has_filters = any(option is not None for option in (since, until, status))
+    print_list(session, UPLOADS, limit=limit, keep=is_wanted if has_filters else None)
 
 
 @command(uploads)
 @click.argument("pk")
 @click.argument("file", type=click.Path(path_type=Path))
 def resume(session: Session, *, pk: str, file: Path) -> None:
-    """Send what is missing of an upload that was interrupted, from the same file."""
+    """Resume an interrupted upload of a file."""
     with session.client(progress=True) as client:
-        upload = client.uploads.resume(pk=pk, file=file).to_dict()
-    session.show(upload)
+        session.show(client.uploads.resume(pk=pk, file=file).to_dict())

@@ -1,4 +1,4 @@
-"""``manifest``: guess one from a folder, and find everything that is wrong with one."""
+"""``manifest``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Literal
 
 import click
 
-from gcapi.cli.output import print_json, print_object, printable, write
+from gcapi.bulk.check import check_manifest
+from gcapi.bulk.guess import guess_manifest
+from gcapi.bulk.manifest import write_manifest
+from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
+from gcapi.cli.output import print_json, print_object, printable_lines, write
 from gcapi.cli.session import Session, command
 
 
 @click.group()
 def manifest() -> None:
-    """Make or check manifests: tables of cases, a row each."""
+    """Create and check manifests.
+
+    A manifest is a table with a row for each case.
+    """
 
 
 @command(manifest)
@@ -23,8 +30,8 @@ def manifest() -> None:
 )
 @click.option(
     "--target",
-    metavar="TARGET",
-    help="An algorithm, as algorithm:SLUG, whose inputs the columns are to be.",
+    metavar="algorithm:SLUG",
+    help="Use the inputs of this algorithm as columns.",
 )
 @click.option(
     "--format",
@@ -32,12 +39,12 @@ def manifest() -> None:
     type=click.Choice(["csv", "jsonl", "parquet"]),
     default="csv",
     show_default=True,
-    help="What to write.",
+    help="File format of the manifest.",
 )
 @click.option(
-    "--offline", is_flag=True, help="Ask no server, and call columns after the kinds of files."
+    "--offline", is_flag=True, help="Do not ask the server; name columns after file types."
 )
-@click.option("--force", is_flag=True, help="Replace a manifest that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing manifest.")
 def init(
     session: Session,
     *,
@@ -47,17 +54,14 @@ def init(
     offline: bool,
     force: bool,
 ) -> None:
-    """Guess a manifest from a folder, and write it there.
+    """Create a manifest from the files of a folder.
 
-    Each subfolder is a case, or each file where there are none. It is a beginning: look through it before you push it.
+    Each subfolder, or each file if there are no subfolders, becomes a case. The result is a guess: review it before you
+    push it.
     """
-    from gcapi.bulk.guess import guess_manifest
-    from gcapi.bulk.manifest import write_manifest
-    from gcapi.cli.exit_codes import InvalidInput
-
     path = folder / f"manifest.{suffix}"
     if path.exists() and not force:
-        raise InvalidInput(f"{path} is there already; --force replaces it.")
+        raise InvalidInput(f"{path} already exists; --force overwrites it.")
     if offline:
         guessed = guess_manifest(folder)
     else:
@@ -65,22 +69,18 @@ def init(
             guessed = guess_manifest(folder, client, target)
     write_manifest(path, guessed.rows)
     columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
-    document = {"manifest": str(path), "rows": len(guessed.rows), "columns": columns}
-    session.show(document)
-    session.say("Look through it, and check it with 'gcapi manifest check'.")
+    session.show({"manifest": str(path), "rows": len(guessed.rows), "columns": columns})
+    session.say("Review the manifest, and check it with 'gcapi manifest check'.")
 
 
 @command(manifest)
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False), metavar="MANIFEST")
 @click.argument("target", required=False)
 def check(session: Session, *, path: Path, target: str | None) -> int:
-    """Tell all that is wrong with a manifest.
+    """Report all problems of a manifest.
 
-    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. Ends with 4 if something is wrong.
+    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. The exit code is 4 if there are problems.
     """
-    from gcapi.bulk.check import check_manifest
-    from gcapi.cli.exit_codes import DONE, INVALID_INPUT
-
     with session.client() as client:
         report = check_manifest(client, path, target)
     if session.as_json:
@@ -89,7 +89,7 @@ def check(session: Session, *, path: Path, target: str | None) -> int:
         counts = {"rows": report.rows, "files": report.files, "bytes": report.bytes}
         print_object({**counts, "requests": report.requests, "problems": len(report.problems)})
         for problem in report.problems:
-            write(printable(str(problem)))
+            write(printable_lines(str(problem)))
     for note in report.notes:
         session.say(note)
     return DONE if report.is_good else INVALID_INPUT

@@ -137,7 +137,7 @@ def test_nothing_is_no_token(
     refused = gcapi("login", stdin="\n")
     assert refused.code == 4
     assert not token_path(server.base_url).exists()
-    assert f"{VARIABLE} is set, too" in gcapi("login", stdin=server.token).err
+    assert f"{VARIABLE} is also set" in gcapi("login", stdin=server.token).err
 
 
 @posix
@@ -212,7 +212,7 @@ def test_logout_removes_it(gcapi: Program, server: Sandbox) -> None:
     assert not path.exists()
     again = gcapi("logout")
     assert again.code == 0
-    assert "No token was kept" in again.err
+    assert "No token was stored" in again.err
     assert gcapi("whoami").code == 8
 
 
@@ -248,5 +248,5 @@ def test_without_a_keyring(gcapi: Program, server: Sandbox) -> None:
     """Where there is no keyring, --keyring says so, and nothing is kept."""
     run = gcapi("login", "--keyring", stdin=server.token)
     assert run.code == 2
-    assert "leave --keyring out" in run.err
+    assert "Leave --keyring out" in run.err
     assert not token_path(server.base_url).exists()

@@ -1,0 +1,94 @@
+"""The options that ``push`` and ``pull`` share: workers, a Dask cluster, and the display of progress."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from gcapi.exceptions import ConfigurationError, MissingExtra
+from gcapi.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from concurrent.futures import Executor
+
+#: What an option decorates.
+Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
+
+dask_option = click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Transfer the files on the workers of a Dask cluster with this scheduler.",
+)
+
+
+def workers_option(default: int) -> Callable[[Decorated], Decorated]:
+    """Return the option for the number of cases that are processed at the same time."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help="Process N cases at the same time.",
+    )
+
+
+@contextmanager
+def dask_executor(address: str | None) -> Generator[Executor | None]:
+    """Yield the executor of a Dask cluster; `None` without an address.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        ConfigurationError: There is no scheduler at the address.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client as DaskClient
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "--dask needs the package distributed: pip install '.[dask]' in a checkout of gcapi."
+        ) from error
+    try:
+        cluster = DaskClient(address)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"There is no Dask scheduler at {address}: {error}.") from error
+    with cluster:
+        yield cluster.get_executor()  # type: ignore[no-untyped-call]
+
+
+class CaseProgress(Protocol):
+    """The attributes that the events of a push and of a pull share."""
+
+    @property
+    def ended(self) -> int:
+        """The number of cases that have ended."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """The number of cases."""
+        ...
+
+
+@contextmanager
+def case_counter(unit: str, *, quiet: bool) -> Generator[Callable[[CaseProgress], None] | None]:
+    """Yield a listener that shows the number of cases that have ended; `None` if the user wants quiet."""
+    if quiet:
+        yield None
+        return
+    with ExitStack() as stack:
+        bars: list[ProgressBar] = []
+
+        def show(event: CaseProgress) -> None:
+            if not bars:  # not earlier: nothing is shown of a call that fails at once
+                bars.append(stack.enter_context(closing(ProgressBar(unit))))
+            bars[0].show(event.ended, event.total)
+            if event.ended == event.total:  # a push may wait for the server from here on
+                stack.close()
+
+        yield show

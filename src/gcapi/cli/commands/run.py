@@ -1,0 +1,101 @@
+"""``run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gcapi.bulk.cells import Cell
+from gcapi.cli.commands.jobs import (
+    download_outputs,
+    existing_option,
+    show_files,
+    timeout_option,
+)
+from gcapi.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gcapi.client import Client
+    from gcapi.sockets import SocketValueSpec
+
+
+@command()
+@click.argument("algorithm", metavar="ALGORITHM")
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SOCKET=VALUE",
+    help="The value of an input socket: a path for an image or a file, JSON for a value, plain text for a String. An"
+    " image of several files is a folder, a glob, paths separated by ';', or the option repeated.",
+)
+@click.option("--wait", is_flag=True, help="Wait until the job has finished.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Wait, and download all outputs to this directory.",
+)
+@existing_option
+@timeout_option
+def run(
+    session: Session,
+    *,
+    algorithm: str,
+    inputs: tuple[str, ...],
+    wait: bool,
+    output: Path | None,
+    existing: Any,
+    timeout: float,
+) -> None:
+    """Start an algorithm job.
+
+    ALGORITHM is a slug; "gcapi algorithms show ALGORITHM" lists the inputs. Without --wait and --output the command
+    returns when the job has started; "gcapi jobs pull PK" downloads the outputs later.
+    """
+    with session.client(progress=True) as client:
+        started = client.start_algorithm_job(
+            algorithm_slug=algorithm, inputs=_input_specs(client, inputs)
+        )
+        session.say(f"Job {started.pk} was started.")
+        if not (wait or output):
+            session.show({"pk": started.pk, "status": started.status})
+            return
+        job = client.wait_for_job(started, timeout=timeout)
+        if output is None:
+            session.show(job.to_dict())
+            return
+        downloaded = download_outputs(client, job, output, existing)
+    if session.as_json:
+        session.show(downloaded)
+    else:
+        show_files(session, [downloaded])
+
+
+def _input_specs(client: Client, inputs: Sequence[str]) -> list[SocketValueSpec]:
+    """Return the specifications of inputs; a socket that is given several times has several files.
+
+    Raises:
+        click.UsageError: An input names no socket.
+        ObjectNotFound: A socket does not exist.
+        SpecError: An input is not valid for its socket.
+    """
+    contents: dict[str, list[str]] = {}
+    for one in inputs:
+        slug, separator, text = one.partition("=")
+        if not (slug and separator):
+            raise click.UsageError(f"--input {one!r} is not SOCKET=VALUE.")
+        contents.setdefault(slug, []).append(text)
+    return [
+        # A DICOM image set needs a name, which is that of its first file or folder.
+        Cell(
+            client.workflows.lookup.socket(slug), texts[0] if len(texts) == 1 else texts, Path()
+        ).spec(Path(texts[0]).name or slug)
+        for slug, texts in contents.items()
+    ]
