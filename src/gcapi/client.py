@@ -11,7 +11,7 @@ from gcapi._api.operations import Calls
 from gcapi._api.schema_diff import drift
 from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
-from gcapi._http.urls import DEFAULT_BASE_URL, parse_base_url
+from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
 from gcapi._transfer.atomic_file import check_existing_file
 from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
 from gcapi._workflows.checks import check_order, check_title
@@ -112,7 +112,7 @@ class Client(Namespaces):
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
         self.workflows = Workflows(self._calls, listener_for(progress))
-        super().__init__(self._calls, self.workflows.file_uploads, self.workflows.outputs)
+        super().__init__(self._calls, self.workflows.file_uploads, self.workflows.downloads)
 
     # ------------------------------------------------------------ the connection
 
@@ -219,7 +219,7 @@ class Client(Namespaces):
         """
         return self._calls.raw(
             method,
-            str(url) or str(self.base_url.join(path)),
+            str(url) or str(join_path(self.base_url, path)),
             params=params,
             json=json,
             headers=extra_headers,
@@ -506,7 +506,7 @@ class Client(Namespaces):
             'Succeeded'
         """
         pk = job if isinstance(job, str) else job.pk
-        return jobs.wait_for_job(self.algorithm_jobs, pk, timeout=timeout)
+        return jobs.wait_for_job(pk, lambda: self.algorithm_jobs.detail(pk=pk), timeout=timeout)
 
     def run_algorithm(
         self,
@@ -546,8 +546,8 @@ class Client(Namespaces):
         check_existing_file(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
-        return jobs.download_outputs(
-            self.workflows.outputs, job, Path(output_directory), existing=existing
+        return self.workflows.outputs.download_job_outputs(
+            job, Path(output_directory), existing=existing
         )
 
     def invoke_algorithm_endpoint(
@@ -599,7 +599,7 @@ class Client(Namespaces):
             >>> for value in case.values:
             ...     files = client.download_socket_value(value, output_directory="case-1")
         """
-        files = self.workflows.outputs.socket_values(
+        files = self.workflows.outputs.download_values(
             [value], Path(output_directory), existing=existing
         )
         return files[value.interface.slug]

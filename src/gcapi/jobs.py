@@ -1,8 +1,7 @@
-"""Job status, waiting for the end, fetching outputs."""
+"""The statuses of algorithm jobs, and waiting for a job to finish."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi import models
-    from gcapi._transfer.atomic_file import ExistingFile
-    from gcapi._transfer.outputs import Outputs
-    from gcapi.resources import AlgorithmJobs
 
 SUCCEEDED = "Succeeded"
-#: The states that a job never leaves.
+#: The statuses that are final.
 TERMINAL_STATUSES = frozenset({SUCCEEDED, "Failed", "Cancelled"})
 
-_WHY = {
+_REASONS = {
     "Cancelled": "The server could not use its inputs.",
-    "Failed": "The algorithm failed on it.",
+    "Failed": "The algorithm failed.",
 }
 
 
 @dataclass(frozen=True)
 class AlgorithmRun:
-    """A job that succeeded, and where its outputs lie.
+    """A successful job and its downloaded outputs.
 
     Attributes:
         job: The job as last read, with its inputs and outputs.
@@ -42,41 +38,34 @@ class AlgorithmRun:
 
 
 def wait_for_job(
-    jobs: AlgorithmJobs,
-    pk: str,
-    *,
-    timeout: float | None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    pk: str, read: Callable[[], models.HyperlinkedJob], *, timeout: float | None
 ) -> models.HyperlinkedJob:
-    """Return a job once it has succeeded.
+    """Wait until a job has succeeded, and return it.
 
     Args:
-        jobs: Where jobs are read.
         pk: The job.
-        timeout: Seconds; `None` to wait for as long as it takes.
-        clock: Tells the time in seconds.
-        sleep: Waits for a number of seconds.
+        read: Reads the job from the server.
+        timeout: Seconds; `None` for no limit.
 
     Raises:
-        JobFailed: It ended in another state.
-        JobTimeout: It had not ended in time.
+        JobFailed: The job failed or was cancelled.
+        JobTimeout: The job did not finish in time.
     """
-    last = ""
+    status = ""
 
-    def look() -> models.HyperlinkedJob | None:
-        nonlocal last
-        job = jobs.detail(pk=pk)
-        last = job.status
-        return job if last in TERMINAL_STATUSES else None
+    def read_if_final() -> models.HyperlinkedJob | None:
+        nonlocal status
+        job = read()
+        status = job.status
+        return job if status in TERMINAL_STATUSES else None
 
-    job = poll(look, timeout=timeout, clock=clock, sleep=sleep)
+    job = poll(read_if_final, timeout=timeout)
     if job is None:
         raise JobTimeout(
-            f"Job {pk} had not ended after {timeout:g} s; it is {last!r}, and goes on. Wait on with"
-            f" client.wait_for_job({pk!r}).",
+            f"Job {pk} did not finish within {timeout:g} s. Its status is {status!r}, and it keeps running. Continue to"
+            f" wait with client.wait_for_job({pk!r}).",
             pk=pk,
-            status=last,
+            status=status,
         )
     if job.status != SUCCEEDED:
         raise failure(job)
@@ -84,24 +73,10 @@ def wait_for_job(
 
 
 def failure(job: models.HyperlinkedJob) -> JobFailed:
-    """Return the error for a job that ended in any state but success."""
+    """Return the error for a job that finished without success."""
     return JobFailed(
-        f"Job {job.pk} ended as {job.status!r}. {_WHY.get(job.status, '')} The API gives no reason; the job's page"
+        f"Job {job.pk} ended as {job.status!r}. {_REASONS.get(job.status, '')} The API gives no reason; the job's page"
         f" does, for those who may see it: {job.url}",
         pk=job.pk,
         status=job.status,
     )
-
-
-def download_outputs(
-    outputs: Outputs, job: models.HyperlinkedJob, directory: Path, *, existing: ExistingFile
-) -> AlgorithmRun:
-    """Write all outputs of a job below a directory, each where its socket's relative path says.
-
-    Args:
-        outputs: Downloads them.
-        job: A job that succeeded.
-        directory: Made if missing.
-        existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
-    """
-    return AlgorithmRun(job, outputs.socket_values(job.outputs, directory, existing=existing))

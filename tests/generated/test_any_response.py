@@ -13,7 +13,7 @@ from tests.support.generated import CORRECTED, TAGS, module_of, operations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gcapi._api.operations import _STRICT
+from gcapi._api.operations import STRICT_CLIENT
 from gcapi._util.messages import QUOTE_LIMIT, describe_body
 from gcapi.exceptions import StatusError
 from gcapi._api.error_mapping import status_error
@@ -153,7 +153,7 @@ def test_any_answer_that_the_schema_allows_is_parsed(
     """An answer of success that fits the schema parses, with unknown fields and nulls, and loses nothing."""
     body = data.draw(allowed(schema))
     response = httpx.Response(status, content=json.dumps(body).encode())
-    parsed = module_of(operation)._parse_response(client=_STRICT, response=response)
+    parsed = module_of(operation)._parse_response(client=STRICT_CLIENT, response=response)
     kept = parsed.to_dict() if hasattr(parsed, "to_dict") else parsed
     if isinstance(body, dict):
         assert set(kept) == set(body)

@@ -56,6 +56,18 @@ def parse_user_url(text: str) -> httpx.URL:
     return url
 
 
+def join_path(base_url: httpx.URL, path: str) -> httpx.URL:
+    """Return the URL of a path below a base URL.
+
+    Raises:
+        InvalidTarget: It is not a valid path; nothing was sent.
+    """
+    try:
+        return base_url.join(path)
+    except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+        raise InvalidTarget(f"{str(path)[:200]!r} is not a valid path: {error}.") from error
+
+
 def parse_server_url(text: Any) -> httpx.URL:
     """Return the URL in a server's response.
 

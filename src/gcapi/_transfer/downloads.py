@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING
 import httpx
 
 from gcapi._api.error_mapping import status_error
-from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, is_taken, refuse_existing
-from gcapi._transfer.parts import MEBI, Piece, cut, range_size
+from gcapi._transfer.atomic_file import (
+    AtomicFile,
+    ExistingFile,
+    check_existing_file,
+    is_taken,
+    refuse_existing,
+)
+from gcapi._transfer.parts import MEBI, Part, range_size, split
 from gcapi._transfer.remote_files import (
     PARTIAL_CONTENT,
     ApiFile,
     Cursor,
-    Remote,
-    SignedFile,
+    RemoteFile,
     checked_range,
     checksum,
     content_length,
@@ -39,10 +44,9 @@ from gcapi.exceptions import GCAPIError, TransferError
 from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gcapi._api.operations import Calls
     from gcapi._http.transport import Transport
 
 #: What the first request asks for, in bytes: most files are no longer.
@@ -62,24 +66,20 @@ class Downloads:
     """Download files.
 
     Args:
-        calls: Calls the API.
+        transport: Sends requests.
         listener: Hears of the bytes that arrived.
     """
 
-    def __init__(self, calls: Calls, listener: Listener) -> None:
-        self._calls = calls
+    def __init__(self, transport: Transport, listener: Listener) -> None:
+        self._transport = transport
         self._listener = listener
 
-    def remote(self, url: str) -> ApiFile:
-        """Return the file behind an address of the API's host."""
-        return ApiFile(self._calls.transport, url)
-
-    def signed(self, url: httpx.URL, headers: Mapping[str, str]) -> SignedFile:
-        """Return the file that a signed request fetches."""
-        return SignedFile(self._calls.transport, url, headers)
+    def api_file(self, url: str) -> ApiFile:
+        """Return the file behind a URL of the API."""
+        return ApiFile(self._transport, url)
 
     def fetch(
-        self, files: Sequence[tuple[Remote, Path]], *, existing: ExistingFile = "error"
+        self, files: Sequence[tuple[RemoteFile, Path]], *, existing: ExistingFile = "error"
     ) -> list[Path]:
         """Download files, `max_concurrent_downloads` ranges at once, and return their targets in order.
 
@@ -92,6 +92,7 @@ class Downloads:
             StatusError: No such file, or no access. Files that were whole by then are kept.
             TransferError: A file came in part, or garbled, however often it was asked for.
         """
+        check_existing_file(existing)
         if existing == "error":
             refuse_existing(target for _, target in files)
         wanted = [
@@ -101,7 +102,7 @@ class Downloads:
         ]
         if wanted:
             with given_up_on_error([download.counter for download in wanted]):
-                _Run(wanted, self._calls.transport).finish()
+                _Run(wanted, self._transport).finish()
         return [target for _, target in files]
 
 
@@ -109,7 +110,7 @@ class _Download:
     """One file on its way."""
 
     def __init__(
-        self, remote: Remote, target: Path, listener: Listener, *, overwrite: bool
+        self, remote: RemoteFile, target: Path, listener: Listener, *, overwrite: bool
     ) -> None:
         self.remote = remote
         self.target = target
@@ -319,14 +320,14 @@ class _Run:
             )
             self._piece(download, cursor, response)
 
-    def _planned(self, download: _Download, response: httpx.Response) -> tuple[Cursor, list[Piece]]:
+    def _planned(self, download: _Download, response: httpx.Response) -> tuple[Cursor, list[Part]]:
         """Return the range that a first answer brings, and the pieces that are missing beside it."""
         is_part = response.status_code == PARTIAL_CONTENT
         size = checked_range(response, 0, None) if is_part else content_length(response)
         download.learn(size=size, validator=validator_of(response))
         if not is_part or size is None or size <= FIRST_RANGE or not download.validator:
             return Cursor(0, size, checksum(response)), []
-        rest = cut(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
+        rest = split(size, range_size(size - FIRST_RANGE, self._connections), start=FIRST_RANGE)
         return Cursor(0, FIRST_RANGE), rest
 
     def _piece(self, download: _Download, cursor: Cursor, response: httpx.Response | None) -> None:

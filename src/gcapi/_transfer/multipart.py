@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from gcapi._api.operations import Calls
     from gcapi._api.quota import LimitWait
-    from gcapi._transfer.parts import Piece
+    from gcapi._transfer.parts import Part
     from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
     from gcapi.progress import Progress
 
@@ -190,7 +190,7 @@ class FileUpload:
         self.counter = counter
         self.upload = upload
         self.result: Future[UserUploadComplete] = Future()
-        self._pieces: list[Piece] = []
+        self._pieces: list[Part] = []
         self._calls = calls
         self._stop = stop
         self._etags: dict[int, str] = {}
@@ -205,13 +205,13 @@ class FileUpload:
             not self.result.done() or self.result.exception() is not None
         )
 
-    def plan(self, pieces: list[Piece]) -> bool:
+    def plan(self, pieces: list[Part]) -> bool:
         """Set the parts, and tell whether all of them were sent already, as those of a file object may be."""
         with self._lock:
             self._pieces = pieces
             return len(self._etags) == len(pieces)
 
-    def keep_if_same(self, piece: Piece, held: Mapping[str, Any]) -> None:
+    def keep_if_same(self, piece: Part, held: Mapping[str, Any]) -> None:
         """Keep a part that the store has, if its length and its MD5 are those of the file."""
         md5 = _md5_of(held["ETag"])
         if held["Size"] != piece.length or md5 is None:
@@ -228,11 +228,11 @@ class FileUpload:
         if self.upload is None:
             self.upload = limits.call(lambda: self._calls.create(self.source.name))
 
-    def missing(self) -> list[Piece]:
+    def missing(self) -> list[Part]:
         """Return the parts that the store does not have."""
         return [piece for piece in self._pieces if piece.number not in self._etags]
 
-    def send(self, piece: Piece, data: bytes | bytearray | None, batch: int) -> bool:
+    def send(self, piece: Part, data: bytes | bytearray | None, batch: int) -> bool:
         """Send one part, and tell whether it was the last that was missing.
 
         Args:
@@ -254,7 +254,7 @@ class FileUpload:
             self._etags[piece.number] = etag
             return bool(self._pieces) and len(self._etags) == len(self._pieces)
 
-    def _sent_whole(self, piece: Piece, body: PartBody, batch: int) -> str:
+    def _sent_whole(self, piece: Part, body: PartBody, batch: int) -> str:
         for _ in range(CHECKSUM_ATTEMPTS):
             etag = self._put_with_fresh_url(piece, body, batch)
             if _md5_of(etag) in {None, body.md5}:
@@ -264,7 +264,7 @@ class FileUpload:
             f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
         )
 
-    def _put_with_fresh_url(self, piece: Piece, body: PartBody, batch: int) -> str:
+    def _put_with_fresh_url(self, piece: Part, body: PartBody, batch: int) -> str:
         try:
             return self._calls.put(self._url(piece.number, batch), body)
         except StorageError as error:

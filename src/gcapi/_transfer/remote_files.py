@@ -32,7 +32,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 
 
-class Remote(Protocol):
+class RemoteFile(Protocol):
     """A file somewhere else."""
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
@@ -170,7 +170,7 @@ def checksum(response: httpx.Response) -> str | None:
     return match[1] if match else None
 
 
-def stored(remote: Remote) -> tuple[int | None, str | None]:
+def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
     """Return the length in bytes and the MD5 of a file as the store has it, without its bytes; `None` where untold.
 
     Raises:

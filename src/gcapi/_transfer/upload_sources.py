@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from gcapi._transfer.file_names import check_upload_name
-from gcapi._transfer.parts import MEBI, Piece, cut, part_size, share, stream_part_size
+from gcapi._transfer.parts import MEBI, Part, connections_for, part_size, split, stream_part_size
 from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: How much of a file is read at once, in bytes: all that a part of a file on disk holds in memory.
-BLOCK = MEBI // 4
+READ_SIZE = MEBI // 4
 
 
 class Readable(Protocol):
@@ -76,8 +76,8 @@ class Source:
     def __init__(self, name: str) -> None:
         self.name = check_upload_name(name)
 
-    def read(self, piece: Piece) -> Iterator[bytes]:
-        """Yield the bytes of a piece, `BLOCK` at a time."""
+    def read(self, piece: Part) -> Iterator[bytes]:
+        """Yield the bytes of a piece, `READ_SIZE` at a time."""
         raise NotImplementedError
 
     def check_unchanged(self) -> None:
@@ -103,7 +103,7 @@ class PathSource(Source):
         self._first_look = self._look()
         self.size = self._first_look[0]
 
-    def read(self, piece: Piece) -> Iterator[bytes]:
+    def read(self, piece: Part) -> Iterator[bytes]:
         """Yield the bytes of a piece.
 
         Raises:
@@ -113,7 +113,7 @@ class PathSource(Source):
         with self.path.open("rb", buffering=0) as file:
             file.seek(piece.offset)
             while left:
-                block = file.read(min(BLOCK, left))
+                block = file.read(min(READ_SIZE, left))
                 if not block:
                     self._changed()
                 left -= len(block)
@@ -149,8 +149,8 @@ class BytesSource(Source):
         self.data = data
         self.size = len(data)
 
-    def read(self, piece: Piece) -> Iterator[bytes]:
-        """Yield the bytes of a piece, `BLOCK` at a time."""
+    def read(self, piece: Part) -> Iterator[bytes]:
+        """Yield the bytes of a piece, `READ_SIZE` at a time."""
         return _blocks(self.data, piece.offset, piece.offset + piece.length)
 
 
@@ -185,12 +185,12 @@ class FileObjectSource(Source):
             raise _no_binary(self.fileobj, type(data).__name__)
         return bytes(data)
 
-    def parts(self) -> Iterator[tuple[Piece, bytes | bytearray]]:
+    def parts(self) -> Iterator[tuple[Part, bytes | bytearray]]:
         """Yield the parts and their bytes; one empty part for an empty file."""
         offset, number = 0, 1
         while (data := self.next_part(stream_part_size(number))) or number == 1:
             length = len(data)
-            yield Piece(number, offset, length), data
+            yield Part(number, offset, length), data
             del data  # before the next one is read
             offset, number = offset + length, number + 1
 
@@ -200,11 +200,11 @@ def _no_binary(file: object, gives: str) -> SpecTypeError:
 
 
 def _blocks(data: bytes | bytearray, start: int, end: int) -> Iterator[bytes]:
-    for at in range(start, end, BLOCK):
-        yield bytes(data[at : min(at + BLOCK, end)])
+    for at in range(start, end, READ_SIZE):
+        yield bytes(data[at : min(at + READ_SIZE, end)])
 
 
-def body_of(source: Source, piece: Piece, sent: Callable[[int], None]) -> PartBody:
+def body_of(source: Source, piece: Part, sent: Callable[[int], None]) -> PartBody:
     """Return the body of a part that can be read again."""
     return PartBody(lambda: source.read(piece), piece.length, sent)
 
@@ -214,7 +214,7 @@ def body_of_bytes(data: bytes | bytearray, sent: Callable[[int], None]) -> PartB
     return PartBody(lambda: _blocks(data, 0, len(data)), len(data), sent)
 
 
-def layout(size: int, *, total: int, connections: int) -> list[Piece]:
+def plan_parts(size: int, *, total: int, connections: int) -> list[Part]:
     """Return the parts of a file of known length.
 
     Args:
@@ -222,4 +222,4 @@ def layout(size: int, *, total: int, connections: int) -> list[Piece]:
         total: The length of everything that the call uploads, in bytes.
         connections: How many parts travel at once.
     """
-    return cut(size, part_size(size, share(size, total, connections)))
+    return split(size, part_size(size, connections_for(size, total, connections)))

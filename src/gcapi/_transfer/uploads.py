@@ -4,8 +4,8 @@ A file goes through three steps: *begin* (create the upload), *parts* (get a few
 and *complete*. Begin and complete run on `max_concurrent_uploads` threads, the parts of all files on as many others, so
 that neither waits for the other.
 
-Memory: at most `max_concurrent_uploads` × `BLOCK` (256 KiB) for files and bytes; for file objects, which can only be
-read once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 8,000 MiB).
+Memory: at most `max_concurrent_uploads` × `READ_SIZE` (256 KiB) for files and bytes; for file objects, which can be
+read only once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 8,000 MiB).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gcapi._api.quota import LONGEST_WAIT, LimitWait, unused_noted
 from gcapi._transfer.multipart import FileUpload, UploadCalls, go_on, is_interruption
-from gcapi._transfer.parts import MAX_PARTS, MIN_PART, Piece, cut, part_size
-from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source, layout
+from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, part_size, split
+from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source, plan_parts
 from gcapi._util.fork_safety import Slots
 from gcapi._util.scheduler import Pool
 from gcapi.exceptions import SpecError, UploadInterrupted
@@ -74,7 +74,7 @@ class Uploads(UploadCalls):
         connections = self._calls.settings.max_concurrent_uploads
         for file in files:
             if file.source.size is not None:
-                file.plan(layout(file.source.size, total=total, connections=connections))
+                file.plan(plan_parts(file.source.size, total=total, connections=connections))
 
     def resume(self, pk: str, path: Path) -> UserUploadComplete:
         """Take up an unfinished upload of a file; see `UploadsNamespace.resume`."""
@@ -105,7 +105,7 @@ class Uploads(UploadCalls):
             held = {int(part["PartNumber"]): part for part in parts}
             size = file.source.size or 0
             connections = self._calls.settings.max_concurrent_uploads
-            pieces = cut(size, _held_size(held.values(), size, connections))
+            pieces = split(size, _held_size(held.values(), size, connections))
             file.plan(pieces)
             for piece in pieces:
                 if piece.number in held:
@@ -328,7 +328,7 @@ class _Run:
 
     def _pump(self, file: FileUpload, source: FileObjectSource) -> None:
         """Read a file object part by part, no faster than the parts are sent."""
-        pieces: list[Piece] = []
+        pieces: list[Part] = []
         parts = source.parts()
         while True:
             while not self._in_memory.acquire(timeout=0.1):
@@ -346,7 +346,7 @@ class _Run:
         if all_sent:
             self._complete(file)
 
-    def _send_from_memory(self, file: FileUpload, piece: Piece, data: bytes | bytearray) -> None:
+    def _send_from_memory(self, file: FileUpload, piece: Part, data: bytes | bytearray) -> None:
         try:
             is_last = file.send(piece, data, 1)
         finally:
@@ -354,7 +354,7 @@ class _Run:
         if is_last:
             self._submit(self._api, file, partial(self._complete, file))
 
-    def _send(self, file: FileUpload, piece: Piece) -> None:
+    def _send(self, file: FileUpload, piece: Part) -> None:
         if file.send(piece, None, self._connections):
             self._submit(self._api, file, partial(self._complete, file))
 
@@ -387,5 +387,5 @@ def _how_to_resume(left: Sequence[FileUpload]) -> str:
 def _held_size(held: Iterable[Mapping[str, Any]], size: int, connections: int) -> int:
     """Return the part size that an unfinished upload was begun with: all its parts but the last have it."""
     largest = max((int(part["Size"]) for part in held), default=0)
-    fits = largest >= MIN_PART and size <= largest * MAX_PARTS
+    fits = largest >= MIN_PART_SIZE and size <= largest * MAX_PARTS
     return largest if fits else part_size(size, connections)

@@ -59,6 +59,12 @@ def describe_body(body: Any) -> str:
     return printable(text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…")
 
 
+def quote_body(response: httpx.Response, length: int = 200) -> str:
+    """Return the beginning of a response body; URLs lose their queries, since a presigned URL is a key."""
+    text = response.content[: 100 * length].decode("utf-8", "replace")
+    return re.sub(r"(https?://[^\s\"'?]*)\?[^\s\"']*", r"\1", text)[:length]
+
+
 def printable(text: str) -> str:
     """Return a text fit for terminals and files, which take no control characters and no half of a surrogate pair."""
     return "".join(character if character.isprintable() else "�" for character in text)

@@ -8,7 +8,7 @@ from gcapi import resources
 
 if TYPE_CHECKING:
     from gcapi._api.operations import Calls
-    from gcapi._transfer.outputs import Outputs
+    from gcapi._transfer.downloads import Downloads
     from gcapi._transfer.uploads import Uploads
 
 
@@ -18,11 +18,11 @@ class Namespaces:
     Args:
         calls: Calls the API.
         file_uploads: Uploads files.
-        outputs: Downloads images.
+        downloads: Downloads files.
     """
 
-    def __init__(self, calls: Calls, file_uploads: Uploads, outputs: Outputs) -> None:
-        self.images = resources.Images(calls, outputs)
+    def __init__(self, calls: Calls, file_uploads: Uploads, downloads: Downloads) -> None:
+        self.images = resources.Images(calls, downloads)
         self.uploads = resources.UploadsNamespace(calls, file_uploads)
         self.raw_image_upload_sessions = resources.RawImageUploadSessions(calls)
         self.archives = resources.Archives(calls)

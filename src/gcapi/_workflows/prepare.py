@@ -241,7 +241,7 @@ class Submit:
         if isinstance(file, Content):
             return BytesSource(file.data, file.name)
         copy = private.make() / "copy"
-        self._downloads.fetch([(self._downloads.remote(file.url), copy)])
+        self._downloads.fetch([(self._downloads.api_file(file.url), copy)])
         return PathSource(copy, file.name, stays=False)
 
 

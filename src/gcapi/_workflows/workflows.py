@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._transfer.downloads import Downloads
-from gcapi._transfer.outputs import Outputs
 from gcapi._transfer.uploads import Uploads
 from gcapi._workflows.cases import Cases
 from gcapi._workflows.job_start import Starter
 from gcapi._workflows.namespaces import Namespaces
+from gcapi._workflows.outputs import Outputs
 from gcapi._workflows.prepare import Submit
 from gcapi._workflows.slug_lookup import Lookup
 
@@ -31,7 +31,8 @@ class Workflows:
         listener: Called with the progress.
         resources: The namespaces.
         file_uploads: Uploads files.
-        outputs: Downloads images and socket values.
+        downloads: Downloads files.
+        outputs: Writes socket values to files.
         lookup: Finds objects by slug.
         values: Plans and uploads values.
         cases: Creates and changes cases.
@@ -42,9 +43,9 @@ class Workflows:
         self.settings = calls.settings
         self.listener = listener
         self.file_uploads = Uploads(calls, listener)
-        downloads = Downloads(calls, listener)
-        self.outputs = Outputs(calls, downloads)
-        self.resources = Namespaces(calls, self.file_uploads, self.outputs)
+        self.downloads = Downloads(calls.transport, listener)
+        self.outputs = Outputs(calls, self.downloads)
+        self.resources = Namespaces(calls, self.file_uploads, self.downloads)
         self.lookup = Lookup(
             interfaces=self.resources.interfaces,
             archives=self.resources.archives,
@@ -53,7 +54,7 @@ class Workflows:
         )
         self.values = Submit(
             uploads=self.file_uploads,
-            downloads=downloads,
+            downloads=self.downloads,
             lookup=self.lookup,
             images=self.resources.images,
             listener=listener,

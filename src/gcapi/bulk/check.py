@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.quota import MAX_USER_UPLOADS
-from gcapi._transfer.parts import cut, part_size
+from gcapi._transfer.parts import part_size, split
 from gcapi._workflows.checks import MAX_ORDER, MAX_TITLE_LENGTH, check_interface
 from gcapi._workflows.plans import Content, LocalFile, Upload
 from gcapi._workflows.socket_kinds import StorageKind, storage_kind
@@ -209,7 +209,7 @@ class _Check:
             size = len(file.data) if isinstance(file, Content) else _size(file)
             self.report.bytes += size
             # To create it, to ask for URLs, its parts, and to complete it.
-            self.report.requests += 3 + len(cut(size, part_size(size, 1)))
+            self.report.requests += 3 + len(split(size, part_size(size, 1)))
         paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
         socket = self._client.workflows.lookup.socket(plan.slug)
         if storage_kind(socket) == StorageKind.IMAGE:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from gcapi._api.resource_mixins import ReadMixin
+from gcapi._transfer.image_files import choose_files, files_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from gcapi import models
     from gcapi._api.operations import Calls
     from gcapi._transfer.atomic_file import ExistingFile
-    from gcapi._transfer.outputs import Outputs
+    from gcapi._transfer.downloads import Downloads
 
 
 class Images(ReadMixin["models.HyperlinkedImage"]):
@@ -22,9 +23,9 @@ class Images(ReadMixin["models.HyperlinkedImage"]):
     list_operation = "cases.cases_images_list"
     detail_operation = "cases.cases_images_retrieve"
 
-    def __init__(self, calls: Calls, outputs: Outputs) -> None:
+    def __init__(self, calls: Calls, downloads: Downloads) -> None:
         super().__init__(calls)
-        self._outputs = outputs
+        self._downloads = downloads
 
     @overload
     def download(
@@ -123,11 +124,12 @@ class Images(ReadMixin["models.HyperlinkedImage"]):
         directory = Path(output_directory)
         if files is None:
             image = self._one(pk, url, params)
-            chosen = self._outputs.of_image(
-                image, directory, filename=filename, image_type=image_type
+            chosen = files_of_image(
+                self._calls, image, directory, filename=filename, image_type=image_type
             )
         else:
-            chosen = self._outputs.of_image_files(
-                files, directory, filename=filename or "image", image_type=image_type
+            name = filename or "image"
+            chosen = choose_files(
+                self._calls, files, directory, filename=name, image_type=image_type
             )
-        return self._outputs.write(chosen, existing=existing)
+        return self._downloads.fetch(chosen, existing=existing)

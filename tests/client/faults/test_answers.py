@@ -93,7 +93,7 @@ def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
     status = 201 if call == "write" else 200
     answer = Answer(status=status, body=body, headers=WRONG[wrong].all_headers())
     with pytest.raises(
-        UnexpectedAnswer, match=r"/api/v1/uploads/.* is not what the API promises"
+        UnexpectedAnswer, match=r"/api/v1/uploads/.* differs from the API's schema"
     ) as caught:
         ask(answer, CALLS[call])
     assert body[:10].decode(errors="replace") in str(caught.value)
@@ -115,7 +115,7 @@ def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
 @pytest.mark.parametrize("call", ["list", "count"])
 def test_pages_without_objects_or_a_count_are_unexpected(body: dict[str, Any], call: str) -> None:
     """A page needs a list of objects and a count."""
-    with pytest.raises(UnexpectedAnswer, match="not what the API promises"):
+    with pytest.raises(UnexpectedAnswer, match="is not a page with a count"):
         ask(Answer(body=body), CALLS[call])
 
 

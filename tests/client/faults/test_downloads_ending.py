@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from gcapi._transfer.downloads import FIRST_RANGE
-from gcapi._transfer.outputs import _checked_recipe
-from gcapi._transfer.parts import MEBI, MIN_RANGE
+from gcapi._transfer.image_files import check_signed_request
+from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
 from gcapi.exceptions import (
     ProgressWarning,
     StatusError,
@@ -30,7 +30,7 @@ from tests.support.api_objects import DICOM_IMAGE, PK, socket_value
 from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
 
-CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE + MEBI)
+CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE_SIZE + MEBI)
 #: Seconds within which something has to happen that takes no time.
 SOON = 20
 #: A program that downloads a file to a directory.
@@ -454,4 +454,4 @@ def test_headers_that_cannot_be_sent() -> None:
     """A recipe whose headers would be another request's, or are no text, is refused."""
     for headers in ({"A": "b\r\nC: d"}, {"A": "ü"}, {"A\n": "b"}):
         with pytest.raises(UnexpectedAnswer):
-            _checked_recipe({"url": "https://gc.localhost/", "headers": headers}, TOKEN)
+            check_signed_request({"url": "https://gc.localhost/", "headers": headers}, TOKEN)

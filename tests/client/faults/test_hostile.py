@@ -9,6 +9,7 @@ import gzip
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -366,7 +367,7 @@ def test_strange_json_of_the_raw_call(weapon: str) -> None:
         if weapon in PARSED:
             client(path="x/")
             return
-        with pytest.raises(UnexpectedAnswer, match="broken JSON"):
+        with pytest.raises(UnexpectedAnswer, match="invalid JSON"):
             client(path="x/")
 
 
@@ -457,14 +458,14 @@ def test_keys_stay_one_part_of_the_path(pk: str) -> None:
     assert "?" not in seen.path
 
 
-@pytest.mark.parametrize("pk", [".", ".."])
-def test_keys_are_no_steps_through_the_path(pk: str) -> None:
-    """A key that is a step in a path is the key of nothing, and is not asked for."""
+@pytest.mark.parametrize("pk", [".", "..", ""])
+def test_keys_that_would_change_the_path_are_refused(pk: str) -> None:
+    """A key that would select another path is not sent, and the error names that key and no other."""
     with Loopback(in_turn(Answer(body=UPLOAD))) as server, connect(server) as client:
-        with pytest.raises(ObjectNotFound, match="the key of nothing"):
-            client.uploads.detail(pk=pk)
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(ObjectNotFound, match=rf"^{re.escape(repr(pk))} is not a valid"):
             client.archive_items.partial_update(pk, title="a")
+        with pytest.raises(ObjectNotFound, match=rf"^{re.escape(repr(pk))} is not a valid"):
+            client.reader_studies.ground_truth(PK, pk)
     assert server.seen == []
 
 
@@ -495,6 +496,16 @@ def test_addresses_elsewhere_are_not_visited(url: str, how: str) -> None:
         client.uploads.detail(api_url=url) if how == "detail" else client(url=url)
     assert server.seen == []
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["http://[::1", "a\x00", "\ud800", "a" * 70_000, None])
+def test_invalid_path_of_a_raw_call_is_named(path: Any) -> None:
+    """A path that cannot be joined to the base URL is an InvalidTarget that names the path; nothing is sent."""
+    with Loopback(in_turn(Answer(body=UPLOAD))) as server, connect(server) as client:
+        with pytest.raises(InvalidTarget, match="is not a valid path") as caught:
+            client(path=path)
+        assert server.seen == []
+    assert str(caught.value).startswith(repr(str(path)[:200]))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gcapi._transfer.downloads import CONTINUATIONS, FIRST_RANGE, RESTARTS
-from gcapi._transfer.parts import MEBI, MIN_RANGE
+from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
 from gcapi.exceptions import (
     PermissionDenied,
     StorageError,
@@ -28,7 +28,7 @@ from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connec
 
 BYTES = random.Random(3).randbytes(16 * MEBI)
 SMALL = BYTES[:300_000]
-LARGE = BYTES[: FIRST_RANGE + MIN_RANGE + 1_000_000]
+LARGE = BYTES[: FIRST_RANGE + MIN_RANGE_SIZE + 1_000_000]
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +71,8 @@ def fails(script: Script, directory: Path, error: type[Exception], match: str = 
 
 SIZES = [
     *(0, 1, FIRST_RANGE - 1, FIRST_RANGE, FIRST_RANGE + 1),
-    *(FIRST_RANGE + MIN_RANGE + by for by in (-1, 0, 1)),
-    *(FIRST_RANGE + 3 * MIN_RANGE + by for by in (-1, 0, 1)),
+    *(FIRST_RANGE + MIN_RANGE_SIZE + by for by in (-1, 0, 1)),
+    *(FIRST_RANGE + 3 * MIN_RANGE_SIZE + by for by in (-1, 0, 1)),
 ]
 
 

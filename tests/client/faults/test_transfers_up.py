@@ -23,7 +23,7 @@ import pytest
 
 from gcapi import Client
 from gcapi._transfer.multipart import CHECKSUM_ATTEMPTS, COMPLETE_ATTEMPTS
-from gcapi._transfer.parts import MEBI, cut
+from gcapi._transfer.parts import MEBI, split
 from gcapi._transfer.upload_sources import BytesSource, FileObjectSource, PathSource, Source
 from gcapi.exceptions import (
     ProgressWarning,
@@ -58,9 +58,9 @@ RESET = Answer(reset=True)
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts be small."""
-    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART", PART)
-    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART", PART)
-    monkeypatch.setattr("gcapi._transfer.parts.STREAM_PART", PART)
+    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART_SIZE", PART)
+    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART_SIZE", PART)
+    monkeypatch.setattr("gcapi._transfer.parts.STREAM_PART_SIZE", PART)
 
 
 @pytest.fixture(autouse=True)
@@ -288,7 +288,7 @@ def _planned(client: Client, source: PathSource) -> tuple[Any, threading.Event]:
     """Return a file in parts of `PART`, however many connections there are, and what stops it."""
     stop = threading.Event()
     file = client.uploads._uploads._file(source, stop)
-    file.plan(cut(source.size or 0, PART))
+    file.plan(split(source.size or 0, PART))
     return [file], stop
 
 
@@ -565,7 +565,7 @@ def test_interruption_names_every_upload(tmp_path: Path) -> None:
         # A file has one part here, so that four connections hold one of each.
         server.client(max_concurrent_uploads=4, retry_strategy=None) as client,
     ):
-        client._transport._strategy_factory = _never
+        client._transport.strategy_factory = _never
         with pytest.raises(UploadInterrupted) as caught:
             upload(client, *sources)
     assert Counter(caught.value.uploads.values()) == {"a.bin": 2, "b.bin": 1, "copy.bin": 1}

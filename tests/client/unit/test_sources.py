@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi._transfer import parts as _layout
-from gcapi._transfer.parts import Piece, cut, part_size, share
+from gcapi._transfer.parts import Part, connections_for, part_size, split
 from gcapi._transfer.upload_sources import (
-    BLOCK,
+    READ_SIZE,
     BytesSource,
     FileObjectSource,
     PathSource,
     body_of,
     body_of_bytes,
-    layout,
+    plan_parts,
 )
 from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
 
-CONTENT = os.urandom(3 * BLOCK + 17)
-STREAM_PART = 100
+CONTENT = os.urandom(3 * READ_SIZE + 17)
+STREAM_PART_SIZE = 100
 
 
 def unheard(_: int) -> None:
@@ -40,31 +40,31 @@ def content_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes"])
-@pytest.mark.parametrize("piece_size", [1000, BLOCK, 2 * BLOCK - 1, len(CONTENT)])
+@pytest.mark.parametrize("piece_size", [1000, READ_SIZE, 2 * READ_SIZE - 1, len(CONTENT)])
 def test_pieces_are_the_file(kind: str, piece_size: int, tmp_path: Path) -> None:
     """The pieces of a source, one after the other, are its content, and no block is larger than 256 KiB."""
     source = PathSource(content_file(tmp_path)) if kind == "path" else BytesSource(CONTENT, "a.bin")
-    blocks = [list(source.read(piece)) for piece in cut(len(CONTENT), piece_size)]
+    blocks = [list(source.read(piece)) for piece in split(len(CONTENT), piece_size)]
     assert b"".join(b"".join(piece) for piece in blocks) == CONTENT
-    assert max(len(block) for piece in blocks for block in piece) <= BLOCK
+    assert max(len(block) for piece in blocks for block in piece) <= READ_SIZE
     assert source.size == len(CONTENT)
 
 
 def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
     """A body that was read half, or whole, gives the same bytes again, and takes back what it had counted."""
     counted: list[int] = []
-    body = body_of(PathSource(content_file(tmp_path)), Piece(2, 5, 2 * BLOCK), counted.append)
+    body = body_of(PathSource(content_file(tmp_path)), Part(2, 5, 2 * READ_SIZE), counted.append)
     half = iter(body)
     next(half)
-    assert sum(counted) == BLOCK
-    assert b"".join(body) == b"".join(body) == CONTENT[5 : 5 + 2 * BLOCK]
-    assert sum(counted) == body.length == 2 * BLOCK
-    assert body.md5 == hashlib.md5(CONTENT[5 : 5 + 2 * BLOCK]).hexdigest()
+    assert sum(counted) == READ_SIZE
+    assert b"".join(body) == b"".join(body) == CONTENT[5 : 5 + 2 * READ_SIZE]
+    assert sum(counted) == body.length == 2 * READ_SIZE
+    assert body.md5 == hashlib.md5(CONTENT[5 : 5 + 2 * READ_SIZE]).hexdigest()
 
 
 def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
     """The checksum of an earlier time is not taken for that of a later one that ended early."""
-    body = body_of(PathSource(content_file(tmp_path)), Piece(1, 0, len(CONTENT)), unheard)
+    body = body_of(PathSource(content_file(tmp_path)), Part(1, 0, len(CONTENT)), unheard)
     list(body)
     next(iter(body))
     assert body.md5 == ""
@@ -82,9 +82,9 @@ def test_file_that_became_shorter_is_told(tmp_path: Path) -> None:
     """A file that ends before its part does is an error, and not a shorter part."""
     path = content_file(tmp_path)
     source = PathSource(path)
-    os.truncate(path, BLOCK)
+    os.truncate(path, READ_SIZE)
     with pytest.raises(TransferError, match="changed while it was uploaded"):
-        list(source.read(Piece(1, 0, 2 * BLOCK)))
+        list(source.read(Part(1, 0, 2 * READ_SIZE)))
 
 
 @pytest.mark.parametrize("how", ["longer", "touched", "shorter"])
@@ -121,15 +121,17 @@ class Trickle:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=5 * STREAM_PART), st.integers(1, 2 * STREAM_PART), st.booleans())
+@given(
+    st.binary(max_size=5 * STREAM_PART_SIZE), st.integers(1, 2 * STREAM_PART_SIZE), st.booleans()
+)
 def test_file_objects_become_full_parts(content: bytes, most: int, seekable: bool) -> None:
     """However little a file object gives at a time, all parts but the last are full, and they are its content."""
     file = io.BytesIO(content) if seekable else Trickle(content, most)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_layout, "STREAM_PART", STREAM_PART)
+        patch.setattr(_layout, "STREAM_PART_SIZE", STREAM_PART_SIZE)
         parts = list(FileObjectSource(file, "a.bin").parts())
     assert b"".join(data for _, data in parts) == content
-    assert [piece for piece, _ in parts] == cut(len(content), STREAM_PART)
+    assert [piece for piece, _ in parts] == split(len(content), STREAM_PART_SIZE)
     assert [piece.length for piece, _ in parts] == [len(data) for _, data in parts]
 
 
@@ -169,5 +171,5 @@ def test_text_is_refused() -> None:
 def test_layout_follows_the_share_of_the_call(size: int, others: int, connections: int) -> None:
     """A file is cut for as many connections as its share of what the call uploads gives it."""
     total = size + others
-    pieces = layout(size, total=total, connections=connections)
-    assert pieces == cut(size, part_size(size, share(size, total, connections)))
+    pieces = plan_parts(size, total=total, connections=connections)
+    assert pieces == split(size, part_size(size, connections_for(size, total, connections)))

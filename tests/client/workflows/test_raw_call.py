@@ -77,7 +77,7 @@ def test_empty_bodies_come_back_as_the_response(answer: Answer) -> None:
 def test_broken_json_is_an_unexpected_answer() -> None:
     """A body that calls itself JSON and is not names the address."""
     answer = Answer(body=b"{", headers={"Content-Type": "application/json"})
-    with pytest.raises(UnexpectedAnswer, match=r"/api/v1/x/ answered with broken JSON"):
+    with pytest.raises(UnexpectedAnswer, match=r"/api/v1/x/ answered with invalid JSON"):
         say(answer, path="x/")
 
 

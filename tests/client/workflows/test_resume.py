@@ -36,8 +36,8 @@ UNKNOWN = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 @pytest.fixture(autouse=True)
 def _small_parts(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let parts be small, on both sides."""
-    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART", PART)
-    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART", PART)
+    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART_SIZE", PART)
+    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART_SIZE", PART)
     before, sandbox.limits.smallest_part = sandbox.limits.smallest_part, PART
     yield
     sandbox.limits.smallest_part = before

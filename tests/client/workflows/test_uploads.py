@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gcapi import Client
-from gcapi._transfer.parts import STREAM_PART
+from gcapi._transfer.parts import STREAM_PART_SIZE
 from gcapi.exceptions import (
     AuthenticationError,
     ObjectNotFound,
@@ -228,7 +228,7 @@ def test_large_file_object_is_sent_in_parts(sandbox: Sandbox) -> None:
     """A file object is sent in parts of 8 MiB, at most two of them in memory for each connection."""
     sandbox.requests.clear()
     run = subprocess.run(
-        [sys.executable, "-c", LARGE_UPLOAD, str(12 * STREAM_PART + 5), sandbox.base_url],
+        [sys.executable, "-c", LARGE_UPLOAD, str(12 * STREAM_PART_SIZE + 5), sandbox.base_url],
         env={**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
         check=True,
         capture_output=True,
@@ -236,9 +236,9 @@ def test_large_file_object_is_sent_in_parts(sandbox: Sandbox) -> None:
     )
     status, peak = run.stdout.split()
     assert status == "Completed"
-    assert sorted(put_sizes(sandbox)) == [5, *[STREAM_PART] * 12]
+    assert sorted(put_sizes(sandbox)) == [5, *[STREAM_PART_SIZE] * 12]
     # A part that was sent is let go of a moment after the next one may be read.
-    assert int(peak) < (2 * 2 + 1.5) * STREAM_PART
+    assert int(peak) < (2 * 2 + 1.5) * STREAM_PART_SIZE
 
 
 def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gcapi._transfer.outputs import Output
-    from gcapi._transfer.remote_files import Remote
+    from gcapi._transfer.remote_files import RemoteFile
+    from gcapi._workflows.outputs import OutputFile
     from gcapi.bulk._pull.listing import Case, Value
     from gcapi.bulk._pull.pull_index import FileRecord
     from gcapi.bulk.differences import DifferenceKind
@@ -102,7 +102,7 @@ class _Step:
 
     value: Value
     known: ValueRecord | None
-    outputs: Sequence[Output] | None
+    outputs: Sequence[OutputFile] | None
 
     @property
     def is_known(self) -> bool:
@@ -114,7 +114,6 @@ class _Pull:
     """Pull one case."""
 
     def __init__(self, client: Client, unit: CasePull) -> None:
-        self._client = client
         self._outputs = client.workflows.outputs
         self._case = unit.case
         self._policy = unit.policy
@@ -168,16 +167,15 @@ class _Pull:
                 return _Step(value, known, None)
         return _Step(value, known, self._planned(value))
 
-    def _planned(self, value: Value) -> list[Output]:
+    def _planned(self, value: Value) -> list[OutputFile]:
         if value.role == "answer":
-            image = self._client.images.detail(api_url=value.content["image"])
-            return self._outputs.of_image(image, self._folder)
+            return self._outputs.files_of_image(value.content["image"], self._folder)
         is_job = self._case.kind == "algorithm"
         folder = self._folder / _BELOW[value.role] if is_job else self._folder
         model = HyperlinkedComponentInterfaceValue.from_dict(value.content)
-        return self._outputs.of_value(model, folder)
+        return self._outputs.files_of_value(model, folder)
 
-    def _is_wanted(self, step: _Step, output: Output) -> bool:
+    def _is_wanted(self, step: _Step, output: OutputFile) -> bool:
         source, target = output
         if self._policy == "overwrite":
             return True
@@ -192,7 +190,7 @@ class _Pull:
             )
         return False
 
-    def _is_good(self, step: _Step, source: Remote | bytes, target: Path) -> bool:
+    def _is_good(self, step: _Step, source: RemoteFile | bytes, target: Path) -> bool:
         """Tell whether a file is as it was pulled, and as the server has it as far as it tells."""
         if not target.is_file():
             return False

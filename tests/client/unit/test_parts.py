@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi._transfer.parts import (
-    LARGEST_PIECE,
     MAX_PARTS,
     MEBI,
-    MIN_PART,
-    MIN_RANGE,
-    Piece,
-    cut,
+    MIN_PART_SIZE,
+    MIN_RANGE_SIZE,
+    PREFERRED_PART_SIZE,
+    Part,
+    connections_for,
     part_size,
     range_size,
-    share,
+    split,
     stream_part_size,
 )
 
@@ -57,7 +57,7 @@ def count(size: int, piece: int) -> int:
 )
 def test_parts_of_files(size: int, connections: int, parts: int, largest: int) -> None:
     """Parts are as few and as even as whole rounds of the connections allow."""
-    pieces = cut(size, part_size(size, connections))
+    pieces = split(size, part_size(size, connections))
     assert (len(pieces), max(piece.length for piece in pieces)) == (parts, largest)
 
 
@@ -67,7 +67,7 @@ def test_parts_obey_the_store(size: int, connections: int) -> None:
     """Whatever the size, there are at most 10,000 parts, and all but the last have at least 5 MiB."""
     piece = part_size(size, connections)
     assert count(size, piece) <= MAX_PARTS
-    assert piece >= MIN_PART
+    assert piece >= MIN_PART_SIZE
 
 
 @settings(deadline=None)
@@ -75,11 +75,11 @@ def test_parts_obey_the_store(size: int, connections: int) -> None:
 def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
     """A file that is large enough for every connection has parts for whole rounds of them, of even length."""
     piece = part_size(size, connections)
-    if piece > MIN_PART:
+    if piece > MIN_PART_SIZE:
         rounds, rest = divmod(count(size, piece), connections)
         assert rest == 0
         # No more rounds than parts of 64 MiB would take, or than the store has room for.
-        wanted = max(1, -(-size // (connections * LARGEST_PIECE)))
+        wanted = max(1, -(-size // (connections * PREFERRED_PART_SIZE)))
         assert rounds == min(wanted, MAX_PARTS // connections)
     else:
         assert count(size, piece) <= connections
@@ -90,7 +90,7 @@ def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
 def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> None:
     """Pieces are numbered from 1 and follow each other without a gap up to the end."""
     start = min(start, size)
-    pieces = cut(size, piece, start=start)
+    pieces = split(size, piece, start=start)
     ends = list(accumulate((one.length for one in pieces), initial=start))
     assert [one.number for one in pieces] == list(range(1, len(pieces) + 1))
     assert [one.offset for one in pieces] == ends[:-1]
@@ -101,7 +101,7 @@ def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> Non
 
 def test_empty_file_is_one_empty_piece() -> None:
     """An empty file has a piece, since the store completes no upload without one."""
-    assert cut(0, MIN_PART) == [Piece(1, 0, 0)]
+    assert split(0, MIN_PART_SIZE) == [Part(1, 0, 0)]
 
 
 def test_streams_have_room_for_the_largest_object() -> None:
@@ -119,15 +119,15 @@ def test_streams_have_room_for_the_largest_object() -> None:
 def test_ranges_are_worth_a_request(size: int, connections: int) -> None:
     """Ranges have at least 4 MiB, and fill whole rounds where the file is large enough."""
     piece = range_size(size, connections)
-    assert piece >= MIN_RANGE
-    assert piece == MIN_RANGE or count(size, piece) % connections == 0
+    assert piece >= MIN_RANGE_SIZE
+    assert piece == MIN_RANGE_SIZE or count(size, piece) % connections == 0
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, TEBI), min_size=1), CONNECTIONS)
 def test_shares_are_fair(sizes: list[int], connections: int) -> None:
     """Every file of a call gets a connection at least, and one that is all of it gets all of them."""
-    shares = [share(size, sum(sizes), connections) for size in sizes]
+    shares = [connections_for(size, sum(sizes), connections) for size in sizes]
     assert all(1 <= one <= connections for one in shares)
     if sum(sizes) and len(sizes) == 1:
         assert shares == [connections]

@@ -1,0 +1,107 @@
+"""Socket values and the outputs of jobs, written to files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gcapi._api.operations import plain
+from gcapi._http.urls import parse_server_url
+from gcapi._transfer.atomic_file import (
+    ExistingFile,
+    check_existing_file,
+    refuse_existing,
+    write_atomically,
+)
+from gcapi._transfer.file_names import inside
+from gcapi._transfer.image_files import files_of_image
+from gcapi._transfer.remote_files import ApiFile
+from gcapi.exceptions import UnexpectedAnswer
+from gcapi.jobs import AlgorithmRun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gcapi._api.operations import Calls
+    from gcapi._transfer.downloads import Downloads
+    from gcapi._transfer.remote_files import RemoteFile
+    from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedJob
+
+#: A file on a server, or its content; and the path that it gets on this machine.
+OutputFile = tuple["RemoteFile | bytes", "Path"]
+
+
+class Outputs:
+    """Writes socket values to files.
+
+    Args:
+        calls: Calls the API.
+        downloads: Downloads files.
+    """
+
+    def __init__(self, calls: Calls, downloads: Downloads) -> None:
+        self._calls = calls
+        self._downloads = downloads
+
+    def write(
+        self, outputs: Sequence[OutputFile], *, existing: ExistingFile = "error"
+    ) -> list[Path]:
+        """Write files, and return their paths in order.
+
+        Raises:
+            FileExistsError: A file exists, and `existing` is ``"error"``; nothing was transferred.
+        """
+        check_existing_file(existing)
+        if existing == "error":
+            refuse_existing(target for _, target in outputs)
+        remote = [(source, target) for source, target in outputs if not isinstance(source, bytes)]
+        self._downloads.fetch(remote, existing=existing)
+        for source, target in outputs:
+            if isinstance(source, bytes):
+                write_atomically(target, source, existing=existing)
+        return [target for _, target in outputs]
+
+    def download_values(
+        self,
+        values: Sequence[HyperlinkedComponentInterfaceValue],
+        directory: Path,
+        *,
+        existing: ExistingFile = "error",
+    ) -> dict[str, list[Path]]:
+        """Write socket values to their sockets' relative paths below a directory.
+
+        Returns:
+            The files of each value, by socket slug.
+        """
+        if any(value.interface is None for value in values or ()):
+            raise UnexpectedAnswer("The server sent a value without its socket.")
+        planned = {
+            value.interface.slug: self.files_of_value(value, directory) for value in values or ()
+        }
+        self.write([output for group in planned.values() for output in group], existing=existing)
+        return {slug: [target for _, target in group] for slug, group in planned.items()}
+
+    def download_job_outputs(
+        self, job: HyperlinkedJob, directory: Path, *, existing: ExistingFile
+    ) -> AlgorithmRun:
+        """Write all outputs of a successful job to their sockets' relative paths below a directory."""
+        return AlgorithmRun(job, self.download_values(job.outputs, directory, existing=existing))
+
+    def files_of_value(
+        self, value: HyperlinkedComponentInterfaceValue, directory: Path
+    ) -> list[OutputFile]:
+        """Return the files of a socket value, at its socket's relative path below a directory."""
+        if isinstance(value.image, str):
+            target = inside(directory, value.interface.relative_path)
+            return self.files_of_image(value.image, target)
+        # Some old sockets have no path, but a file needs a name.
+        target = inside(directory, value.interface.relative_path or value.interface.slug)
+        if isinstance(value.file, str):
+            return [(ApiFile(self._calls.transport, value.file), target)]
+        return [(json.dumps(plain(value.value), indent=2).encode(), target)]
+
+    def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
+        """Return the files of the image at an API URL."""
+        image = self._calls.get("cases.cases_images_retrieve", str(parse_server_url(url)))
+        return [*files_of_image(self._calls, image, directory)]
