@@ -7,20 +7,16 @@ from typing import Any
 
 import pytest
 
-from gcapi import Client
 from gcapi.bulk import (
     ManifestError,
     Row,
     Target,
     TargetError,
-    check_manifest,
-    guess_manifest,
     read_manifest,
     write_manifest,
 )
 from gcapi.bulk.cells import parse_value, value_cell
-from gcapi_sandbox import Sandbox
-from tests.support.data import unique, written
+from tests.support.data import written
 
 ROWS = [
     Row(2, 'with; all, "signs"', 10, {"scan": "a.mha;b.mha", "title": "7"}, {"gc:pk": "1"}),
@@ -63,15 +59,15 @@ def test_lists_and_values_need_no_text_in_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("m.csv", "title,a,a\nx,1,2\n", [(1, "a", "the column is there more than once")]),
+        ("m.csv", "title,a,a\nx,1,2\n", [(1, "a", "the column appears more than once")]),
         ("m.csv", "title;scan\nx;y\n", [(1, "", "the columns are separated by semicolons")]),
         (
             "m.csv",
             "title,order\nx,1.5,more\ny,one\n",
             [
                 (2, "", "the row has 3 cells, and there are 2 columns"),
-                (2, "order", "'1.5' is no whole number"),
-                (3, "order", "'one' is no whole number"),
+                (2, "order", "'1.5' is not a whole number"),
+                (3, "order", "'one' is not a whole number"),
             ],
         ),
         ("m.csv", "", [(1, "", "there are no columns")]),
@@ -80,8 +76,8 @@ def test_lists_and_values_need_no_text_in_json_lines(tmp_path: Path) -> None:
             '{"a": NaN}\n[1]\n{"title": [1]}',
             [
                 (1, "", "it is not valid JSON: JSON has no NaN"),
-                (2, "", "it is no JSON object"),
-                (3, "title", "[1] is no text"),
+                (2, "", "it is not a JSON object"),
+                (3, "title", "[1] is not a text"),
             ],
         ),
     ],
@@ -127,111 +123,3 @@ def test_a_target_has_three_forms(text: str) -> None:
     with pytest.raises(TargetError, match="archive:SLUG, study:SLUG or algorithm:SLUG"):
         Target.parse(text)
     assert str(Target.parse("study:a-b_1")) == "study:a-b_1"
-
-
-# ---------------------------------------------------------------- check
-
-
-def test_a_check_tells_everything_at_once(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Every wrong cell is told with its line, its column and what to do; good ones are counted."""
-    score, scan, table = (
-        sandbox.add_socket(unique("score"), "Float"),
-        sandbox.add_socket(unique("scan")),
-        sandbox.add_socket(unique("table"), "CSV file"),
-    )
-    archive = sandbox.add_archive(unique("archive"))
-    (tmp_path / "empty").mkdir()
-    written(tmp_path / "not.mha", "no image")
-    written(tmp_path / "good.csv", "a;b")
-    long_name = f"{'n' * 125}.csv"
-    written(tmp_path / long_name, "x")
-    rows = [
-        Row(0, "good", None, {score: "1.5", table: "good.csv"}),
-        Row(0, "good", None, {score: "1"}),
-        Row(0, "t" * 256, None, {score: "high"}),
-        Row(0, "4", None, {score: '"text"', table: "missing.csv"}),
-        Row(0, "5", None, {score: "NaN", table: "*.tsv"}),
-        Row(0, "6", None, {scan: "not.mha", table: long_name}),
-        Row(0, "7", None, {scan: "empty", f"{score}x": "1"}),
-        Row(0, "8"),
-        Row(0, "9", -1, {table: "good.csv;not.mha"}),
-    ]
-    path = tmp_path / "m.csv"
-    write_manifest(path, rows)
-
-    report = check_manifest(client, path, f"archive:{archive}")
-
-    told = {(each.line, each.column): each.what for each in report.problems}
-    assert "Did you mean" in told[0, f"{score}x"]
-    assert told[3, "title"] == "line 2 has the title 'good' already"
-    assert told[4, "title"].startswith("the title has 256 characters")
-    assert "'high' is no JSON" in told[4, score]
-    assert "must be a number" in told[5, score]
-    assert "cannot be read: No such file" in told[5, table]
-    assert "JSON has no NaN" in told[6, score]
-    assert told[6, table] == "nothing fits '*.tsv'"
-    assert "does not begin like one" in told[7, scan]
-    assert "has 129 characters" in told[7, table]
-    assert told[8, scan] == "the directory 'empty' has no files"
-    assert told[9, ""] == "the row has no values"
-    assert told[10, "order"] == "the order -1 is not from 0 to 2147483647"
-    assert told[10, table] == "2 files are given for a CSV file"
-    assert len(told) == len(report.problems) == 14
-    assert all(each.fix for each in report.problems)
-    assert (report.rows, report.files, report.bytes) == (9, 2, 11)
-    assert report.requests == 9 * 2 + 2 * 4
-
-
-def test_a_check_knows_an_algorithm(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Rows that match no interface are told; so is a target that is not there."""
-    one, two = (sandbox.add_socket(unique("in"), "Float") for _ in range(2))
-    algorithm = sandbox.add_algorithm(
-        unique("algorithm"), interfaces=[([one, two], [])], run="math:sqrt"
-    )
-    write_manifest(tmp_path / "m.csv", [Row(0, "", None, {one: "1"})])
-
-    (problem,) = check_manifest(client, tmp_path / "m.csv", f"algorithm:{algorithm}").problems
-    assert (problem.line, f"missing: {two}" in problem.what) == (2, True)
-
-    (problem,) = check_manifest(client, tmp_path / "m.csv", f"algorithm:{algorithm}x").problems
-    assert (problem.line, "Did you mean" in problem.what) == (0, True)
-
-
-# ---------------------------------------------------------------- guess
-
-
-def test_subfolders_are_cases(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Each subfolder is a row: its series as a folder, its image, and a file whose name is a socket's slug."""
-    score = sandbox.add_socket(unique("score"), "Float")
-    for case in ("a", "b"):
-        folder = tmp_path / case
-        (folder / "ct").mkdir(parents=True)
-        for name in ("1.dcm", "2.dcm"):
-            written(folder / "ct" / name, "x")
-        written(folder / "scan.mhd", "x")
-        written(folder / "scan.zraw", "x")
-        written(folder / ".DS_Store", "x")
-        written(folder / f"{score}.json", "1")
-
-    manifest = guess_manifest(tmp_path, client)
-
-    assert [row.title for row in manifest.rows] == ["a", "b"]
-    cells = manifest.rows[0].cells
-    assert cells[score] == f"a/{score}.json"
-    assert sorted(set(cells.values()) - {cells[score]}) == ["a/ct", "a/scan.mhd;a/scan.zraw"]
-
-
-def test_files_of_one_name_are_a_case(tmp_path: Path) -> None:
-    """Without subfolders, files that differ in their suffix are a row; two images of it are told apart by number."""
-    for name in ("p1.nii.gz", "p1.json", "p2.nii.gz", "p2.mha", "manifest.csv"):
-        written(tmp_path / name, "x")
-
-    manifest = guess_manifest(tmp_path)
-
-    assert without_lines(manifest.rows) == [
-        ("p1", None, {"json": "p1.json", "image": "p1.nii.gz"}, {}),
-        ("p2", None, {"image": "p2.mha", "image-2": "p2.nii.gz"}, {}),
-    ]
-    (tmp_path / "none").mkdir()
-    with pytest.raises(ManifestError, match="there are no files"):
-        guess_manifest(tmp_path / "none")

@@ -1,43 +1,45 @@
-"""What a cell of a manifest means, which depends on its socket.
+"""The meaning of a manifest's cells, which depends on the socket.
 
 Image sockets take files: a path, several (a list, or separated by ``;``), a directory (the files in it that are not
-hidden), or a glob. File sockets take one file; those of a JSON kind also the JSON itself, if there is no file of that
-name. Value sockets take JSON; where that is none but names a file ending in ``.json``, the JSON is read from it.
+hidden), or a glob. File sockets take one file; those of a JSON kind also the JSON itself, if no file has that name.
+Value sockets take JSON, or the name of a file ending in ``.json`` that has it.
 
-A text means the same in every form of manifest: of String and Choice sockets it is the value itself, or a JSON string
-if it begins and ends with a quotation mark (so that the empty text can be written); of other kinds it is JSON.
+Text means the same in every format of manifest: for String and Choice sockets it is the value itself, or a JSON string
+if it begins and ends with a quotation mark (so that the empty text can be written); for other kinds it is JSON.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
+import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
-from gcapi._workflows import socket_kinds
-from gcapi._workflows.socket_kinds import StorageKind, storage_kind
+from gcapi._workflows.socket_kinds import SHOWN_LIMIT, StorageKind, decode, storage_kind
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gcapi.models import ComponentInterface
 
-#: The kinds whose texts are written as they are.
-PLAIN_KINDS = frozenset({"string", "choice"})
+#: The kinds whose text is the value itself.
+PLAIN_TEXT_KINDS = frozenset({"string", "choice"})
 #: What separates the paths of a cell.
 SEPARATOR = ";"
-#: Files that systems leave in folders.
-_LITTER = frozenset({"thumbs.db", "desktop.ini"})
-_QUOTES = len('""')
+#: Files that operating systems leave in folders.
+_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
 class CellError(SpecError):
-    """Raise for a cell that makes no value.
+    """Raised when a cell does not make a value.
 
     Attributes:
         what: What is wrong.
@@ -54,12 +56,12 @@ class CellError(SpecError):
 
 @dataclass(frozen=True)
 class Cell:
-    """What is written for a socket.
+    """The content of a manifest for one socket.
 
     Attributes:
         socket: The socket.
-        content: As in the manifest.
-        folder: Where relative paths count from.
+        content: The content, as in the manifest.
+        folder: The folder that relative paths start from.
     """
 
     socket: ComponentInterface
@@ -67,19 +69,23 @@ class Cell:
     folder: Path
 
     def spec(self, image_name: str) -> SocketValueSpec:
-        """Return what the cell says, its files found and not yet looked at.
+        """Return the specification that the cell means; its files are found, and not checked yet.
 
         Args:
-            image_name: What a DICOM image set is to be called.
+            image_name: The name of the image if it is a DICOM image set.
 
         Raises:
-            CellError: It says nothing that can be done.
+            CellError: The cell means nothing that the socket takes.
         """
         kind, slug = storage_kind(self.socket), self.socket.slug
-        if kind == StorageKind.VALUE:
-            return self._value()
-        if kind == StorageKind.JSON and not self._names_a_file():
-            return SocketValueSpec(slug, value=self._json())
+        if kind in {StorageKind.VALUE, StorageKind.JSON}:
+            # The text of a String is never a path.
+            is_path = kind == StorageKind.JSON or (
+                self.socket.kind.casefold() not in PLAIN_TEXT_KINDS
+                and str(self.content).lower().endswith(".json")
+            )
+            if not (is_path and self._names_a_file()):
+                return SocketValueSpec(slug, value=self._json_value())
         paths = self._paths()
         if kind == StorageKind.DICOM:
             return SocketValueSpec(slug, files=paths, image_name=image_name)
@@ -91,43 +97,45 @@ class Cell:
             )
         return SocketValueSpec(slug, file=paths[0])
 
-    def _value(self) -> SocketValueSpec:
-        slug = self.socket.slug
-        is_plain = self.socket.kind.casefold() in PLAIN_KINDS
-        if not is_plain and self._names_a_file() and str(self.content).lower().endswith(".json"):
-            return SocketValueSpec(slug, file=self.folder / str(self.content))
-        return SocketValueSpec(slug, value=self._json())
-
     def _names_a_file(self) -> bool:
-        return isinstance(self.content, str) and _is_file(self.folder / self.content)
+        if not isinstance(self.content, str):
+            return False
+        path = self.folder / self.content
+        try:
+            return stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # JSON, rather than a path
+                return False
+            raise local_file_error(path, error) from error
 
-    def _json(self) -> Any:
+    def _json_value(self) -> Any:
         try:
             return parse_value(self.socket.kind, self.content)
         except ValueError as error:
             raise CellError(
-                what=f"{_shown(self.content)} is no JSON ({error}), and no .json file",
+                what=f"{_shown(self.content)} is not JSON ({error}) and does not name a .json file",
                 fix=f"Write a value of kind {self.socket.kind} as JSON",
             ) from error
 
-    # ------------------------------------------------------------ files
-
     def _paths(self) -> list[Path]:
-        parts = list(self._parts())
+        parts = self._parts()
         if not parts:
             raise CellError(
-                what=f"{_shown(self.content)} names no file", fix="Write a path, or several with ;"
+                what=f"{_shown(self.content)} does not name a file",
+                fix=f"Write a path, or several separated by {SEPARATOR}",
             )
         return [path for part in parts for path in self._found(part)]
 
     def _parts(self) -> Sequence[str]:
-        """Return the paths, directories and globs that are written."""
+        """Return the paths, directories and globs in the cell."""
         content = self.content
         if isinstance(content, str):
-            if (self.folder / content).exists():
+            if os.path.exists(self.folder / content):  # noqa: PTH110 - False, too, for a text that is too long
                 return [content]
             listed = _json_list(content)
-            content = listed if listed is not None else content.split(SEPARATOR)
+            content = content.split(SEPARATOR) if listed is None else listed
         if not is_array(content) or not all(isinstance(part, str) for part in content):
             return []
         return [part.strip() for part in content if part.strip()]
@@ -135,34 +143,22 @@ class Cell:
     def _found(self, part: str) -> list[Path]:
         path = self.folder / part
         if path.is_dir():
-            return _filled(_files_in(path), f"the directory {part!r} has no files", "Name another")
-        if path.exists() or not glob.has_magic(part):
+            files = sorted(entry for entry in path.iterdir() if is_user_file(entry))
+            what, fix = f"the directory {part!r} has no files", "Name another"
+        elif path.exists() or not glob.has_magic(part):
             return [path]
-        found = glob.glob(part, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
-        files = sorted(self.folder / name for name in found if (self.folder / name).is_file())
-        return _filled(files, f"nothing fits {part!r}", "Mend the pattern, or add the files")
+        else:
+            found = glob.glob(part, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
+            files = sorted(self.folder / name for name in found if (self.folder / name).is_file())
+            what, fix = f"no file matches {part!r}", "Correct the pattern, or add the files"
+        if not files:
+            raise CellError(what=what, fix=fix)
+        return files
 
 
-def _filled(files: list[Path], what: str, fix: str) -> list[Path]:
-    if not files:
-        raise CellError(what=what, fix=fix)
-    return files
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_wanted(path))
-
-
-def is_wanted(path: Path) -> bool:
-    """Tell whether a path is a file that somebody put there."""
-    return path.is_file() and path.name[0] != "." and path.name.lower() not in _LITTER
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a text too long for a path, or with a NUL
-        return False
+def is_user_file(path: Path) -> bool:
+    """Return whether a path is a file that is neither hidden nor made by the operating system."""
+    return path.is_file() and path.name[0] != "." and path.name.lower() not in _SYSTEM_FILES
 
 
 def _json_list(text: str) -> Any:
@@ -176,53 +172,46 @@ def _json_list(text: str) -> Any:
 
 def _shown(content: Any) -> str:
     text = repr(content)
-    return text if len(text) <= socket_kinds.SHOWN_LIMIT else text[: socket_kinds.SHOWN_LIMIT] + "…"
+    return text if len(text) <= SHOWN_LIMIT else text[:SHOWN_LIMIT] + "…"
 
 
 # ---------------------------------------------------------------- values
 
 
 def parse_value(kind: str, content: Any) -> Any:
-    """Return the value that a cell is.
+    """Return the value in a cell.
 
     Args:
         kind: The socket's kind, as the server names it.
-        content: The cell.
+        content: The content of the cell.
 
     Raises:
-        ValueError: A text that is no JSON, of a kind whose texts are.
+        ValueError: The kind needs JSON, and the text is not.
     """
     if not isinstance(content, str):
         return content
-    if kind.casefold() in PLAIN_KINDS and not _is_quoted(content):
+    if kind.casefold() in PLAIN_TEXT_KINDS and not _is_json_string(content):
         return content
-    return socket_kinds.decode(content.encode())
+    return decode(content.encode())
 
 
 def value_cell(kind: str, value: Any) -> str:
-    """Return the cell that is read back as a value.
+    """Return the content of a cell that `parse_value` turns into a value again.
 
     Args:
         kind: The socket's kind, as the server names it.
-        value: Any JSON.
+        value: A JSON value.
     """
-    is_plain = isinstance(value, str) and kind.casefold() in PLAIN_KINDS
-    if is_plain and value and not _is_quoted(value):
+    is_plain = isinstance(value, str) and kind.casefold() in PLAIN_TEXT_KINDS
+    if is_plain and value and not _is_json_string(value):
         return str(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _is_quoted(text: str) -> bool:
-    """Tell whether a text is a JSON string."""
-    if not (len(text) >= _QUOTES and text[0] == text[-1] == '"'):
+def _is_json_string(text: str) -> bool:
+    if not (text.startswith('"') and text.endswith('"')):
         return False
     try:
         return isinstance(json.loads(text), str)
     except ValueError:
         return False
-
-
-def files_of(specs: Sequence[SocketValueSpec]) -> Iterator[Path]:
-    """Yield the local files of specifications."""
-    for spec in specs:
-        yield from spec.paths

@@ -22,14 +22,13 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from gcapi._workflows.plans import Content, LocalFile, Upload
 from gcapi.bulk._executors import Here, place_of, run_on
 from gcapi.bulk._push.case_worker import CaseWork, Outcome
 from gcapi.bulk._push.decisions import Existing
 from gcapi.bulk._push.import_wait import CaseWatch, JobWatch
 from gcapi.bulk._push.job_worker import JobWork
 from gcapi.bulk._push.row_uploads import Sender
-from gcapi.bulk._push.rows import TITLES_FIX, Ready, make_ready, repeated
+from gcapi.bulk._push.rows import Ready, RowReader, upload_sizes
 from gcapi.bulk.journal import Journal, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from gcapi._workflows.plans import Plan
     from gcapi.bulk._executors import Done, Place
     from gcapi.client import Client
 
@@ -310,7 +308,10 @@ class _Run:
         self._target = Target.of(target)
         self._journal_path = journal
         self._existing: Existing = existing
-        self._twice = repeated(self._manifest.rows)
+        lookup = client.workflows.lookup
+        is_algorithm = self._target.kind == "algorithm"
+        algorithm = lookup.algorithms.get(self._target.slug) if is_algorithm else None
+        self._reader = RowReader(lookup, self._manifest, algorithm)
 
     def open_journal(self) -> Journal:
         source = self._manifest.path or self._manifest.folder
@@ -330,25 +331,10 @@ class _Run:
             self._client, self._target, journal=journal, sender=sender, existing=self._existing
         )
 
-    def _ready(self, row: Row) -> Ready:
-        """Return a row that is understood.
-
-        Raises:
-            SpecError: It is not, or another row is the same.
-        """
-        if row.line in self._twice:
-            raise SpecError(f"{self._twice[row.line]}. {TITLES_FIX}.")
-        ready, wrong = make_ready(row, self._manifest.folder, self._client.workflows.lookup.socket)
-        if wrong:
-            if len(wrong) == 1:
-                raise wrong[0][1]
-            raise SpecError(" ".join(f"{slug}: {error}" for slug, error in wrong))
-        return ready
-
     def _still_ready(self, row: Row) -> Ready | None:
         """Return a row that is understood; `None` for one that fails when it is its turn, or has had its turn."""
         try:
-            return self._ready(row)
+            return self._reader.read(row)
         except (SpecError, ObjectNotFound, OSError):
             return None
 
@@ -369,7 +355,7 @@ class _Run:
         report = PushReport(self._manifest, journal.path)
 
         def act(row: Row) -> Outcome:
-            ready = self._ready(row)
+            ready = self._reader.read(row)
             try:
                 return work.do(ready)
             except Exception as error:
@@ -416,19 +402,12 @@ class _Run:
 
     def _plan(self, work: Work, row: Row) -> PlannedRow:
         try:
-            ready = self._ready(row)
+            ready = self._reader.read(row)
             step = work.decide(ready)
             if step.what == "refuse":
                 return PlannedRow(row, "fail", note=step.note)
             plans = self._client.workflows.values.plan(ready.only(step.slugs))
         except (SpecError, ObjectNotFound, OSError) as error:
             return PlannedRow(row, "fail", note=str(error))
-        files, size = _extent(plans)
-        return PlannedRow(row, step.what, files, size, step.note)
-
-
-def _extent(plans: list[Plan]) -> tuple[int, int]:
-    """Return how many files plans upload, and how many bytes."""
-    files = [file for plan in plans if isinstance(plan, Upload) for file in plan.files]
-    sizes = (file.path.stat().st_size for file in files if isinstance(file, LocalFile))
-    return len(files), sum(sizes) + sum(len(f.data) for f in files if isinstance(f, Content))
+        sizes = upload_sizes(plans)
+        return PlannedRow(row, step.what, len(sizes), sum(sizes), step.note)

@@ -1,4 +1,4 @@
-"""Where cases go to or come from, as one writes it: ``archive:slug``, ``study:slug`` or ``algorithm:slug``."""
+"""Where cases go to or come from, written as ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLUG = re.compile(r"[-\w]+", re.ASCII)
 
 
 class TargetError(SpecError):
-    """Raise for a target that is not written in one of its three forms."""
+    """Raised when a target is not written in one of its three forms."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Target:
 
     Attributes:
         kind: Which of the three.
-        slug: As in the address of its page.
+        slug: The last part of its URL.
     """
 
     kind: TargetKind
@@ -34,23 +34,23 @@ class Target:
         """Return the target that a text names.
 
         Raises:
-            TargetError: With the three forms.
+            TargetError: The text has none of the three forms.
         """
         kind, _, slug = text.strip().partition(":")
         if kind not in get_args(TargetKind) or not _SLUG.fullmatch(slug):
             raise TargetError(
-                f"{text!r} is no target. Write archive:SLUG, study:SLUG or algorithm:SLUG, where SLUG is as in the"
-                " address of its page."
+                f"{text!r} is not a target. Write archive:SLUG, study:SLUG or algorithm:SLUG, where SLUG is the last"
+                " part of its URL."
             )
         checked: Any = kind
         return cls(checked, slug)
 
     @classmethod
     def of(cls, target: Self | str) -> Self:
-        """Return a target that may be given as a text.
+        """Return a target, parsed if it is a text.
 
         Raises:
-            TargetError: With the three forms.
+            TargetError: The text has none of the three forms.
         """
         return cls.parse(target) if isinstance(target, str) else target
 

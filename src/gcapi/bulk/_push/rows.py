@@ -1,10 +1,10 @@
-"""A row that is ready: what it says of each socket, found on disk, and the fingerprint that it is known by.
+"""From a row to specifications and a fingerprint: the same code for a check, a dry run and a push.
 
-The fingerprint is over the title, the order, and of each socket its value, or the path, length and time of change of
-each of its files. Contents are not read for it: a row of a re-run would cost as much as its upload, and the time of
-change tells what a build tool needs to know. So a file that was changed between two runs makes another row. With a
-title, the server then has the former case of that title: ``existing="skip"`` leaves it as it is, and says so;
-``"update"`` changes it. Without a title, the new row has another title of its own, and becomes another case.
+The fingerprint covers the title, the order, and for each socket its value, or the path, length and modification time
+of its files. Contents are not read, since that would make a re-run as slow as the upload. So a file that was changed
+between two runs makes another row. If it has a title, the server already has a case of that title:
+``existing="skip"`` leaves that as it is, and says so; ``"update"`` changes it. A row without a title gets a new
+generated title, and becomes another case.
 """
 
 from __future__ import annotations
@@ -14,31 +14,37 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gcapi._transfer.local_files import check_local_file
+from gcapi._workflows.checks import check_interface, check_order, check_title
+from gcapi._workflows.plans import Content, LocalFile, Upload
 from gcapi.bulk.cells import Cell, CellError
+from gcapi.bulk.manifest import column_of
 from gcapi.exceptions import SocketNotFound, SpecError
 from gcapi.sockets import MAX_IMAGE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from gcapi.bulk.manifest import Row
-    from gcapi.models import ComponentInterface
+    from gcapi._workflows.plans import Plan
+    from gcapi._workflows.slug_lookup import Lookup
+    from gcapi.bulk.manifest import Manifest, Row
+    from gcapi.models import Algorithm, ComponentInterface
     from gcapi.sockets import SocketValueSpec
 
-#: The note column in which a DICOM image set is named, before its socket's slug.
-NAME_NOTE = "name:"
-_HEX = 16
+#: Begins the note column that names a DICOM image set; its socket's slug follows.
+IMAGE_NAME_PREFIX = "name:"
+_FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A row whose cells were understood.
+    """A row and the specifications that its cells mean.
 
     Attributes:
         row: The row.
         specs: Its values.
-        fingerprint: What makes it the row that it is.
+        fingerprint: Identifies the row in the journal.
     """
 
     row: Row
@@ -47,8 +53,8 @@ class Ready:
 
     @property
     def title(self) -> str:
-        """The title that its case has on the server: its own, or one made from the fingerprint."""
-        return self.row.title.strip() or f"gcapi-{self.fingerprint.hex()[:_HEX]}"
+        """The title of its case on the server: its own, or one generated from the fingerprint."""
+        return self.row.title.strip() or f"gcapi-{self.fingerprint.hex()[:16]}"
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -60,71 +66,127 @@ class Ready:
         return [spec for spec in self.specs if spec.socket_slug in slugs]
 
 
-def make_ready(
-    row: Row, folder: Path, socket_of: Callable[[str], ComponentInterface]
-) -> tuple[Ready, list[tuple[str, Exception]]]:
-    """Understand a row, and tell which of its cells cannot be.
+class RowReader:
+    """Turns the rows of a manifest into specifications.
 
     Args:
-        row: The row.
-        folder: Where relative paths count from.
-        socket_of: Finds a socket by its slug.
-
-    Returns:
-        The row without those cells; and each of them, by its slug, with what is wrong.
+        lookup: Finds sockets.
+        manifest: The rows.
+        algorithm: The algorithm whose jobs the rows are; `None` if they are cases.
     """
-    specs: list[SocketValueSpec] = []
-    wrong: list[tuple[str, Exception]] = []
-    content: dict[str, Any] = {}
-    for slug in sorted(row.cells):
-        try:
-            cell = Cell(socket_of(slug), row.cells[slug], folder)
-            spec = cell.spec(_image_name(row, slug))
-            content[slug] = _content(spec, folder)
-            specs.append(spec)
-        except (SpecError, SocketNotFound, OSError) as error:
-            wrong.append((slug, error))
-    said = json.dumps([row.title, row.order, content], sort_keys=True, default=str)
-    fingerprint = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()[:_HEX]
-    return Ready(row, tuple(specs), fingerprint), wrong
+
+    def __init__(
+        self, lookup: Lookup, manifest: Manifest, algorithm: Algorithm | None = None
+    ) -> None:
+        self._lookup = lookup
+        self._folder = manifest.folder
+        self._algorithm = algorithm
+        self._duplicates = _duplicates(manifest.rows)
+        self._missing: dict[str, SocketNotFound] = {}
+
+    def read(self, row: Row) -> Ready:
+        """Return a row whose every cell is valid.
+
+        Raises:
+            SpecError: A cell is not, or an earlier row is the same.
+            SocketNotFound: The server does not have the socket of a column.
+            OSError: A file cannot be read.
+        """
+        ready, errors = self.read_valid(row)
+        if len(errors) == 1:
+            raise errors[0][1]
+        if errors:
+            raise SpecError(" ".join(f"{column}: {error}" for column, error in errors))
+        return ready
+
+    def read_valid(self, row: Row) -> tuple[Ready, list[tuple[str, Exception]]]:
+        """Return the valid cells of a row, and the errors of the others by column."""
+        errors: list[tuple[str, Exception]] = []
+        if row.line in self._duplicates:
+            what, fix = self._duplicates[row.line], "Give every row a title of its own"
+            errors.append(("title", CellError(what=what, fix=fix)))
+        elif self._algorithm is None:
+            errors += _field_errors(row)
+        specs: list[SocketValueSpec] = []
+        content: dict[str, Any] = {}
+        for slug in sorted(row.cells):
+            try:
+                spec = Cell(self._socket(slug), row.cells[slug], self._folder).spec(
+                    _image_name(row, slug)
+                )
+                content[slug] = _fingerprint_of(spec, self._folder)
+                specs.append(spec)
+            except (SpecError, SocketNotFound, OSError) as error:
+                errors.append((column_of(slug), error))
+        if self._algorithm is not None and not errors:
+            try:
+                check_interface(self._algorithm, specs)
+            except SpecError as error:
+                errors.append(("", error))
+        text = json.dumps([row.title, row.order, content], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        return Ready(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
+
+    def _socket(self, slug: str) -> ComponentInterface:
+        """Return a socket; one that is missing is looked up once, not once per row."""
+        if slug not in self._missing:
+            try:
+                return self._lookup.socket(slug)
+            except SocketNotFound as error:
+                self._missing[slug] = error
+        raise SocketNotFound(*self._missing[slug].args, slug=slug)
+
+
+def _field_errors(row: Row) -> Iterable[tuple[str, Exception]]:
+    try:
+        check_title(row.title)
+    except SpecError as error:
+        yield "title", error
+    try:
+        check_order(row.order or 0)
+    except SpecError as error:
+        yield "order", error
 
 
 def _image_name(row: Row, slug: str) -> str:
-    """Return what a DICOM image set is called: names of folders may hold a patient's, so none of those."""
-    return str(row.notes.get(f"{NAME_NOTE}{slug}") or row.title or slug)[:MAX_IMAGE_NAME]
+    """Return the name of a DICOM image set; never that of a folder, which may include a patient's name."""
+    name = row.notes.get(f"{IMAGE_NAME_PREFIX}{slug}") or row.title or slug
+    return str(name)[:MAX_IMAGE_NAME]
 
 
-def _content(spec: SocketValueSpec, folder: Path) -> Any:
+def _fingerprint_of(spec: SocketValueSpec, folder: Path) -> list[Any]:
+    """Return what identifies a value; paths are relative, since the folder may be mounted somewhere else."""
     if not spec.paths:
         return ["value", spec.value]
-    return ["files", *(list(_look(path, folder)) for path in spec.paths)]
+    files: list[Any] = ["files"]
+    for path in spec.paths:
+        status = check_local_file(path)
+        name = path.relative_to(folder) if path.is_relative_to(folder) else path
+        files.append([name.as_posix(), status.st_size, status.st_mtime_ns])
+    return files
 
 
-def _look(path: Path, folder: Path) -> Iterator[str | int]:
-    """Yield what a file is known by: where it lies relative to the manifest, which may be mounted elsewhere."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise CellError(
-            what=f"there is no file {path}", fix="Add the file, or mend the path"
-        ) from error
-    yield (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
-    yield status.st_size
-    yield status.st_mtime_ns
-
-
-#: What to do about rows that cannot be told apart.
-TITLES_FIX = "Give every row a title of its own"
-
-
-def repeated(rows: Iterable[Row]) -> dict[int, str]:
-    """Return the lines of rows that cannot be told from an earlier one, and why."""
+def _duplicates(rows: Iterable[Row]) -> dict[int, str]:
+    """Return what is wrong with rows that are the same as an earlier one, by line."""
     seen: dict[str, int] = {}
     found: dict[int, str] = {}
     for row in rows:
         key = row.title or repr((row.order, sorted(row.cells.items(), key=str)))
         first = seen.setdefault(key, row.line)
         if first != row.line:
-            title = f"has the title {row.title!r} already"
-            found[row.line] = f"line {first} {title if row.title else 'says the same'}"
+            same = f"has the title {row.title!r} already" if row.title else "has the same content"
+            found[row.line] = f"line {first} {same}"
     return found
+
+
+def upload_sizes(plans: Iterable[Plan]) -> list[int]:
+    """Return the length in bytes of each file that plans upload; 0 for a file on the server."""
+    files = [file for plan in plans if isinstance(plan, Upload) for file in plan.files]
+    return [
+        file.path.stat().st_size
+        if isinstance(file, LocalFile)
+        else len(file.data)
+        if isinstance(file, Content)
+        else 0
+        for file in files
+    ]

@@ -1,0 +1,157 @@
+"""The check of a manifest: everything that is wrong at once, and the same as a push finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi.bulk import (
+    Row,
+    check_manifest,
+    plan_push,
+    push,
+    write_manifest,
+)
+from gcapi_sandbox import Sandbox
+from tests.support.data import found, nothing_written, unique, written
+
+
+def test_a_check_tells_everything_at_once(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Every wrong cell is told with its line, its column and what to do; good ones are counted."""
+    score, scan, table = (
+        sandbox.add_socket(unique("score"), "Float"),
+        sandbox.add_socket(unique("scan")),
+        sandbox.add_socket(unique("table"), "CSV file"),
+    )
+    archive = sandbox.add_archive(unique("archive"))
+    (tmp_path / "empty").mkdir()
+    written(tmp_path / "not.mha", "no image")
+    written(tmp_path / "good.csv", "a;b")
+    long_name = f"{'n' * 125}.csv"
+    written(tmp_path / long_name, "x")
+    rows = [
+        Row(0, "good", None, {score: "1.5", table: "good.csv"}),
+        Row(0, "good", None, {score: "1"}),
+        Row(0, "t" * 256, None, {score: "high"}),
+        Row(0, "4", None, {score: '"text"', table: "missing.csv"}),
+        Row(0, "5", None, {score: "NaN", table: "*.tsv"}),
+        Row(0, "6", None, {scan: "not.mha", table: long_name}),
+        Row(0, "7", None, {scan: "empty", f"{score}x": "1"}),
+        Row(0, "8"),
+        Row(0, "9", -1, {table: "good.csv;not.mha"}),
+    ]
+    path = tmp_path / "m.csv"
+    write_manifest(path, rows)
+
+    report = check_manifest(client, path, f"archive:{archive}")
+
+    told = {(each.line, each.column): each.what for each in report.problems}
+    assert "Did you mean" in told[0, f"{score}x"]
+    assert told[3, "title"] == "line 2 has the title 'good' already"
+    assert told[4, "title"].startswith("The title has 256 characters")
+    assert "'high' is not JSON" in told[4, score]
+    assert "must be a number" in told[5, score]
+    assert "cannot be read: No such file" in told[5, table]
+    assert "JSON has no NaN" in told[6, score]
+    assert told[6, table] == "no file matches '*.tsv'"
+    assert "does not begin like a .mha file" in told[7, scan]
+    assert "has 129 characters" in told[7, table]
+    assert told[8, scan] == "the directory 'empty' has no files"
+    assert told[9, ""] == "the row has no values"
+    assert told[10, "order"] == "order=-1 must be from 0 to 2147483647"
+    assert told[10, table] == "2 files are given for a CSV file"
+    assert len(told) == len(report.problems) == 14
+    assert all(each.fix for each in report.problems)
+    assert (report.rows, report.files, report.bytes) == (9, 2, 11)
+    assert report.requests == 9 * 2 + 2 * 4
+
+
+def test_a_check_knows_an_algorithm(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Rows that match no interface are told; so is a target that is not there."""
+    one, two = (sandbox.add_socket(unique("in"), "Float") for _ in range(2))
+    algorithm = sandbox.add_algorithm(
+        unique("algorithm"), interfaces=[([one, two], [])], run="math:sqrt"
+    )
+    write_manifest(tmp_path / "m.csv", [Row(0, "", None, {one: "1"})])
+
+    (problem,) = check_manifest(client, tmp_path / "m.csv", f"algorithm:{algorithm}").problems
+    assert (problem.line, f"missing: {two}" in problem.what) == (2, True)
+
+    (problem,) = check_manifest(client, tmp_path / "m.csv", f"algorithm:{algorithm}x").problems
+    assert (problem.line, "Did you mean" in problem.what) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("title", "order", "values", "words"),
+    [
+        ("t" * 256, None, {}, "has 256 characters"),
+        ("a", 2**31, {}, "must be from 0 to 2147483647"),
+        ("b", None, {"number": '"text"'}, "must be a number"),
+        ("c", None, {"table": "missing.csv"}, "No such file or directory"),
+        ("d", None, {"number": "1", "none": "2"}, "There is no socket"),
+    ],
+)
+def test_check_dry_run_and_push_agree(
+    sandbox: Sandbox,
+    client: Client,
+    tmp_path: Path,
+    title: str,
+    order: int | None,
+    values: dict[str, str],
+    words: str,
+) -> None:
+    """What a check refuses, a dry run and a push refuse with the same words, and nothing is written."""
+    slugs = {
+        "number": sandbox.add_socket(unique("number"), "Float"),
+        "table": sandbox.add_socket(unique("table"), "CSV file"),
+        "none": unique("none"),
+    }
+    study = f"study:{sandbox.add_reader_study(unique('study'))}"
+    cells = {slugs[name]: cell for name, cell in values.items()} or {slugs["number"]: "1"}
+    path, journal = tmp_path / "m.csv", tmp_path / "journal"
+    write_manifest(path, [Row(0, title, order, cells)])
+
+    (problem,) = check_manifest(client, path, study).problems
+    (planned,) = plan_push(client, path, study, journal=journal)
+    with nothing_written(sandbox):
+        (failure,) = push(client, path, study, journal=journal).failed
+
+    assert words in f"{problem}"
+    assert (planned.what, words in planned.note) == ("fail", True)
+    assert words in str(failure.error)
+
+
+def test_dry_run_knows_the_interfaces(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Inputs that match no interface fail in a check, in a dry run and in a push."""
+    one, two = (sandbox.add_socket(unique("in"), "Float") for _ in range(2))
+    algorithm = sandbox.add_algorithm(
+        unique("algorithm"), interfaces=[([one, two], [])], run="math:sqrt"
+    )
+    path, journal = tmp_path / "m.csv", tmp_path / "journal"
+    write_manifest(path, [Row(0, "", None, {one: "1"})])
+
+    (problem,) = check_manifest(client, path, f"algorithm:{algorithm}").problems
+    (planned,) = plan_push(client, path, f"algorithm:{algorithm}", journal=journal)
+    with nothing_written(sandbox):
+        (failure,) = push(client, path, f"algorithm:{algorithm}", journal=journal).failed
+
+    for words in (problem.what, planned.note, str(failure.error)):
+        assert f"missing: {two}" in words
+    assert planned.what == "fail"
+
+
+def test_misspelt_column_is_looked_up_once(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """A column whose socket does not exist costs the same requests for many rows as for one."""
+    slug = unique("none")
+    target = f"archive:{sandbox.add_archive(unique('archive'))}"
+    for count in (1, 20):
+        path = tmp_path / f"{count}.csv"
+        write_manifest(path, [Row(0, f"case {row}", None, {slug: "1"}) for row in range(count)])
+        sandbox.requests.clear()
+        report = push(client, path, target, journal=tmp_path / f"journal-{count}", workers=1)
+        assert len(report.failed) == count
+        assert len(found(sandbox, "GET", "/interfaces/$")) == 2
