@@ -1,10 +1,9 @@
-"""Everything that this package raises, and which of it an answer of the server makes.
+"""The exceptions and warnings of this package.
 
-The tree, in its three families (names in brackets are the built-in or httpx classes that the error also is, so that
-code which catches those keeps working):
+Names in brackets are built-in or httpx classes that the exception also derives from:
 
     GCAPIError
-    │   you asked wrongly: nothing was sent, or nothing was changed
+    │   invalid configuration or arguments: nothing was sent, or nothing was changed
     ├── ConfigurationError [RuntimeError]
     │   ├── MissingExtra [ImportError]
     │   └── InvalidTarget
@@ -19,7 +18,7 @@ code which catches those keeps working):
     │   └── SocketNotFound [ValueError]
     ├── MultipleObjectsReturned
     │
-    │   the server refused, or did what it was asked and it failed
+    │   the server refused the request, or the work failed
     ├── StatusError [httpx.HTTPStatusError]
     │   ├── TitleTaken [ValueError]
     │   ├── AuthenticationError
@@ -37,7 +36,7 @@ code which catches those keeps working):
     ├── ImportFailed
     ├── JobFailed
     │
-    │   what came back, came in part, or did not come
+    │   a response or a file is wrong, incomplete or missing
     ├── UnexpectedAnswer
     ├── TransferError
     ├── UploadInterrupted
@@ -47,10 +46,8 @@ code which catches those keeps working):
     ├── ImportTimeout [TimeoutError]
     └── JobTimeout [TimeoutError]
 
-A connection that cannot be made or breaks raises httpx's own ``TransportError``. `gcapi.bulk` has a few more:
-``TargetError``, ``ManifestError`` and ``CellError`` are `SpecError`s, ``JournalError`` and ``WorkerLost`` stand alone.
-
-Longer than 500 lines, since the tree is to be read in one place; half of it is docstrings.
+If a connection cannot be established or breaks, httpx's own ``TransportError`` is raised. `gcapi.bulk` adds
+``TargetError``, ``ManifestError`` and ``CellError``, which are `SpecError`s, and ``JournalError`` and ``WorkerLost``.
 """
 
 from __future__ import annotations
@@ -64,64 +61,65 @@ from gcapi._util.redaction import without_secrets
 
 
 class GCAPIError(Exception):
-    """Base class of everything that this package raises."""
+    """Base class of the exceptions of this package."""
 
-    #: The keyword arguments of the constructor, which are attributes too: a pickle needs them.
+    #: The keyword arguments of the constructor, which are also attributes; pickling needs them.
     _keywords: ClassVar[tuple[str, ...]] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         keywords = {name: getattr(self, name) for name in self._keywords}
-        return _rebuild, (type(self), self.args, keywords)
+        notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
+        return _rebuild, (type(self), self.args, keywords), notes
 
 
-# ---------------------------------------------------------------- you asked wrongly
+# ---------------------------------------------------------------- invalid configuration or arguments
 
 
 class ConfigurationError(GCAPIError, RuntimeError):
-    """Raise when the client cannot be set up as asked."""
+    """Raised when the configuration of a client is invalid."""
 
 
 class MissingExtra(ConfigurationError, ImportError):
-    """Raise when an optional dependency is needed and not installed; the message has the command."""
+    """Raised when an optional dependency is missing; the message has the command that installs it."""
 
 
 class InvalidTarget(ConfigurationError):
-    """Raise instead of sending a request to a host that must not see it."""
+    """Raised when a request would go to a host that must not get it; it is not sent."""
 
 
 class SpecError(GCAPIError, ValueError):
-    """Raise for a socket value that cannot be made as specified; nothing was sent."""
+    """Raised when a socket value cannot be made as specified; nothing was sent."""
 
 
 class SpecTypeError(SpecError, TypeError):
-    """Raise for an argument of the wrong type in a socket value specification."""
+    """Raised when an argument of a socket value specification has the wrong type."""
 
 
 class SpecFileError(SpecError, OSError):
-    """Raise for a local file that cannot be used as the source of a socket value."""
+    """Raised when a local file cannot be used as the source of a socket value."""
 
 
 class SpecFileNotFound(SpecFileError, FileNotFoundError):
-    """Raise for a source file that does not exist."""
+    """Raised when a source file does not exist."""
 
 
 class DeidentificationError(SpecError):
-    """Raise when a DICOM file cannot be de-identified, and so is not sent."""
+    """Raised when a DICOM file cannot be de-identified; it is not sent."""
 
 
 class InterfaceMismatch(SpecError):
-    """Raise when job inputs are not exactly the sockets of one of the algorithm's interfaces."""
+    """Raised when job inputs do not match the sockets of any interface of the algorithm."""
 
 
 class ObjectNotFound(GCAPIError):
-    """Raise when no object was found where one was expected; it may exist and not be visible to you."""
+    """Raised when an object does not exist, or you have no access to it."""
 
 
 class SocketNotFound(ObjectNotFound, ValueError):
-    """Raise for a socket slug that the server does not know.
+    """Raised when no socket has the given slug.
 
     Attributes:
-        slug: The slug that was looked for.
+        slug: The slug.
     """
 
     _keywords = ("slug",)
@@ -132,20 +130,20 @@ class SocketNotFound(ObjectNotFound, ValueError):
 
 
 class MultipleObjectsReturned(GCAPIError):
-    """Raise when several objects were found where one was expected."""
+    """Raised when several objects match where one was expected."""
 
 
-# ---------------------------------------------------------------- the server refused
+# ---------------------------------------------------------------- refusals and failures at the server
 
 
 class StatusError(GCAPIError, httpx.HTTPStatusError):
-    """Raise for an answer with an error status.
+    """Raised when a response has an error status.
 
     Attributes:
-        request: What was asked, without its body, its Authorization header and the query of a presigned address.
-        response: The whole answer.
-        body: The parsed JSON body, or its text where it is not JSON.
-        words: The server's own words in one line, at most `QUOTE_LIMIT` characters.
+        request: The request, without its body, its credentials and the query of a presigned URL.
+        response: The response.
+        body: The parsed JSON body, or the text of a body that is not JSON.
+        words: The server's error message in one line of at most 1,024 characters.
     """
 
     _keywords = ("response",)
@@ -153,7 +151,7 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
         response.request = request
-        # Where a redirect would have gone: httpx has made that request already, token and all.
+        # httpx has already built the request for a redirect, with the token.
         response.next_request = None
         super().__init__(message, request=request, response=response)
         self.body: Any = parsed_body(response)
@@ -161,81 +159,81 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
 
     @property
     def status_code(self) -> int:
-        """The HTTP status of the answer."""
+        """The HTTP status of the response."""
         return self.response.status_code
 
 
 class TitleTaken(StatusError, ValueError):
-    """Raise when a case has the title already in its archive or reader study; nothing was made."""
+    """Raised when the archive or reader study already has a case with this title; nothing was created."""
 
 
 class AuthenticationError(StatusError):
-    """Raise when the server does not accept the token (401)."""
+    """Raised when the server does not accept the token (401)."""
 
 
 class PermissionDenied(StatusError):
-    """Raise when the object may be seen but not changed, or not downloaded (403)."""
+    """Raised when you may see an object, but not change or download it (403)."""
 
 
 class NotFoundError(StatusError, ObjectNotFound):
-    """Raise when the server answers 404: not found, or no access."""
+    """Raised when the server responds with 404: not found, or no access."""
 
 
 class LimitReached(StatusError):
-    """Raise when the server refuses, with nothing made, because you have had or have too much of something.
+    """Raised when a limit or quota of the server is reached; nothing was created.
 
     Attributes:
-        awaits: What ends the limit by itself, as the words of a message; empty where waiting does not help.
+        awaits: The event that ends the limit, as part of a message; empty if waiting does not help.
     """
 
     awaits: ClassVar[str] = ""
 
 
 class UploadLimitReached(LimitReached):
-    """Raise when the bytes of your uploads that the server has not used yet are too many."""
+    """Raised when your unused uploads exceed the storage quota."""
 
 
 class TooManyUploads(LimitReached):
-    """Raise when your uploads that the server has not used yet, finished or not, are too many."""
+    """Raised when you have too many unused uploads, completed or not."""
 
-    awaits = "earlier uploads of yours to be used, or to be a day old and removed"
+    awaits = "earlier uploads of yours to be used, or removed after a day"
 
 
 class TooManyFiles(LimitReached):
-    """Raise when an upload session has too many files; an image made of more goes in as a socket value."""
+    """Raised when an upload session has too many files; upload an image with more files as a socket value."""
 
 
 class TooManyImports(LimitReached):
-    """Raise when too many images of yours are being processed."""
+    """Raised when too many images of yours are being processed."""
 
     awaits = "images of yours to be processed"
 
 
 class TooManyActiveJobs(LimitReached):
-    """Raise when too many jobs of yours have not ended."""
+    """Raised when too many jobs of yours are active."""
 
     awaits = "jobs of yours to end"
 
 
 class OutOfCredits(LimitReached):
-    """Raise when what you may spend on algorithm jobs in a month is spent."""
+    """Raised when your monthly algorithm credits are used up."""
 
 
 class StorageError(StatusError):
-    """Raise when the object store refuses an upload or a download."""
+    """Raised when the object store refuses an upload or a download."""
 
 
 class UnsupportedVersionError(GCAPIError):
-    """Raise when the server no longer talks to this version of the client."""
+    """Raised when the server does not support this version of gcapi."""
 
 
 class ImportFailed(GCAPIError):
-    """Raise when the server could not import an uploaded image.
+    """Raised when the server could not import an uploaded image.
 
     Attributes:
-        pk: The archive item or display set, which keeps its former value.
-        slug: The socket.
-        reason: The server's words.
+        pk: The primary key of the archive item or display set, which keeps its previous value.
+        slug: The slug of the socket.
+        reason: The server's error message.
     """
 
     _keywords = ("pk", "slug", "reason")
@@ -248,11 +246,11 @@ class ImportFailed(GCAPIError):
 
 
 class JobFailed(GCAPIError):
-    """Raise when a job ends in any state but success.
+    """Raised when a job ends without success.
 
     Attributes:
-        pk: The job.
-        status: The state it ended in, as the server names it.
+        pk: The primary key of the job.
+        status: The final status, as the server names it.
     """
 
     _keywords = ("pk", "status")
@@ -263,22 +261,22 @@ class JobFailed(GCAPIError):
         self.status = status
 
 
-# ------------------------------------------- what came back, came in part, or did not come
+# ---------------------------------------------------------------- wrong, incomplete or missing responses
 
 
 class UnexpectedAnswer(GCAPIError):
-    """Raise for an answer of success whose body is not what the API promises."""
+    """Raised when the body of a successful response differs from the API's schema."""
 
 
 class TransferError(GCAPIError):
-    """Raise when a file arrived in part, or differs from what was announced."""
+    """Raised when a file arrived incomplete, or its checksum or length is wrong."""
 
 
 class UploadInterrupted(GCAPIError):
-    """Raise when the network failed during an upload; the message prints the calls that take it up again.
+    """Raised when the network failed during an upload; the message has the calls that resume it.
 
     Attributes:
-        uploads: The file names of the unfinished uploads, by pk; the server keeps them for a day.
+        uploads: The file names of the unfinished uploads by primary key; the server keeps them for a day.
     """
 
     _keywords = ("uploads",)
@@ -289,21 +287,21 @@ class UploadInterrupted(GCAPIError):
 
 
 class UnsafeName(GCAPIError):
-    """Raise for a file name from the server that would leave the output directory."""
+    """Raised when a file name from the server would lead out of the output directory."""
 
 
 class AmbiguousWriteError(GCAPIError):
-    """Raise when the answer to a write was lost and nothing tells whether it was carried out.
+    """Raised when the response to a write was lost, and its outcome cannot be determined.
 
-    It is not sent again, so that nothing happens twice; the message says what to look for.
+    The write is not retried, so that nothing happens twice; the message says what to look for.
     """
 
 
 class IncompleteCase(GCAPIError):
-    """Raise when a case was created and could not be filled; the message prints the call that completes it.
+    """Raised when a case was created but could not be filled; the message has the call that completes it.
 
     Attributes:
-        pk: The archive item or display set that exists and lacks its values.
+        pk: The primary key of the archive item or display set, which lacks its values.
     """
 
     _keywords = ("pk",)
@@ -314,11 +312,11 @@ class IncompleteCase(GCAPIError):
 
 
 class ImportTimeout(GCAPIError, TimeoutError):
-    """Raise when values had not appeared in time; they may still appear.
+    """Raised when values did not appear in time; they may still appear.
 
     Attributes:
-        pk: The archive item or display set.
-        slugs: The sockets whose values are missing.
+        pk: The primary key of the archive item or display set.
+        slugs: The slugs of the sockets without values.
     """
 
     _keywords = ("pk", "slugs")
@@ -330,11 +328,11 @@ class ImportTimeout(GCAPIError, TimeoutError):
 
 
 class JobTimeout(GCAPIError, TimeoutError):
-    """Raise when a job had not ended in time; it goes on at the server.
+    """Raised when a job did not end in time; it continues at the server.
 
     Attributes:
-        pk: The job.
-        status: The state it was last seen in.
+        pk: The primary key of the job.
+        status: The last known status.
     """
 
     _keywords = ("pk", "status")
@@ -346,15 +344,15 @@ class JobTimeout(GCAPIError, TimeoutError):
 
 
 class LimitWarning(UserWarning):
-    """Warn that a call waits for a limit of the server to pass, for what, and for how long at most."""
+    """Issued when a call waits for a limit of the server; says for what, and until when at most."""
 
 
 class UnknownFilterWarning(UserWarning):
-    """Warn that the server ignores a filter, and so answers with everything."""
+    """Issued when the server ignores a filter, and returns unfiltered objects."""
 
 
 class UnstableListWarning(UserWarning):
-    """Warn that a list changed so much while it was read that objects may be missing."""
+    """Issued when a list changed while it was read, so that objects may be missing."""
 
 
 class ProgressWarning(UserWarning):
@@ -362,5 +360,5 @@ class ProgressWarning(UserWarning):
 
 
 def _rebuild(cls: type[GCAPIError], args: tuple[Any, ...], keywords: dict[str, Any]) -> GCAPIError:
-    """Make an error again from its pickle: keyword arguments do not survive the built-in way."""
+    """Restore a pickled exception; the default way loses keyword arguments."""
     return cls(*args, **keywords)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
 
@@ -62,8 +63,8 @@ def wait_for_job(
     job = poll(read_if_final, timeout=timeout)
     if job is None:
         raise JobTimeout(
-            f"Job {pk} did not finish within {timeout:g} s. Its status is {status!r}, and it keeps running. Continue to"
-            f" wait with client.wait_for_job({pk!r}).",
+            f"Job {pk} did not finish within {format_duration(timeout or 0)}. Its status is {status!r}, and it keeps"
+            f" running. Continue to wait with client.wait_for_job({pk!r}).",
             pk=pk,
             status=status,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gcapi._http.urls import origin
 from gcapi._util.messages import describe_body, parsed_body, printable, shown_url
 from gcapi.exceptions import (
     AuthenticationError,
@@ -24,95 +25,87 @@ from gcapi.exceptions import (
 if TYPE_CHECKING:
     import httpx
 
-#: What to do about an answer, by its status, and the class of its error.
-_ADVICE: dict[int, tuple[type[StatusError], str]] = {
+#: The exception for a status, and the advice in its message.
+_BY_STATUS: dict[int, tuple[type[StatusError], str]] = {
     401: (
         AuthenticationError,
         (
-            "The server does not accept this token. Make a new one on your Grand Challenge profile under"
+            "The server does not accept this token. Create a new one on your Grand Challenge profile under"
             " 'API tokens' and set it as GRAND_CHALLENGE_AUTHORIZATION, or pass it as token=."
         ),
     ),
     403: (
         PermissionDenied,
-        "You may not do this with this account; ask an editor for the role it needs.",
+        "Your account does not have permission to do this; ask an editor for the role that it needs.",
     ),
     404: (
         NotFoundError,
-        "Not found, or no access: the server shows nothing of what your account may not see.",
+        "Not found, or no access: the server does not show objects that your account may not see.",
     ),
 }
 
-
-#: How those of the server's refusals begin that have an error of their own, by their status; and what to do.
-_SENTENCES: tuple[tuple[int, str, type[StatusError], str], ...] = (
+#: The status and the first words of refusals that have exceptions of their own, the exceptions, and the advice.
+_BY_WORDS: tuple[tuple[int, str, type[StatusError], str], ...] = (
     (400, r"The fields title, \w+ must make a unique set", TitleTaken, "Choose another title."),
     (
         403,
         "Upload limit reached",
         UploadLimitReached,
         (
-            "The files that you uploaded and that nothing has used yet fill the room that you have (less for accounts"
-            " that are not verified). They leave it when they are used, or after a day."
+            "Files that you uploaded and that are not used yet fill your upload quota, which is smaller for unverified"
+            " accounts. The server frees the quota when the files are used, or after a day."
         ),
     ),
     (
         400,
         "You have created too many uploads",
         TooManyUploads,
-        "Uploads count, finished or not, until they are used, or a day old.",
+        "Uploads count, completed or not, until they are used or a day old.",
     ),
-    (400, "Too many files uploaded", TooManyFiles, "Make several upload sessions of them."),
+    (400, "Too many files uploaded", TooManyFiles, "Split the files into several upload sessions."),
     (400, r"You currently have \d+ active image post processing tasks", TooManyImports, ""),
     (400, "You have too many active jobs", TooManyActiveJobs, ""),
     (
         400,
         "You have run out of algorithm credits",
         OutOfCredits,
-        "What you spend counts for a month; the algorithm's editors can ask for more.",
+        "Credits are counted per month; the editors of the algorithm can request more.",
     ),
 )
 
 
-def _told(status: int, words: str) -> tuple[type[StatusError], str] | None:
-    for of_status, beginning, cls, advice in _SENTENCES:
-        if status == of_status and re.match(beginning, words):
-            return cls, advice
-    return None
-
-
-def _redirect_advice(response: httpx.Response) -> str:
-    """Return where an answer would have led, and what that says."""
-    asked, target = response.request.url, response.request.url.join(response.headers["Location"])
-    if all(
-        getattr(asked, part) == getattr(target, part) for part in ("scheme", "raw_host", "port")
-    ):
-        return f"It leads to {shown_url(target)}. Paths of the API end in a slash."
-    return (
-        f"It leads to {shown_url(target)}, which is elsewhere, and was not followed: nothing was sent there. Check"
-        " base_url, and whether a login page answers in the API's place."
-    )
-
-
 def status_error(response: httpx.Response, *, storage: bool = False) -> StatusError:
-    """Make the error for an answer with an error status, with the server's words and advice.
+    """Return the exception for an error response, with the server's words and advice.
 
     Args:
-        response: The answer, its body read.
-        storage: Whether the object store gave it, rather than the API.
+        response: The response, whose body is read.
+        storage: Whether the response is from the object store, rather than the API.
     """
     words = describe_body(parsed_body(response))
-    default: tuple[type[StatusError], str] = (StatusError, "")
-    cls, advice = _told(response.status_code, words) or _ADVICE.get(response.status_code, default)
+    cls, advice = _BY_STATUS.get(response.status_code, (StatusError, ""))
+    for status, beginning, limit_cls, limit_advice in _BY_WORDS:
+        if status == response.status_code and re.match(beginning, words):
+            cls, advice = limit_cls, limit_advice
     if storage:
         cls, advice = StorageError, ""
     elif response.has_redirect_location:
         advice = _redirect_advice(response)
-    head = (
+    message = (
         f"{response.request.method} {shown_url(response.request.url)} was answered"
         f" {response.status_code} {printable(response.reason_phrase)}"
     )
-    message = f"{head}: {words}" if words else head
+    if words:
+        message += f": {words}"
     if advice:
         message += f". {advice}" if message[-1].isalnum() else f" {advice}"
     return cls(message, response=response)
+
+
+def _redirect_advice(response: httpx.Response) -> str:
+    asked, target = response.request.url, response.request.url.join(response.headers["Location"])
+    if origin(asked) == origin(target):
+        return f"It redirects to {shown_url(target)}. Paths of the API end in a slash."
+    return (
+        f"It redirects to a different server, {shown_url(target)}, and was not followed. Check base_url, and whether a"
+        " login page answers instead of the API."
+    )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import FIRST_INTERVAL, poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi.exceptions import LimitReached, LimitWarning
@@ -101,8 +102,8 @@ class LimitWait:
 
     def _in_vain(self, refused: LimitReached, begun: float) -> LimitReached:
         if refused.awaits:
-            waited = timedelta(seconds=round(self._clock() - begun))
-            refused.add_note(f"Waited {waited} h for {refused.awaits}.")
+            waited = format_duration(self._clock() - begun)
+            refused.add_note(f"Waited {waited} for {refused.awaits}.")
         return refused
 
     def _time_for(self, refused: LimitReached) -> float:

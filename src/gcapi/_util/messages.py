@@ -22,6 +22,16 @@ def shown_url(url: httpx.URL | str) -> str:
     return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
 
 
+def format_duration(seconds: float) -> str:
+    """Return a duration in words, such as ``2 h 5 min`` or ``0.5 s``."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
 def is_json(response: httpx.Response) -> bool:
     """Tell whether the content type says JSON, with or without parameters."""
     content_type: str = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

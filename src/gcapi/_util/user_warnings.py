@@ -1,4 +1,4 @@
-"""Warnings that point at the user's own line rather than at a line of this package."""
+"""Warnings that point at the user's line of code rather than at a line of this package."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, and point at the line outside of this package that led here.
+    """Issue a warning that points at the line outside of this package that led here.
 
     Args:
-        message: What the user should know.
+        message: The text of the warning.
         category: The class of the warning.
     """
     _, level = _calling_frame()
@@ -22,25 +22,19 @@ def warn_user(message: str, category: type[Warning]) -> None:
 
 
 def calling_line() -> tuple[str, int]:
-    """Return the file and the line outside of this package that led here, for a later `warn_at` in another thread."""
+    """Return the file and line outside of this package that led here, for a `warn_at` in another thread."""
     frame, _ = _calling_frame()
     return ("<unknown>", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
-    """Warn, and point at a file and a line.
-
-    Args:
-        line: The file and the line, as `calling_line` returned them.
-        message: What the user should know.
-        category: The class of the warning.
-    """
+    """Issue a warning that points at a file and line, as `calling_line` returned them."""
     warnings.warn_explicit(message, category, *line)
 
 
 def _calling_frame() -> tuple[FrameType | None, int]:
-    """Return the innermost frame outside of this package, and its stack level for who calls this."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way is slow, and reads every source file
+    """Return the innermost frame outside of this package, and its stack level as seen by the caller."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads every source file
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
         frame = frame.f_back

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.exceptions import ImportFailed, ImportTimeout, ObjectNotFound
 from gcapi.progress import Listener, Progress, given_up_on_error
@@ -120,7 +121,8 @@ class ImportWatch:
 
     def _what_is_known(self, timeout: float | None) -> str:
         lines = [f"{slug}: {self._state_of(item.uploads)}" for slug, item in self._missing.items()]
-        return f"After {timeout} s these values had not come:\n  " + "\n  ".join(lines)
+        waited = format_duration(timeout or 0)
+        return f"After {waited} these values had not come:\n  " + "\n  ".join(lines)
 
     def _state_of(self, uploads: Sequence[str]) -> str:
         if not uploads:

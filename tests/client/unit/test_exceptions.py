@@ -143,9 +143,11 @@ def test_errors_survive_pickling(name: str) -> None:
     """An unpickled error is of the same class, says the same and has the same attributes."""
     fields = FIELDS.get(name, {})
     error = CLASSES[name]("What happened.", **fields)
+    error.add_note("What to do.")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.args) == (type(error), "What happened.", error.args)
     assert {key: getattr(again, key) for key in fields} == fields
+    assert again.__notes__ == ["What to do."]
 
 
 STATUS_CLASSES = sorted(name for name, cls in CLASSES.items() if issubclass(cls, StatusError))

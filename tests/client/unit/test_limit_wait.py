@@ -117,7 +117,7 @@ def test_waiting_is_bounded_and_the_last_refusal_comes_through() -> None:
     assert clock.now - 100.0 == pytest.approx(LONGEST_WAIT)
     assert LONGEST_WAIT < 24 * 3600
     assert caught.value.__notes__ == [
-        "Waited 23:00:00 h for earlier uploads of yours to be used, or to be a day old and removed."
+        "Waited 23 h for earlier uploads of yours to be used, or removed after a day."
     ]
 
 

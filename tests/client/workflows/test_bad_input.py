@@ -518,7 +518,7 @@ def test_a_wrong_token_says_what_to_do(sandbox: Sandbox, kind: str) -> None:
             ),
             "job": lambda: stranger.start_algorithm_job(algorithm_slug="a", inputs=specs),
         }
-        with pytest.raises(AuthenticationError, match="Make a new one") as refused:
+        with pytest.raises(AuthenticationError, match="Create a new one") as refused:
             calls[kind]()
 
     assert refused.value.status_code == 401

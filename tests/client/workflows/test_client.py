@@ -171,7 +171,7 @@ def test_wrong_token_says_what_to_do(sandbox: Sandbox, wrong: str) -> None:
     assert caught.value.status_code == 401
     assert "Invalid token." in str(caught.value)
     assert (
-        f"Make a new one on your Grand Challenge profile under 'API tokens' and set it as {VARIABLE}"
+        f"Create a new one on your Grand Challenge profile under 'API tokens' and set it as {VARIABLE}"
         in str(caught.value)
     )
 

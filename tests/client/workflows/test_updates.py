@@ -182,7 +182,7 @@ def test_a_case_that_may_be_seen_only_is_not_changed(sandbox: Sandbox, tmp_path:
     ):
         item = editor.add_case_to_archive(archive_slug=archive, values=[])
 
-        with pytest.raises(PermissionDenied, match="You may not do this with this account"):
+        with pytest.raises(PermissionDenied, match="does not have permission"):
             looker.update_archive_item(
                 archive_item_pk=item.pk,
                 values=[SocketValueSpec(slug, file=written(tmp_path / "t.csv", "a"))],

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.bulk._executors import run_on
 from gcapi.exceptions import ImportFailed, ImportTimeout, JobFailed, JobTimeout
@@ -113,7 +114,7 @@ class CaseWatch:
             self._find_failures()
         late: Errors = {
             pk: ImportTimeout(
-                f"After {timeout} s, {self._what_is_known(waiting)}",
+                f"After {format_duration(timeout or 0)}, {self._what_is_known(waiting)}",
                 pk=pk,
                 slugs=tuple(waiting.uploads),
             )
@@ -243,7 +244,8 @@ class JobWatch:
         poll(self._look, timeout=timeout)
         late: Errors = {
             pk: JobTimeout(
-                f"Job {pk} had not ended after {timeout} s; it is {self._states.get(pk, '')!r}, and goes on.",
+                f"Job {pk} had not ended after {format_duration(timeout or 0)}; it is {self._states.get(pk, '')!r},"
+                " and goes on.",
                 pk=pk,
                 status=self._states.get(pk, ""),
             )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS, LimitWait
 from gcapi._transfer.uploads import COMPLETED, INITIALIZED
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
@@ -297,7 +298,7 @@ class UploadRoom:
             self._warned.add(what)
         warn_at(
             self._line,
-            f"Waiting for {what} ({why}), for {LONGEST_WAIT / 3600:.0f} h at most."
+            f"Waiting for {what} ({why}), for {format_duration(LONGEST_WAIT)} at most."
             ' Client(on_limit="raise") does not wait.',
             LimitWarning,
         )

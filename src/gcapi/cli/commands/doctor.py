@@ -23,7 +23,7 @@ import httpx
 from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
 from gcapi._http.urls import parse_base_url
-from gcapi._util.messages import printable, shown_url
+from gcapi._util.messages import format_duration, printable, shown_url
 from gcapi.cli.commands.account import account_of
 from gcapi.cli.exit_codes import TEMPORARY, USAGE, error_message, exit_code_of
 from gcapi.cli.output import print_json, write
@@ -225,7 +225,7 @@ def _check_clock(response: httpx.Response, now: datetime) -> Finding:
     if abs(skew) <= _MAX_CLOCK_SKEW:
         return Finding("clock", "ok", "agrees with the server's")
     direction = "ahead of" if skew > 0 else "behind"
-    words = f"{abs(skew):.0f} s {direction} the server's: correct it, since certificates depend on the time"
+    words = f"{format_duration(abs(skew))} {direction} the server's: correct it, since certificates depend on the time"
     return Finding("clock", "warning", words)
 
 
