@@ -1,12 +1,13 @@
-"""From a slug to the object that it names, each asked for once per client; near names on a miss."""
+"""Finding objects by slug. Each is requested once per client; a miss suggests similar slugs."""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._http.urls import last_segment
-from gcapi._util.fork_safety import Lock
+from gcapi._util.scheduler import Scheduler
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 
 if TYPE_CHECKING:
@@ -19,61 +20,77 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How many near names a message lists.
-NEAR_NAMES = 3
+#: Similar slugs are searched for in so many pages of 1,000 entries, one request each, ...
+SUGGESTION_PAGES = 3
+#: ... and for so many seconds, retries included.
+SUGGESTION_SECONDS = 5.0
+#: How many similar slugs a message lists.
+MAX_SUGGESTIONS = 3
 
 
-class Slugs(Generic[T]):
-    """The objects of one namespace by their slugs.
+class SlugLookup(Generic[T]):
+    """The objects of one namespace by slug.
 
     Args:
-        namespace: Where they are looked up.
-        noun: What a message calls one.
+        namespace: Reads the objects.
+        noun: What messages call one.
     """
 
     def __init__(self, namespace: ReadMixin[T], noun: str) -> None:
         self._namespace = namespace
         self._noun = noun
         self._known: dict[str, T] = {}
-        self._lock = Lock()
 
     def get(self, slug: str) -> T:
-        """Return the object of a slug.
+        """Return the object with a slug.
 
         Raises:
-            ObjectNotFound: With the slugs that are nearest to it.
+            ObjectNotFound: There is none, or no access to it; the message has similar slugs.
         """
-        with self._lock:
-            if slug in self._known:
-                return self._known[slug]
-        found = self._find(slug)
-        with self._lock:
-            return self._known.setdefault(slug, found)
+        if slug not in self._known:
+            if not isinstance(slug, str) or not slug:
+                raise ObjectNotFound(f"{slug!r} is not a slug: it cannot name a {self._noun}.")
+            page = self._namespace.page(0, 1, {"slug": slug})
+            if not page:
+                raise self._not_found(slug)
+            self._known[slug] = page[0]
+        return self._known[slug]
 
-    def _find(self, slug: str) -> T:
-        if not isinstance(slug, str) or not slug:
-            raise ObjectNotFound(f"{slug!r} is no slug of {self._noun}.")
-        page = self._namespace.page(0, 1, {"slug": slug})
-        if not page:
-            raise ObjectNotFound(self._miss(slug))
-        return page[0]
+    def _not_found(self, slug: str) -> ObjectNotFound:
+        similar = difflib.get_close_matches(slug, self._some_slugs(), n=MAX_SUGGESTIONS)
+        advice = (
+            f"Did you mean {' or '.join(map(repr, similar))}?"
+            if similar
+            else "A slug is the last part of a URL."
+        )
+        return ObjectNotFound(f"There is no {self._noun} {slug!r}, or no access to it. {advice}")
 
-    def _miss(self, slug: str) -> str:
-        words = f"There is no {self._noun} {slug!r}, or no access to it."
-        near = difflib.get_close_matches(slug, self._all_slugs(), n=NEAR_NAMES)
-        return f"{words} Did you mean {' or '.join(map(repr, near))}?" if near else words
+    def _some_slugs(self) -> list[str]:
+        """Return the slugs that can be listed within the bounds: the miss is reported, whatever becomes of the list."""
+        slugs: list[str] = []
 
-    def _all_slugs(self) -> list[str]:
-        return [slug_of(item) for item in self._namespace.iterate_all()]
+        def collect() -> None:
+            for number in range(SUGGESTION_PAGES):
+                page = self._namespace.page(number * MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+                slugs.extend(map(_slug_of, page[:MAX_PAGE_SIZE]))
+                if (number + 1) * MAX_PAGE_SIZE >= page.total_count:
+                    break
+
+        try:
+            with Scheduler(1, "gcapi-similar-slugs") as scheduler:
+                scheduler.submit(collect).result(SUGGESTION_SECONDS)
+        except Exception:  # noqa: BLE001, S110 - any failure of the list, and the timeout
+            pass
+        return list(slugs)
 
 
-def slug_of(model: Any) -> str:
-    """Return the slug of an object; archives show theirs in nothing but the address of their page."""
+def _slug_of(model: Any) -> str:
+    # Archives have no slug but in their URL.
     return str(getattr(model, "slug", "") or last_segment(model.url))
 
 
 class Lookup:
-    """Everything that a call finds by slug."""
+    """The objects that calls name by slug."""
 
     def __init__(
         self,
@@ -83,16 +100,16 @@ class Lookup:
         reader_studies: ReaderStudies,
         algorithms: Algorithms,
     ) -> None:
-        self.archives = Slugs(archives, "archive")
-        self.reader_studies = Slugs(reader_studies, "reader study")
-        self.algorithms = Slugs(algorithms, "algorithm")
-        self._sockets = Slugs(interfaces, "socket")
+        self.archives = SlugLookup(archives, "archive")
+        self.reader_studies = SlugLookup(reader_studies, "reader study")
+        self.algorithms = SlugLookup(algorithms, "algorithm")
+        self._sockets = SlugLookup(interfaces, "socket")
 
     def socket(self, slug: str) -> models.ComponentInterface:
-        """Return the socket of a slug.
+        """Return the socket with a slug.
 
         Raises:
-            SocketNotFound: With the slugs that are nearest to it.
+            SocketNotFound: There is none; the message has similar slugs.
         """
         try:
             return self._sockets.get(slug)
