@@ -19,7 +19,7 @@ from gcapi._http.bounded_read import read_body, read_error_body
 from gcapi._http.retrying import send_with_retries
 from gcapi._http.tls import make_context
 from gcapi._http.urls import is_secure, parse_server_url
-from gcapi._util.fork_safety import Lock, tell_of_forks
+from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
 from gcapi._util.scheduler import cancel_scope
@@ -69,7 +69,7 @@ class Transport:
         #: Loaded once for both clients, because that takes a while.
         self._tls: ssl.SSLContext | None = None
         self._closed = False
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the connections to the parent: two processes on one would read each other's responses."""

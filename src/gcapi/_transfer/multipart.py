@@ -1,23 +1,26 @@
-"""One multipart upload: its calls to the API, its parts to the store, and what is done when one of them fails."""
+"""Multipart uploads of single files: the requests, and the recovery when one of them fails."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
-import time
-from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from gcapi import models
 from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import plain
 from gcapi._http.retrying import REPEATABLE
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import check_upload_name
-from gcapi._transfer.upload_sources import PartBody, Source, body_of, body_of_bytes
+from gcapi._transfer.upload_sources import PartBody, Source, blocks_of
+from gcapi._util.fork_safety import Lock, Slots
 from gcapi._util.messages import shown_url
+from gcapi._util.scheduler import sleep as sleep_on_token
 from gcapi.exceptions import (
     GCAPIError,
     PermissionDenied,
@@ -33,38 +36,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gcapi._api.operations import Calls
-    from gcapi._api.quota import LimitWait
     from gcapi._transfer.parts import Part
-    from gcapi.models import UserUpload, UserUploadComplete, UserUploadPresignedURLs
+    from gcapi.models import (
+        UserUpload,
+        UserUploadComplete,
+        UserUploadParts,
+        UserUploadPresignedURLs,
+    )
     from gcapi.progress import Progress
 
-#: How often a part whose checksum differs is sent before it is given up.
+#: The status of an upload that accepts parts, and of a complete one.
+INITIALIZED, COMPLETED = "Initialized", "Completed"
+#: How often a part with a wrong checksum is sent.
 CHECKSUM_ATTEMPTS = 3
-#: Seconds before each further attempt at completing an upload whose answer was lost, and so how many there are.
-PAUSES = (0.4, 0.8)
-COMPLETE_ATTEMPTS = 1 + len(PAUSES)
+#: Seconds before each retry of a completion whose response was lost.
+COMPLETE_PAUSES = (0.4, 0.8)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _FORBIDDEN = 403
 
 
 class UploadCalls:
-    """The requests that an upload is made of.
+    """The requests of uploads.
 
     Args:
         calls: Calls the API.
         sleep: Waits for a number of seconds.
     """
 
-    def __init__(self, calls: Calls, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, calls: Calls, *, sleep: Callable[[float], None] = sleep_on_token) -> None:
         self._calls = calls
         self.sleep = sleep
+        #: The connections to the store, which all calls of the client share.
+        self._connections = Slots(calls.settings.max_concurrent_uploads)
 
     def create(self, filename: str) -> UserUpload:
-        """Begin an upload under a name."""
-        from gcapi.models import UserUpload
-
+        """Create an upload."""
         body = {"filename": check_upload_name(filename)}
-        return UserUpload.from_dict(
+        return models.UserUpload.from_dict(
             self._calls.operation("uploads.uploads_create", body=body).to_dict()
         )
 
@@ -76,11 +84,11 @@ class UploadCalls:
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
     ) -> UserUploadPresignedURLs:
-        """Get a URL for each part, good for an hour.
+        """Get a presigned URL for each part, valid for an hour.
 
         Raises:
-            UploadLimitReached: Your uploads take more room than you have.
-            PermissionDenied: The upload is finished or aborted.
+            UploadLimitReached: Your uploads exceed your storage quota.
+            PermissionDenied: The upload is completed or aborted.
         """
         try:
             answer: UserUploadPresignedURLs = self._calls.operation(
@@ -90,9 +98,9 @@ class UploadCalls:
                 body={"part_numbers": list(part_numbers)},
             )
         except UploadLimitReached as error:
-            # The server says the same of an upload that takes no parts any more.
+            # The server answers the same for an upload that accepts no more parts.
             status = self.detail(pk).status
-            if status == "Initialized":
+            if status == INITIALIZED:
                 raise
             raise PermissionDenied(
                 f"Upload {pk} is {status!r} and takes no parts; the server calls that: {error.words}",
@@ -100,20 +108,21 @@ class UploadCalls:
             ) from error
         return answer
 
-    def list_parts(self, pk: str, s3_upload_id: str) -> list[Mapping[str, Any]]:
-        """Get what the store has of an unfinished upload."""
-        answer = self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
-        parts: list[Mapping[str, Any]] = answer.to_dict()["parts"]
-        return parts
+    def list_parts(self, pk: str, s3_upload_id: str) -> UserUploadParts:
+        """List the parts of an unfinished upload that the store has."""
+        answer: UserUploadParts = self._calls.operation(
+            "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
+        )
+        return answer
 
     def complete(self, pk: str, s3_upload_id: str, parts: Iterable[Any]) -> UserUploadComplete:
-        """Put the parts together.
+        """Complete an upload from its parts.
 
         Args:
-            pk: The upload.
-            s3_upload_id: The store's name for it.
-            parts: Mappings or part models; what they hold beside ``ETag`` and ``PartNumber`` is not sent, since the
-                server fails on it.
+            pk: The upload's primary key.
+            s3_upload_id: The upload's ID in the store.
+            parts: Mappings or part models. Only ``ETag`` and ``PartNumber`` are sent, because the server answers 500
+                to other fields.
         """
         answer: UserUploadComplete = self._calls.operation(
             "uploads.uploads_complete_multipart_upload_partial_update",
@@ -124,18 +133,18 @@ class UploadCalls:
         return answer
 
     def abort(self, pk: str, s3_upload_id: str) -> UserUpload:
-        """Give an upload up; the store forgets its parts."""
+        """Abort an upload; the store deletes its parts."""
         answer: UserUpload = self._calls.operation(
             "uploads.uploads_abort_multipart_upload_partial_update", pk, s3_upload_id
         )
         return answer
 
     def put(self, url: str, body: PartBody) -> str:
-        """Send a part to its URL and return its ETag.
+        """Send a part to its presigned URL, and return its ETag.
 
         Raises:
-            StorageError: The store refused.
-            TransferError: It gave no ETag.
+            StorageError: The store refused the part.
+            TransferError: The store returned no ETag.
         """
         target = parse_server_url(url)
         client = self._calls.transport.client_for(target)
@@ -144,38 +153,24 @@ class UploadCalls:
         request = client.build_request(
             "PUT", target, content=body, headers=headers, extensions={REPEATABLE: True}
         )
-        response = client.send(request)
+        with self._connections.one():
+            response = client.send(request)
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")
         if not etag:
-            raise TransferError(f"The store took a part at {shown_url(url)} and gave it no ETag.")
+            raise TransferError(f"The store returned no ETag for the part at {shown_url(url)}.")
         return str(etag)
 
 
-class Stopped(GCAPIError):
-    """End a step because another one of the same call failed."""
-
-
-def go_on(stop: threading.Event) -> None:
-    """Go on, unless the call has failed.
-
-    Raises:
-        Stopped: It has.
-    """
-    if stop.is_set():
-        raise Stopped
-
-
 class FileUpload:
-    """One upload on its way: its parts, their URLs and their ETags.
+    """A multipart upload of one file: its parts, their presigned URLs and their ETags.
 
     Args:
         calls: Calls the API and the store.
-        source: What is uploaded.
-        counter: Counts its bytes.
-        stop: Set when the call that it belongs to has failed.
-        upload: The upload to go on with; `None` to create one.
+        source: The file.
+        counter: Counts the bytes that were sent.
+        upload: The upload to resume; `None` to create one.
     """
 
     def __init__(
@@ -183,96 +178,89 @@ class FileUpload:
         calls: UploadCalls,
         source: Source,
         counter: Progress,
-        stop: threading.Event,
         upload: UserUpload | None = None,
     ) -> None:
         self.source = source
         self.counter = counter
         self.upload = upload
-        self.result: Future[UserUploadComplete] = Future()
-        self._pieces: list[Part] = []
+        self.completed: UserUploadComplete | None = None
+        self._parts: list[Part] = []
         self._calls = calls
-        self._stop = stop
         self._etags: dict[int, str] = {}
         self._urls: dict[int, str] = {}
-        self._url_lock = threading.Lock()
+        self._url_lock = Lock()
         self._lock = threading.Lock()
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether there is an upload at the server that is not complete."""
-        return self.upload is not None and (
-            not self.result.done() or self.result.exception() is not None
-        )
+        """Whether the server has an incomplete upload."""
+        return self.upload is not None and self.completed is None
 
-    def plan(self, pieces: list[Part]) -> bool:
-        """Set the parts, and tell whether all of them were sent already, as those of a file object may be."""
+    def plan(self, parts: list[Part]) -> bool:
+        """Set the parts, and return whether all of them were already sent, as those of a file object may be."""
         with self._lock:
-            self._pieces = pieces
-            return len(self._etags) == len(pieces)
+            self._parts = parts
+            return len(self._etags) == len(parts)
 
-    def keep_if_same(self, piece: Part, held: Mapping[str, Any]) -> None:
-        """Keep a part that the store has, if its length and its MD5 are those of the file."""
-        md5 = _md5_of(held["ETag"])
-        if held["Size"] != piece.length or md5 is None:
+    def keep_if_same(self, part: Part, stored: Mapping[str, Any]) -> None:
+        """Keep a part that the store has, if its length and MD5 match the file."""
+        md5 = _md5_of(stored["ETag"])
+        if stored["Size"] != part.length or md5 is None:
             return
-        body = body_of(self.source, piece, lambda _: None)
-        for _ in body:
-            pass
-        if body.md5 == md5:
-            self._etags[piece.number] = held["ETag"]
-            self.counter.add(piece.length)
-
-    def begin(self, limits: LimitWait) -> None:
-        """Create the upload, unless one is taken up; wait for a limit that stands in the way."""
-        if self.upload is None:
-            self.upload = limits.call(lambda: self._calls.create(self.source.name))
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in self.source.read(part):
+            digest.update(block)
+        if digest.hexdigest() == md5:
+            self._etags[part.number] = stored["ETag"]
+            self.counter.add(part.length)
 
     def missing(self) -> list[Part]:
         """Return the parts that the store does not have."""
-        return [piece for piece in self._pieces if piece.number not in self._etags]
+        return [part for part in self._parts if part.number not in self._etags]
 
-    def send(self, piece: Part, data: bytes | bytearray | None, batch: int) -> bool:
-        """Send one part, and tell whether it was the last that was missing.
+    def send(self, part: Part, data: bytes | bytearray | None, batch: int) -> None:
+        """Send one part; after the last one, complete the upload.
 
         Args:
-            piece: The part.
-            data: Its bytes, where they are in memory; `None` to read them from the source.
-            batch: How many URLs to ask for at once.
+            part: The part.
+            data: Its bytes, if they are in memory; `None` to read them from the source.
+            batch: The number of presigned URLs to ask for at once.
         """
-
-        def count(sent: int) -> None:
-            go_on(self._stop)
-            self.counter.add(sent)
-
-        body = body_of(self.source, piece, count) if data is None else body_of_bytes(data, count)
+        read = (
+            partial(self.source.read, part)
+            if data is None
+            else partial(blocks_of, data, 0, part.length)
+        )
+        body = PartBody(read, part.length, self.counter.add)
         try:
-            etag = self._sent_whole(piece, body, batch)
+            etag = self._send_checked(part, body, batch)
         finally:
             body.release()
         with self._lock:
-            self._etags[piece.number] = etag
-            return bool(self._pieces) and len(self._etags) == len(self._pieces)
+            self._etags[part.number] = etag
+            is_last = bool(self._parts) and len(self._etags) == len(self._parts)
+        if is_last:
+            self.complete()
 
-    def _sent_whole(self, piece: Part, body: PartBody, batch: int) -> str:
+    def _send_checked(self, part: Part, body: PartBody, batch: int) -> str:
         for _ in range(CHECKSUM_ATTEMPTS):
-            etag = self._put_with_fresh_url(piece, body, batch)
+            etag = self._put_with_fresh_url(part, body, batch)
             if _md5_of(etag) in {None, body.md5}:
                 return etag
         raise TransferError(
-            f"Part {piece.number} of {self.source.name!r} reached the store with another checksum"
+            f"Part {part.number} of {self.source.name!r} reached the store with another checksum"
             f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
         )
 
-    def _put_with_fresh_url(self, piece: Part, body: PartBody, batch: int) -> str:
+    def _put_with_fresh_url(self, part: Part, body: PartBody, batch: int) -> str:
         try:
-            return self._calls.put(self._url(piece.number, batch), body)
+            return self._calls.put(self._url(part.number, batch), body)
         except StorageError as error:
             if error.status_code != _FORBIDDEN:
                 raise
-        # A presigned URL expires after an hour; one that is refused when it is fresh has another reason.
+        # A presigned URL expires after an hour. A refusal of a fresh one has another cause.
         try:
-            return self._calls.put(self._url(piece.number, batch, fresh=True), body)
+            return self._calls.put(self._url(part.number, batch, fresh=True), body)
         except StorageError as error:
             if error.status_code == _FORBIDDEN:
                 error.add_note(
@@ -285,68 +273,62 @@ class FileUpload:
         assert upload is not None
         with self._url_lock:
             if fresh or number not in self._urls:
-                last = number + 1 if fresh else number + batch
-                numbers = range(number, min(last, self._end(number)))
+                numbers = [number] if fresh else self._batch_of(number, batch)
                 answer = self._calls.presigned_urls(upload.pk, upload.s3_upload_id, numbers)
                 self._urls.update(_by_number(answer.presigned_urls))
             if number not in self._urls:
                 raise UnexpectedAnswer(f"The server gave no URL for part {number} of {upload.pk}.")
             return self._urls[number]
 
-    def _end(self, number: int) -> int:
-        """Return the number after the last part, or after this one where that is not known."""
-        return (self._pieces[-1].number if self._pieces else number) + 1
+    def _batch_of(self, number: int, size: int) -> list[int]:
+        """Return the numbers of a part, and of missing parts beside it, so that batches do not overlap."""
+        first = number - (number - 1) % size
+        return [
+            one
+            for one in range(first, first + size)
+            if one == number or (one <= len(self._parts) and one not in self._etags)
+        ]
 
-    def complete(self) -> UserUploadComplete:
-        """Put the parts together; after a lost answer the upload's status decides."""
+    def complete(self) -> None:
+        """Complete the upload; after a lost response, its status decides whether to try again."""
+        self.completed = self._complete()
+
+    def _complete(self) -> UserUploadComplete:
         self.source.check_unchanged()
         upload = self.upload
         assert upload is not None
         parts = [{"ETag": etag, "PartNumber": n} for n, etag in sorted(self._etags.items())]
-        for attempt in range(1, COMPLETE_ATTEMPTS + 1):
+        for pause in (*COMPLETE_PAUSES, None):
             try:
                 return self._calls.complete(upload.pk, upload.s3_upload_id, parts)
             except (httpx.TransportError, StatusError) as error:
                 if isinstance(error, StatusError) and not error.response.is_server_error:
                     raise
-                done = self._completed()
-                if done is not None:
-                    return done
-                if attempt == COMPLETE_ATTEMPTS or not is_interruption(error):
+                current = self._calls.detail(upload.pk)
+                if current.status == COMPLETED:
+                    return models.UserUploadComplete.from_dict(current.to_dict())
+                if pause is None or not is_interruption(error):
                     raise
-            self._calls.sleep(PAUSES[attempt - 1])
+            self._calls.sleep(pause)
         raise AssertionError
 
-    def _completed(self) -> UserUploadComplete | None:
-        from gcapi.models import UserUploadComplete
-
-        assert self.upload is not None
-        current = self._calls.detail(self.upload.pk)
-        if current.status != "Completed":
-            return None
-        return UserUploadComplete.from_dict(current.to_dict())
-
     def abort_quietly(self) -> None:
-        """Give the upload up, if the server can be reached."""
+        """Abort the upload, if the server can be reached."""
         assert self.upload is not None
-        # The error that brought us here is the one to show; what is not aborted is purged after a day.
+        # The caller handles another error, which is the one to raise. The server purges the upload after a day.
         with suppress(GCAPIError, httpx.TransportError):
             self._calls.abort(self.upload.pk, self.upload.s3_upload_id)
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Tell whether what failed was the way, so that the same may work later; the work itself was not refused."""
+    """Return whether an error is one of the connection or transient, so that the upload can be resumed later."""
     if isinstance(error, StatusError):
         return error.status_code in TRANSIENT_STATUSES
     return isinstance(error, httpx.TransportError)
 
 
 def _by_number(urls: Any) -> dict[int, str]:
-    """Return the URLs of parts by the parts' numbers.
-
-    Raises:
-        UnexpectedAnswer: The server gave something else.
-    """
+    """Return presigned URLs by part number; raise `UnexpectedAnswer` if the server sent anything else."""
     try:
         return {int(number): str(url) for number, url in urls.items()}
     except (AttributeError, ValueError) as error:
@@ -354,17 +336,13 @@ def _by_number(urls: Any) -> dict[int, str]:
 
 
 def _md5_of(etag: str) -> str | None:
-    """Return the MD5 that an ETag is, or `None` where it is something else."""
+    """Return the MD5 that an ETag consists of, or `None` if it is something else."""
     bare = etag.strip('"').lower()
     return bare if _MD5.fullmatch(bare) else None
 
 
 def _part(part: Any) -> dict[str, Any]:
-    """Return the two fields of a part that the server takes.
-
-    Raises:
-        TypeError: The part has not both.
-    """
+    """Return the two fields of a part that the server accepts; raise `TypeError` if one is missing."""
     fields: Mapping[str, Any] = plain(part)
     try:
         return {"ETag": fields["ETag"], "PartNumber": fields["PartNumber"]}

@@ -1,4 +1,4 @@
-"""How a file is cut: into the parts of an upload, and into the ranges of a download. Arithmetic only."""
+"""Splitting files into the parts of uploads and the ranges of downloads: arithmetic only."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 MEBI = 1024 * 1024
 #: The store's rules: at most this many parts, each but the last of at least this many bytes.
 MAX_PARTS, MIN_PART_SIZE = 10_000, 5 * MEBI
-#: The most that is sent again when a part fails, in bytes, where the rules leave the choice.
+#: The size that a part does not exceed where the store's rules leave the choice: a failed part is sent again whole.
 PREFERRED_PART_SIZE = 64 * MEBI
-#: Below this a range is not worth a request of its own, in bytes.
+#: The smallest range that is worth a request of its own, in bytes.
 MIN_RANGE_SIZE = 4 * MEBI
-#: The part of a file object of unknown length, in bytes, doubled after every `STREAM_STEP` parts: 10,000 of them
+#: The part size of a file object of unknown length, in bytes, doubled after every `STREAM_STEP` parts: 10,000 parts
 #: hold more than the store's largest object.
 STREAM_PART_SIZE, STREAM_STEP = 8 * MEBI, 1_000
 
@@ -21,9 +21,9 @@ class Part:
     """A part of an upload, or a range of a download.
 
     Attributes:
-        number: Counted from 1.
-        offset: Where it begins, in bytes.
-        length: How long it is, in bytes.
+        number: The number, from 1.
+        offset: The offset in the file, in bytes.
+        length: The length in bytes.
     """
 
     number: int
@@ -32,43 +32,54 @@ class Part:
 
 
 def part_size(size: int, connections: int) -> int:
-    """Return the size of a file's parts in bytes, such that they fill whole rounds of the connections.
+    """Return the part size in bytes with which the parts of a file fill whole rounds of the connections.
 
     Args:
         size: The file's length in bytes.
-        connections: How many parts travel at once.
+        connections: The number of parts that are sent at once.
     """
     most_rounds = max(1, MAX_PARTS // connections)
     return max(_even(size, connections, most_rounds), MIN_PART_SIZE, -(-size // MAX_PARTS))
 
 
 def stream_part_size(number: int) -> int:
-    """Return the size of a part whose file's length is not known, in bytes, by the part's number from 1."""
+    """Return the size in bytes of a part, by its number, of a file of unknown length."""
     return STREAM_PART_SIZE << (number - 1) // STREAM_STEP
 
 
 def range_size(size: int, connections: int) -> int:
-    """Return the size of the ranges in bytes that fill whole rounds of the connections."""
+    """Return the size in bytes with which the ranges of a file fill whole rounds of the connections."""
     return max(_even(size, connections, size), MIN_RANGE_SIZE)
 
 
-def split(size: int, piece: int, *, start: int = 0) -> list[Part]:
-    """Cut a file into pieces of one size, the last one shorter; an empty file is one empty piece.
+def split(size: int, part_length: int, *, start: int = 0) -> list[Part]:
+    """Split a file into parts of one length, the last one shorter; an empty file has one empty part.
 
     Args:
         size: The file's length in bytes.
-        piece: The size of a piece in bytes.
-        start: The offset to begin at.
+        part_length: The length of a part in bytes.
+        start: The offset of the first part.
     """
-    offsets = range(start, size, piece) or (start,)
+    offsets = range(start, size, part_length) or (start,)
     return [
-        Part(number, offset, min(piece, size - offset))
+        Part(number, offset, min(part_length, size - offset))
         for number, offset in enumerate(offsets, start=1)
     ]
 
 
+def plan_parts(size: int, *, total: int, connections: int) -> list[Part]:
+    """Return the parts of one of the files that a call uploads.
+
+    Args:
+        size: The file's length in bytes.
+        total: The length of all files of the call, in bytes.
+        connections: The number of parts that are sent at once.
+    """
+    return split(size, part_size(size, connections_for(size, total, connections)))
+
+
 def connections_for(size: int, total: int, connections: int) -> int:
-    """Return how many of the connections a file gets, by its share of all that is sent in a call; at least 1."""
+    """Return a file's share of the connections, by its share of all bytes of the call; at least 1."""
     return max(1, round(connections * size / total)) if total else 1
 
 

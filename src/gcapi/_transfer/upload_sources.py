@@ -1,4 +1,4 @@
-"""What is uploaded, and how a part of it is read: anew each time it is sent, never from a half-read handle."""
+"""Sources of uploads: files, bytes and file objects, and the bodies of their parts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import stat
 from typing import TYPE_CHECKING, Protocol
 
 from gcapi._transfer.file_names import check_upload_name
-from gcapi._transfer.parts import MEBI, Part, connections_for, part_size, split, stream_part_size
+from gcapi._transfer.parts import MEBI, Part, stream_part_size
+from gcapi._util.scheduler import current_token
 from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-#: How much of a file is read at once, in bytes: all that a part of a file on disk holds in memory.
+#: The bytes of a file that are read at once: all that a part of a file on disk holds in memory.
 READ_SIZE = MEBI // 4
 
 
 class Readable(Protocol):
-    """What a binary file object has to be able to do."""
+    """A binary file object."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, none at the end."""
@@ -28,37 +29,39 @@ class Readable(Protocol):
 
 
 class PartBody:
-    """The bytes of one part; each time it is gone through they are read from their beginning.
+    """The request body of one part; each iteration reads it from its beginning, for a retry.
 
     Args:
-        blocks: Begins to read.
-        length: How many bytes it has.
-        sent: Hears of every block that is handed out, in bytes, and of what a repeat takes back, as less than zero.
+        read: Returns an iterator over the bytes.
+        length: The number of bytes.
+        on_sent: Called with each number of bytes read; negative when a retry rewinds.
     """
 
     def __init__(
-        self, blocks: Callable[[], Iterator[bytes]], length: int, sent: Callable[[int], None]
+        self, read: Callable[[], Iterator[bytes]], length: int, on_sent: Callable[[int], None]
     ) -> None:
-        self._blocks = blocks
-        self._sent = sent
+        self._read = read
+        self._on_sent = on_sent
         self._counted = 0
         self.length = length
-        #: The MD5 of what was handed out last, in hexadecimal.
+        #: The MD5 of the last complete iteration, in hexadecimal.
         self.md5: str = ""
 
     def release(self) -> None:
-        """Let go of the bytes: an answered request is part of a reference cycle, and would keep them for a while."""
-        self._blocks = lambda: iter(())
+        """Release the bytes: a finished request is part of a reference cycle, which would keep them for a while."""
+        self._read = lambda: iter(())
 
     def __iter__(self) -> Iterator[bytes]:
-        self._sent(-self._counted)
+        self._on_sent(-self._counted)
         self._counted = 0
         self.md5 = ""
         digest = hashlib.md5(usedforsecurity=False)
-        for block in self._blocks():
+        token = current_token()
+        for block in self._read():
+            token.raise_if_cancelled()
             digest.update(block)
             self._counted += len(block)
-            self._sent(len(block))
+            self._on_sent(len(block))
             yield block
         self.md5 = digest.hexdigest()
 
@@ -67,8 +70,8 @@ class Source:
     """Something to upload.
 
     Attributes:
-        name: The file name that the server is told.
-        size: Its length in bytes; `None` where only reading tells.
+        name: The file name of the upload.
+        size: The length in bytes; `None` if only reading tells.
     """
 
     size: int | None
@@ -76,59 +79,55 @@ class Source:
     def __init__(self, name: str) -> None:
         self.name = check_upload_name(name)
 
-    def read(self, piece: Part) -> Iterator[bytes]:
-        """Yield the bytes of a piece, `READ_SIZE` at a time."""
+    def read(self, part: Part) -> Iterator[bytes]:
+        """Yield the bytes of a part, `READ_SIZE` at a time."""
         raise NotImplementedError
 
     def check_unchanged(self) -> None:
-        """Do nothing, unless the content may have changed since it was first looked at."""
+        """Raise `TransferError` if the content changed since the source was made."""
 
 
 class PathSource(Source):
     """A file on this machine.
 
     Args:
-        path: Where it is.
-        name: What the server is told; `None` for its own name.
-        stays: Whether it is still there after the call, unlike a copy that was made for it.
+        path: The file.
+        name: The file name of the upload; `None` for the file's own name.
+        stays: Whether the file outlives the call, unlike a copy that was made for it.
 
     Raises:
-        SpecFileError: It cannot be looked at, or is a directory.
+        SpecFileError: The file cannot be read, or is a directory.
     """
 
     def __init__(self, path: Path, name: str | None = None, *, stays: bool = True) -> None:
         super().__init__(path.name if name is None else name)
         self.path = path
         self.stays = stays
-        self._first_look = self._look()
-        self.size = self._first_look[0]
+        self._first_status = self._status()
+        self.size = self._first_status[0]
 
-    def read(self, piece: Part) -> Iterator[bytes]:
-        """Yield the bytes of a piece.
+    def read(self, part: Part) -> Iterator[bytes]:
+        """Yield the bytes of a part.
 
         Raises:
             TransferError: The file has become shorter.
         """
-        left = piece.length
+        left = part.length
         with self.path.open("rb", buffering=0) as file:
-            file.seek(piece.offset)
+            file.seek(part.offset)
             while left:
                 block = file.read(min(READ_SIZE, left))
                 if not block:
-                    self._changed()
+                    raise self._changed()
                 left -= len(block)
                 yield block
 
     def check_unchanged(self) -> None:
-        """Compare the file's length and time of change with those at the first look.
+        """Raise `TransferError` if the file's length or modification time changed since the source was made."""
+        if self._status() != self._first_status:
+            raise self._changed()
 
-        Raises:
-            TransferError: It was changed while it was uploaded.
-        """
-        if self._look() != self._first_look:
-            self._changed()
-
-    def _look(self) -> tuple[int, int]:
+    def _status(self) -> tuple[int, int]:
         try:
             status = self.path.stat()
         except OSError as error:
@@ -137,8 +136,8 @@ class PathSource(Source):
             raise SpecFileError(f"{self.path} is a directory, where a file is needed.")
         return status.st_size, status.st_mtime_ns
 
-    def _changed(self) -> None:
-        raise TransferError(f"{self.path} was changed while it was uploaded; upload it again.")
+    def _changed(self) -> TransferError:
+        return TransferError(f"{self.path} was changed while it was uploaded; upload it again.")
 
 
 class BytesSource(Source):
@@ -149,28 +148,28 @@ class BytesSource(Source):
         self.data = data
         self.size = len(data)
 
-    def read(self, piece: Part) -> Iterator[bytes]:
-        """Yield the bytes of a piece, `READ_SIZE` at a time."""
-        return _blocks(self.data, piece.offset, piece.offset + piece.length)
+    def read(self, part: Part) -> Iterator[bytes]:
+        """Yield the bytes of a part, `READ_SIZE` at a time."""
+        return blocks_of(self.data, part.offset, part.offset + part.length)
 
 
 class FileObjectSource(Source):
-    """A binary file object, seekable or not, read once from where it stands to its end.
+    """A binary file object, which need not be seekable, read once from its current position to its end.
 
     Raises:
-        SpecTypeError: A file that was opened as text.
+        SpecTypeError: The file was opened in text mode.
     """
 
     def __init__(self, fileobj: Readable, name: str) -> None:
         super().__init__(name)
         anything: object = fileobj
         if isinstance(anything, io.TextIOBase):
-            raise _no_binary(anything, "str")
+            raise _not_binary(anything, "str")
         self.fileobj = fileobj
         self.size = None
 
     def next_part(self, size: int) -> bytes | bytearray:
-        """Return the next `size` bytes, fewer at the end: pipes and sockets give less than they are asked for."""
+        """Return the next `size` bytes, fewer at the end; pipes and sockets may return less than was asked for."""
         first = self._read(size)
         if len(first) == size:
             return first
@@ -182,11 +181,11 @@ class FileObjectSource(Source):
     def _read(self, size: int) -> bytes:
         data = self.fileobj.read(size)
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise _no_binary(self.fileobj, type(data).__name__)
+            raise _not_binary(self.fileobj, type(data).__name__)
         return bytes(data)
 
     def parts(self) -> Iterator[tuple[Part, bytes | bytearray]]:
-        """Yield the parts and their bytes; one empty part for an empty file."""
+        """Yield the parts with their bytes; one empty part for an empty file."""
         offset, number = 0, 1
         while (data := self.next_part(stream_part_size(number))) or number == 1:
             length = len(data)
@@ -195,31 +194,11 @@ class FileObjectSource(Source):
             offset, number = offset + length, number + 1
 
 
-def _no_binary(file: object, gives: str) -> SpecTypeError:
+def _not_binary(file: object, gives: str) -> SpecTypeError:
     return SpecTypeError(f"{file!r} gives {gives}; open the file in binary mode ('rb').")
 
 
-def _blocks(data: bytes | bytearray, start: int, end: int) -> Iterator[bytes]:
-    for at in range(start, end, READ_SIZE):
-        yield bytes(data[at : min(at + READ_SIZE, end)])
-
-
-def body_of(source: Source, piece: Part, sent: Callable[[int], None]) -> PartBody:
-    """Return the body of a part that can be read again."""
-    return PartBody(lambda: source.read(piece), piece.length, sent)
-
-
-def body_of_bytes(data: bytes | bytearray, sent: Callable[[int], None]) -> PartBody:
-    """Return the body of a part that is held in memory."""
-    return PartBody(lambda: _blocks(data, 0, len(data)), len(data), sent)
-
-
-def plan_parts(size: int, *, total: int, connections: int) -> list[Part]:
-    """Return the parts of a file of known length.
-
-    Args:
-        size: The file's length in bytes.
-        total: The length of everything that the call uploads, in bytes.
-        connections: How many parts travel at once.
-    """
-    return split(size, part_size(size, connections_for(size, total, connections)))
+def blocks_of(data: bytes | bytearray, start: int, end: int) -> Iterator[bytes]:
+    """Yield a range of bytes, `READ_SIZE` at a time."""
+    for offset in range(start, end, READ_SIZE):
+        yield bytes(data[offset : min(offset + READ_SIZE, end)])

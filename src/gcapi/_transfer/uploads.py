@@ -1,8 +1,8 @@
-"""Multipart uploads: one pool over (file, part) for everything that a call uploads, bounded, verified, resumable.
+"""Uploads of many files by one call: bounded, verified and resumable, on one scheduler for the parts of all files.
 
-A file goes through three steps: *begin* (create the upload), *parts* (get a few URLs, and PUT each part to the store),
-and *complete*. Begin and complete run on `max_concurrent_uploads` threads, the parts of all files on as many others, so
-that neither waits for the other.
+An upload is created when a thread is free and no part of another file is waiting, its parts are sent to the store, and
+the thread that sends the last one completes it. A scheduler has twice as many threads as there are connections to the
+store, so that requests to the API do not keep the connections waiting.
 
 Memory: at most `max_concurrent_uploads` × `READ_SIZE` (256 KiB) for files and bytes; for file objects, which can be
 read only once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 8,000 MiB).
@@ -10,382 +10,272 @@ read only once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the f
 
 from __future__ import annotations
 
-import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, wait
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from gcapi import models
 from gcapi._api.quota import LONGEST_WAIT, LimitWait, unused_noted
-from gcapi._transfer.multipart import FileUpload, UploadCalls, go_on, is_interruption
-from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, part_size, split
-from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source, plan_parts
-from gcapi._util.fork_safety import Slots
-from gcapi._util.scheduler import Pool
+from gcapi._transfer.multipart import (
+    COMPLETED,
+    INITIALIZED,
+    FileUpload,
+    UploadCalls,
+    is_interruption,
+)
+from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, part_size, plan_parts, split
+from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source
+from gcapi._util.scheduler import Scheduler
 from gcapi.exceptions import SpecError, UploadInterrupted
 from gcapi.progress import Listener, Progress, given_up_on_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gcapi._api.operations import Calls
-    from gcapi._http.transport import Transport
     from gcapi.exceptions import LimitReached
     from gcapi.models import UserUpload, UserUploadComplete
 
-A = TypeVar("A")
-T = TypeVar("T")
 
-#: The states of an upload that takes parts, and of one that is whole.
-INITIALIZED, COMPLETED = "Initialized", "Completed"
+#: The priority of creating an upload: behind the parts of those that were created, so that few are incomplete.
+CREATE_PRIORITY = 1
 
 
 class Uploads(UploadCalls):
-    """Upload files to the object store.
+    """Uploads of files to the object store.
 
     Args:
         calls: Calls the API.
-        listener: Hears of the bytes that were sent.
+        listener: Receives the progress.
     """
 
     def __init__(self, calls: Calls, listener: Listener) -> None:
         super().__init__(calls)
         self._listener = listener
-        self._slots = Slots(calls.settings.max_concurrent_uploads)
+        self.settings = calls.settings
 
     def upload_all(self, sources: Sequence[Source]) -> list[UserUploadComplete]:
-        """Upload files and return the uploads in their order.
+        """Upload files, and return the uploads in the order of the files.
 
         Raises:
-            UploadInterrupted: The network failed, or the server did for a while. The uploads are left as they are, to
-                be taken up again; the error carries their pks and prints the calls.
-            LimitReached: You may not upload so much, and waiting did not help, or would not.
-            StatusError: The API or the store refused one; all that were under way are aborted.
-            TransferError: A file changed meanwhile, or the store garbled it; all that were under way are aborted.
+            UploadInterrupted: The network, or the server for a while, failed. The uploads can be resumed; the error
+                carries their pks and the calls to resume them.
+            LimitReached: A quota is used up, and waiting did not help, or would not.
+            StatusError: The API or the store refused a file; all incomplete uploads are aborted.
+            TransferError: A file changed, or arrived with a wrong checksum; all incomplete uploads are aborted.
         """
-        stop = threading.Event()
-        files = [self._file(source, stop) for source in sources]
+        files = [self._file(source) for source in sources]
         self._plan_all(files)
-        return self._run(files, stop)
+        return self._run(files)
 
     def _plan_all(self, files: Sequence[FileUpload]) -> None:
         total = sum(file.source.size or 0 for file in files)
-        connections = self._calls.settings.max_concurrent_uploads
         for file in files:
             if file.source.size is not None:
-                file.plan(plan_parts(file.source.size, total=total, connections=connections))
+                file.plan(
+                    plan_parts(
+                        file.source.size,
+                        total=total,
+                        connections=self.settings.max_concurrent_uploads,
+                    )
+                )
 
     def resume(self, pk: str, path: Path) -> UserUploadComplete:
-        """Take up an unfinished upload of a file; see `UploadsNamespace.resume`."""
-        from gcapi.models import UserUploadComplete
-
+        """Resume an incomplete upload of a file; see `UploadsNamespace.resume`."""
         upload = self.detail(pk)
         if upload.status == COMPLETED:
-            return UserUploadComplete.from_dict(upload.to_dict())
-        stop = threading.Event()
-        file = self._file(PathSource(path, upload.filename), stop, upload)
-        self._take_up(file)
-        return self._run([file], stop)[0]
+            return models.UserUploadComplete.from_dict(upload.to_dict())
+        file = self._file(PathSource(path, upload.filename), upload)
+        self._keep_stored_parts(file)
+        return self._run([file])[0]
 
-    def _take_up(self, file: FileUpload) -> None:
-        """Plan the parts of an upload that was begun before, and keep those that the store has.
+    def _keep_stored_parts(self, file: FileUpload) -> None:
+        """Plan the parts of an upload that was created before, and keep those that the store has.
 
         Raises:
-            SpecError: It takes no parts any more.
+            SpecError: The upload accepts no more parts.
         """
         upload = file.upload
         assert upload is not None
         with given_up_on_error([file.counter]):
             if upload.status != INITIALIZED:
                 raise SpecError(
-                    f"Upload {upload.pk} is {upload.status!r} and cannot be taken up; upload the file again."
+                    f"Upload {upload.pk} is {upload.status!r} and cannot be resumed; upload the file again."
                 )
-            parts = self.list_parts(upload.pk, upload.s3_upload_id)
-            held = {int(part["PartNumber"]): part for part in parts}
+            answer = self.list_parts(upload.pk, upload.s3_upload_id).to_dict()
+            stored = {int(part["PartNumber"]): part for part in answer["parts"]}
             size = file.source.size or 0
-            connections = self._calls.settings.max_concurrent_uploads
-            pieces = split(size, _held_size(held.values(), size, connections))
-            file.plan(pieces)
-            for piece in pieces:
-                if piece.number in held:
-                    file.keep_if_same(piece, held[piece.number])
+            parts = split(
+                size, _stored_part_size(stored.values(), size, self.settings.max_concurrent_uploads)
+            )
+            file.plan(parts)
+            for part in parts:
+                if part.number in stored:
+                    file.keep_if_same(part, stored[part.number])
 
     # ------------------------------------------------------------ step by step
 
-    def begin_all(
-        self, names: Sequence[str], heard: Callable[[int, UserUpload], None], limits: LimitWait
+    def create_all(
+        self, names: Sequence[str], on_created: Callable[[int, UserUpload], None], quota: LimitWait
     ) -> list[UserUpload]:
-        """Create uploads, of which nothing is sent yet.
+        """Create uploads without sending anything to them.
 
         Args:
-            names: What they are called.
-            heard: Called with the number and the upload as soon as the server has told of it, in any thread.
-            limits: Waits for a limit that stands in the way.
+            names: Their file names.
+            on_created: Called with the index and the upload as soon as the server has created it, in any thread.
+            quota: Waits for a quota.
         """
 
-        def begin(number: int) -> UserUpload:
-            upload = limits.call(lambda: self.create(names[number]))
-            heard(number, upload)
+        def create(index: int) -> UserUpload:
+            upload = quota.call(lambda: self.create(names[index]))
+            on_created(index, upload)
             return upload
 
-        return self._each(begin, range(len(names)))
+        with self._scheduler() as scheduler:
+            return scheduler.run_all(create, range(len(names)))
 
-    def look_at(self, pks: Sequence[str]) -> list[UserUpload]:
-        """Get several uploads."""
-        return self._each(self.detail, pks)
+    def retrieve_all(self, pks: Sequence[str]) -> list[UserUpload]:
+        """Retrieve several uploads."""
+        with self._scheduler() as scheduler:
+            return scheduler.run_all(self.detail, pks)
 
     def send_all(self, pairs: Sequence[tuple[Source, UserUpload]], *, is_fresh: bool) -> None:
-        """Send files to uploads that were begun for them. If that fails, they are left as they are.
+        """Send files to uploads that were created for them. When that fails, the uploads stay as they are.
 
         Args:
             pairs: Each file, and its upload.
             is_fresh: Whether nothing was sent to any of them yet; else parts that the store has are kept.
 
         Raises:
-            StatusError: The API or the store refused.
-            TransferError: A file changed meanwhile, or the store garbled it.
+            StatusError: The API or the store refused a file.
+            TransferError: A file changed, or arrived with a wrong checksum.
             httpx.TransportError: The network failed.
         """
-        stop = threading.Event()
-        files = [self._file(source, stop, upload) for source, upload in pairs]
+        files = [self._file(source, upload) for source, upload in pairs]
         if is_fresh:
             self._plan_all(files)
         else:
-            self._each(self._take_up, files)
-        self._run(files, stop, keep=True)
+            with self._scheduler() as scheduler:
+                scheduler.run_all(self._keep_stored_parts, files)
+        self._run(files, keep=True)
 
-    def _each(self, act: Callable[[A], T], items: Sequence[A]) -> list[T]:
-        """Do something with each of several items at once; the first error is raised."""
-        pool = Pool(self._calls.settings.max_concurrent_uploads, "gcapi-upload-api")
-        done = False
-        try:
-            futures = [pool.submit(act, item) for item in items]
-            results = [future.result() for future in futures]
-            done = True
-        finally:
-            pool.shutdown(wait=done, cancel_futures=True)
-        return results
-
-    def _file(
-        self, source: Source, stop: threading.Event, upload: UserUpload | None = None
-    ) -> FileUpload:
+    def _file(self, source: Source, upload: UserUpload | None = None) -> FileUpload:
         counter = Progress(self._listener, "upload", source.name, source.size)
-        return FileUpload(self, source, counter, stop, upload)
+        return FileUpload(self, source, counter, upload)
 
-    def _run(
-        self, files: Sequence[FileUpload], stop: threading.Event, *, keep: bool = False
-    ) -> list[UserUploadComplete]:
-        run = _Run(files, self._calls.transport, stop, self._count, self._slots)
+    def _scheduler(self) -> Scheduler:
+        return Scheduler(2 * self.settings.max_concurrent_uploads, "gcapi-upload")
+
+    def _run(self, files: Sequence[FileUpload], *, keep: bool = False) -> list[UserUploadComplete]:
         counters = [file.counter for file in files]
         try:
-            with given_up_on_error(counters), unused_noted(run.count_finished):
-                return run.results()
+            with (
+                given_up_on_error(counters),
+                unused_noted(lambda: sum(file.completed is not None for file in files)),
+                self._scheduler() as scheduler,
+            ):
+                run = _UploadRun(self, files, scheduler)
+                for file in files:
+                    scheduler.submit(run.start, file, priority=CREATE_PRIORITY)
+                scheduler.wait()
         except BaseException as error:
             if keep:
                 raise
-            left = [file for file in files if file.is_unfinished]
-            if left and is_interruption(error):
-                raise _interrupted(error, left) from error
+            unfinished = [file for file in files if file.is_unfinished]
+            if unfinished and is_interruption(error):
+                raise _interrupted(error, unfinished) from error
             if not isinstance(error, Exception):
-                error.add_note(_how_to_resume(left))
+                error.add_note(_how_to_resume(unfinished))
                 raise
-            for file in left:
+            for file in unfinished:
                 file.abort_quietly()
             raise
+        return [file.completed for file in files if file.completed is not None]
 
-    def _count(self) -> int:
-        """Return how many uploads the user has."""
+    def count_own(self) -> int:
+        """Return the number of the user's uploads at the server."""
         answer = self._calls.operation("uploads.uploads_list", params={"limit": 1})
         return int(answer.count)
 
 
-class _Run:
-    """Everything that one call uploads, on two pools of threads.
+class _UploadRun:
+    """The tasks of everything that one call uploads.
 
     Args:
-        files: What is uploaded.
-        transport: What requests go through; its settings say how many connections to use.
-        stop: Set when a step has failed, which ends the others.
-        count: Counts all uploads that the user has at the server.
-        slots: The connections to the store, which all calls share.
+        uploads: Calls the API.
+        files: The files.
+        scheduler: Runs the tasks.
     """
 
-    def __init__(
-        self,
-        files: Sequence[FileUpload],
-        transport: Transport,
-        stop: threading.Event,
-        count: Callable[[], int],
-        slots: Slots,
-    ) -> None:
-        self._transport = transport
-        settings = transport.settings
-        connections = settings.max_concurrent_uploads
+    def __init__(self, uploads: Uploads, files: Sequence[FileUpload], scheduler: Scheduler) -> None:
+        self._uploads = uploads
         self._files = files
-        self._count = count
-        self._slots = slots
-        self._begun = time.monotonic()
-        self._limits = LimitWait(settings.on_limit, left=self._time_left, sleep=self._sleep)
-        self._connections = connections
-        self._stop = stop
-        self._api = Pool(connections, "gcapi-upload-api")
-        self._store = Pool(connections, "gcapi-upload-store")
-        self._waiting = iter(files)
-        self._lock = threading.Lock()
-        #: What failed first; whatever fails after that may only be its consequence.
-        self._error: BaseException | None = None
-        #: Parts of file objects are in memory: no more than this many at once.
-        self._in_memory = threading.BoundedSemaphore(2 * connections)
+        self._scheduler = scheduler
+        self._started = time.monotonic()
+        self._connections = uploads.settings.max_concurrent_uploads
+        self._quota = LimitWait(uploads.settings.on_limit, left=self._time_left)
 
-    def results(self) -> list[UserUploadComplete]:
-        """Do it, and return the uploads in order; the first error stops everything."""
-        finished = False
-        try:
-            # Uploads are begun a little ahead of the connections, so that URLs are asked for late.
-            for _ in range(2 * self._connections):
-                self._begin_next()
-            wait([file.result for file in self._files], return_when=FIRST_EXCEPTION)
-            finished = True
-        finally:
-            self._end(wait_for_threads=finished)
-        if self._error is not None:
-            raise self._error
-        return [file.result.result() for file in self._files]
-
-    def _end(self, *, wait_for_threads: bool) -> None:
-        if self._error is not None or not all(file.result.done() for file in self._files):
-            self._stop.set()
-        for pool in (self._store, self._api):
-            pool.shutdown(wait=wait_for_threads, cancel_futures=self._stop.is_set())
-
-    def _begin_next(self) -> None:
-        with self._lock:
-            file = next(self._waiting, None)
-        if file is not None:
-            self._submit(self._api, file, partial(self._begin, file))
-
-    def _to_store(self, file: FileUpload, step: Callable[[], None]) -> None:
-        def with_connection() -> None:
-            with self._slots.one():
-                step()
-
-        self._submit(self._store, file, with_connection)
-
-    def _submit(self, pool: Pool, file: FileUpload, step: Callable[[], None]) -> None:
-        """Run a step in a pool; what goes wrong in it is the file's result."""
-
-        def guarded() -> None:
-            try:
-                go_on(self._stop)
-                with self._transport.until(self._stop):
-                    step()
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
-                self._fail(file, error)
-
-        try:
-            pool.submit(guarded)
-        except RuntimeError as error:
-            # The pool was closed since the call has failed; or the system gives no more threads.
-            self._fail(file, error)
-
-    def _fail(self, file: FileUpload, error: BaseException) -> None:
-        with self._lock:
-            if self._error is None:
-                self._error = error
-            self._stop.set()
-            if not file.result.done():
-                file.result.set_exception(error)
-
-    def count_finished(self) -> int:
-        """Count the files that are uploaded."""
-        return sum(file.upload is not None and not file.is_unfinished for file in self._files)
-
-    def _time_left(self, refused: LimitReached) -> float:
-        """Return for how long a limit may be waited for: until the first upload of this call expires."""
-        ours = sum(file.upload is not None for file in self._files)
-        if ours and self._count() <= ours:
-            refused.add_note(
-                f"All {ours} uploads that you have are of this call, so that waiting would not help: make it smaller."
-            )
-            return 0.0
-        return self._begun + LONGEST_WAIT - time.monotonic()
-
-    def _sleep(self, seconds: float) -> None:
-        self._stop.wait(seconds)
-        go_on(self._stop)
-
-    def _begin(self, file: FileUpload) -> None:
-        file.begin(self._limits)
+    def start(self, file: FileUpload) -> None:
+        """Create an upload, unless one is resumed, and submit its parts."""
+        if file.upload is None:
+            file.upload = self._quota.call(lambda: self._uploads.create(file.source.name))
         if isinstance(file.source, FileObjectSource):
-            self._pump(file, file.source)
+            self._scheduler.submit(self._send_next, file, file.source.parts(), [])
             return
         missing = file.missing()
-        for piece in missing:
-            self._to_store(file, partial(self._send, file, piece))
+        for part in missing:
+            self._scheduler.submit(file.send, part, None, self._connections)
         if not missing:
-            self._complete(file)
+            file.complete()
 
-    def _pump(self, file: FileUpload, source: FileObjectSource) -> None:
-        """Read a file object part by part, no faster than the parts are sent."""
-        pieces: list[Part] = []
-        parts = source.parts()
-        while True:
-            while not self._in_memory.acquire(timeout=0.1):
-                go_on(self._stop)
-            go_on(self._stop)
-            part = next(parts, None)
-            if part is None:
-                self._in_memory.release()
-                break
-            pieces.append(part[0])
-            self._to_store(file, partial(self._send_from_memory, file, *part))
-            del part  # before the next one is read
-        all_sent = file.plan(pieces)
-        file.counter.set_total(sum(piece.length for piece in pieces))
-        if all_sent:
-            self._complete(file)
+    def _send_next(
+        self, file: FileUpload, parts: Iterator[tuple[Part, bytes | bytearray]], sent: list[Part]
+    ) -> None:
+        """Read the next part of a file object and send it, while another thread reads the one after it."""
+        part, data = next(parts, (None, b""))
+        if part is not None:
+            sent.append(part)
+            self._scheduler.submit(self._send_next, file, parts, sent)
+            file.send(part, data, 1)
+            return
+        are_all_sent = file.plan(sent)
+        file.counter.set_total(sum(part.length for part in sent))
+        if are_all_sent:
+            file.complete()
 
-    def _send_from_memory(self, file: FileUpload, piece: Part, data: bytes | bytearray) -> None:
-        try:
-            is_last = file.send(piece, data, 1)
-        finally:
-            self._in_memory.release()
-        if is_last:
-            self._submit(self._api, file, partial(self._complete, file))
-
-    def _send(self, file: FileUpload, piece: Part) -> None:
-        if file.send(piece, None, self._connections):
-            self._submit(self._api, file, partial(self._complete, file))
-
-    def _complete(self, file: FileUpload) -> None:
-        completed = file.complete()
-        with self._lock:
-            if not file.result.done():
-                file.result.set_result(completed)
-        self._begin_next()
+    def _time_left(self, refused: LimitReached) -> float:
+        """Return the seconds for which to wait for a quota: until the first upload of this call expires."""
+        created = sum(file.upload is not None for file in self._files)
+        if created and self._uploads.count_own() <= created:
+            refused.add_note(
+                f"All your {created} uploads are of this call, so waiting would not help: upload less at once."
+            )
+            return 0.0
+        return self._started + LONGEST_WAIT - time.monotonic()
 
 
-def _interrupted(error: BaseException, left: Sequence[FileUpload]) -> UploadInterrupted:
+def _interrupted(error: BaseException, unfinished: Sequence[FileUpload]) -> UploadInterrupted:
     return UploadInterrupted(
-        f"The upload was interrupted: {str(error) or type(error).__name__}\n{_how_to_resume(left)}",
-        uploads={file.upload.pk: file.source.name for file in left if file.upload is not None},
+        f"The upload was interrupted: {str(error) or type(error).__name__}\n{_how_to_resume(unfinished)}",
+        uploads={
+            file.upload.pk: file.source.name for file in unfinished if file.upload is not None
+        },
     )
 
 
-def _how_to_resume(left: Sequence[FileUpload]) -> str:
+def _how_to_resume(unfinished: Sequence[FileUpload]) -> str:
     calls = [
         f"    client.uploads.resume(pk={file.upload.pk!r}, file={str(file.source.path)!r})"
-        for file in left
+        for file in unfinished
         if file.upload is not None and isinstance(file.source, PathSource) and file.source.stays
     ]
     if not calls:
-        return "Nothing was left that can be taken up again."
-    return "What has arrived is kept for a day. Take it up again with:\n" + "\n".join(calls)
+        return "None of its uploads can be resumed."
+    return "What was sent is kept for a day. Resume it with:\n" + "\n".join(calls)
 
 
-def _held_size(held: Iterable[Mapping[str, Any]], size: int, connections: int) -> int:
-    """Return the part size that an unfinished upload was begun with: all its parts but the last have it."""
-    largest = max((int(part["Size"]) for part in held), default=0)
+def _stored_part_size(stored: Iterable[Mapping[str, Any]], size: int, connections: int) -> int:
+    """Return the part size of an incomplete upload, which all parts that the store has but the last one have."""
+    largest = max((int(part["Size"]) for part in stored), default=0)
     fits = largest >= MIN_PART_SIZE and size <= largest * MAX_PARTS
     return largest if fits else part_size(size, connections)

@@ -1,6 +1,6 @@
-"""What a forked process must not take over from its parent: locks that nobody there will open, and connections.
+"""Locks and connections that a forked process must not take over from its parent.
 
-A fork copies the thread that forks and no other, so a lock that another thread held stays held in the child for ever.
+A fork copies the forking thread alone, so a lock that another thread held would stay locked in the child.
 """
 
 from __future__ import annotations
@@ -11,49 +11,86 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
+from gcapi._util.scheduler import current_token
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
 
+#: Seconds between two checks of the cancel token while waiting for a lock.
+CHECK_INTERVAL = 0.1
+
 
 class ForkAware(Protocol):
-    """Something that begins anew in a forked process."""
+    """An object with state to reset in a forked process."""
 
     def after_fork(self) -> None:
-        """Begin anew; called in the child, while it has one thread only."""
+        """Reset the state; called in the child, while it has one thread."""
         ...
 
 
-_aware: WeakSet[ForkAware] = WeakSet()
+_fork_aware: WeakSet[ForkAware] = WeakSet()
 
 
-def tell_of_forks(thing: ForkAware) -> None:
-    """Call `thing.after_fork` in every process that is forked off while it lives."""
-    _aware.add(thing)
+def reset_after_fork(instance: ForkAware) -> None:
+    """Call `instance.after_fork` in every process that is forked during its life."""
+    _fork_aware.add(instance)
 
 
 def _in_child() -> None:
-    for thing in list(_aware):
-        thing.after_fork()
+    for instance in list(_fork_aware):
+        instance.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(after_in_child=_in_child)
 
 
-class Lock:
-    """A lock for a ``with`` statement that is free in a forked process."""
+class Slots:
+    """A number of slots for ``with`` statements, all of which are free in a forked process.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        tell_of_forks(self)
+    Args:
+        count: The number of slots.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.after_fork()
+        reset_after_fork(self)
 
     def after_fork(self) -> None:
-        """Be free, whoever held it in the parent."""
+        """Free all slots in the child process."""
+        self._free = threading.Semaphore(self._count)
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """Hold a slot as soon as one is free; raise `Cancelled` if the current token is cancelled before."""
+        free = self._free
+        while not free.acquire(timeout=CHECK_INTERVAL):
+            current_token().raise_if_cancelled()
+        try:
+            yield
+        finally:
+            free.release()
+
+
+class Lock:
+    """A lock for ``with`` statements that is unlocked in a forked process.
+
+    Waiting for it ends with `Cancelled` if the current token is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork()
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Reset to unlocked in the child process."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        while not self._lock.acquire(timeout=CHECK_INTERVAL):
+            current_token().raise_if_cancelled()
 
     def __exit__(
         self,
@@ -64,22 +101,3 @@ class Lock:
         # The lock that a thread holds across its own fork is a new one in the child.
         if self._lock.locked():
             self._lock.release()
-
-
-class Slots:
-    """So many places for a ``with`` statement, all of which are free in a forked process."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.after_fork()
-        tell_of_forks(self)
-
-    def after_fork(self) -> None:
-        """Be free, whoever held a place in the parent."""
-        self._places = threading.Semaphore(self._count)
-
-    @contextmanager
-    def one(self) -> Generator[None]:
-        """Hold a place, as soon as there is one."""
-        with self._places:
-            yield

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gcapi._transfer.multipart import COMPLETED
 from gcapi._transfer.upload_sources import BytesSource, PathSource
-from gcapi._transfer.uploads import COMPLETED
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
 from gcapi._workflows.plans import Content, Inline, LocalFile, Plan, RemoteFile, Upload, plan_value
@@ -182,8 +182,8 @@ class Submit:
     def begin(
         self, names: Sequence[str], heard: Callable[[int, UserUpload], None], limits: LimitWait
     ) -> list[UserUpload]:
-        """Create uploads for a later `send`; see `Uploads.begin_all`."""
-        return self._uploads.begin_all(names, heard, limits)
+        """Create uploads for a later `send`; see `Uploads.create_all`."""
+        return self._uploads.create_all(names, heard, limits)
 
     def send(
         self,
@@ -205,7 +205,7 @@ class Submit:
         """
         if not is_fresh:
             pks = [upload.pk for group in begun.values() for upload in group]
-            now = iter(self._uploads.look_at(pks))
+            now = iter(self._uploads.retrieve_all(pks))
             begun = {slug: [next(now) for _ in group] for slug, group in begun.items()}
         left = [plan for plan in plans if isinstance(plan, Upload) and _is_left(plan, begun)]
         with self._sources_of(left) as sources:

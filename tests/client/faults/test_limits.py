@@ -279,7 +279,7 @@ def test_a_call_that_fills_the_limit_by_itself_does_not_wait(
             file_objects=[io.BytesIO(b"x") for _ in range(6)],
             filenames=[f"{n}.txt" for n in range(6)],
         )
-    assert "All 3 uploads that you have are of this call" in caught.value.__notes__[0]
+    assert "All your 3 uploads are of this call" in caught.value.__notes__[0]
     assert "uploaded for it and not used; the server removes" in caught.value.__notes__[1]
 
 

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from gcapi import Client
-from gcapi._transfer.multipart import CHECKSUM_ATTEMPTS, COMPLETE_ATTEMPTS
+from gcapi._transfer.multipart import CHECKSUM_ATTEMPTS, COMPLETE_PAUSES
 from gcapi._transfer.parts import MEBI, split
 from gcapi._transfer.upload_sources import BytesSource, FileObjectSource, PathSource, Source
 from gcapi.exceptions import (
@@ -276,20 +276,19 @@ def test_urls_are_asked_for_late_and_in_batches(path: Path) -> None:
             if step == "generate-presigned-urls"
             else None
         )
-        path.write_bytes(bytes(6 * PART))
-        client.uploads._uploads._run(*_planned(client, PathSource(path)))
-    assert server.asked == [[1, 2], [3, 4], [5, 6]]
-    # Of those before, all but what is still under way have been sent.
+        path.write_bytes(bytes(12 * PART))
+        client.uploads._uploads._run(_planned(client, PathSource(path)))
+    assert sorted(server.asked) == [[number, number + 1] for number in range(1, 13, 2)]
+    # All parts before have been sent, apart from those that the other three threads have.
     assert [sent for _, sent in when] == sorted(sent for _, sent in when)
-    assert all(sent >= 2 * at - 1 for at, (_, sent) in enumerate(when))
+    assert all(sent >= 2 * at - 3 for at, (_, sent) in enumerate(when))
 
 
-def _planned(client: Client, source: PathSource) -> tuple[Any, threading.Event]:
-    """Return a file in parts of `PART`, however many connections there are, and what stops it."""
-    stop = threading.Event()
-    file = client.uploads._uploads._file(source, stop)
+def _planned(client: Client, source: PathSource) -> list[Any]:
+    """Return a file in parts of `PART`, however many connections there are."""
+    file = client.uploads._uploads._file(source)
     file.plan(split(source.size or 0, PART))
-    return [file], stop
+    return [file]
 
 
 def test_expired_url_is_asked_for_once_more(path: Path) -> None:
@@ -336,7 +335,7 @@ def test_other_refusals_do_not_blame_a_proxy(path: Path) -> None:
         ({"99": "https://store/99"}, "no URL for part"),
         (None, "no URLs"),
         ({"one": "https://store/1"}, "no URLs"),
-        ({str(number): "https://store:99999/" for number in range(1, 100)}, "address"),
+        ({str(number): "https://store:99999/" for number in range(1, 100)}, "invalid URL"),
     ],
 )
 def test_missing_url_is_an_unexpected_answer(path: Path, urls: Any, words: str) -> None:
@@ -447,7 +446,7 @@ def test_lost_answer_of_complete_is_found_out(lost: Answer, path: Path) -> None:
 @pytest.mark.parametrize("lost", [RESET, Answer(status=503)])
 def test_complete_that_did_not_happen_is_tried_again(lost: Answer, path: Path) -> None:
     """When the status says that the upload is not complete, completing it is tried again."""
-    left = [COMPLETE_ATTEMPTS - 1]
+    left = [len(COMPLETE_PAUSES)]
 
     def lose(step: str, _: Seen) -> Answer | None:
         if step != "complete-multipart-upload" or not left[0]:
@@ -458,7 +457,7 @@ def test_complete_that_did_not_happen_is_tried_again(lost: Answer, path: Path) -
     with UploadServer(before=lose) as server, server.client() as client:
         (made,) = upload(client, PathSource(path))
     assert made.status == "Completed"
-    assert server.count("complete-multipart-upload") == COMPLETE_ATTEMPTS
+    assert server.count("complete-multipart-upload") == 1 + len(COMPLETE_PAUSES)
 
 
 def test_complete_that_fails_is_an_error(path: Path) -> None:
@@ -509,8 +508,8 @@ def test_interruption_leaves_the_upload_and_prints_the_call(fault: Answer, path:
         UploadServer(lambda number, _: fault if number == 3 else None) as server,
         server.client(max_concurrent_uploads=1) as client,
     ):
-        with pytest.raises(UploadInterrupted, match="Take it up again") as caught:
-            client.uploads._uploads._run(*_planned(client, PathSource(path)))
+        with pytest.raises(UploadInterrupted, match="Resume it with") as caught:
+            client.uploads._uploads._run(_planned(client, PathSource(path)))
         ((pk, name),) = caught.value.uploads.items()
         assert (name, server.uploads[pk]["status"]) == ("a.bin", "Initialized")
         assert sorted(server.parts[pk]) == [1, 2]
@@ -592,7 +591,7 @@ def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:
             server.client(progress=press, max_concurrent_uploads=1) as client,
             pytest.raises(KeyboardInterrupt) as caught,
         ):
-            client.uploads._uploads._run(*_planned(client, PathSource(path)))
+            client.uploads._uploads._run(_planned(client, PathSource(path)))
         assert server.count("abort-multipart-upload") == 0
         server.store.seen.clear()
         with server.client() as client:
@@ -830,7 +829,7 @@ def test_failed_files_are_given_up(path: Path) -> None:
         server.client(progress=heard.append, max_concurrent_uploads=1) as client,
         pytest.raises(StorageError),
     ):
-        client.uploads._uploads._run(*_planned(client, PathSource(path)))
+        client.uploads._uploads._run(_planned(client, PathSource(path)))
     last = heard[-1]
     # The last part was handed out whole before the answer came.
     assert last.given_up == (last.done != last.total)

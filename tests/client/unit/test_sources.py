@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi._transfer import parts as _layout
-from gcapi._transfer.parts import Part, connections_for, part_size, split
+from gcapi._transfer.parts import Part, connections_for, part_size, plan_parts, split
 from gcapi._transfer.upload_sources import (
     READ_SIZE,
     BytesSource,
     FileObjectSource,
+    PartBody,
     PathSource,
-    body_of,
-    body_of_bytes,
-    plan_parts,
 )
 from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
 
@@ -40,20 +39,21 @@ def content_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes"])
-@pytest.mark.parametrize("piece_size", [1000, READ_SIZE, 2 * READ_SIZE - 1, len(CONTENT)])
-def test_pieces_are_the_file(kind: str, piece_size: int, tmp_path: Path) -> None:
-    """The pieces of a source, one after the other, are its content, and no block is larger than 256 KiB."""
+@pytest.mark.parametrize("part_length", [1000, READ_SIZE, 2 * READ_SIZE - 1, len(CONTENT)])
+def test_parts_are_the_file(kind: str, part_length: int, tmp_path: Path) -> None:
+    """The parts of a source, one after the other, are its content, and no block is larger than 256 KiB."""
     source = PathSource(content_file(tmp_path)) if kind == "path" else BytesSource(CONTENT, "a.bin")
-    blocks = [list(source.read(piece)) for piece in split(len(CONTENT), piece_size)]
-    assert b"".join(b"".join(piece) for piece in blocks) == CONTENT
-    assert max(len(block) for piece in blocks for block in piece) <= READ_SIZE
+    blocks = [list(source.read(part)) for part in split(len(CONTENT), part_length)]
+    assert b"".join(b"".join(part) for part in blocks) == CONTENT
+    assert max(len(block) for part in blocks for block in part) <= READ_SIZE
     assert source.size == len(CONTENT)
 
 
 def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
     """A body that was read half, or whole, gives the same bytes again, and takes back what it had counted."""
     counted: list[int] = []
-    body = body_of(PathSource(content_file(tmp_path)), Part(2, 5, 2 * READ_SIZE), counted.append)
+    source, part = PathSource(content_file(tmp_path)), Part(2, 5, 2 * READ_SIZE)
+    body = PartBody(partial(source.read, part), part.length, counted.append)
     half = iter(body)
     next(half)
     assert sum(counted) == READ_SIZE
@@ -64,7 +64,8 @@ def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
 
 def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
     """The checksum of an earlier time is not taken for that of a later one that ended early."""
-    body = body_of(PathSource(content_file(tmp_path)), Part(1, 0, len(CONTENT)), unheard)
+    source, part = PathSource(content_file(tmp_path)), Part(1, 0, len(CONTENT))
+    body = PartBody(partial(source.read, part), part.length, unheard)
     list(body)
     next(iter(body))
     assert body.md5 == ""
@@ -72,7 +73,7 @@ def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
 
 def test_released_body_holds_nothing() -> None:
     """Once a part was sent its bytes are let go of."""
-    body = body_of_bytes(CONTENT, unheard)
+    body = PartBody(lambda: iter([CONTENT]), len(CONTENT), unheard)
     assert b"".join(body) == CONTENT
     body.release()
     assert list(body) == []

@@ -105,7 +105,7 @@ def test_printed_call_sends_what_is_missing(
     sandbox: Sandbox, client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The call that an interruption prints, run as it stands, sends the missing parts only, and the file is whole."""
-    monkeypatch.setattr("gcapi._transfer.parts.LARGEST_PIECE", PART)
+    monkeypatch.setattr("gcapi._transfer.parts.PREFERRED_PART_SIZE", PART)
     slug, archive = sandbox.add_socket(unique("file"), "ZIP file"), sandbox.add_archive(unique("a"))
     sandbox.requests.clear()
     with (
@@ -202,7 +202,7 @@ def test_aborted_upload_cannot_be_taken_up(client: Client, path: Path) -> None:
     """An upload that was given up is refused, with what to do instead."""
     started = begun(client, path)
     client.uploads.abort_multipart_upload(pk=started.pk, s3_upload_id=started.s3_upload_id)
-    with pytest.raises(SpecError, match="'Aborted' and cannot be taken up; upload the file again"):
+    with pytest.raises(SpecError, match="'Aborted' and cannot be resumed; upload the file again"):
         client.uploads.resume(pk=started.pk, file=path)
 
 

@@ -256,7 +256,7 @@ def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client
 def test_as_many_names_as_files(sandbox: Sandbox, client: Client, files: int, names: int) -> None:
     """Another number of names than of files is a ValueError before anything is sent."""
     sandbox.requests.clear()
-    with pytest.raises(ValueError, match=f"{files} file objects and {names} names"):
+    with pytest.raises(ValueError, match=f"{files} file objects and {names} file names"):
         client.uploads.upload_multiple_fileobj(
             file_objects=[io.BytesIO(b"x")] * files, filenames=["x"] * names
         )
@@ -432,7 +432,7 @@ def test_one_failure_stops_the_others() -> None:
     """When one of several uploads is refused, what was not begun is not begun, and the real error is shown."""
     refusal = Answer(status=403, body=REFUSAL)
     with (
-        faulty_store(refusal, refusal, Answer(headers=ETAG)) as (api, _),
+        faulty_store(refusal) as (api, _),
         connect(api, max_concurrent_uploads=1) as client,
         pytest.raises(StorageError),
     ):

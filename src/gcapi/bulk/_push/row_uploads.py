@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS, LimitWait
-from gcapi._transfer.uploads import COMPLETED, INITIALIZED
+from gcapi._transfer.multipart import COMPLETED, INITIALIZED
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
