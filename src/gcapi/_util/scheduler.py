@@ -325,7 +325,7 @@ class Scheduler:
             self._unfinished -= len(dropped)
             self._changed.notify_all()
         for task in dropped:
-            task.future.cancel()
+            task.future.set_exception(Cancelled())
 
 
 class Pool:

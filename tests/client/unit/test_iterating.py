@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
-from gcapi._api.pagination import MENDING_PASSES, iterate
+from gcapi._api.pagination import REPEATED_PASSES, iterate
 from gcapi.exceptions import StatusError, UnstableListWarning
 from gcapi.retries import BaseRetryStrategy
 from tests.support.loopback import Answer, Loopback, Seen, connect
@@ -135,7 +135,7 @@ def test_what_cannot_be_mended_is_said() -> None:
     table = Table([Item(number) for number in range(1, 6)], counted=7)
     with pytest.warns(UnstableListWarning, match="Things: the server counts 7 objects and shows 5"):
         assert [item.pk for item in table.all()] == [1, 2, 3, 4, 5]
-    assert table.asked.count((0, MAX_PAGE_SIZE)) == 1 + MENDING_PASSES
+    assert table.asked.count((0, MAX_PAGE_SIZE)) == 1 + REPEATED_PASSES
 
 
 def test_list_that_shrinks_ends_quietly() -> None:

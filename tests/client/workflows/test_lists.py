@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from gcapi import Client, models
-from gcapi._api.pagination import MENDING_PASSES
+from gcapi._api.pagination import REPEATED_PASSES
 from gcapi.exceptions import (
     GCAPIError,
     InvalidTarget,
@@ -150,7 +150,7 @@ def test_iteration_ends_when_the_list_shrinks() -> None:
         pytest.warns(UnstableListWarning, match="counts 500 objects and shows 0"),
     ):
         assert list(client.archives.iterate_all()) == []
-    assert len(server.seen) == 1 + MENDING_PASSES
+    assert len(server.seen) == 1 + REPEATED_PASSES
 
 
 def test_count_is_one_small_request(
