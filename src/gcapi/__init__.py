@@ -1,49 +1,28 @@
-"""Cases up, jobs run, results home: a typed client for the Grand Challenge medical image analysis platform.
+"""A typed client for the Grand Challenge medical image analysis platform.
 
-Everything public is reachable from here and loaded when it is first touched: `Client`, `SocketValueSpec`, and the
-modules `exceptions`, `models`, `progress` and `retries`.
+`Client` and `SocketValueSpec`, and the public modules, are imported on first access.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gcapi import (
-        check_version as check_version,
-    )
-    from gcapi import (
-        client as client,
-    )
-    from gcapi import (
-        create_strategies as create_strategies,
-    )
-    from gcapi import (
-        exceptions as exceptions,
-    )
-    from gcapi import (
-        jobs as jobs,
-    )
-    from gcapi import (
-        models as models,
-    )
-    from gcapi import (
-        progress as progress,
-    )
-    from gcapi import (
-        resources as resources,
-    )
-    from gcapi import (
-        retries as retries,
-    )
-    from gcapi import (
-        sockets as sockets,
-    )
+    from gcapi import check_version as check_version
+    from gcapi import client as client
+    from gcapi import create_strategies as create_strategies
+    from gcapi import exceptions as exceptions
+    from gcapi import jobs as jobs
+    from gcapi import models as models
+    from gcapi import progress as progress
+    from gcapi import resources as resources
+    from gcapi import retries as retries
+    from gcapi import sockets as sockets
     from gcapi.client import Client as Client
     from gcapi.sockets import SocketValueSpec as SocketValueSpec
 
 __all__ = ["Client", "SocketValueSpec"]
 
-_HOME = {"Client": "gcapi.client", "SocketValueSpec": "gcapi.sockets"}
+_CLASSES = {"Client": "gcapi.client", "SocketValueSpec": "gcapi.sockets"}
 _MODULES = frozenset(
     {
         "check_version",
@@ -61,12 +40,12 @@ _MODULES = frozenset(
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
     if name in _MODULES:
         return import_module(f"gcapi.{name}")
     raise AttributeError(f"module 'gcapi' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    return sorted({*globals(), *_CLASSES, *_MODULES})

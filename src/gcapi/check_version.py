@@ -1,3 +1,3 @@
-"""Where `UnsupportedVersionError` used to live."""
+"""Alias for `UnsupportedVersionError`, kept for existing imports."""
 
 from gcapi.exceptions import UnsupportedVersionError as UnsupportedVersionError

@@ -1,3 +1,3 @@
-"""Where `SocketValueSpec` used to live."""
+"""Alias for `SocketValueSpec`, kept for existing imports."""
 
 from gcapi.sockets import SocketValueSpec as SocketValueSpec

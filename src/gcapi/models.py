@@ -1,6 +1,6 @@
-"""The models of the API, re-exported lazily from the generated package, and its enums under the names that users know.
+"""The models of the API, imported lazily from the generated package, and its enums.
 
-In the generated models an enum field is a plain `str`, which a member of these enums equals:
+An enum field of a generated model is a plain `str`, which equals the members of these enums:
 ``image_type=gcapi.models.ImageTypeEnum.MHD`` and ``image_type="MHD"`` are the same.
 """
 
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 
 class BlankEnum(StrEnum):
-    """No choice made."""
+    """No choice."""
 
     field_ = ""
 
 
 class NullEnum(Enum):
-    """Nothing known; not a string, since its one value is `None`."""
+    """No value; not a `StrEnum`, since its only value is `None`."""
 
     NoneType_None = None
 
 
 class ColorInterpolationEnum(StrEnum):
-    """How a look-up table goes from one colour to the next."""
+    """The interpolation between the colours of a lookup table."""
 
     RGB = "RGB"
     HLS = "HLS"
@@ -33,7 +33,7 @@ class ColorInterpolationEnum(StrEnum):
 
 
 class ColorSpaceEnum(StrEnum):
-    """What the components of an image's voxels are."""
+    """The color space of an image."""
 
     GRAY = "GRAY"
     RGB = "RGB"
@@ -42,7 +42,7 @@ class ColorSpaceEnum(StrEnum):
 
 
 class EyeChoiceEnum(StrEnum):
-    """Which eye an image shows."""
+    """The eye that an image shows."""
 
     OD = "OD"
     OS = "OS"
@@ -51,7 +51,7 @@ class EyeChoiceEnum(StrEnum):
 
 
 class FieldOfViewEnum(StrEnum):
-    """What part of the eye an image shows."""
+    """The field of view of an eye image."""
 
     F1M = "F1M"
     F2 = "F2"
@@ -64,7 +64,7 @@ class FieldOfViewEnum(StrEnum):
 
 
 class ImageTypeEnum(StrEnum):
-    """How an image file is stored."""
+    """The format of an image file."""
 
     MHD = "MHD"
     TIFF = "TIFF"
@@ -72,7 +72,7 @@ class ImageTypeEnum(StrEnum):
 
 
 class PatientSexEnum(StrEnum):
-    """A patient's sex, as DICOM has it."""
+    """A patient's sex, as in DICOM."""
 
     M = "M"
     F = "F"
@@ -80,14 +80,14 @@ class PatientSexEnum(StrEnum):
 
 
 class StatusEnum(StrEnum):
-    """How an external evaluation ended."""
+    """The result of an external evaluation."""
 
     Succeeded = "Succeeded"
     Failed = "Failed"
 
 
 class StereoscopicChoiceEnum(StrEnum):
-    """Which image of a stereoscopic pair it is."""
+    """The position of an image in a stereoscopic pair."""
 
     L = "L"
     R = "R"
@@ -95,39 +95,34 @@ class StereoscopicChoiceEnum(StrEnum):
 
 
 if TYPE_CHECKING:
-    # A type checker keeps the first of two definitions: the enums here, rather than the generated types.
+    # A type checker keeps the first of two definitions: these enums rather than the generated types.
     class LocationEnum(StrEnum):
-        """A country, by its ISO code."""
+        """A country by its ISO code."""
 
         NL = "NL"
 
     class TimezoneEnum(StrEnum):
-        """A time zone, by its IANA name."""
+        """A time zone by its IANA name."""
 
         UTC = "UTC"
 
     from grand_challenge_api.models import *  # pyright: ignore[reportAssignmentType]
 
-#: Enums too long to be spelled out here, made from the generated ones when they are first touched.
+#: Enums that are too long to be written out, and are built from the generated ones on first access.
 _LONG_ENUMS = frozenset({"LocationEnum", "TimezoneEnum"})
 
 
-def _long_enum(name: str) -> type[StrEnum]:
-    """Make a `StrEnum` of a generated enum: other characters become ``_``, and what then collides is numbered."""
+def _build_enum(name: str) -> type[StrEnum]:
+    """Build a `StrEnum` of a generated enum, with valid and unique member names."""
     members: dict[str, str] = {}
-    for value in get_args(getattr(_generated(), name)):
-        if value:
-            members[_unused(re.sub(r"\W", "_", value), members)] = value
+    for value in filter(None, get_args(getattr(_generated(), name))):
+        member = unique = re.sub(r"\W", "_", value)
+        number = 0
+        while unique in members:
+            number += 1
+            unique = f"{member}_{number}"
+        members[unique] = value
     return cast("type[StrEnum]", StrEnum(name, members))
-
-
-def _unused(name: str, taken: dict[str, str]) -> str:
-    if name not in taken:
-        return name
-    number = 1
-    while f"{name}_{number}" in taken:
-        number += 1
-    return f"{name}_{number}"
 
 
 def _generated() -> Any:
@@ -136,7 +131,7 @@ def _generated() -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _LONG_ENUMS:
-        value: Any = _long_enum(name)
+        value: Any = _build_enum(name)
     elif name.startswith("_") or name not in _generated().__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     else:

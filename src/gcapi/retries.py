@@ -1,7 +1,7 @@
-"""Retry strategies: given an answer, how many seconds to wait before asking again, or `None` to give up.
+"""Retry strategies: how long to wait before a request is retried, and when to give up.
 
-A strategy only decides; it never sleeps. One is made for every request, so it may count. No strategy can make a
-write happen twice: a request that may have been carried out is not repeated, whatever the strategy answers.
+A strategy only decides and never sleeps. A new one is made for each request, so it may keep count. No strategy can make
+a write happen twice: a request that may have been carried out is never retried, whatever the strategy returns.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
+import httpx
+
+from gcapi._util.http_dates import parse_http_date
 from gcapi.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    import httpx
 
 Seconds = float
 
-#: Answers of the infrastructure around the server that may be different next time. Never 500: this server answers
-#: 500 to mistakes of the client, so that asking again gives the same.
+#: Transient statuses, which the infrastructure around the server produces. The server's own 500 is not among them: it
+#: is often caused by an invalid request, and then a retry fails in the same way.
 TRANSIENT_STATUSES = frozenset({429, 502, 503, 504, 507})
 
 
 class BaseRetryStrategy:
-    """What a strategy has to be: derive from it and give a `get_delay`.
+    """Base class of retry strategies; a subclass implements `get_delay`.
 
     Examples:
         >>> class TwiceAfter503(BaseRetryStrategy):
@@ -46,10 +44,10 @@ class BaseRetryStrategy:
     """
 
     def get_delay(self, latest_response: httpx.Response) -> Seconds | None:
-        """Return the seconds to wait before the request is repeated, or `None` to take the answer as it is.
+        """Return the seconds to wait before the request is retried, or `None` to accept the response.
 
         Args:
-            latest_response: The answer to the latest attempt, its body read if it is an error.
+            latest_response: The response to the latest attempt; the body of an error is already read.
         """
         raise NotImplementedError("A retry strategy must implement get_delay().")
 
@@ -58,13 +56,13 @@ RetryStrategyFactory = Callable[[], BaseRetryStrategy]
 
 
 class SelectiveBackoffStrategy(BaseRetryStrategy):
-    """Wait longer after each transient answer, counted for every status by itself.
+    """Exponential backoff after transient responses, counted separately for each status.
 
-    An instance is its own factory: calling it gives a fresh one with the same numbers.
+    An instance is its own factory: calling it returns a new strategy with the same arguments.
 
     Args:
-        backoff_factor: Seconds before the first repeat; doubled with each further one.
-        maximum_number_of_retries: Repeats for one status, 0 for none.
+        backoff_factor: Seconds before the first retry; doubled for each further one.
+        maximum_number_of_retries: The number of retries for one status.
 
     Examples:
         >>> ten_times = SelectiveBackoffStrategy(backoff_factor=0.5, maximum_number_of_retries=10)
@@ -78,66 +76,54 @@ class SelectiveBackoffStrategy(BaseRetryStrategy):
         self._retries: Counter[int] = Counter()
 
     def __call__(self) -> SelectiveBackoffStrategy:
-        """Return a fresh strategy with the same numbers."""
+        """Return a new strategy with the same arguments."""
         return type(self)(self.backoff_factor, self.maximum_number_of_retries)
 
     def get_delay(self, latest_response: httpx.Response) -> Seconds | None:
-        """Return ``backoff_factor · 2ⁿ``, or what the server's ``Retry-After`` says; `None` when used up."""
+        """Return ``backoff_factor · 2ⁿ`` seconds, or those of a ``Retry-After`` header; `None` after the last retry."""
         status = latest_response.status_code
         retries = self._retries[status]
         if status not in TRANSIENT_STATUSES or retries >= self.maximum_number_of_retries:
             return None
         self._retries[status] += 1
-        told = retry_after(latest_response.headers.get("Retry-After"))
-        return self.backoff_factor * 2**retries if told is None else told
+        requested = retry_after(latest_response.headers.get("Retry-After"))
+        return self.backoff_factor * 2**retries if requested is None else requested
 
 
 def retry_after(header: str | None, *, now: datetime | None = None) -> Seconds | None:
     """Return the seconds that a ``Retry-After`` header asks for.
 
     Args:
-        header: Seconds or an HTTP date; `None` where there is none.
-        now: The current time; `None` asks the clock.
+        header: Seconds or an HTTP date; `None` if there is no header.
+        now: The current time; `None` to read the clock.
 
     Returns:
-        `None` for no header and for one that is neither form; 0 for a date in the past.
+        `None` for a missing or invalid header; 0 for a date in the past.
     """
     if header is None:
         return None
-    seconds = _seconds(header)
-    return _until(header, now) if seconds is None else seconds
-
-
-def _seconds(header: str) -> Seconds | None:
     try:
         seconds = float(header)
     except ValueError:
-        return None
+        moment = parse_http_date(header)
+        if moment is None:
+            return None
+        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _until(header: str, now: datetime | None) -> Seconds | None:
-    try:
-        moment = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
 class PatientStrategy(BaseRetryStrategy):
-    """What a client uses unless told otherwise: wait with full jitter after transient answers and transport errors.
+    """The default strategy: exponential backoff with full jitter after transient responses and transport errors.
 
-    A certificate that is not trusted is final, and so is a request that was wrong before it was sent.
+    Untrusted certificates and invalid requests are not retried.
 
     Args:
-        maximum_number_of_retries: Repeats of one request, 0 for none.
-        backoff_factor: Seconds that bound the first wait; the bound doubles with each further one.
-        longest_delay: Seconds that no wait is longer than, whatever the server asks for.
-        total_seconds: Seconds after the first failure in which a repeat may still begin.
-        clock: Tells the time in seconds.
-        random: Gives a number from 0 to 1, for the jitter.
+        maximum_number_of_retries: The number of retries of one request.
+        backoff_factor: Upper bound of the first delay in seconds; doubled for each further one.
+        longest_delay: Upper bound of all delays in seconds, whatever the server asks for.
+        total_seconds: Seconds after the first failure within which a retry may still start.
+        clock: Returns the time in seconds.
+        random: Returns a number from 0 to 1, for the jitter.
     """
 
     def __init__(
@@ -159,7 +145,7 @@ class PatientStrategy(BaseRetryStrategy):
         self._end = math.inf
 
     def get_delay(self, latest_response: httpx.Response) -> Seconds | None:
-        """Return the seconds to wait after a transient answer; what the server asks for counts, up to the cap."""
+        """Return the seconds to wait after a transient response; a ``Retry-After`` header counts up to the cap."""
         if latest_response.status_code not in TRANSIENT_STATUSES:
             return None
         return self._next(retry_after(latest_response.headers.get("Retry-After")))
@@ -168,8 +154,8 @@ class PatientStrategy(BaseRetryStrategy):
         """Return the seconds to wait after a transport error."""
         return None if _is_final(error) else self._next(None)
 
-    def _next(self, told: Seconds | None) -> Seconds | None:
-        delay = self._random() * self._bound if told is None else told
+    def _next(self, requested: Seconds | None) -> Seconds | None:
+        delay = self._random() * self._bound if requested is None else requested
         delay = min(delay, self._longest)
         self._end = min(self._end, self._clock() + self._total)
         if self._left == 0 or self._clock() + delay > self._end:
@@ -180,9 +166,7 @@ class PatientStrategy(BaseRetryStrategy):
 
 
 def _is_final(error: BaseException) -> bool:
-    """Tell whether asking again gives the same."""
-    import httpx
-
+    """Return whether a retry would fail in the same way."""
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return True
     cause: BaseException | None = error
@@ -194,29 +178,26 @@ def _is_final(error: BaseException) -> bool:
 
 
 def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:
-    """Return a factory of strategies, tried once.
+    """Return a factory of strategies, after calling it once.
 
     Args:
-        factory: A strategy class, or anything that can be called without arguments and gives a strategy;
-            `None` for the default.
+        factory: A strategy class, or a callable without parameters that returns a strategy; `None` for the default.
 
     Raises:
-        ConfigurationError: What makes no strategy.
+        ConfigurationError: The factory does not return a strategy.
     """
     if factory is None:
         return PatientStrategy
     if not callable(factory):
         raise ConfigurationError(
-            f"retry_strategy={factory!r} must be a strategy class or a callable that makes a strategy."
+            f"retry_strategy={factory!r} must be a strategy class or a callable that returns a strategy."
         )
     try:
-        product = factory()
+        strategy = factory()
     except Exception as error:
+        raise ConfigurationError(f"retry_strategy={factory!r} cannot be called: {error}") from error
+    if isinstance(strategy, type) or not callable(getattr(strategy, "get_delay", None)):
         raise ConfigurationError(
-            f"retry_strategy={factory!r} makes no strategy: {error}"
-        ) from error
-    if isinstance(product, type) or not callable(getattr(product, "get_delay", None)):
-        raise ConfigurationError(
-            f"retry_strategy={factory!r} makes {product!r}, which is no strategy: it cannot be asked get_delay()."
+            f"retry_strategy={factory!r} returns {strategy!r}, which has no method get_delay()."
         )
     return factory

@@ -10,9 +10,9 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import FIRST_INTERVAL, poll
 from gcapi._util.user_warnings import calling_line, warn_at
@@ -145,8 +145,4 @@ def unused_noted(count: Callable[[], int]) -> Generator[None]:
 
 def server_time(error: LimitReached) -> datetime:
     """Return when the server answered by its own clock, which its times are to be compared with."""
-    try:
-        told = parsedate_to_datetime(error.response.headers.get("Date", ""))
-    except ValueError:
-        return datetime.now(UTC)
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return parse_http_date(error.response.headers.get("Date", "")) or datetime.now(UTC)

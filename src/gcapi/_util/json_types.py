@@ -1,4 +1,4 @@
-"""What JSON a value is, said so that type checkers know what is in it."""
+"""Type guards for JSON values."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any, TypeGuard
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a value is a JSON object."""
+    """Return whether a value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Tell whether a value is a JSON array."""
+    """Return whether a value is a JSON array."""
     return isinstance(value, list)
 
 
 def is_sequence(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """Tell whether a value becomes a JSON array."""
+    """Return whether a value is a list or tuple, which both become JSON arrays."""
     return isinstance(value, list | tuple)

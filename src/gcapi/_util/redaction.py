@@ -1,7 +1,7 @@
-"""Keys that travel in addresses, and how they are kept out of what is shown.
+"""Redaction of credentials in text, requests and log records.
 
-A presigned address lets whoever has it read or write a file for an hour. The HTTP client logs every address in full (at
-level INFO, where many programs listen), and its transport logs the headers that redirect to one (at DEBUG).
+Anyone who has a presigned URL can read or write a file for an hour. httpx logs every URL in full at level INFO, and its
+transport logs the headers of redirects to presigned URLs at level DEBUG.
 """
 
 from __future__ import annotations
@@ -12,69 +12,68 @@ from typing import Any
 
 import httpx
 
-#: A query with one of these parameters is a key (of the object stores and content networks that there are).
-_KEY = re.compile(
+#: A query with one of these parameters is a credential (of the common object stores and content delivery networks).
+_PRESIGNED = re.compile(
     r"[?&;](?:X-(?:Amz|Goog)-[\w-]+|Signature|AWSAccessKeyId|Key-Pair-Id|Policy|sig)=",
     re.IGNORECASE,
 )
 _QUERY = re.compile(r"\?[^\s\"'<>\\]*")
-#: Headers that let whoever has them do what the sender may.
-_SECRET_HEADERS = frozenset(
+_CREDENTIAL_HEADERS = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"x-amz-security-token"}
 )
-#: Where the HTTP client and its transport log; a filter hears only what is logged on its own logger.
+#: The loggers of httpx and its transport; a filter only sees the records of its own logger.
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
 def without_keys(text: str) -> str:
-    """Return a text in which the queries of presigned addresses are cut out."""
-    return _QUERY.sub(lambda match: "?…" if _KEY.search(match[0]) else match[0], text)
+    """Return a text without the queries of presigned URLs."""
+    return _QUERY.sub(lambda match: "?…" if _PRESIGNED.search(match[0]) else match[0], text)
 
 
 def without_secret_headers(request: httpx.Request) -> httpx.Request:
-    """Return the request without its body and without the headers that are keys."""
+    """Return a copy of a request without its body and credential headers."""
     headers = [
-        (name, value) for name, value in request.headers.raw if name.lower() not in _SECRET_HEADERS
+        (name, value)
+        for name, value in request.headers.raw
+        if name.lower() not in _CREDENTIAL_HEADERS
     ]
     return httpx.Request(request.method, request.url, headers=headers)
 
 
 def without_secrets(request: httpx.Request) -> httpx.Request:
-    """Return the request fit to be kept and pickled: without its body and whatever in it is a key."""
-    cut = without_secret_headers(request)
-    if _KEY.search(f"?{cut.url.query.decode('ascii', 'replace')}"):
-        cut.url = cut.url.copy_with(query=None)
-    return cut
+    """Return a copy of a request without its body, credential headers and the query of a presigned URL."""
+    redacted = without_secret_headers(request)
+    if _PRESIGNED.search(f"?{redacted.url.query.decode('ascii', 'replace')}"):
+        redacted.url = redacted.url.copy_with(query=None)
+    return redacted
 
 
-class _KeyFilter(logging.Filter):
-    """Cut keys out of log records; records without any stay what they are."""
+class _RedactingFilter(logging.Filter):
+    """Redacts presigned URLs in log records; other records do not change."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
-        record.msg = _cut(record.msg)
+        """Accept every record."""
+        record.msg = _redacted(record.msg)
         if isinstance(record.args, tuple):
-            record.args = tuple(map(_cut, record.args))
+            record.args = tuple(map(_redacted, record.args))
         return True
 
 
-def _cut(thing: Any) -> Any:
-    if not isinstance(thing, str | httpx.URL):
-        return thing
-    text = str(thing)
-    cut = without_keys(text)
-    return thing if cut == text else cut
+def _redacted(part: Any) -> Any:
+    if not isinstance(part, str | httpx.URL):
+        return part
+    text = without_keys(str(part))
+    return part if text == str(part) else text
 
 
-_filter = _KeyFilter()
+_filter = _RedactingFilter()
 
 
 def guard_logs() -> None:
-    """Keep keys out of the HTTP client's log records, in all of this process, and for good.
+    """Redact the log records of httpx for the lifetime of the process; repeated calls have no effect.
 
-    A filter on the loggers is the least that is sound: a level would silence other users of the HTTP client, handlers
-    are the program's own business, and the record is made where nothing else can reach it. Of other users' records,
-    only those with presigned addresses change. Adding the filter again does nothing.
+    A log level would silence httpx for other users, and handlers belong to the program, so filters on httpx's loggers
+    are the smallest intervention that is safe.
     """
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_filter)

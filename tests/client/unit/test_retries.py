@@ -283,12 +283,12 @@ def raising() -> BaseRetryStrategy:
         (NoRetries(), "must be a strategy class or a callable"),
         (3, "must be a strategy class or a callable"),
         ("NoRetries", "must be a strategy class or a callable"),
-        (lambda: None, "makes None"),
-        (lambda: NoRetries, "is no strategy"),
-        (dict, "is no strategy"),
+        (lambda: None, "returns None"),
+        (lambda: NoRetries, "has no method"),
+        (dict, "has no method"),
         (raising, "no luck"),
-        (SelectiveBackoffStrategy, "makes no strategy"),
-        (lambda argument: argument, "makes no strategy"),
+        (SelectiveBackoffStrategy, "cannot be called"),
+        (lambda argument: argument, "cannot be called"),
     ],
 )
 def test_what_makes_no_strategy_is_refused(factory: Any, words: str) -> None:

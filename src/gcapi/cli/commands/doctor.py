@@ -10,7 +10,6 @@ import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +22,7 @@ import httpx
 from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
 from gcapi._http.urls import parse_base_url
+from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import format_duration, printable, shown_url
 from gcapi.cli.commands.account import account_of
 from gcapi.cli.exit_codes import TEMPORARY, USAGE, error_message, exit_code_of
@@ -215,12 +215,9 @@ def _check_api(session: Session) -> list[Finding]:
 
 
 def _check_clock(response: httpx.Response, now: datetime) -> Finding:
-    try:
-        server_time = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
+    server_time = parse_http_date(response.headers.get("Date", ""))
+    if server_time is None:
         return Finding("clock", "not checked", "the server's response has no date")
-    if server_time.tzinfo is None:
-        server_time = server_time.replace(tzinfo=UTC)
     skew = (now - server_time).total_seconds()
     if abs(skew) <= _MAX_CLOCK_SKEW:
         return Finding("clock", "ok", "agrees with the server's")
