@@ -1,4 +1,4 @@
-"""A local Grand Challenge to try things against; it listens on loopback only."""
+"""A local Grand Challenge for development and tests, which listens on loopback only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Faults", "RecordedRequest", "Rule", "Sandbox"]
 
-_HOMES = {
+_MODULES = {
     "Faults": "gcapi_sandbox.faults",
     "RecordedRequest": "gcapi_sandbox._app.request_log",
     "Rule": "gcapi_sandbox.faults",
@@ -20,9 +20,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for."""
-    if name not in _HOMES:
+    """Import a public name when it is first used."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

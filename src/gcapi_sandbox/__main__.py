@@ -1,4 +1,4 @@
-"""Run a sandbox from the command line until it is interrupted."""
+"""The command `python -m gcapi_sandbox`, which runs a sandbox until it is interrupted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import sys
 import threading
 from pathlib import Path
 
-from gcapi_sandbox._fixtures.seed_file import DEFAULT, SeedError
+from gcapi_sandbox._fixtures.seed_file import DEFAULT_SEED, SeedError
 from gcapi_sandbox.sandbox import Sandbox
 
-_CONTENTS = ("objects", "parts", "work", "incoming")
+_FOLDERS = ("objects", "parts", "work", "incoming")
 _DATABASE = "sandbox.sqlite3"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start, say where, serve until SIGINT or SIGTERM; return the exit code."""
+    """Start a sandbox, print its address, and serve until SIGINT or SIGTERM; return the exit code."""
     options = _parser().parse_args(arguments)
     if options.reset and options.data:
         _reset(options.data)
@@ -43,21 +43,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gcapi_sandbox", description="A local Grand Challenge on loopback."
     )
-    parser.add_argument("--port", type=int, default=0, help="port of the API (default: any free)")
-    parser.add_argument("--data", type=Path, help="folder to keep everything in (default: none)")
     parser.add_argument(
-        "--seed", type=Path, default=DEFAULT, help="YAML file of what a new sandbox holds"
+        "--port", type=int, default=0, help="port of the API (default: any free port)"
     )
-    parser.add_argument("--reset", action="store_true", help="empty the folder first")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON when ready")
+    parser.add_argument("--data", type=Path, help="folder for all data (default: a temporary one)")
+    parser.add_argument(
+        "--seed",
+        type=Path,
+        default=DEFAULT_SEED,
+        help="YAML file with the contents of a new sandbox",
+    )
+    parser.add_argument("--reset", action="store_true", help="delete the data in the folder first")
+    parser.add_argument(
+        "--json", action="store_true", help="print a line of JSON instead of text when ready"
+    )
     return parser
 
 
 def _reset(folder: Path) -> None:
-    """Remove what an earlier sandbox kept in the folder, and nothing else."""
+    """Delete the data of an earlier sandbox from the folder, but no other files."""
     for path in folder.glob(f"{_DATABASE}*"):
         path.unlink()
-    for name in _CONTENTS:
+    for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -73,11 +80,11 @@ def _as_json(sandbox: Sandbox) -> str:
 
 def _as_text(sandbox: Sandbox) -> str:
     return (
-        f"A local Grand Challenge listens on {sandbox.base_url}\n"
+        f"A local Grand Challenge is listening on {sandbox.base_url}\n"
         "Use it from another shell:\n\n"
         f"    export GRAND_CHALLENGE_AUTHORIZATION={sandbox.token}\n"
         f"    python -c 'import gcapi; print(*gcapi.Client(base_url=\"{sandbox.base_url}\").archives.page())'\n\n"
-        "The token opens this sandbox and nothing else. Stop with Ctrl-C."
+        "The token is valid for this sandbox only. Stop it with Ctrl-C."
     )
 
 

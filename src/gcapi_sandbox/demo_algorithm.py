@@ -1,11 +1,11 @@
-"""The demo's container: measures an image and marks what is brighter than its mean."""
+"""The demo algorithm: computes the mean intensity of an image and thresholds the image at it."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._imaging.importing import load_sitk
+from gcapi_sandbox._imaging.simpleitk import load_sitk
 
 if TYPE_CHECKING:
     from pathlib import Path

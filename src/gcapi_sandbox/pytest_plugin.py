@@ -1,6 +1,6 @@
-"""Fixtures for tests of programs that use Grand Challenge: a sandbox, and a client on it.
+"""Fixtures for tests of programs that use Grand Challenge: a sandbox, and a client for it.
 
-pytest loads this module in every run where the package is installed, so it imports nothing that no test asks for.
+pytest loads this module in every run where the package is installed, so it imports the sandbox only when it is used.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Scope = Literal["session", "package", "module", "class", "function"]
 
 _SCOPE = "gcapi_sandbox_scope"
-_HINT = "pip install"  # what the sandbox's own refusal says when its extra is missing
+_INSTALL_HINT = "pip install"  # part of the message about the missing extra
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a project choose how many tests share a sandbox."""
+    """Add the setting for the scope of the sandbox."""
     parser.addini(
         _SCOPE,
-        "what shares one sandbox: session (the default), package, module, class or function",
+        "scope of the fixture gcapi_sandbox: session (the default), package, module, class or function",
         default="session",
     )
 
@@ -37,10 +37,10 @@ def _scope(fixture_name: str, config: pytest.Config) -> Scope:  # noqa: ARG001  
 
 @pytest.fixture(scope=_scope)
 def gcapi_sandbox() -> Iterator[Sandbox]:
-    """Give a running sandbox, empty at first; the whole session shares it.
+    """Return a running sandbox, which is empty at first and shared by the whole session.
 
-    With `gcapi_sandbox_scope = "function"` in pytest's settings every test has one of its own.
-    Tests are skipped where the extra `sandbox` is not installed.
+    With `gcapi_sandbox_scope = "function"` in pytest's settings every test has its own sandbox.
+    Tests are skipped if the extra `sandbox` is not installed.
     """
     from gcapi_sandbox import Sandbox
 
@@ -48,7 +48,7 @@ def gcapi_sandbox() -> Iterator[Sandbox]:
     try:
         sandbox.start()
     except ModuleNotFoundError as missing:
-        if _HINT not in str(missing):
+        if _INSTALL_HINT not in str(missing):
             raise
         pytest.skip(str(missing))
     yield sandbox
@@ -57,7 +57,7 @@ def gcapi_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def gcapi_client(gcapi_sandbox: Sandbox) -> Iterator[Client]:
-    """Give a client of the sandbox's default user, who edits whatever is added to it."""
+    """Return a client of the default user, who edits all objects that are added to the sandbox."""
     from gcapi import Client
 
     with Client(token=gcapi_sandbox.token, base_url=gcapi_sandbox.base_url) as client:

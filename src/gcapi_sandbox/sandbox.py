@@ -9,12 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._app.request_log import Recorder, Recording
-from gcapi_sandbox._database.state import Limits, State
+from gcapi_sandbox._app.request_log import RequestLog, RequestLogMiddleware
+from gcapi_sandbox._background.worker import Worker
 from gcapi_sandbox._fixtures import factories
-from gcapi_sandbox._fixtures.builder import DEFAULT_USER, Furnishing
-from gcapi_sandbox._fixtures.seed_file import load
+from gcapi_sandbox._fixtures.builder import DEFAULT_USER, SandboxBuilder
+from gcapi_sandbox._fixtures.seed_file import load_seed
+from gcapi_sandbox._fixtures.seeding import apply_seed
+from gcapi_sandbox._object_store.objects import remove_orphans
+from gcapi_sandbox._state import State
 from gcapi_sandbox.faults import Faults
+from gcapi_sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,45 +27,40 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from gcapi_sandbox._app.fault_middleware import Dial
+    from gcapi_sandbox._app.fault_middleware import FaultInjector
     from gcapi_sandbox._app.request_log import Origin
-    from gcapi_sandbox._background.worker import Worker
 
 _INSTALL = "The sandbox needs its extra: pip install '.[sandbox]' in a checkout of gcapi"
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="gcapi-sandbox-")
+_EXTRA = ("starlette", "uvicorn", "SimpleITK", "jsonschema", "jinja2", "cloudpickle", "ruamel")
 
 
 def _check_installed() -> None:
-    needed = ("starlette", "uvicorn", "SimpleITK", "jsonschema", "jinja2", "cloudpickle", "ruamel")
-    for name in needed:
+    for name in _EXTRA:
         if find_spec(name) is None:
             raise ModuleNotFoundError(_INSTALL, name=name)
 
 
 @dataclass(frozen=True)
 class _Running:
-    """What a sandbox has while it runs."""
+    """The parts of a running sandbox."""
 
     state: State
     worker: Worker
-    dial: Dial
+    injector: FaultInjector
 
 
-class Sandbox(Furnishing):
+class Sandbox(SandboxBuilder):
     """A server on loopback with an API origin and a storage origin.
 
     Args:
-        data: The folder in which everything is kept; the next sandbox with the same folder
-            finds it again. `None` for a private temporary folder, removed at the end.
-        port: The port of the API origin; 0 takes any free one.
-        workers: How many jobs run at the same time, and how many imports.
-        latest_version: What the server says is the latest client version.
-        lowest_supported_version: What the server says is the lowest supported one.
-        seed: A YAML file that says what a new sandbox holds and which limits count; one that
-            is not in order is a ValueError of `start`. `None` for an empty sandbox.
+        data: The folder for all data, which the next sandbox with the same folder reads. `None`
+            for a temporary folder, which is removed at the end.
+        port: The port of the API origin; 0 takes any free port.
+        workers: Maximum number of concurrent jobs, and of concurrent imports.
+        latest_version: The version that the server reports as the latest client version.
+        lowest_supported_version: The version that it reports as the lowest supported one.
+        seed: A YAML file with the contents and limits of a new sandbox; `start` raises ValueError
+            if it is invalid. `None` for an empty sandbox.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Sandbox(Furnishing):
         lowest_supported_version: str = "0.13.0",
         seed: Path | None = None,
     ) -> None:
-        self.requests: Recording = Recording()
+        self.requests: RequestLog = RequestLog()
         self.limits: Limits = Limits()
         self.base_url: str = ""
         self.storage_url: str = ""
@@ -100,54 +99,61 @@ class Sandbox(Furnishing):
     def start(self) -> None:
         """Start both origins and the workers; return when they are ready."""
         if self._running is not None:
-            raise RuntimeError("The sandbox runs already")
+            raise RuntimeError("The sandbox is already running")
         _check_installed()
-        seed = (load(self._seed), self._seed) if self._seed else None
-        from gcapi_sandbox._app.api_origin import Api
-        from gcapi_sandbox._app.fault_middleware import Control, Dial, Faulty
-        from gcapi_sandbox._app.server import Serving, listen, url_of
-        from gcapi_sandbox._app.storage_origin import Storage
-        from gcapi_sandbox._background.worker import Worker
-        from gcapi_sandbox._fixtures.seeding import plant
-        from gcapi_sandbox._object_store.objects import remove_orphans
+        seed = (load_seed(self._seed), self._seed) if self._seed else None
+        from gcapi_sandbox._app.api_origin import ApiOrigin
+        from gcapi_sandbox._app.fault_middleware import (
+            FaultControlMiddleware,
+            FaultInjector,
+            FaultMiddleware,
+        )
+        from gcapi_sandbox._app.server import ServerThread, listen, url_of
+        from gcapi_sandbox._app.storage_origin import StorageOrigin
 
         with ExitStack() as undo:
             api, storage = (undo.enter_context(listen(port)) for port in (self._port, 0))
             self.base_url, self.storage_url = f"{url_of(api)}api/v1/", url_of(storage)
-            folder = self._data or Path(undo.enter_context(_temporary_folder()))
+            folder = self._data or Path(
+                undo.enter_context(tempfile.TemporaryDirectory(prefix="gcapi-sandbox-"))
+            )
             state = State(folder, *self._versions, self.limits, self.storage_url)
             undo.callback(state.close)
             remove_orphans(state)
-            factories.user(state, DEFAULT_USER)
+            factories.get_or_create_user(state, DEFAULT_USER)
             worker = Worker(state, self._workers)
             worker.start()
             undo.callback(worker.stop)
-            dial = Dial(state)
-            undo.callback(dial.turn, Faults())
+            injector = FaultInjector(state)
+            undo.callback(injector.set_faults, Faults())
 
-            def origin(app: ASGIApp, name: Origin) -> ASGIApp:
-                return Recorder(Faulty(app, name, dial), name, self.requests)
+            def with_middleware(app: ASGIApp, origin: Origin) -> ASGIApp:
+                faulty = FaultMiddleware(app, origin, injector)
+                return RequestLogMiddleware(faulty, origin, self.requests)
 
-            apps = Control(origin(Api(state), "api"), dial), origin(Storage(state), "storage")
-            serving = Serving(list(zip(apps, (api, storage), strict=True)))
-            undo.callback(serving.stop)
-            self._running = _Running(state, worker, dial)
-            undo.callback(self._forget)
+            api_app = with_middleware(ApiOrigin(state), "api")
+            storage_app = with_middleware(StorageOrigin(state), "storage")
+            server = ServerThread(
+                [(FaultControlMiddleware(api_app, injector), api), (storage_app, storage)]
+            )
+            undo.callback(server.stop)
+            self._running = _Running(state, worker, injector)
+            undo.callback(self._clear_running)
             if seed is not None:
-                plant(self, state, *seed)
+                apply_seed(self, state, *seed)
             self._undo = undo.pop_all()
 
     def stop(self) -> None:
-        """End running tasks, close everything, remove the temporary folder."""
+        """Stop the workers and both origins, and remove a temporary folder."""
         self._undo.close()
 
-    def _forget(self) -> None:
+    def _clear_running(self) -> None:
         self._running = None
 
     @property
     def _parts(self) -> _Running:
         if self._running is None:
-            raise RuntimeError("The sandbox does not run; use it in a `with` block")
+            raise RuntimeError("The sandbox is not running; use it in a `with` block")
         return self._running
 
     @property
@@ -156,22 +162,22 @@ class Sandbox(Furnishing):
 
     @property
     def folder(self) -> Path:
-        """The folder in which everything is kept while the sandbox runs."""
+        """The folder for all data of the running sandbox."""
         return self._state.folder
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on purpose; set another `Faults` to change it, `Faults()` to end it."""
-        return self._parts.dial.faults
+        """The injected faults; assign another `Faults` to change them, `Faults()` to end them."""
+        return self._parts.injector.faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._parts.dial.turn(faults)
+        self._parts.injector.set_faults(faults)
 
     @property
     def struck(self) -> list[int]:
-        """How many requests each rule of `faults` struck."""
-        return self._parts.dial.struck
+        """The number of requests that each rule of `faults` has struck."""
+        return self._parts.injector.struck
 
     @property
     def token(self) -> str:
@@ -179,9 +185,9 @@ class Sandbox(Furnishing):
         return self.add_user(DEFAULT_USER)
 
     def hold_background(self) -> AbstractContextManager[None]:
-        """Let background work wait while a `with` block runs."""
+        """Start no background task inside a `with` block."""
         return self._state.hold()
 
     def wait_idle(self, timeout: float = 30.0) -> None:
-        """Return when no background work is left; raise TimeoutError after `timeout` seconds."""
+        """Wait until no background task is left; raise TimeoutError after `timeout` seconds."""
         self._parts.worker.wait_idle(timeout)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
 from gcapi_sandbox import Sandbox
-from gcapi_sandbox._http import api_documents
+from gcapi_sandbox._http import openapi
 from tests.support.contract_seeding import EVALUATOR, Good, Seeded, good
 
 load_all_checks()
@@ -42,8 +42,8 @@ FLAWLESS = {"gcapi_retrieve"}
 # An account claims once, and the default one did.
 USERS = {"evaluations_claim_partial_update": EVALUATOR}
 
-SCHEMA = schemathesis.openapi.from_dict(api_documents.corrected())
-MODELS = api_documents.corrected()["components"]["schemas"]
+SCHEMA = schemathesis.openapi.from_dict(openapi.corrected())
+MODELS = openapi.corrected()["components"]["schemas"]
 OPERATIONS = {
     operation.definition.raw["operationId"]: operation
     for operation in (result.ok() for result in SCHEMA.get_all_operations())

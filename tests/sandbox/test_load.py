@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gcapi_sandbox import RecordedRequest
-from gcapi_sandbox._app.request_log import Recording
+from gcapi_sandbox._app.request_log import RequestLog
 from tests.support.loading import load
 
 
@@ -17,7 +17,7 @@ def test_many_requests_at_once() -> None:
 
 def test_the_recording_is_bounded() -> None:
     """Only the last 20,000 requests are kept."""
-    recording = Recording()
+    log = RequestLog()
     for number in range(20_010):
-        recording.append(RecordedRequest("api", "GET", f"/{number}", "", ""))
-    assert (len(recording), recording[0].path, recording[-1].path) == (20_000, "/10", "/20009")
+        log.append(RecordedRequest("api", "GET", f"/{number}", "", ""))
+    assert (len(log), log[0].path, log[-1].path) == (20_000, "/10", "/20009")

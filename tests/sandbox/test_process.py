@@ -151,9 +151,9 @@ def test_a_folder_of_another_version(tmp_path: Path) -> None:
 def test_stopped_sandbox() -> None:
     """A sandbox that does not run says so, and stops twice without harm."""
     sandbox = Sandbox()
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         sandbox.add_archive("x")
-    with sandbox, pytest.raises(RuntimeError, match="runs already"):
+    with sandbox, pytest.raises(RuntimeError, match="already running"):
         sandbox.start()
     sandbox.stop()
 
@@ -163,10 +163,16 @@ def test_stopped_sandbox() -> None:
     [
         (lambda one: [one.add_socket("Twice") for _ in range(2)], "already"),
         (lambda one: one.add_socket("Other", "Nonsense"), "Unknown kind"),
-        (lambda one: one.add_socket("Odd", "Anything", schema={"type": 1}), "no JSON schema"),
-        (lambda one: one.add_reader_study("Odd", extra={"colour": 1}), "has no colour"),
-        (lambda one: one.add_algorithm("A", interfaces=[(["nope"], [])], run=print), "no socket"),
-        (lambda one: one.add_archive("!!!"), "No slug"),
+        (
+            lambda one: one.add_socket("Odd", "Anything", schema={"type": 1}),
+            "not a valid JSON schema",
+        ),
+        (lambda one: one.add_reader_study("Odd", extra={"colour": 1}), "has no field colour"),
+        (
+            lambda one: one.add_algorithm("A", interfaces=[(["nope"], [])], run=print),
+            "socket 'nope' does not exist",
+        ),
+        (lambda one: one.add_archive("!!!"), "no characters for a slug"),
     ],
 )
 def test_mistakes_when_adding(sandbox: Sandbox, add, message: str) -> None:

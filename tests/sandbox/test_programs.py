@@ -202,9 +202,9 @@ def test_a_sandbox_that_stops_ends_its_jobs_and_takes_them_up_again(tmp_path: Pa
         ("json", "not of the form module:function"),
         ("no_such_module:run", "No module named 'no_such_module'"),
         ("json:no_such_function", "no attribute 'no_such_function'"),
-        ([], "list of words"),
-        (["./no-such-program"], "no program './no-such-program'"),
-        (lambda *_: LOCK.locked(), "cannot be sent to a process"),
+        ([], "list of strings"),
+        (["./no-such-program"], "'./no-such-program' does not exist"),
+        (lambda *_: LOCK.locked(), "cannot be pickled"),
     ],
 )
 def test_what_cannot_run_is_refused_at_once(sandbox: Sandbox, program: Any, words: str) -> None:

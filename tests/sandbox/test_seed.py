@@ -129,17 +129,20 @@ MISTAKES = [
     ("[]", "must be a mapping, is []"),
     ("socket: []", "socket: is unknown; known are users, limits, sockets"),
     ("users: [{token: x}]", "users[0].name: is missing"),
-    ("users: [{name: a, token: XYZ}]", "users[0]: a token is 64 (or 40) hexadecimal"),
+    ("users: [{name: a, token: XYZ}]", "users[0]: a token must be 64 (or 40) lower-case"),
     ("limits: {patience: 1}", "limits: limits.patience is unknown; known are uploads_per_user"),
     ("sockets: [{title: A, kind: Picture}]", "sockets[0]: Unknown kind 'Picture'; known are"),
-    ("sockets: [{title: A}, {title: A}]", "sockets[1]: There is a socket with the title 'A'"),
-    ("archives: [{title: A, items: [{values: {x: {value: 1}}}]}]", "items[0].values.x: There is"),
-    ("archives: [{title: A, items: [{title: B}, {title: B}]}]", "archives[0]: several items have"),
+    ("sockets: [{title: A}, {title: A}]", "sockets[1]: A socket with the title 'A'"),
+    ("archives: [{title: A, items: [{values: {x: {value: 1}}}]}]", "items[0].values.x: The socket"),
+    (
+        "archives: [{title: A, items: [{title: B}, {title: B}]}]",
+        "archives[0]: more than one item has",
+    ),
     ("archives: [{title: A, items: [{values: {x: {}}}]}]", "values.x: must have either a value"),
     ("archives: [{title: A, items: [{values: {x: {value: 2020-01-01}}}]}]", "x: is not JSON"),
     (
         "sockets: [{title: A}]\narchives: [{title: A, items: [{values: {a: {files: [x]}}}]}]",
-        "archives[0].items[0].values.a: there is no file",
+        "archives[0].items[0].values.a: the file",
     ),
     (
         "sockets: [{title: A, kind: Bool}]\narchives: [{title: A, items: [{values: {a: {value: 5}}}]}]",
@@ -149,9 +152,12 @@ MISTAKES = [
         "reader_studies: [{title: A, questions: [{question_text: a, answer_type: Guess}]}]",
         "reader_studies[0]: Unknown answer type 'Guess'",
     ),
-    ("algorithms: [{title: A, run: 5, interfaces: []}]", "algorithms[0].run: must be a text"),
+    ("algorithms: [{title: A, run: 5, interfaces: []}]", "algorithms[0].run: must be a string"),
     ("algorithms: [{title: A, run: 'json:none', interfaces: []}]", "no attribute 'none'"),
-    ("algorithms: [{title: A, run: [no-such-program], interfaces: []}]", "There is no program"),
+    (
+        "algorithms: [{title: A, run: [no-such-program], interfaces: []}]",
+        "'no-such-program' does not exist",
+    ),
 ]
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gcapi_sandbox._http import api_documents
-from gcapi_sandbox._http.handlers import HANDLERS
+from gcapi_sandbox._app import registry
+from gcapi_sandbox._http import openapi
+from gcapi_sandbox._http.operations import HANDLERS
 from gcapi_sandbox._http.routing import routes
-from gcapi_sandbox._resources import registry
 from tests.support.raw_http import Web
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SCHEMA = "api_schema_retrieve"  # stands outside of `/api/v1/`
 def test_every_operation_has_a_handler(sandbox: Sandbox) -> None:
     """The operations of the schema and the register of handlers agree."""
     assert sandbox.base_url
-    described = api_documents.operations(api_documents.corrected())
+    described = openapi.operations(openapi.corrected())
     assert {SCHEMA, *HANDLERS} == {one["operationId"] for _, _, one in described}
 
 
@@ -32,7 +32,7 @@ def test_an_operation_without_a_handler_is_refused_at_start(sandbox: Sandbox) ->
     """An operation that the schema gains stops the sandbox by name, not with a 404 later."""
     assert sandbox.base_url
     with pytest.raises(LookupError, match="no handler for archives_destroy"):
-        registry.check({"archives_list", "archives_destroy"})
+        registry.check_handlers({"archives_list", "archives_destroy"})
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_kept_up_to_a_bound(sandbox: Sandbox, web: Web) -> None:
     first, second = stored(web, volume), stored(web, volume * 2)
     roomy = Thumbnails(sandbox._state)
     size = len(roomy.get(first))
-    narrow = Thumbnails(sandbox._state, most=size + size // 2)
+    narrow = Thumbnails(sandbox._state, max_bytes=size + size // 2)
     assert [bool(narrow.get(pk)) for pk in (first, second)] == [True, True]
     for file in sandbox._state.objects.rglob(f"{first}.mha"):
         file.unlink()

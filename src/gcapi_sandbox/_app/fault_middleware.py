@@ -1,4 +1,4 @@
-"""Turns the fault dial: decides what becomes of each request, and does it to the connection."""
+"""Fault injection: choice of the requests, and the faults on the connection."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from gcapi_sandbox._fixtures.parsed_dataclasses import Invalid, checked
-from gcapi_sandbox._object_store.signatures import EXPIRED
+from gcapi_sandbox._object_store.signatures import SIGN_EXPIRED
+from gcapi_sandbox._util.parsed_dataclasses import ParseError, parse_dataclass
 from gcapi_sandbox.faults import Faults, Rule
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gcapi_sandbox._app.request_log import Origin
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-PATH = "/_sandbox/faults"
-#: Where the server leaves its ways to end a connection, in the `extensions` of a scope.
-EXTENSION = "gcapi_sandbox.connection"
-_LONGEST_BODY = 1024 * 1024
-_PIECES_A_SECOND = 20
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+_PATH = "/_sandbox/faults"
+#: Key of the `Connection` in the `extensions` of an ASGI scope.
+CONNECTION_EXTENSION = "gcapi_sandbox.connection"
+_MAX_BODY_BYTES = 1024 * 1024
+_CHUNKS_PER_SECOND = 20
+_LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
-class Dial:
-    """What is set at present, and how often each rule selected and struck a request."""
+class FaultInjector:
+    """The current faults, with the number of requests that each rule has selected and struck."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -47,17 +47,17 @@ class Dial:
 
     @property
     def faults(self) -> Faults:
-        """What is set."""
+        """The current faults."""
         return self._faults
 
     @property
     def struck(self) -> list[int]:
-        """How often each rule struck."""
+        """The number of requests that each rule has struck."""
         with self._lock:
             return list(self._struck)
 
-    def turn(self, faults: Faults) -> None:
-        """Set other faults; the schedule begins anew, limits are what they were before."""
+    def set_faults(self, faults: Faults) -> None:
+        """Replace the faults, reset the counters, and restore the former limits."""
         limits = self._state.limits
         with self._lock:
             vars(limits).update(self._former_limits)
@@ -68,8 +68,8 @@ class Dial:
             self._selected = [0] * len(faults.rules)
             self._struck = [0] * len(faults.rules)
 
-    def strike(self, origin: Origin, method: str, path: str) -> list[Rule]:
-        """Return the rules that strike a request."""
+    def rules_for(self, origin: Origin, method: str, path: str) -> list[Rule]:
+        """Count a request, and return the rules that strike it."""
         with self._lock:
             return [
                 rule
@@ -96,24 +96,24 @@ def _selects(rule: Rule, origin: Origin, method: str, path: str) -> bool:
     )
 
 
-class Faulty:
-    """Wraps the ASGI application of an origin and lets the rules of the dial strike it."""
+class FaultMiddleware:
+    """ASGI middleware that applies the rules to the requests of an origin."""
 
-    def __init__(self, app: ASGIApp, origin: Origin, dial: Dial) -> None:
+    def __init__(self, app: ASGIApp, origin: Origin, injector: FaultInjector) -> None:
         self._app = app
         self._origin: Origin = origin
-        self._dial = dial
+        self._injector = injector
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request through, or do to it what the rules say."""
-        rules = self._dial.strike(self._origin, scope["method"], scope["path"])
+        """Handle a request, with faults if rules strike it."""
+        rules = self._injector.rules_for(self._origin, scope["method"], scope["path"])
         if not rules:
             await self._app(scope, receive, send)
             return
         await asyncio.sleep(sum(rule.latency for rule in rules))
-        EXPIRED.set(any(rule.links == "expired" for rule in rules))
+        SIGN_EXPIRED.set(any(rule.links == "expired" for rule in rules))
         if rates := [rule.rate for rule in rules if rule.rate is not None]:
-            receive, send = _slowed(receive, send, min(rates))
+            receive, send = _throttled(receive, send, min(rates))
         failing = next((rule for rule in rules if rule.failure != "none"), None)
         if failing is None:
             await self._app(scope, receive, send)
@@ -121,47 +121,43 @@ class Faulty:
             await self._fail(failing, scope, receive, send)
 
     async def _fail(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
-        connection: Connection = scope["extensions"][EXTENSION]
+        connection: Connection = scope["extensions"][CONNECTION_EXTENSION]
         if rule.failure in ("truncate", "reset midway"):
             end = connection.close if rule.failure == "truncate" else connection.reset
-            await self._app(scope, receive, _Half(send, scope["method"], end))
-            await _end(end, receive)
+            await self._app(scope, receive, _TruncatedResponse(send, scope["method"], end))
+            await _end_connection(end, receive)
             return
         if rule.when == "after":
-            await self._app(scope, receive, _unheard)
+            await self._app(scope, receive, _discard)
         if rule.failure == "reset":
-            await _end(connection.reset, receive)
+            await _end_connection(connection.reset, receive)
         else:
-            await _status_page(rule)(scope, receive, send)
+            headers = {} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)}
+            page = f"<!doctype html><title>{rule.status}</title><h1>Injected fault</h1>"
+            await HTMLResponse(page, rule.status, headers)(scope, receive, send)
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Ways to end a connection: `reset` at once and visibly, `close` when all is sent."""
+    """Ways to end a connection: `reset` sends a TCP reset, `close` sends pending data first."""
 
     reset: Callable[[], None]
     close: Callable[[], None]
 
 
-async def _end(end: Callable[[], None], receive: Receive) -> None:
-    """End a connection, and return when the server knows that it is over."""
+async def _end_connection(end: Callable[[], None], receive: Receive) -> None:
+    """End a connection, and wait until the server has noticed."""
     end()
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _unheard(_: Message) -> None:
-    """Take an answer that nobody gets."""
+async def _discard(_: Message) -> None:
+    """Discard a message of the response."""
 
 
-def _status_page(rule: Rule) -> Response:
-    headers = {} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)}
-    page = f"<!doctype html><title>{rule.status}</title><h1>A fault of the dial</h1>"
-    return HTMLResponse(page, rule.status, headers)
-
-
-class _Half:
-    """Sends the head and half of the body of an answer, then ends the connection."""
+class _TruncatedResponse:
+    """An ASGI `send` that passes on half of the body and then ends the connection."""
 
     def __init__(self, send: Send, method: str, end: Callable[[], None]) -> None:
         self._send, self._end = send, end
@@ -182,7 +178,9 @@ class _Half:
                 self._end()
 
 
-def _slowed(receive: Receive, send: Send, rate: int) -> tuple[Receive, Send]:
+def _throttled(receive: Receive, send: Send, rate: int) -> tuple[Receive, Send]:
+    """Return `receive` and `send` limited to a number of bytes per second."""
+
     async def receive_slowly() -> Message:
         message = await receive()
         await asyncio.sleep(len(message.get("body", b"")) / rate)
@@ -190,7 +188,7 @@ def _slowed(receive: Receive, send: Send, rate: int) -> tuple[Receive, Send]:
 
     async def send_slowly(message: Message) -> None:
         body = message.get("body", b"")
-        step = max(1, rate // _PIECES_A_SECOND)
+        step = max(1, rate // _CHUNKS_PER_SECOND)
         for begin in range(0, len(body) - step, step):
             await asyncio.sleep(step / rate)
             await send({**message, "body": body[begin : begin + step], "more_body": True})
@@ -201,50 +199,51 @@ def _slowed(receive: Receive, send: Send, rate: int) -> tuple[Receive, Send]:
     return receive_slowly, send_slowly
 
 
-class Control:
-    """Wraps the API origin and answers for the dial itself."""
+class FaultControlMiddleware:
+    """ASGI middleware that gets and sets the faults over HTTP."""
 
-    def __init__(self, app: ASGIApp, dial: Dial) -> None:
+    def __init__(self, app: ASGIApp, injector: FaultInjector) -> None:
         self._app = app
-        self._dial = dial
+        self._injector = injector
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what is asked of the dial, and pass everything else through."""
-        if scope["path"] != PATH:
+        """Handle a request for the faults, and pass on any other one."""
+        if scope["path"] != _PATH:
             await self._app(scope, receive, send)
             return
-        response = await self._answer(Request(scope, receive))
+        response = await self._respond(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        if _may_be_a_page(request):
-            return _refusal(403, "Web pages may not turn this dial, and no name but a loopback one")
+    async def _respond(self, request: Request) -> Response:
+        if _may_be_from_page(request):
+            return _refusal(403, "Web pages cannot set faults; the Host must be a loopback name")
         if request.method == "POST":
             if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-                return _refusal(415, "The body must be declared as application/json")
+                return _refusal(415, "The Content-Type must be application/json")
             try:
-                self._dial.turn(checked(Faults, await _body(request)))
+                self._injector.set_faults(parse_dataclass(Faults, await _read_json(request)))
             except (ValueError, RecursionError) as error:
                 return _refusal(400, str(error))
         elif request.method == "DELETE":
-            self._dial.turn(Faults())
+            self._injector.set_faults(Faults())
         elif request.method != "GET":
-            return _refusal(405, "GET, POST or DELETE")
-        return JSONResponse({"faults": self._dial.faults.as_json(), "struck": self._dial.struck})
+            return _refusal(405, "The method must be GET, POST or DELETE")
+        faults = self._injector.faults.as_json()
+        return JSONResponse({"faults": faults, "struck": self._injector.struck})
 
 
-def _may_be_a_page(request: Request) -> bool:
+def _may_be_from_page(request: Request) -> bool:
     headers = request.headers
-    from_a_page = headers.get("sec-fetch-site", "none") != "none" or "origin" in headers
-    return from_a_page or not _LOOPBACK.fullmatch(headers.get("host", ""))
+    is_from_page = headers.get("sec-fetch-site", "none") != "none" or "origin" in headers
+    return is_from_page or not _LOOPBACK_HOST.fullmatch(headers.get("host", ""))
 
 
-async def _body(request: Request) -> Any:
+async def _read_json(request: Request) -> Any:
     content = b""
     async for chunk in request.stream():
         content += chunk
-        if len(content) > _LONGEST_BODY:
-            raise Invalid("", f"The body is longer than {_LONGEST_BODY} bytes")
+        if len(content) > _MAX_BODY_BYTES:
+            raise ParseError("", f"The body is longer than {_MAX_BODY_BYTES} bytes")
     return json.loads(content)
 
 

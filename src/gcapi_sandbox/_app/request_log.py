@@ -1,4 +1,4 @@
-"""Remembers every request that reached an origin."""
+"""The log of the requests to both origins."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Origin = Literal["api", "storage"]
-_KEPT = 20_000
+_MAX_REQUESTS = 20_000
 
 
 @dataclass(slots=True)
 class RecordedRequest:
-    """One request; `status` is 0 until it is answered, `authorization` is only the scheme."""
+    """A request; `status` is 0 until the response, `authorization` is the scheme without the token."""
 
     origin: Origin
     method: str
@@ -31,20 +31,20 @@ class RecordedRequest:
     body_size: int = 0
 
 
-class Recording:
-    """The last 20,000 requests in the order of their arrival; a sequence that any thread may read."""
+class RequestLog:
+    """A thread-safe sequence of the last 20,000 requests in order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: deque[RecordedRequest] = deque(maxlen=_KEPT)
+        self._requests: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
 
     def append(self, request: RecordedRequest) -> None:
-        """Add a request at the end."""
+        """Append a request."""
         with self._lock:
             self._requests.append(request)
 
     def clear(self) -> None:
-        """Forget all requests so far."""
+        """Remove all requests."""
         with self._lock:
             self._requests.clear()
 
@@ -69,16 +69,16 @@ class Recording:
         return repr(self._copy())
 
 
-class Recorder:
-    """Wraps an ASGI application and records what it is asked and how it answers."""
+class RequestLogMiddleware:
+    """ASGI middleware that logs the requests to an application."""
 
-    def __init__(self, app: ASGIApp, origin: Origin, recording: Recording) -> None:
+    def __init__(self, app: ASGIApp, origin: Origin, log: RequestLog) -> None:
         self._app = app
         self._origin: Origin = origin
-        self._recording = recording
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request through."""
+        """Log a request and pass it on."""
         record = RecordedRequest(
             origin=self._origin,
             method=scope["method"],
@@ -86,16 +86,16 @@ class Recorder:
             query=scope["query_string"].decode("latin-1"),
             authorization=authentication.scheme(dict(scope["headers"]).get(b"authorization")),
         )
-        self._recording.append(record)
+        self._log.append(record)
 
-        async def counted() -> Message:
+        async def receive_and_count() -> Message:
             message = await receive()
             record.body_size += len(message.get("body", b""))
             return message
 
-        async def noted(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
             await send(message)
 
-        await self._app(scope, counted, noted)
+        await self._app(scope, receive_and_count, send_and_note)

@@ -1,4 +1,4 @@
-"""Runs both origins on loopback, in one thread with one event loop."""
+"""The server of both origins: one thread with one event loop, on loopback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gcapi_sandbox._app.fault_middleware import EXTENSION, Connection
+from gcapi_sandbox._app.fault_middleware import CONNECTION_EXTENSION, Connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,7 +24,7 @@ _GRACE_SECONDS = 3
 
 
 class _Protocol(H11Protocol):
-    """A connection that an application can end, which ASGI has no words for."""
+    """A connection that the application can end, for which ASGI has no message."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -32,15 +32,15 @@ class _Protocol(H11Protocol):
         app = self.app
 
         async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[EXTENSION] = connection
+            scope.setdefault("extensions", {})[CONNECTION_EXTENSION] = connection
             await app(scope, receive, send)
 
         self.app = with_connection
 
     def _reset(self) -> None:
-        at_once = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        linger_zero = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
         self.transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, at_once
+            socket.SOL_SOCKET, socket.SO_LINGER, linger_zero
         )
         self.transport.abort()
 
@@ -49,7 +49,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it is ready."""
+    """A server with an event for its start."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
@@ -68,22 +68,22 @@ class _Server(uvicorn.Server):
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen."""
+        """Start to listen, and set the event."""
         await super().startup(sockets)
         self.ready.set()
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket bound to a port of the loopback interface, any port for 0."""
-    # asyncio sends small answers without delay only on sockets that say they are TCP.
+    """Return a socket bound to a loopback port; 0 binds a free port."""
+    # asyncio sets TCP_NODELAY only on sockets created with IPPROTO_TCP.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((_HOST, port))
     return bound
 
 
-class Serving:
-    """Serves one application a socket until it is stopped."""
+class ServerThread:
+    """A thread that serves each application on its socket."""
 
     def __init__(self, apps: list[tuple[ASGIApp, socket.socket]]) -> None:
         self._sockets = [bound for _, bound in apps]
@@ -91,7 +91,7 @@ class Serving:
         self._thread = threading.Thread(target=self._run, name="sandbox-origins", daemon=True)
         self._thread.start()
         if not all(server.ready.wait(_STARTUP_SECONDS) for server in self._servers):
-            raise TimeoutError("The sandbox did not start")
+            raise TimeoutError(f"The sandbox did not start within {_STARTUP_SECONDS} s")
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -101,7 +101,7 @@ class Serving:
         await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in pairs))
 
     def stop(self) -> None:
-        """Answer what is under way, then close."""
+        """Finish the current requests, then stop."""
         for server in self._servers:
             server.should_exit = True
         self._thread.join()

@@ -1,4 +1,4 @@
-"""The storage origin: signed requests only, and never an API token."""
+"""The storage origin, which accepts signed requests only and refuses API tokens."""
 
 from __future__ import annotations
 
@@ -20,48 +20,51 @@ from gcapi_sandbox._http import authentication
 from gcapi_sandbox._imaging.dicom import frame_ids, read_frame
 from gcapi_sandbox._object_store import objects
 from gcapi_sandbox._object_store.conditional_requests import ConditionError, wants_range
-from gcapi_sandbox._object_store.recipes import DICOM_ROOT
-from gcapi_sandbox._object_store.recipes import signer as dicom_signer
-from gcapi_sandbox._object_store.signatures import BadSignature
-from gcapi_sandbox._resources.uploads import BUCKET, signer
+from gcapi_sandbox._object_store.signatures import SignatureError
+from gcapi_sandbox._object_store.signers import (
+    BUCKET_ROOT,
+    DICOM_ROOT,
+    MEDIA_ROOT,
+    dicom_signer,
+    object_signer,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import Receive, Scope, Send
 
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-MEDIA = "/media/"
 _PIXELS = "application/octet-stream"
 
 
 class StorageError(Exception):
-    """Answered with S3's XML."""
+    """Raised to respond with an XML error like S3."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
 
-class Storage:
-    """The ASGI application that takes parts and hands out files."""
+class StorageOrigin:
+    """The ASGI application that stores parts of uploads and serves files."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to a request."""
         request = Request(scope, receive)
         try:
             response = await self._route(request)
-        except BadSignature as error:
-            response = _refusal(request, StorageError(403, error.code, str(error)))
+        except SignatureError as error:
+            response = _error_response(request, StorageError(403, error.code, str(error)))
         except ConditionError as error:
-            response = _refusal(request, StorageError(error.status, error.code, str(error)))
+            response = _error_response(request, StorageError(error.status, error.code, str(error)))
             response.headers.update(error.headers)
         except StorageError as error:
-            response = _refusal(request, error)
+            response = _error_response(request, error)
         await response(scope, receive, send)
 
     async def _route(self, request: Request) -> Response:
@@ -71,13 +74,13 @@ class Storage:
             raise StorageError(400, "InvalidArgument", "Unsupported Authorization Type")
         if path.startswith(DICOM_ROOT):
             return await self._dicom(request)
-        signed = signer(self._state).check_url(request.method, path, request.url.query)
+        signed = object_signer(self._state).verify_url(request.method, path, request.url.query)
         if request.method == "PUT":
             return await self._put_part(request, signed)
         return self._get(request)
 
     def _get(self, request: Request) -> Response:
-        key = request.url.path.removeprefix(MEDIA)
+        key = request.url.path.removeprefix(MEDIA_ROOT)
         stored = self._state.store.find(StoredObject, "pk = ?", key)
         if stored is None:
             raise StorageError(404, "NoSuchKey", "The specified key does not exist.")
@@ -86,7 +89,7 @@ class Storage:
     def _file(self, request: Request, stored: StoredObject, content_type: str = "") -> Response:
         path = self._state.objects / stored.pk
         if not wants_range(request.headers, stored.etag, path.stat().st_size):
-            # Starlette would answer what S3 ignores: several ranges, and what is no range.
+            # S3 ignores several ranges and invalid ones, which Starlette does not.
             headers = request.scope["headers"]
             request.scope["headers"] = [pair for pair in headers if pair[0] != b"range"]
         return FileResponse(
@@ -99,22 +102,22 @@ class Storage:
         number = int(signed["partNumber"])
         temporary = self._state.incoming / uuid.uuid4().hex
         try:
-            etag, size = await _receive(request, temporary)
-            self._keep(Part(upload=upload.pk, number=number, etag=etag, size=size), temporary)
+            etag, size = await _write_body(request, temporary)
+            self._store_part(Part(upload=upload.pk, number=number, etag=etag, size=size), temporary)
         finally:
             temporary.unlink(missing_ok=True)
         return Response(headers={"ETag": etag})
 
-    def _keep(self, part: Part, temporary: Path) -> None:
+    def _store_part(self, part: Part, temporary: Path) -> None:
         store = self._state.store
         with store.transaction():
             if not store.rows(Upload, "pk = ? AND status = 'Initialized'", part.upload):
                 raise _no_such_upload()
             part.modified = now()
-            objects.keep_part(self._state, part, temporary)
+            objects.store_part(self._state, part, temporary)
 
     def _upload(self, path: str, s3_upload_id: str) -> Upload:
-        pk = path.removeprefix(f"/{BUCKET}/").rpartition("/")[2]
+        pk = path.removeprefix(BUCKET_ROOT).rpartition("/")[2]
         upload = self._state.store.find(
             Upload,
             "pk = ? AND s3_upload_id = ? AND status = 'Initialized'",
@@ -126,7 +129,7 @@ class Storage:
         return upload
 
     async def _dicom(self, request: Request) -> Response:
-        dicom_signer(self._state).check_headers(
+        dicom_signer(self._state).verify_headers(
             request.method,
             request.url.path,
             request.url.query,
@@ -140,35 +143,35 @@ class Storage:
         if found := re.search(r"/imageSet/(\w+)/getImageFrame$", request.url.path):
             wanted = _frame_id(await request.body())
             return await run_in_threadpool(self._frame, found[1], wanted)
-        raise _nothing("operation")
+        raise _resource_not_found("operation")
 
     def _instance(self, request: Request, image_set: str, uid: str) -> Response:
         instance = self._state.store.find(
             Instance, "image_set_id = ? AND sop_instance_uid = ?", image_set, uid
         )
         if instance is None:
-            raise _nothing("instance")
+            raise _resource_not_found("instance")
         stored = self._state.store.get(StoredObject, instance.key)
         return self._file(request, stored, "application/dicom")
 
     def _frame(self, image_set: str, frame: str) -> Response:
-        """Answer with the pixels of a frame, uncompressed, where AWS would send them as HTJ2K."""
+        """Return the pixels of a frame, uncompressed, whereas AWS sends HTJ2K."""
         for instance in self._state.store.rows(Instance, "image_set_id = ?", image_set):
             if frame in (frames := frame_ids(instance)):
                 path = self._state.objects / instance.key
                 return Response(read_frame(path, frames.index(frame)), media_type=_PIXELS)
-        raise _nothing("frame")
+        raise _resource_not_found("frame")
 
     def _metadata(self, image_set: str) -> Response:
         image = self._state.store.find(Image, "image_set_id = ?", image_set)
         if image is None:
-            raise _nothing("image set")
+            raise _resource_not_found("image set")
         content = gzip.compress(json.dumps({"ImageSetID": image_set, **image.tags}).encode())
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         return Response(content, headers=headers)
 
 
-def _nothing(kind: str) -> StorageError:
+def _resource_not_found(kind: str) -> StorageError:
     return StorageError(404, "ResourceNotFoundException", f"No such {kind}")
 
 
@@ -183,8 +186,8 @@ def _no_such_upload() -> StorageError:
     return StorageError(404, "NoSuchUpload", "The specified multipart upload does not exist.")
 
 
-async def _receive(request: Request, target: Path) -> tuple[str, int]:
-    """Write the body to a file as it comes; return its ETag and its size."""
+async def _write_body(request: Request, target: Path) -> tuple[str, int]:
+    """Write the body to a file in chunks, and return its ETag and its size."""
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
     try:
@@ -198,7 +201,7 @@ async def _receive(request: Request, target: Path) -> tuple[str, int]:
     return f'"{digest.hexdigest()}"', size
 
 
-def _refusal(request: Request, error: StorageError) -> Response:
+def _error_response(request: Request, error: StorageError) -> Response:
     content = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"

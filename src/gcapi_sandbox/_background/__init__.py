@@ -1,4 +1,4 @@
-"""Work in the background: imports, algorithm jobs, housekeeping.
+"""Background tasks: imports of images and files, algorithm jobs, and periodic clean-up.
 
-Answers to requests belong in `gcapi_sandbox._resources`.
+What happens while a request waits for its response belongs in `gcapi_sandbox._resources`.
 """

@@ -1,4 +1,4 @@
-"""What the server does every hour: uploads that are too old go, overdue claims of evaluations are cancelled."""
+"""Periodic clean-up: old uploads are deleted, and overdue claims of evaluations are cancelled."""
 
 from __future__ import annotations
 
@@ -12,47 +12,44 @@ from gcapi_sandbox._database.records import Evaluation, Upload
 from gcapi_sandbox._object_store import objects
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
 _HOUR = 3600
 
 
-class Tidying:
-    """Tidies before a request is answered, if the last time is an hour ago or a lifetime is shorter than that."""
+class Housekeeping:
+    """A clean-up that runs at most once an hour, or more often if a lifetime is shorter than that."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = threading.Lock()
         self._last = -math.inf
 
-    def run(self) -> None:
-        """Tidy if it is time to."""
+    def run_if_due(self) -> None:
+        """Clean up if the last time is long enough ago."""
         limits = self._state.limits
-        pause = min(_HOUR, limits.upload_seconds, limits.evaluation_seconds)
+        interval = min(_HOUR, limits.upload_seconds, limits.evaluation_seconds)
         with self._lock:
-            moment = time.monotonic()
-            if moment < self._last + pause:
+            now = time.monotonic()
+            if now < self._last + interval:
                 return
-            self._last = moment
+            self._last = now
         with self._state.store.transaction():
-            self._delete_uploads(_ago(limits.upload_seconds))
-            self._cancel_claims(_ago(limits.evaluation_seconds))
+            self._delete_uploads(limits.upload_seconds)
+            self._cancel_claims(limits.evaluation_seconds)
 
-    def _delete_uploads(self, before: datetime) -> None:
-        old = [one.pk for one in self._state.store.rows(Upload) if _moment(one.created) < before]
-        objects.discard(self._state, old)
+    def _delete_uploads(self, lifetime: float) -> None:
+        uploads = self._state.store.rows(Upload)
+        old = [upload.pk for upload in uploads if _is_older(upload.created, lifetime)]
+        objects.delete_uploads(self._state, old)
 
-    def _cancel_claims(self, before: datetime) -> None:
+    def _cancel_claims(self, lifetime: float) -> None:
         claimed = "status = 'External Execution In Progress'"
-        for one in self._state.store.rows(Evaluation, claimed):
-            if one.claimed and _moment(one.claimed) < before:
-                one.status = "Cancelled"
-                self._state.store.save(one)
+        for evaluation in self._state.store.rows(Evaluation, claimed):
+            if evaluation.claimed and _is_older(evaluation.claimed, lifetime):
+                evaluation.status = "Cancelled"
+                self._state.store.save(evaluation)
 
 
-def _ago(seconds: float) -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=seconds)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _is_older(moment: str, seconds: float) -> bool:
+    return datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(seconds=seconds)

@@ -1,13 +1,14 @@
-"""What the worker does with uploads: images, files and DICOM image sets become values."""
+"""The tasks that turn uploads into images, files and DICOM image sets."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gcapi_sandbox._background.worker import UNEXPECTED, Refused, work
+from gcapi_sandbox._background.job_validation import settle_job
+from gcapi_sandbox._background.programs import ProgramInterruptedError
+from gcapi_sandbox._background.worker import UNEXPECTED, TaskError, task_handler
 from gcapi_sandbox._database.records import (
     Answer,
     ArchiveItem,
@@ -20,33 +21,38 @@ from gcapi_sandbox._database.records import (
     new_pk,
 )
 from gcapi_sandbox._imaging.dicom import DicomError, DicomFile, read_image_set
-from gcapi_sandbox._imaging.importing import Import, Imported, import_folder
+from gcapi_sandbox._imaging.image_import import ImportedImage, ImportResult, import_images
 from gcapi_sandbox._object_store import objects
-from gcapi_sandbox._resources import job_states
-from gcapi_sandbox._resources.sockets import image_problem, json_problem, kind_of
-from gcapi_sandbox._resources.values import attach, file_record, image_record
+from gcapi_sandbox._socket_values.stored_values import attach, new_file_value, shared_image_value
+from gcapi_sandbox._socket_values.validation import image_problem, json_problem, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from gcapi_sandbox._database.records import Task
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_LONGEST_IMAGE_NAME = 255
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MAX_IMAGE_NAME_LENGTH = 255
 _DUPLICATES = "Duplicate files uploaded, please try again with a unique set of files"
 
 
-def _unpack(state: State, task: Task, uploads: list[str], folder: Path) -> list[Path]:
-    """Claim completed uploads for a task and write them into a folder under their own names."""
+def _wait_before_import(state: State) -> None:
+    """Sleep for `Faults.import_seconds`."""
+    if state.stopping.wait(state.import_seconds):
+        raise ProgramInterruptedError
+
+
+def _fetch_uploads(state: State, task: Task, uploads: list[str], folder: Path) -> list[Path]:
+    """Claim completed uploads for a task and write them to a folder under their file names."""
     objects.claim(state, uploads, task.pk)
     found = [state.store.find(Upload, "pk = ? AND status = 'Completed'", pk) for pk in uploads]
     records = [upload for upload in found if upload is not None and upload.filename != ".."]
     if len(records) < len(uploads):
-        raise Refused(UNEXPECTED)
+        raise TaskError(UNEXPECTED)
     if len({upload.filename for upload in records}) < len(records):
-        raise Refused(_DUPLICATES)
+        raise TaskError(_DUPLICATES)
     folder.mkdir()
     for upload in records:
         objects.assemble(state, upload, folder / upload.filename)
@@ -54,10 +60,10 @@ def _unpack(state: State, task: Task, uploads: list[str], folder: Path) -> list[
 
 
 def _consume(state: State, uploads: list[str]) -> None:
-    """Delete uploads that became something; another task may have been quicker."""
+    """Delete the uploads; raise TaskError if another task has consumed one of them."""
     if any(not state.store.rows(Upload, "pk = ?", pk) for pk in uploads):
-        raise Refused(UNEXPECTED)
-    objects.discard(state, uploads)
+        raise TaskError(UNEXPECTED)
+    objects.delete_uploads(state, uploads)
 
 
 # Images
@@ -68,59 +74,59 @@ def _target_socket(state: State, session: UploadSession) -> Socket | None:
     return state.store.get(Socket, pk) if pk else None
 
 
-def _session_failed(state: State, task: Task, refused: Refused) -> None:
+def _session_failed(state: State, task: Task, error: TaskError) -> None:
     session = state.store.get(UploadSession, task.payload["session"])
     socket = _target_socket(state, session)
-    reason = str(refused)
-    if refused.consume:
-        objects.discard(state, session.uploads)
+    reason = str(error)
+    if error.consume:
+        objects.delete_uploads(state, session.uploads)
         session.uploads = []
     if socket is not None:
         reason = f"Image validation for socket {socket.title} failed with error: {reason}."
     session.status, session.error_message = "Failed", reason
     state.store.save(session)
-    state.notify(session.creator, reason)
-    job_states.settled(state, task.owner)
+    state.notify_user(session.creator, reason)
+    settle_job(state, task.owner)
 
 
-@work("import", _session_failed)
+@task_handler("import", _session_failed)
 def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Import the files of an upload session."""
-    state.begin_import()
+    _wait_before_import(state)
     session = state.store.get(UploadSession, task.payload["session"])
     socket = _target_socket(state, session)
-    _unpack(state, task, session.uploads, folder / "files")
-    outcome = import_folder(folder / "files", folder)
+    _fetch_uploads(state, task, session.uploads, folder / "files")
+    outcome = import_images(folder / "files", folder)
     _check_import(outcome, socket, single="archive" not in session.target)
-    staged = [objects.Staged.measure(image.path) for image in outcome.images]
+    staged = [objects.StagedFile.create(image.path) for image in outcome.images]
 
     def finish() -> None:
         _consume(state, session.uploads)
         for imported, file in zip(outcome.images, staged, strict=True):
             image = store_image(state, imported, file, session.pk)
-            _place_image(state, session, socket, image)
+            _attach_image(state, session, socket, image)
         session.status, session.uploads = "Succeeded", []
         state.store.save(session)
-        job_states.settled(state, task.owner)
+        settle_job(state, task.owner)
 
     return finish
 
 
-def _check_import(outcome: Import, socket: Socket | None, *, single: bool) -> None:
+def _check_import(outcome: ImportResult, socket: Socket | None, *, single: bool) -> None:
     if outcome.failed:
         count = len(outcome.failed)
-        raise Refused(f"{count} file{'s' * (count > 1)} could not be imported")
+        raise TaskError(f"{count} file{'s' * (count > 1)} could not be imported")
     if socket is None:
         return
     if single and len(outcome.images) != 1:
-        raise Refused("Image imports should result in a single image", consume=True)
+        raise TaskError("Image imports should result in a single image", consume=True)
     for image in outcome.images:
         if problem := image_problem(socket, new_image(image)):
-            raise Refused(problem)
+            raise TaskError(problem)
 
 
-def new_image(imported: Imported, origin: str | None = None) -> Image:
-    """Return the record of an imported image, not stored yet."""
+def new_image(imported: ImportedImage, origin: str | None = None) -> Image:
+    """Return the record of an imported image without storing it."""
     return Image(
         name=imported.name,
         origin=origin,
@@ -133,18 +139,20 @@ def new_image(imported: Imported, origin: str | None = None) -> Image:
 
 
 def store_image(
-    state: State, imported: Imported, staged: objects.Staged, origin: str | None = None
+    state: State, imported: ImportedImage, staged: objects.StagedFile, origin: str | None = None
 ) -> Image:
-    """Keep an image and its file."""
+    """Store an image and its file."""
     image = state.store.add(new_image(imported, origin))
     file, pk = new_pk(), image.pk
     key = f"images/{pk[:2]}/{pk[2:4]}/{pk}/{file}/{pk}.mha"
-    objects.store(state, key, staged)
+    objects.store_object(state, key, staged)
     state.store.add(ImageFile(pk=file, image=pk, key=key))
     return image
 
 
-def _place_image(state: State, session: UploadSession, socket: Socket | None, image: Image) -> None:
+def _attach_image(
+    state: State, session: UploadSession, socket: Socket | None, image: Image
+) -> None:
     target = session.target
     if socket is None:
         answer = state.store.get(Answer, target["answer"])
@@ -154,33 +162,33 @@ def _place_image(state: State, session: UploadSession, socket: Socket | None, im
     owner = target["owner"]
     if "archive" in target:
         owner = state.store.add(ArchiveItem(archive=target["archive"])).pk
-    attach(state.store, owner, target["role"], image_record(state.store, socket, image.pk))
+    attach(state.store, owner, target["role"], shared_image_value(state.store, socket, image.pk))
 
 
 # Files
 
 
-def _file_failed(state: State, task: Task, refused: Refused) -> None:
+def _file_failed(state: State, task: Task, error: TaskError) -> None:
     socket = state.store.get(Socket, task.payload["socket"])
-    message = f"File validation for socket {socket.title} failed with error: {refused}."
-    state.notify(task.payload["user"], message)
-    job_states.settled(state, task.owner)
+    message = f"File validation for socket {socket.title} failed with error: {error}."
+    state.notify_user(task.payload["user"], message)
+    settle_job(state, task.owner)
 
 
-@work("file", _file_failed)
+@task_handler("file", _file_failed)
 def check_file(state: State, task: Task, folder: Path) -> Callable[[], None]:
-    """Make an upload the value of a file socket, after looking into it if it is JSON."""
-    place = task.payload
-    socket = state.store.get(Socket, place["socket"])
-    (path,) = _unpack(state, task, [place["upload"]], folder / "files")
-    check_content(socket, path)
-    staged = objects.Staged.measure(path)
+    """Make an upload the value of a file socket; JSON is validated."""
+    target = task.payload
+    socket = state.store.get(Socket, target["socket"])
+    (path,) = _fetch_uploads(state, task, [target["upload"]], folder / "files")
+    read_file_content(socket, path)
+    staged = objects.StagedFile.create(path)
 
     def finish() -> None:
-        _consume(state, [place["upload"]])
-        value = file_record(state, socket, staged, path.name)
-        attach(state.store, place["owner"], place["role"], value)
-        job_states.settled(state, task.owner)
+        _consume(state, [target["upload"]])
+        value = new_file_value(state, socket, staged, path.name)
+        attach(state.store, target["owner"], target["role"], value)
+        settle_job(state, task.owner)
 
     return finish
 
@@ -192,95 +200,82 @@ def _is_newick(path: Path) -> bool:
 
 def _is_biom(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5
+        return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
 
 
-_LOOKS: dict[str, Callable[[Path], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
+_FILE_CHECKS: dict[str, Callable[[Path], bool]] = {"NEWCK": _is_newick, "BIOM": _is_biom}
 
 
-def check_content(socket: Socket, path: Path) -> Any:
-    """Return the JSON of a file if its socket wants JSON; refuse what does not fit.
+def read_file_content(socket: Socket, path: Path) -> Any:
+    """Return the JSON of a file for a JSON socket; raise TaskError for an invalid file.
 
-    Of the other kinds the server looks into two only.
+    Of the files that are not JSON, the server checks only Newick and BIOM.
     """
-    if (looks_right := _LOOKS.get(socket.kind)) and not looks_right(path):
-        raise Refused(f"The file is not valid {kind_of(socket).label}")
+    if (is_valid := _FILE_CHECKS.get(socket.kind)) and not is_valid(path):
+        raise TaskError(f"The file is not valid {kind_of(socket).label}")
     if not kind_of(socket).is_json:
         return None
     try:
         data = json.loads(path.read_bytes())
     except ValueError:
-        raise Refused("The file is not valid JSON") from None
+        raise TaskError("The file is not valid JSON") from None
     problem = json_problem(socket, data)
     if problem:
-        raise Refused(problem)
+        raise TaskError(problem)
     return data
 
 
 # DICOM image sets
 
 
-def _dicom_failed(state: State, task: Task, refused: Refused) -> None:
+def _dicom_failed(state: State, task: Task, error: TaskError) -> None:
     socket = state.store.get(Socket, task.payload["socket"])
-    message = f"Image validation for socket {socket.title} failed with error: {refused}."
-    objects.discard(state, task.payload["uploads"])
-    state.notify(task.payload["user"], message)
-    job_states.settled(state, task.owner)
+    message = f"Image validation for socket {socket.title} failed with error: {error}."
+    objects.delete_uploads(state, task.payload["uploads"])
+    state.notify_user(task.payload["user"], message)
+    settle_job(state, task.owner)
 
 
-@work("dicom", _dicom_failed)
+@task_handler("dicom", _dicom_failed)
 def import_dicom(state: State, task: Task, folder: Path) -> Callable[[], None]:
-    """Make uploads one DICOM image set."""
-    state.begin_import()
-    place = task.payload
-    socket = state.store.get(Socket, place["socket"])
+    """Make a DICOM image set of uploads."""
+    _wait_before_import(state)
+    target = task.payload
+    socket = state.store.get(Socket, target["socket"])
     files = _read_dicom(state, task, socket, folder / "files")
-    staged = [objects.Staged.measure(file.path) for file in files]
+    staged = [objects.StagedFile.create(file.path) for file in files]
 
     def finish() -> None:
-        _consume(state, place["uploads"])
-        image = _store_instances(state, place["name"], files, staged)
-        value = image_record(state.store, socket, image.pk)
-        attach(state.store, place["owner"], place["role"], value)
-        job_states.settled(state, task.owner)
+        _consume(state, target["uploads"])
+        image = _store_instances(state, target["name"], files, staged)
+        value = shared_image_value(state.store, socket, image.pk)
+        attach(state.store, target["owner"], target["role"], value)
+        settle_job(state, task.owner)
 
     return finish
 
 
 def _read_dicom(state: State, task: Task, socket: Socket, folder: Path) -> list[DicomFile]:
-    place = task.payload
+    target = task.payload
     if not kind_of(socket).is_dicom:
-        raise Refused("Image may not be DICOM")
-    if len(place["name"]) > _LONGEST_IMAGE_NAME:
-        raise Refused(f"The image name has more than {_LONGEST_IMAGE_NAME} characters")
+        raise TaskError("Image may not be DICOM")
+    if len(target["name"]) > _MAX_IMAGE_NAME_LENGTH:
+        raise TaskError(f"The image name has more than {_MAX_IMAGE_NAME_LENGTH} characters")
     try:
-        return read_image_set(_unpack(state, task, place["uploads"], folder))
+        return read_image_set(_fetch_uploads(state, task, target["uploads"], folder))
     except DicomError as error:
-        raise Refused(str(error)) from error
+        raise TaskError(str(error)) from error
 
 
 def _store_instances(
-    state: State, name: str, files: list[DicomFile], staged: list[objects.Staged]
+    state: State, name: str, files: list[DicomFile], staged: list[objects.StagedFile]
 ) -> Image:
     image_set = uuid.uuid4().hex
     for file, stage in zip(files, staged, strict=True):
         uid = file.sop_instance_uid
         key = f"dicom/{image_set}/{uid}.dcm"
-        objects.store(state, key, stage)
+        objects.store_object(state, key, stage)
         state.store.add(
             Instance(image_set_id=image_set, sop_instance_uid=uid, key=key, frames=file.frames)
         )
     return state.store.add(Image(name=name, image_set_id=image_set, tags=files[0].shared))
-
-
-# Jobs
-
-
-def _validation_failed(state: State, task: Task, _: Refused) -> None:
-    job_states.settled(state, task.owner)
-
-
-@work("validate", _validation_failed)
-def validate_inputs(state: State, task: Task, _: Path) -> Callable[[], None]:
-    """Look whether a job has all its inputs already."""
-    return partial(job_states.settled, state, task.owner)

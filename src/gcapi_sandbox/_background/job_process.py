@@ -1,7 +1,7 @@
-"""The process of a job: calls one function or one command, and never outlives the sandbox.
+"""The script of a job's process: calls one function or one command.
 
-A file of its own that imports nothing of the package, so that a job begins quickly. Its standard input is a pipe
-whose other end the sandbox holds: when the sandbox is killed the pipe closes, and this process group ends with it.
+It imports nothing of the package, so that a job starts quickly. Its standard input is a pipe from the sandbox; when the
+sandbox is killed the pipe closes, and this process kills its group.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 
 
 def main(folder: Path, task: str) -> int:
-    """Do what `program.json` in the folder says; `check` only looks whether it could be done."""
-    _end_with_the_sandbox()
+    """Run the program described by `program.json` in the folder; for the task `check` only import it."""
+    _exit_with_sandbox()
     program = json.loads((folder / "program.json").read_text())
     if program["command"]:
-        return _call(program["command"])
+        return _run_command(program["command"])
     sys.path[:] = program["path"]
-    function = _function(program["name"], folder)
+    function = _load_function(program["name"], folder)
     if task == "run":
         function(folder / "input", folder / "output")
     return 0
 
 
-def _end_with_the_sandbox() -> None:
-    lifeline = os.dup(0)  # not inherited by what the algorithm starts
+def _exit_with_sandbox() -> None:
+    lifeline = os.dup(0)  # not inherited by child processes
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(lifeline,), daemon=True).start()
 
 
-def _watch(lifeline: int) -> None:
+def _wait_for_end(lifeline: int) -> None:
     os.read(lifeline, 1)
     if hasattr(os, "killpg"):
         os.killpg(os.getpgid(0), signal.SIGKILL)
     os._exit(1)
 
 
-def _call(command: list[str]) -> int:
+def _run_command(command: list[str]) -> int:
     code = subprocess.call(command)  # noqa: S603  # the command is the user's own
     if code < 0:
         sys.stderr.write(f"{command[0]} ended with signal {-code}\n")
@@ -59,7 +59,7 @@ def _call(command: list[str]) -> int:
     return code
 
 
-def _function(name: str, folder: Path) -> Run:
+def _load_function(name: str, folder: Path) -> Run:
     if not name:
         loaded: Run = pickle.loads((folder / "program.pickle").read_bytes())  # noqa: S301  # made by the sandbox
         return loaded

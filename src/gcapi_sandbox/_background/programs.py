@@ -1,14 +1,14 @@
-"""What an algorithm runs, each time in a process of its own.
+"""The programs of algorithms, which run in their own processes.
 
-- `module:function` is imported in that process, and found again after a restart.
-- A command is a list of words; `{input}` and `{output}` in them are the folders of the job, which it also finds in the
-  environment as `SANDBOX_INPUT` and `SANDBOX_OUTPUT` (a process without privileges has no `/input` of its own).
-- Any other callable is sent there by cloudpickle, with its module by value, so that closures and functions of test
-  files work. Forking instead would copy locks that other threads of the sandbox hold. What it refers to must be
-  picklable, and what it changes is changed in its own process only.
+- `module:function` is imported in the process, and still works after a restart of the sandbox.
+- A command is a list of strings, in which `{input}` and `{output}` are replaced by the folders of the job. They are
+  also in the environment as `SANDBOX_INPUT` and `SANDBOX_OUTPUT`, since an unprivileged process cannot create `/input`.
+- Any other callable is pickled by cloudpickle, with its module by value, so that closures and functions of test files
+  work. Forking instead would copy locks that other threads of the sandbox hold. The objects that it refers to must be
+  picklable, and its changes to them stay in its own process.
 
-The process leads a group, which is killed when the time is over, when the sandbox stops, and after the end, so that
-nothing that an algorithm starts is left. The token of the environment is not handed on.
+The process leads a process group, which is killed at the time limit, when the sandbox stops, and when the process ends,
+so that no child process is left. The token in the environment is not passed on.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 
 TIME_LIMIT = 3600.0
 _CHILD = Path(__file__).with_name("job_process.py")
-_SECRETS = ("GRAND_CHALLENGE_AUTHORIZATION",)
+_SECRET_VARIABLES = ("GRAND_CHALLENGE_AUTHORIZATION",)
 _CHECK_SECONDS = 60
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.002, 0.05
-_SHOWN = 4096
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.002, 0.05
+_LOGGED_BYTES = 4096
 _pickling = threading.Lock()
 _log = logging.getLogger("gcapi_sandbox")
 
 
 class ProgramError(Exception):
-    """The process did not end well; the message says how, and its last words."""
+    """Raised when the process fails; the message has its exit code and its last line of output."""
 
 
-class Interrupted(Exception):  # an outcome, not a fault
-    """The sandbox stops; the work is taken up again by the next one."""
+class ProgramInterruptedError(Exception):
+    """Raised when the sandbox stops; the next sandbox with the same folder runs the task again."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: a name, a command or a pickle; `folder` is where it works and looks for modules."""
+    """A function name, a command or a pickled function; `folder` is its working directory."""
 
     folder: str
     name: str = ""
@@ -64,11 +64,11 @@ class Program:
     pickled: bytes = b""
 
     def write(self, folder: Path) -> None:
-        """Leave everything in a job's folder for the process."""
+        """Write the files that the process reads to the folder of a job."""
         places = {"{input}": str(folder / "input"), "{output}": str(folder / "output")}
         program = {
             "name": self.name,
-            "command": [_filled(word, places) for word in self.command],
+            "command": [_fill_in(word, places) for word in self.command],
             "path": [self.folder, *(entry or str(Path.cwd()) for entry in sys.path)],
         }
         (folder / "program.json").write_text(json.dumps(program))
@@ -76,23 +76,23 @@ class Program:
             (folder / "program.pickle").write_bytes(self.pickled)
 
 
-def _filled(word: str, places: dict[str, str]) -> str:
+def _fill_in(word: str, places: dict[str, str]) -> str:
     for name, place in places.items():
         word = word.replace(name, place)
     return word
 
 
-def program_of(run: Run, folder: Path) -> Program:
-    """Look at what an algorithm is to run; raise ValueError if it cannot."""
+def create_program(run: Run, folder: Path) -> Program:
+    """Return the program for `run`; raise ValueError if it cannot run."""
     if isinstance(run, str):
-        return _named(Program(str(folder), name=run))
+        return _checked_function(Program(str(folder), name=run))
     if callable(run):
-        return Program(str(folder), pickled=_pickled(run))
+        return Program(str(folder), pickled=_pickle_callable(run))
     return _checked_command(Program(str(folder), command=tuple(run)))
 
 
-def _named(program: Program) -> Program:
-    """Import the function once, in a process: its module may be large, and may crash."""
+def _checked_function(program: Program) -> Program:
+    """Import the function once in another process, since its module may be large or crash."""
     if not all(program.name.partition(":")):
         raise ValueError(f"{program.name!r} is not of the form module:function")
     with tempfile.TemporaryDirectory() as folder:
@@ -105,34 +105,34 @@ def _named(program: Program) -> Program:
 
 def _checked_command(program: Program) -> Program:
     if not program.command or not all(isinstance(word, str) for word in program.command):
-        raise ValueError("A command is a list of words, of which the first is a program")
+        raise ValueError("A command must be a list of strings that begins with a program")
     first = program.command[0]
     if not shutil.which(str(Path(program.folder) / first) if os.sep in first else first):
-        raise ValueError(f"There is no program {first!r}")
+        raise ValueError(f"The program {first!r} does not exist")
     return program
 
 
 def _cloudpickle() -> Any:
-    """Return the library, which has no types."""
+    """Return cloudpickle, which has no type annotations."""
     return import_module("cloudpickle")
 
 
-def _pickled(run: Callable[[Path, Path], None]) -> bytes:
+def _pickle_callable(run: Callable[[Path, Path], None]) -> bytes:
     cloudpickle = _cloudpickle()
-    with _by_value(sys.modules.get(getattr(getattr(run, "func", run), "__module__", ""))):
+    with _pickled_by_value(sys.modules.get(getattr(getattr(run, "func", run), "__module__", ""))):
         try:
             pickled: bytes = cloudpickle.dumps(run)
         except (pickle.PicklingError, TypeError) as error:
             raise ValueError(
-                f"{run!r} cannot be sent to a process of its own ({error}); "
-                "let it refer to nothing but plain values, or name it as module:function"
+                f"{run!r} cannot be pickled ({error}). "
+                "Use only picklable values in it, or pass its name as module:function."
             ) from error
     return pickled
 
 
 @contextmanager
-def _by_value(module: ModuleType | None) -> Generator[None]:
-    """Have cloudpickle take what a module defines along, unless somebody did so already."""
+def _pickled_by_value(module: ModuleType | None) -> Generator[None]:
+    """Let cloudpickle pickle the definitions of a module by value inside the block."""
     with _pickling, ExitStack() as undo:
         cloudpickle = _cloudpickle()
         known = ("builtins", "__main__", *cloudpickle.list_registry_pickle_by_value())
@@ -149,11 +149,11 @@ def execute(
     stopping: threading.Event | None = None,
     task: str = "run",
 ) -> None:
-    """Run a program on `input` and `output` of a folder.
+    """Run a program on the folders `input` and `output` of a job's folder.
 
     Raises:
-        ProgramError: It ended badly, or was killed after `seconds`.
-        Interrupted: It was killed since `stopping` was set.
+        ProgramError: It failed, or was killed after `seconds`.
+        ProgramInterruptedError: It was killed because `stopping` was set.
     """
     program.write(folder)
     log = folder / "log"
@@ -165,13 +165,15 @@ def execute(
         _kill(process)
     if code:
         ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-        words = _last_lines(log)
-        _log.info("What the process with %s wrote:\n%s", ending, "\n".join(words))
-        raise ProgramError(": ".join([ending, *words[-1:]]))
+        lines = _last_lines(log)
+        _log.info("Output of the process with %s:\n%s", ending, "\n".join(lines))
+        raise ProgramError(": ".join([ending, *lines[-1:]]))
 
 
 def _start(program: Program, folder: Path, out: Any, task: str) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _SECRET_VARIABLES
+    }
     environment["SANDBOX_INPUT"] = str(folder / "input")
     environment["SANDBOX_OUTPUT"] = str(folder / "output")
     try:
@@ -184,27 +186,25 @@ def _start(program: Program, folder: Path, out: Any, task: str) -> subprocess.Po
             env=environment,
             start_new_session=True,
         )
-    except OSError as error:  # its folder is gone, or there are too many processes
+    except OSError as error:  # the folder is gone, or there are too many processes
         raise ProgramError(str(error)) from error
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float, stopping: threading.Event) -> int:
     deadline = time.monotonic() + seconds
-    pause = _SHORTEST_WAIT
+    pause = _MIN_POLL_SECONDS
     while (code := process.poll()) is None:
         if time.monotonic() >= deadline:
             raise ProgramError(f"time limit of {seconds:g} s exceeded")
         if stopping.wait(pause):
-            raise Interrupted
-        pause = min(2 * pause, _LONGEST_WAIT)
+            raise ProgramInterruptedError
+        pause = min(2 * pause, _MAX_POLL_SECONDS)
     return code
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it left behind."""
-    with suppress(
-        ProcessLookupError, PermissionError
-    ):  # nothing is left, or only what ends already
+    """Kill the process and its children."""
+    with suppress(ProcessLookupError, PermissionError):  # the group has ended or is ending
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
@@ -216,5 +216,5 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _last_lines(log: Path) -> list[str]:
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _SHOWN))
+        file.seek(max(0, log.stat().st_size - _LOGGED_BYTES))
         return file.read().decode(errors="replace").strip().splitlines()

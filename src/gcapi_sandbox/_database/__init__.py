@@ -1,4 +1,4 @@
-"""Records in SQLite, and the state that all parts of a sandbox share.
+"""Records in SQLite: dataclasses as tables, and a store with transactions.
 
-It knows nothing of HTTP.
+Nothing here knows HTTP or files outside the database.
 """

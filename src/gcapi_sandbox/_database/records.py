@@ -1,4 +1,7 @@
-"""What the sandbox remembers: one dataclass a table, fields named as the API names them."""
+"""The tables of the sandbox.
+
+Classes are named after the models of the real server, which names them in its messages.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,27 @@ from typing import Any, ClassVar
 
 from gcapi_sandbox._database.store import Record
 
+VALIDATING_INPUTS = "Validating inputs"
+
 
 def new_pk() -> str:
-    """Return a random uuid in the form that the API shows."""
+    """Return a random uuid."""
     return str(uuid.uuid4())
 
 
-def stamp(moment: datetime) -> str:
-    """Write a moment as the API does: UTC, `Z`, no fraction when it is zero."""
+def format_time(moment: datetime) -> str:
+    """Return a time as the API writes it: in UTC with `Z`, without a fraction of zero."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def now() -> str:
-    """Return the current moment as the API writes it."""
-    return stamp(datetime.now(UTC))
+    """Return the current time as the API writes it."""
+    return format_time(datetime.now(UTC))
 
 
 @dataclass(kw_only=True)
-class Meta(Record):
-    """A setting of this data folder, by name."""
+class Setting(Record):
+    """A named setting of the data folder."""
 
     pk: str
     value: str
@@ -35,7 +40,7 @@ class Meta(Record):
 
 @dataclass(kw_only=True)
 class User(Record):
-    """Somebody with a token."""
+    """A user with a token."""
 
     indexes: ClassVar = ("token", "username")
     pk: int = 0
@@ -47,7 +52,7 @@ class User(Record):
 
 @dataclass(kw_only=True)
 class Membership(Record):
-    """A user's role (`editors`, `uploaders`, `users`, `readers`) in the object `target`."""
+    """The role of a user (such as `editors`) for the object `target`."""
 
     indexes: ClassVar = ("target, user", "user")
     pk: int = 0
@@ -58,7 +63,7 @@ class Membership(Record):
 
 @dataclass(kw_only=True)
 class Socket(Record):
-    """A component interface; `kind` is the code, not the label."""
+    """A socket; `kind` is the code of its kind."""
 
     indexes: ClassVar = ("slug",)
     pk: int = 0
@@ -76,7 +81,7 @@ class Socket(Record):
 
 @dataclass(kw_only=True)
 class Value(Record):
-    """A socket value: `digest` is set with `value`, `key` and `filename` belong to a file."""
+    """A socket value: JSON (`value`, `digest`), a file (`key`, `filename`) or an image."""
 
     indexes: ClassVar = ("socket, digest", "image", "key")
     pk: int = 0
@@ -90,7 +95,7 @@ class Value(Record):
 
 @dataclass(kw_only=True)
 class Attachment(Record):
-    """A value in its place: `role` of `owner` (an item, display set, job or invocation)."""
+    """The attachment of a value to a role of an item, display set, job or invocation."""
 
     indexes: ClassVar = ("owner, role", "value")
     pk: int = 0
@@ -101,7 +106,7 @@ class Attachment(Record):
 
 @dataclass(kw_only=True)
 class Archive(Record):
-    """A collection of items."""
+    """An archive."""
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
@@ -113,7 +118,7 @@ class Archive(Record):
 
 @dataclass(kw_only=True)
 class ArchiveItem(Record):
-    """A case of an archive."""
+    """An item of an archive."""
 
     indexes: ClassVar = ("archive, title",)
     pk: str = field(default_factory=new_pk)
@@ -140,7 +145,7 @@ class ReaderStudy(Record):
 
 @dataclass(kw_only=True)
 class Question(Record):
-    """A question of a reader study; `answer_type` is the code, `extra` the optional fields."""
+    """A question of a reader study; `answer_type` is a code, `extra` holds optional fields."""
 
     indexes: ClassVar = ("reader_study",)
     pk: str = field(default_factory=new_pk)
@@ -157,7 +162,7 @@ class Question(Record):
 
 @dataclass(kw_only=True)
 class DisplaySet(Record):
-    """A case of a reader study."""
+    """A display set of a reader study."""
 
     indexes: ClassVar = ("reader_study, title", 'reader_study, "order", created')
     pk: str = field(default_factory=new_pk)
@@ -169,7 +174,7 @@ class DisplaySet(Record):
 
 @dataclass(kw_only=True)
 class Answer(Record):
-    """What a reader answered; durations are seconds."""
+    """An answer of a reader; durations are in seconds."""
 
     indexes: ClassVar = ("question, creator", "display_set", "creator", "answer_image")
     pk: str = field(default_factory=new_pk)
@@ -189,7 +194,7 @@ class Answer(Record):
 
 @dataclass(kw_only=True)
 class Upload(Record):
-    """A multipart upload; `parts` are the numbers in order once it is completed."""
+    """A multipart upload; `parts` are the numbers of its parts after completion."""
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
@@ -202,8 +207,8 @@ class Upload(Record):
 
 
 @dataclass(kw_only=True)
-class Use(Record):
-    """An upload that a background task is working on, as long as there is that task."""
+class UploadClaim(Record):
+    """The use of an upload by a background task, valid while the task exists."""
 
     indexes: ClassVar = ("upload",)
     pk: int = 0
@@ -213,7 +218,7 @@ class Use(Record):
 
 @dataclass(kw_only=True)
 class Part(Record):
-    """One part that the storage holds; `etag` includes its quotes."""
+    """A stored part of an upload; `etag` includes its quotes."""
 
     indexes: ClassVar = ("upload, number",)
     pk: int = 0
@@ -226,7 +231,7 @@ class Part(Record):
 
 @dataclass(kw_only=True)
 class UploadSession(Record):
-    """An import of files into images; `target` says where the images go."""
+    """An import of uploads as images; `target` is where the images are attached."""
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
@@ -240,7 +245,7 @@ class UploadSession(Record):
 
 @dataclass(kw_only=True)
 class Image(Record):
-    """An image; `shape` is in numpy order without colour, empty for DICOM image sets."""
+    """An image; `shape` is in NumPy order without color, empty for DICOM image sets."""
 
     indexes: ClassVar = ("origin", "name")
     pk: str = field(default_factory=new_pk)
@@ -268,7 +273,7 @@ class ImageFile(Record):
 
 @dataclass(kw_only=True)
 class Instance(Record):
-    """One instance of a DICOM image set, stored as it came."""
+    """An instance of a DICOM image set."""
 
     indexes: ClassVar = ("image_set_id",)
     pk: int = 0
@@ -280,7 +285,7 @@ class Instance(Record):
 
 @dataclass(kw_only=True)
 class StoredObject(Record):
-    """An object of the storage origin; `pk` is its key, `etag` includes its quotes."""
+    """An object of the storage origin; `pk` is its key, `etag` includes quotes."""
 
     pk: str
     etag: str
@@ -289,9 +294,9 @@ class StoredObject(Record):
 
 @dataclass(kw_only=True)
 class Algorithm(Record):
-    """An algorithm: `run` is `module:function`, or `command` has words, or its callable is lost at the end.
+    """An algorithm with a function (`run`), a `command`, or a callable that is not stored.
 
-    `folder` is where it works, `time_limit` the seconds that a job may take.
+    `folder` is the working directory, `time_limit` is in seconds.
     """
 
     indexes: ClassVar = ("slug",)
@@ -308,7 +313,7 @@ class Algorithm(Record):
 
 @dataclass(kw_only=True)
 class Interface(Record):
-    """One combination of input and output sockets of an algorithm."""
+    """A combination of input and output sockets of an algorithm."""
 
     indexes: ClassVar = ("algorithm",)
     pk: int = 0
@@ -330,7 +335,7 @@ class AlgorithmImage(Record):
 
 @dataclass(kw_only=True)
 class Job(Record):
-    """A run of an algorithm; `kind` tells jobs from invocations, durations are seconds."""
+    """A job or an invocation (`kind`) of an algorithm; durations are in seconds."""
 
     indexes: ClassVar = ("creator, kind", "algorithm", "endpoint")
     pk: str = field(default_factory=new_pk)
@@ -341,7 +346,7 @@ class Job(Record):
     algorithm_image: str
     interface: int
     endpoint: str | None = None
-    status: str = "Validating inputs"
+    status: str = VALIDATING_INPUTS
     fingerprint: str = ""
     error_message: str = ""
     exec_duration: float | None = None
@@ -350,7 +355,7 @@ class Job(Record):
 
 @dataclass(kw_only=True)
 class Endpoint(Record):
-    """An algorithm kept warm; `expires` is a POSIX time."""
+    """A warm endpoint of an algorithm; `expires` is a POSIX time."""
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
@@ -363,7 +368,7 @@ class Endpoint(Record):
 
 @dataclass(kw_only=True)
 class Notification(Record):
-    """Something that happened in the background; the API shows only `read`."""
+    """A notification about a background task; the API shows only `read`."""
 
     indexes: ClassVar = ("user",)
     pk: str = field(default_factory=new_pk)
@@ -395,7 +400,7 @@ class Workstation(Record):
 
 @dataclass(kw_only=True)
 class WorkstationConfig(Record):
-    """A viewer's settings, as the API shows them."""
+    """The settings of a viewer."""
 
     pk: str = field(default_factory=new_pk)
     created: str = field(default_factory=now)
@@ -406,7 +411,7 @@ class WorkstationConfig(Record):
 
 @dataclass(kw_only=True)
 class Session(Record):
-    """A user's viewer session; `created` and `extended` are POSIX times."""
+    """A viewer session; `created` and `extended` are POSIX times."""
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
@@ -418,7 +423,7 @@ class Session(Record):
 
 @dataclass(kw_only=True)
 class Feedback(Record):
-    """What a user said about a viewer session."""
+    """Feedback of a user about a viewer session."""
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
@@ -441,7 +446,7 @@ class Challenge(Record):
 
 @dataclass(kw_only=True)
 class Evaluation(Record):
-    """An evaluation of a submission to a phase of a challenge."""
+    """An evaluation of a submission to a challenge phase."""
 
     indexes: ClassVar = ("phase",)
     pk: str = field(default_factory=new_pk)
@@ -460,7 +465,7 @@ class Evaluation(Record):
 
 @dataclass(kw_only=True)
 class Task(Record):
-    """Background work to do; removed in the transaction that records its outcome."""
+    """A background task; deleted in the transaction that stores its outcome."""
 
     indexes: ClassVar = ("owner",)
     pk: int = 0

@@ -1,5 +1,4 @@
-"""Records in SQLite: a dataclass is a table, its fields are the columns."""
-
+"""A store of dataclasses in SQLite: a dataclass is a table, a field is a column."""
 
 # ruff: noqa: S608  # table and column names come from dataclasses, values are bound
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """Base of every stored dataclass; `pk` is a text or an integer that SQLite assigns."""
+    """Base of the stored dataclasses; `pk` is a text, or an integer that SQLite assigns."""
 
     __slots__ = ()
     indexes: ClassVar[tuple[str, ...]] = ()
@@ -34,7 +33,7 @@ _AFFINITY = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-    """One field, and how it is written to and read from its column."""
+    """A column, and the conversion of its values."""
 
     name: str
     kind: Any
@@ -42,36 +41,36 @@ class _Column:
     @property
     def definition(self) -> str:
         affinity = _AFFINITY.get(self.kind, "TEXT")
-        # A pk is never given twice, even if the row with the highest one is deleted.
+        # AUTOINCREMENT never reuses a pk, even after the row with the highest one is deleted.
         unique = " AUTOINCREMENT" if self.kind is int else ""
         return f'"{self.name}" {affinity}' + (f" PRIMARY KEY{unique}" if self.name == "pk" else "")
 
-    def write(self, value: Any) -> Any:
+    def to_cell(self, value: Any) -> Any:
         return value if value is None or self.kind in _AFFINITY else json.dumps(value)
 
-    def read(self, cell: Any) -> Any:
+    def from_cell(self, cell: Any) -> Any:
         if cell is None or self.kind in (str, int, float):
             return cell
         return bool(cell) if self.kind is bool else json.loads(cell)
 
 
-def _plain(hint: Any) -> Any:
-    """Return the type itself of an annotation such as `str | None`."""
+def _without_none(hint: Any) -> Any:
+    """Return `str` for the annotation `str | None`."""
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     return hint
 
 
-_known_columns: dict[type[Record], tuple[_Column, ...]] = {}
+_columns_cache: dict[type[Record], tuple[_Column, ...]] = {}
 
 
 def _columns(table: type[Record]) -> tuple[_Column, ...]:
-    """Return the columns of a table, read off the dataclass once."""
-    if table not in _known_columns:
+    """Return the columns of a table."""
+    if table not in _columns_cache:
         hints = typing.get_type_hints(table)
         fields = dataclasses.fields(cast("Any", table))
-        _known_columns[table] = tuple(_Column(f.name, _plain(hints[f.name])) for f in fields)
-    return _known_columns[table]
+        _columns_cache[table] = tuple(_Column(f.name, _without_none(hints[f.name])) for f in fields)
+    return _columns_cache[table]
 
 
 class Store:
@@ -80,7 +79,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
-        self._afterwards: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -91,7 +90,7 @@ class Store:
             self._connection.close()
 
     def create(self, *tables: type[Record]) -> None:
-        """Create the tables and indexes that do not exist yet; RuntimeError if one has changed."""
+        """Create missing tables and indexes; raise RuntimeError if an existing table differs."""
         with self.transaction():
             for table in tables:
                 columns = ", ".join(column.definition for column in _columns(table))
@@ -107,17 +106,17 @@ class Store:
         found = [row[1] for row in self.execute(f'PRAGMA table_info("{table.__name__}")')]
         if found != [column.name for column in _columns(table)]:
             raise RuntimeError(
-                "This folder was written by another version of the sandbox; begin anew with --reset"
+                "Another version of the sandbox wrote this folder. Empty it with --reset."
             )
 
-    def after_commit(self, act: Callable[[], object]) -> None:
-        """Do something once the transaction is committed, and not if it is rolled back."""
+    def after_commit(self, callback: Callable[[], object]) -> None:
+        """Call a function after the transaction is committed, but not if it is rolled back."""
         with self._lock:
-            self._afterwards.append(act)
+            self._callbacks.append(callback)
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Commit at the end of the outermost block, roll back when it raises."""
+        """Commit at the end of the outermost block, or roll back if it raises."""
         with self._lock:
             outermost = self._depth == 0
             if outermost:
@@ -127,30 +126,27 @@ class Store:
                 yield
             except BaseException:
                 if outermost:
-                    self._afterwards.clear()
+                    self._callbacks.clear()
                     self._connection.execute("ROLLBACK")
                 raise
             else:
                 if outermost:
                     self._connection.execute("COMMIT")
-                    self._finish()
+                    callbacks, self._callbacks = self._callbacks, []
+                    for callback in callbacks:
+                        callback()
             finally:
                 self._depth -= 1
 
-    def _finish(self) -> None:
-        acts, self._afterwards = self._afterwards, []
-        for act in acts:
-            act()
-
     def execute(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-        """Run one statement and return all its rows."""
+        """Execute a statement and return all its rows."""
         with self._lock:
             return self._connection.execute(sql, params).fetchall()
 
     def add(self, record: R) -> R:
-        """Insert a record; an integer pk of 0 is replaced by the next free one."""
+        """Insert a record; the pk 0 is replaced by the next integer."""
         columns = _columns(type(record))
-        cells = [column.write(getattr(record, column.name)) for column in columns]
+        cells = [column.to_cell(getattr(record, column.name)) for column in columns]
         if record.pk == 0:
             cells[[column.name for column in columns].index("pk")] = None
         marks = ", ".join("?" * len(cells))
@@ -162,10 +158,10 @@ class Store:
         return record
 
     def save(self, record: Record) -> None:
-        """Write all fields of a record that exists."""
+        """Update all columns of an existing record."""
         columns = _columns(type(record))
         names = ", ".join(f'"{column.name}" = ?' for column in columns)
-        cells = [column.write(getattr(record, column.name)) for column in columns]
+        cells = [column.to_cell(getattr(record, column.name)) for column in columns]
         self.execute(
             f'UPDATE "{type(record).__name__}" SET {names} WHERE pk = ?',
             *cells,
@@ -173,20 +169,20 @@ class Store:
         )
 
     def delete(self, table: type[Record], where: str, *params: Any) -> None:
-        """Delete the rows for which `where` holds."""
+        """Delete the rows that match `where`."""
         self.execute(f'DELETE FROM "{table.__name__}" WHERE {where}', *params)
 
     def rows(self, table: type[R], where: str = "1", *params: Any, order: str = "rowid") -> Rows[R]:
-        """Return the rows for which `where` holds, read when they are asked for."""
+        """Return the rows that match `where`, as a lazy query."""
         return Rows(self, table, where, params, order)
 
     def find(self, table: type[R], where: str, *params: Any) -> R | None:
-        """Return the first row for which `where` holds."""
+        """Return the first row that matches `where`, or None."""
         found = self.rows(table, where, *params).slice(1, 0)
         return found[0] if found else None
 
     def get(self, table: type[R], pk: str | int) -> R:
-        """Return the row with this pk; it must exist."""
+        """Return the row with this pk; raise LookupError if there is none."""
         found = self.find(table, "pk = ?", pk)
         if found is None:
             raise LookupError(f"No {table.__name__} {pk}")
@@ -195,7 +191,7 @@ class Store:
 
 @dataclasses.dataclass(frozen=True)
 class Rows(Generic[R]):
-    """The rows of one table that a condition selects, in an order, not read yet."""
+    """A lazy query for the rows of a table: a condition and an order."""
 
     store: Store
     table: type[R]
@@ -204,9 +200,9 @@ class Rows(Generic[R]):
     order: str
 
     def narrow(self, where: str, *params: Any) -> Rows[R]:
-        """Return those of the rows for which `where` holds too."""
-        both = f"({self.where}) AND ({where})"
-        return dataclasses.replace(self, where=both, params=(*self.params, *params))
+        """Return the rows that also match `where`."""
+        condition = f"({self.where}) AND ({where})"
+        return dataclasses.replace(self, where=condition, params=(*self.params, *params))
 
     def sorted(self, order: str) -> Rows[R]:
         """Return the same rows in another order."""
@@ -218,7 +214,7 @@ class Rows(Generic[R]):
         return int(self.store.execute(sql, *self.params)[0][0])
 
     def slice(self, limit: int, offset: int) -> list[R]:
-        """Read `limit` rows (all if negative) after the first `offset`."""
+        """Return `limit` rows (all if negative) after the first `offset`."""
         columns = _columns(self.table)
         names = ", ".join(f'"{column.name}"' for column in columns)
         sql = (
@@ -226,7 +222,7 @@ class Rows(Generic[R]):
             f"ORDER BY {self.order} LIMIT ? OFFSET ?"
         )
         return [
-            self.table(**{c.name: c.read(cell) for c, cell in zip(columns, row, strict=True)})
+            self.table(**{c.name: c.from_cell(cell) for c, cell in zip(columns, row, strict=True)})
             for row in self.store.execute(sql, *self.params, limit, offset)
         ]
 

@@ -1,4 +1,4 @@
-"""The contents of a new sandbox: the seed file, and objects that the API cannot create.
+"""The contents of a new sandbox: the seed file, and the objects that the API cannot create.
 
-Everything that the API can create is created in `gcapi_sandbox._resources`.
+Objects that the API can create are created in `gcapi_sandbox._resources`.
 """

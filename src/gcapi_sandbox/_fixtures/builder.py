@@ -1,4 +1,4 @@
-"""What can be put into a sandbox that the API cannot make: users, sockets, archives, studies, algorithms and more."""
+"""The methods of a sandbox that add objects that the API cannot create."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gcapi_sandbox._background.programs import TIME_LIMIT, program_of
+from gcapi_sandbox._background.programs import TIME_LIMIT, create_program
 from gcapi_sandbox._database.records import Algorithm, ReaderStudy, Socket
 from gcapi_sandbox._fixtures import factories
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gcapi_sandbox._background.programs import Run
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-#: Who is there from the start, and edits what is added unless others are named.
+#: The user of every sandbox, who edits all objects for which no other editors are named.
 DEFAULT_USER = "sandbox"
 _EDITORS = (DEFAULT_USER,)
 
 
-class Furnishing(ABC):
-    """Adds things to a sandbox, each in a transaction of its own or in the one that is open."""
+class SandboxBuilder(ABC):
+    """Base of a sandbox with methods that add objects, each in one transaction."""
 
     @property
     @abstractmethod
     def _state(self) -> State:
-        """The sandbox's memory."""
+        """The state of the sandbox."""
 
     @property
     def is_new(self) -> bool:
-        """Tell whether nothing was added yet."""
+        """Whether the sandbox has no sockets yet."""
         return not self._state.store.rows(Socket)
 
     def add_user(self, username: str) -> str:
-        """Make a user, unless there is one of this name; return the user's token."""
+        """Add a user, unless one with this name exists, and return the user's token."""
         with self._state.store.transaction():
-            return factories.user(self._state, username).token
+            return factories.get_or_create_user(self._state, username).token
 
     def add_socket(
         self,
@@ -50,20 +50,20 @@ class Furnishing(ABC):
         schema: dict[str, Any] | None = None,
         overlay_segments: Sequence[dict[str, Any]] | None = None,
     ) -> str:
-        """Make a socket and return its slug.
+        """Add a socket and return its slug.
 
         Args:
-            title: Unique among sockets; the slug is derived from it.
-            kind: The kind's label, such as `Image`, `Float` or `PDF file`.
+            title: The title, unique among sockets.
+            kind: The label of the kind, such as `Image`, `Float` or `PDF file`.
             slug: The slug; `None` derives it from the title.
-            relative_path: Where containers find the value; `None` for the slug, below
-                `images/` for images and with the kind's suffix for all others.
+            relative_path: Path of the value in containers; `None` derives it from the slug, below
+                `images/` for images and with the suffix of the kind for all others.
             store_in_database: False makes a JSON kind a File socket.
-            schema: A JSON schema (draft 7) that values must also fulfil; `None` for none.
-            overlay_segments: The segments of a Segmentation; `None` for one, of value 1.
+            schema: A JSON schema (draft 7) for the values, in addition to that of the kind.
+            overlay_segments: The segments of a Segmentation; `None` for one segment of value 1.
         """
         with self._state.store.transaction():
-            made = factories.socket(
+            socket = factories.create_socket(
                 self._state,
                 title,
                 factories.kind_named(kind),
@@ -73,7 +73,7 @@ class Furnishing(ABC):
                 schema=schema,
                 overlay_segments=list(overlay_segments or ()),
             )
-            return made.slug
+            return socket.slug
 
     def add_archive(
         self,
@@ -84,19 +84,19 @@ class Furnishing(ABC):
         uploaders: Sequence[str] = (),
         users: Sequence[str] = (),
     ) -> str:
-        """Make an archive and return its slug; members are made if they do not exist.
+        """Add an archive and return its slug; members who do not exist are added as users.
 
         Args:
-            title: What it is called.
+            title: The title.
             slug: The slug; `None` derives it from the title.
-            editors: Names of the users who may change the archive and its items.
-            uploaders: Who may add and change items.
-            users: Who may see them.
+            editors: Names of the users who can change the archive and its items.
+            uploaders: Names of the users who can add and change items.
+            users: Names of the users who can view items.
         """
         slug = slug or factories.slugify(title)
         roles = {"editors": editors, "uploaders": uploaders, "users": users}
         with self._state.store.transaction():
-            return factories.archive(self._state, title, slug, **roles).slug
+            return factories.create_archive(self._state, title, slug, **roles).slug
 
     def add_reader_study(
         self,
@@ -111,22 +111,22 @@ class Furnishing(ABC):
         is_shuffled: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> str:
-        """Make a reader study and return its slug.
+        """Add a reader study and return its slug.
 
         Args:
-            title: What it is called.
+            title: The title.
             slug: The slug; `None` derives it from the title.
-            editors: Who may change the study.
-            readers: Who may answer.
-            questions: Each with `question_text` and `answer_type` (label or code), and
-                optionally `required`, `options` (titles), `socket` (slug) and every other
-                field of the API's questions.
-            is_educational: Show ground truth to readers.
-            allow_answer_modification: Let readers change their answers.
-            is_shuffled: Show the cases to each reader in another order, always the same.
-            extra: Other fields of the API's studies, such as `help_text`; `None` for none.
+            editors: Names of the users who can change the study.
+            readers: Names of the users who can answer.
+            questions: Questions, each with `question_text` and `answer_type` (label or code), and
+                optionally `required`, `options` (titles), `socket` (slug) and any other field of
+                the API's questions.
+            is_educational: Whether readers can see the ground truth.
+            allow_answer_modification: Whether readers can change their answers.
+            is_shuffled: Whether each reader sees the cases in a different, fixed order.
+            extra: Other fields of the API's reader studies, such as `help_text`.
         """
-        made = ReaderStudy(
+        study = ReaderStudy(
             title=title,
             slug=slug or factories.slugify(title),
             is_educational=is_educational,
@@ -135,8 +135,10 @@ class Furnishing(ABC):
             extra=dict(extra or {}),
         )
         with self._state.store.transaction():
-            factories.reader_study(self._state, made, questions, editors=editors, readers=readers)
-        return made.slug
+            factories.store_reader_study(
+                self._state, study, questions, editors=editors, readers=readers
+            )
+        return study.slug
 
     def add_algorithm(
         self,
@@ -150,67 +152,71 @@ class Furnishing(ABC):
         time_limit: float = TIME_LIMIT,
         folder: Path | None = None,
     ) -> str:
-        """Make an algorithm and return its slug.
+        """Add an algorithm and return its slug.
 
         Args:
-            title: What it is called.
-            interfaces: Pairs of input and output sockets, by slug.
-            run: A function of the input and the output folder of a job, as `module:function`
-                or as an object, or a command as a list of words in which `{input}` and
-                `{output}` are the folders. It runs in a process of its own; an object must be
+            title: The title.
+            interfaces: Pairs of the slugs of input and of output sockets.
+            run: A function of the input and the output folder of a job, as a callable or as
+                `module:function`, or a command as a list of strings in which `{input}` and
+                `{output}` are the folders. It runs in a separate process. A callable must be
                 picklable (closures are), and is lost when the sandbox ends.
             slug: The slug; `None` derives it from the title.
-            editors: Who may see its images, too.
-            users: Who may run it.
-            time_limit: The seconds after which a job is killed and has failed.
-            folder: Where it works, and where modules are looked for first; `None` for where
-                this process works.
+            editors: Names of the users who can run it and see its images.
+            users: Names of the users who can run it.
+            time_limit: The number of seconds after which a job is killed and fails.
+            folder: The working directory, which is also searched for modules first; `None` for
+                the one of this process.
         """
-        program = program_of(run, folder or Path.cwd())
-        made = Algorithm(title=title, slug=slug or factories.slugify(title), time_limit=time_limit)
+        program = create_program(run, folder or Path.cwd())
+        algorithm = Algorithm(
+            title=title, slug=slug or factories.slugify(title), time_limit=time_limit
+        )
         with self._state.store.transaction():
-            factories.algorithm(
-                self._state, made, interfaces, program, editors=editors, users=users
+            factories.store_algorithm(
+                self._state, algorithm, interfaces, program, editors=editors, users=users
             )
-        return made.slug
+        return algorithm.slug
 
     def add_endpoint(self, algorithm_slug: str) -> str:
-        """Make a running endpoint of an algorithm for the user `sandbox`; return its pk."""
+        """Add a running endpoint of an algorithm for the user `sandbox`, and return its pk."""
         with self._state.store.transaction():
-            creator = factories.user(self._state, DEFAULT_USER).pk
-            return factories.endpoint(self._state, algorithm_slug, creator).pk
+            creator = factories.get_or_create_user(self._state, DEFAULT_USER).pk
+            return factories.create_endpoint(self._state, algorithm_slug, creator).pk
 
     def add_ground_truth(self, display_set: str, answers: Mapping[str, Any]) -> None:
-        """Give a display set its right answers.
+        """Add the correct answers for a display set.
 
         Args:
-            display_set: Its pk.
-            answers: The answers, by the text of the question.
+            display_set: The pk of the display set.
+            answers: The answers by question text.
         """
         with self._state.store.transaction():
-            creator = factories.user(self._state, DEFAULT_USER).pk
-            factories.ground_truth(self._state, display_set, answers, creator)
+            creator = factories.get_or_create_user(self._state, DEFAULT_USER).pk
+            factories.add_ground_truth(self._state, display_set, answers, creator)
 
     def add_evaluation(
         self, challenge: str, phase: str, *, evaluators: Sequence[str] = _EDITORS
     ) -> str:
-        """Make a pending evaluation and return its pk; challenge and phase are made if new.
+        """Add a pending evaluation and return its pk; add the challenge and the phase if they are new.
 
         Args:
-            challenge: The challenge's short name.
-            phase: The phase's title.
-            evaluators: Who may claim evaluations of the phase.
+            challenge: The short name of the challenge.
+            phase: The title of the phase.
+            evaluators: Names of the users who can claim evaluations of the phase.
         """
         with self._state.store.transaction():
-            creator = factories.user(self._state, DEFAULT_USER).pk
-            return factories.evaluation(self._state, challenge, phase, creator, evaluators).pk
+            creator = factories.get_or_create_user(self._state, DEFAULT_USER).pk
+            return factories.create_evaluation(
+                self._state, challenge, phase, creator, evaluators
+            ).pk
 
     def add_viewer_session(self, username: str = DEFAULT_USER) -> str:
-        """Make a running viewer session of a user and return its pk."""
+        """Add a running viewer session of a user and return its pk."""
         with self._state.store.transaction():
-            return factories.viewer_session(self._state, username).pk
+            return factories.create_viewer_session(self._state, username).pk
 
     def add_subscription(self, username: str = DEFAULT_USER) -> int:
-        """Make a subscription of a user and return its pk."""
+        """Add a subscription of a user and return its pk."""
         with self._state.store.transaction():
-            return factories.subscription(self._state, username).pk
+            return factories.create_subscription(self._state, username).pk

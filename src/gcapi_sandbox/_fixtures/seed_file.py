@@ -1,6 +1,6 @@
-"""The seed file: what a new sandbox holds, as YAML that is checked before anything is made.
+"""The seed file: the contents of a new sandbox as YAML, validated before anything is created.
 
-The dataclasses below are the form of the file; a key of a mapping is a field of the dataclass.
+The dataclasses below define the format; the keys of a mapping are the fields of its dataclass.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._background.programs import TIME_LIMIT
-from gcapi_sandbox._fixtures.parsed_dataclasses import Invalid, checked
+from gcapi_sandbox._util.parsed_dataclasses import ParseError, parse_dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-DEFAULT = Path(__file__).with_name("default_seed.yaml")
+DEFAULT_SEED = Path(__file__).with_name("default_seed.yaml")
 _EDITORS = ("sandbox",)
 _TOKEN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 
 
 class SeedError(ValueError):
-    """A seed file cannot be used; the message names the file and the key path."""
+    """Raised when a seed file is invalid; the message names the file and the key path."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserSeed:
-    """A user; without a token a random one is made."""
+    """A user, with a random token if none is given."""
 
     name: str
     token: str | None = None
 
     def __post_init__(self) -> None:
         if self.token is not None and not _TOKEN.fullmatch(self.token):
-            raise ValueError("a token is 64 (or 40) hexadecimal characters in lower case")
+            raise ValueError("a token must be 64 (or 40) lower-case hexadecimal characters")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SocketSeed:
-    """A socket, as `Sandbox.add_socket` takes it."""
+    """A socket, with the arguments of `Sandbox.add_socket`."""
 
     title: str
     kind: str = "Image"
@@ -54,7 +54,7 @@ class SocketSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class ValueSeed:
-    """What a socket holds: JSON, or files whose paths are relative to the seed file."""
+    """The value of a socket: JSON, or files whose paths are relative to the seed file."""
 
     value: Any = None
     files: tuple[str, ...] = ()
@@ -65,13 +65,13 @@ class ValueSeed:
             raise ValueError("must have either a value or files")
         try:
             json.dumps(self.value, allow_nan=False)
-        except TypeError as error:  # a date, which YAML has and JSON has not
+        except TypeError as error:  # such as a date, which YAML has and JSON does not
             raise ValueError(f"is not JSON: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemSeed:
-    """An archive item; values stand under the slug of their socket."""
+    """An archive item, with values by socket slug."""
 
     title: str = ""
     values: dict[str, ValueSeed] = field(default_factory=dict[str, ValueSeed])
@@ -81,12 +81,12 @@ def _check_titles(items: Sequence[ItemSeed]) -> None:
     titles = [item.title for item in items if item.title]
     for title in titles:
         if titles.count(title) > 1:
-            raise ValueError(f"several items have the title {title!r}")
+            raise ValueError(f"more than one item has the title {title!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveSeed:
-    """An archive with its items."""
+    """An archive and its items."""
 
     title: str
     slug: str | None = None
@@ -101,7 +101,7 @@ class ArchiveSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionSeed:
-    """An option of a question; one that is given as a text is not the default."""
+    """An option of a question; an option given as a string is not the default."""
 
     title: str
     default: bool = False
@@ -109,7 +109,7 @@ class OptionSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionSeed:
-    """A question; `extra` has any other fields of the API's questions."""
+    """A question; `extra` holds other fields of the API's questions."""
 
     question_text: str
     answer_type: str
@@ -119,7 +119,7 @@ class QuestionSeed:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_question(self) -> dict[str, Any]:
-        """Return the question as `Sandbox.add_reader_study` takes it."""
+        """Return the question as an argument of `Sandbox.add_reader_study`."""
         options = [one if isinstance(one, str) else vars(one) for one in self.options]
         return {
             **self.extra,
@@ -133,14 +133,14 @@ class QuestionSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class DisplaySetSeed(ItemSeed):
-    """A display set; right answers stand under the text of their question."""
+    """A display set, with correct answers by question text."""
 
     ground_truth: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderStudySeed:
-    """A reader study with its questions and display sets."""
+    """A reader study, its questions and its display sets."""
 
     title: str
     slug: str | None = None
@@ -157,7 +157,7 @@ class ReaderStudySeed:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceSeed:
-    """One combination of sockets, by slug."""
+    """A combination of input and output sockets by slug."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -165,7 +165,7 @@ class InterfaceSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmSeed:
-    """An algorithm; a command works, and modules are looked for, in the folder of the seed file."""
+    """An algorithm; the folder of the seed file is its working directory and is searched for modules."""
 
     title: str
     run: str | tuple[str, ...]
@@ -178,7 +178,7 @@ class AlgorithmSeed:
 
 @dataclass(frozen=True, kw_only=True)
 class Seed:
-    """Everything that a new sandbox holds; `limits` count at every start with this file."""
+    """The contents of a new sandbox; `limits` apply at every start with this file."""
 
     users: tuple[UserSeed, ...] = ()
     limits: dict[str, int] = field(default_factory=dict[str, int])
@@ -189,28 +189,28 @@ class Seed:
     algorithms: tuple[AlgorithmSeed, ...] = ()
 
 
-def load(path: Path) -> Seed:
-    """Read a seed file; raise SeedError if it is not in order."""
+def load_seed(path: Path) -> Seed:
+    """Read a seed file; raise SeedError if it is invalid."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    with naming(path):
+    with errors_naming_file(path):
         try:
             data = YAML(typ="safe", pure=True).load(  # pyright: ignore[reportUnknownMemberType]
                 path.read_text("utf-8")
             )
         except OSError as error:
-            raise Invalid("", error.strerror or str(error)) from error
+            raise ParseError("", error.strerror or str(error)) from error
         except YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"line {mark.line + 1}" if mark else ""
-            raise Invalid(place, str(getattr(error, "problem", error))) from error
-        return checked(Seed, {} if data is None else data)
+            raise ParseError(place, str(getattr(error, "problem", error))) from error
+        return parse_dataclass(Seed, {} if data is None else data)
 
 
 @contextmanager
-def naming(path: Path) -> Generator[None]:
-    """Put the file's name before what is wrong with it."""
+def errors_naming_file(path: Path) -> Generator[None]:
+    """Add the path of the seed file to the message of a ValueError."""
     try:
         yield
     except ValueError as error:
@@ -218,11 +218,11 @@ def naming(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def at(where: str) -> Generator[None]:
-    """Put a key path before what is wrong there."""
+def errors_naming_key(where: str) -> Generator[None]:
+    """Add a key path to the message of a ValueError."""
     try:
         yield
-    except Invalid:
+    except ParseError:
         raise
     except ValueError as error:
-        raise Invalid(where, str(error)) from error
+        raise ParseError(where, str(error)) from error

@@ -1,4 +1,4 @@
-"""Makes what a seed file describes, in one transaction: all of it is there after a crash, or nothing."""
+"""Creation of the contents of a seed file, in one transaction."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from gcapi_sandbox._database.records import (
     Archive,
     ArchiveItem,
     DisplaySet,
-    Meta,
     Part,
     ReaderStudy,
+    Setting,
     Upload,
     UploadSession,
 )
 from gcapi_sandbox._fixtures import factories
-from gcapi_sandbox._fixtures.seed_file import at, naming
+from gcapi_sandbox._fixtures.seed_file import errors_naming_file, errors_naming_key
 from gcapi_sandbox._object_store import objects
-from gcapi_sandbox._resources.sockets import json_problem, kind_of, super_kind_of
-from gcapi_sandbox._resources.values import attach, json_record
-from gcapi_sandbox.faults import check_limits
+from gcapi_sandbox._socket_values.stored_values import attach, shared_json_value
+from gcapi_sandbox._socket_values.validation import json_problem, kind_of, super_kind_of
+from gcapi_sandbox.limits import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from gcapi_sandbox._database.records import Socket
-    from gcapi_sandbox._database.state import State
-    from gcapi_sandbox._fixtures.builder import Furnishing
+    from gcapi_sandbox._fixtures.builder import SandboxBuilder
     from gcapi_sandbox._fixtures.seed_file import (
         AlgorithmSeed,
         ArchiveSeed,
@@ -37,101 +36,102 @@ if TYPE_CHECKING:
         Seed,
         ValueSeed,
     )
+    from gcapi_sandbox._state import State
 
 _ORDER_STEP = 10
-_SEEDED = "seeded"
+_SEEDED = "seeded"  # name of the setting
 
 
-def plant(sandbox: Furnishing, state: State, seed: Seed, path: Path) -> None:
-    """Apply the limits of a seed file, and make everything else if the sandbox is new.
+def apply_seed(sandbox: SandboxBuilder, state: State, seed: Seed, path: Path) -> None:
+    """Apply the limits of a seed file, and create everything else if the sandbox is new.
 
     Raises:
-        SeedError: The file cannot be used; nothing was made.
+        SeedError: The file is invalid; nothing was created.
     """
-    with naming(path), state.store.transaction():
-        with at("limits"):
+    with errors_naming_file(path), state.store.transaction():
+        with errors_naming_key("limits"):
             check_limits(seed.limits)
-        if sandbox.is_new and not state.store.rows(Meta, "pk = ?", _SEEDED):
-            _Planting(sandbox, state, path.parent.resolve()).plant(seed)
-            state.remember(_SEEDED, str(path))
+        if sandbox.is_new and not state.store.rows(Setting, "pk = ?", _SEEDED):
+            _Seeder(sandbox, state, path.parent.resolve()).create(seed)
+            state.setting(_SEEDED, str(path))
     vars(state.limits).update(seed.limits)
 
 
-class _Planting:
-    """Makes the parts of one seed file."""
+class _Seeder:
+    """Creates the contents of one seed file."""
 
-    def __init__(self, sandbox: Furnishing, state: State, folder: Path) -> None:
+    def __init__(self, sandbox: SandboxBuilder, state: State, folder: Path) -> None:
         self._sandbox, self._state, self._folder = sandbox, state, folder
-        self._creator = factories.user(state, "sandbox").pk
+        self._creator = factories.get_or_create_user(state, "sandbox").pk
 
-    def plant(self, seed: Seed) -> None:
-        """Make everything, in the order in which one thing needs another."""
+    def create(self, seed: Seed) -> None:
+        """Create everything in the order of its dependencies."""
         for index, user in enumerate(seed.users):
-            with at(f"users[{index}]"):
-                factories.user(self._state, user.name, user.token)
+            with errors_naming_key(f"users[{index}]"):
+                factories.get_or_create_user(self._state, user.name, user.token)
         for index, socket in enumerate(seed.sockets):
-            with at(f"sockets[{index}]"):
+            with errors_naming_key(f"sockets[{index}]"):
                 self._sandbox.add_socket(**vars(socket))
         for index, archive in enumerate(seed.archives):
-            self._archive(archive, f"archives[{index}]")
+            self._create_archive(archive, f"archives[{index}]")
         for username in seed.viewer_sessions:
             self._sandbox.add_viewer_session(username)
         for index, study in enumerate(seed.reader_studies):
-            self._reader_study(study, f"reader_studies[{index}]")
+            self._create_reader_study(study, f"reader_studies[{index}]")
         for index, algorithm in enumerate(seed.algorithms):
-            with at(f"algorithms[{index}]"):
-                self._algorithm(algorithm)
+            with errors_naming_key(f"algorithms[{index}]"):
+                self._create_algorithm(algorithm)
 
-    def _archive(self, seed: ArchiveSeed, where: str) -> None:
-        with at(where):
+    def _create_archive(self, seed: ArchiveSeed, where: str) -> None:
+        with errors_naming_key(where):
             slug = self._sandbox.add_archive(**_without(vars(seed), "items"))
-        archive = factories.existing(self._state, Archive, slug)
+        archive = factories.get_by_slug(self._state, Archive, slug)
         for index, item in enumerate(seed.items):
-            made = self._state.store.add(ArchiveItem(archive=archive.pk, title=item.title))
-            self._values(made.pk, item.values, f"{where}.items[{index}].values")
+            record = self._state.store.add(ArchiveItem(archive=archive.pk, title=item.title))
+            self._add_values(record.pk, item.values, f"{where}.items[{index}].values")
 
-    def _reader_study(self, seed: ReaderStudySeed, where: str) -> None:
+    def _create_reader_study(self, seed: ReaderStudySeed, where: str) -> None:
         questions = [question.as_question() for question in seed.questions]
-        with at(where):
+        with errors_naming_key(where):
             given = _without(vars(seed), "display_sets", "questions")
             slug = self._sandbox.add_reader_study(**given, questions=questions)
-        study = factories.existing(self._state, ReaderStudy, slug)
+        study = factories.get_by_slug(self._state, ReaderStudy, slug)
         for index, one in enumerate(seed.display_sets):
             place = f"{where}.display_sets[{index}]"
             order = _ORDER_STEP * (index + 1)
-            made = DisplaySet(reader_study=study.pk, title=one.title, order=order)
-            self._state.store.add(made)
-            self._values(made.pk, one.values, f"{place}.values")
-            with at(f"{place}.ground_truth"):
-                self._sandbox.add_ground_truth(made.pk, one.ground_truth)
+            record = DisplaySet(reader_study=study.pk, title=one.title, order=order)
+            self._state.store.add(record)
+            self._add_values(record.pk, one.values, f"{place}.values")
+            with errors_naming_key(f"{place}.ground_truth"):
+                self._sandbox.add_ground_truth(record.pk, one.ground_truth)
 
-    def _algorithm(self, seed: AlgorithmSeed) -> None:
+    def _create_algorithm(self, seed: AlgorithmSeed) -> None:
         interfaces = [(one.inputs, one.outputs) for one in seed.interfaces]
         given: dict[str, Any] = {**vars(seed), "interfaces": interfaces}
         self._sandbox.add_algorithm(**given, folder=self._folder)
 
-    def _values(self, owner: str, values: Mapping[str, ValueSeed], where: str) -> None:
+    def _add_values(self, owner: str, values: Mapping[str, ValueSeed], where: str) -> None:
         for slug, seed in values.items():
-            with at(f"{where}.{slug}"):
-                self._value(owner, factories.socket_named(self._state, slug), seed)
+            with errors_naming_key(f"{where}.{slug}"):
+                self._add_value(owner, factories.get_socket(self._state, slug), seed)
 
-    def _value(self, owner: str, socket: Socket, seed: ValueSeed) -> None:
+    def _add_value(self, owner: str, socket: Socket, seed: ValueSeed) -> None:
         wanted = "a value" if super_kind_of(socket) == "Value" else "files"
         if bool(seed.files) != (wanted == "files"):
             raise ValueError(f"the socket takes {wanted}")
         if not seed.files:
             if problem := json_problem(socket, seed.value):
                 raise ValueError(problem)
-            made = json_record(self._state.store, socket, seed.value)
-            attach(self._state.store, owner, "values", made)
+            value = shared_json_value(self._state.store, socket, seed.value)
+            attach(self._state.store, owner, "values", value)
         else:
-            uploads = [self._upload(self._folder / name) for name in seed.files]
-            self._import(owner, socket, uploads, seed)
+            uploads = [self._create_upload(self._folder / name) for name in seed.files]
+            self._schedule_import(owner, socket, uploads, seed)
 
-    def _upload(self, path: Path) -> str:
-        """Make a completed upload of a file."""
+    def _create_upload(self, path: Path) -> str:
+        """Create a completed upload of a file."""
         if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+            raise ValueError(f"the file {path} does not exist")
         upload = Upload(
             creator=self._creator,
             filename=path.name,
@@ -142,23 +142,25 @@ class _Planting:
         self._state.store.add(upload)
         copy = self._state.incoming / upload.pk
         shutil.copyfile(path, copy)
-        etag = objects.Staged.measure(copy).etag
+        etag = objects.StagedFile.create(copy).etag
         part = Part(upload=upload.pk, number=1, etag=etag, size=copy.stat().st_size)
-        objects.keep_part(self._state, part, copy)
+        objects.store_part(self._state, part, copy)
         return upload.pk
 
-    def _import(self, owner: str, socket: Socket, uploads: list[str], seed: ValueSeed) -> None:
-        """Leave the files to the worker, as a PATCH does."""
-        place = {"owner": owner, "role": "values", "socket": socket.pk, "user": self._creator}
+    def _schedule_import(
+        self, owner: str, socket: Socket, uploads: list[str], seed: ValueSeed
+    ) -> None:
+        """Schedule the background task for the files, as a PATCH does."""
+        target = {"owner": owner, "role": "values", "socket": socket.pk, "user": self._creator}
         if super_kind_of(socket) == "File":
             if len(uploads) > 1:
                 raise ValueError("the socket takes one file")
-            self._state.schedule("file", owner, {**place, "upload": uploads[0]})
+            self._state.schedule("file", owner, {**target, "upload": uploads[0]})
         elif kind_of(socket).is_dicom:
             name = seed.image_name or socket.title
-            self._state.schedule("dicom", owner, {**place, "name": name, "uploads": uploads})
+            self._state.schedule("dicom", owner, {**target, "name": name, "uploads": uploads})
         else:
-            session = UploadSession(creator=self._creator, uploads=uploads, target=place)
+            session = UploadSession(creator=self._creator, uploads=uploads, target=target)
             self._state.store.add(session)
             self._state.schedule("import", owner, {"session": session.pk})
 

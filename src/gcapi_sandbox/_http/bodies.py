@@ -1,4 +1,4 @@
-"""Request bodies: JSON, urlencoded and multipart become one JSON object."""
+"""Parsers of request bodies: JSON, URL-encoded and multipart forms."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from email.parser import BytesParser
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from gcapi_sandbox._http.errors import BadRequest, Json, UnsupportedMediaType, refused
-from gcapi_sandbox._http.json_types import is_object
+from gcapi_sandbox._http.errors import BadRequestError, UnsupportedMediaTypeError, non_field_error
+from gcapi_sandbox._util.json_types import Json, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
-    """Return the body as an object; an empty one is `{}`."""
+    """Return the body as a JSON object; `{}` for an empty body."""
     if not raw:
         return {}
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _PARSERS:
-        raise UnsupportedMediaType(content_type)
+        raise UnsupportedMediaTypeError(content_type)
     return _PARSERS[kind](content_type, raw)
 
 
@@ -31,12 +31,12 @@ def _json(_: str, raw: bytes) -> dict[str, Json]:
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise BadRequest({"detail": f"JSON parse error - {error}"}) from None
+        raise BadRequestError({"detail": f"JSON parse error - {error}"}) from None
     if body is None:
-        raise refused("No data provided")
+        raise non_field_error("No data provided")
     if not is_object(body):
         name = type(body).__name__
-        raise refused(f"Invalid data. Expected a dictionary, but got {name}.")
+        raise non_field_error(f"Invalid data. Expected a dictionary, but got {name}.")
     return body
 
 
@@ -44,7 +44,7 @@ def _refuse_constant(name: str) -> Json:
     raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")
 
 
-_NESTED = re.compile(r"(\w+)\[(\d+)\](\w*)")
+_LIST_FIELD = re.compile(r"(\w+)\[(\d+)\](\w*)")
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class FormFile:
     content: bytes
 
 
-def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
-    """Make lists of repeated names, of `name[0]` and of `name[0]key`, as form parsers do for list fields."""
+def _collect(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
+    """Collect repeated names, `name[0]` and `name[0]key` into lists."""
     body: dict[str, Json] = {}
     nested: dict[str, dict[int, Json]] = {}
     for name, value in pairs:
-        if found := _NESTED.fullmatch(name):
+        if found := _LIST_FIELD.fullmatch(name):
             items = nested.setdefault(found[1], {})
-            _put(items, int(found[2]), found[3], value)
+            _set_element(items, int(found[2]), found[3], value)
         elif name in body:
             earlier = body[name]
             body[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
@@ -72,15 +72,15 @@ def _gather(pairs: Sequence[tuple[str, str | FormFile]]) -> dict[str, Json]:
     return {**body, **lists}
 
 
-def _put(items: dict[int, Json], index: int, key: str, value: str | FormFile) -> None:
-    """Set an element of a list, or a key of one; where both are sent, the first decides which it is."""
+def _set_element(items: dict[int, Json], index: int, key: str, value: str | FormFile) -> None:
+    """Set a list element or a key of it; if both are sent, the first one decides."""
     element = items.setdefault(index, {} if key else value)
     if key and isinstance(element, dict):
         element[key] = value
 
 
 def _urlencoded(_: str, raw: bytes) -> dict[str, Json]:
-    return _gather(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
+    return _collect(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
 
 
 def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
@@ -96,7 +96,7 @@ def _multipart(content_type: str, raw: bytes) -> dict[str, Json]:
             content.decode(errors="replace") if filename is None else FormFile(filename, content)
         )
         pairs.append((str(name), value))
-    return _gather(pairs)
+    return _collect(pairs)
 
 
 _PARSERS = {

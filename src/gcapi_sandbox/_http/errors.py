@@ -1,14 +1,15 @@
-"""What a handler raises: each error knows its status and its body, word for word the server's."""
+"""Exceptions that become error responses, with the status and the body of the real server."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-Json = Any
+if TYPE_CHECKING:
+    from gcapi_sandbox._util.json_types import Json
 
 
 class ApiError(Exception):
-    """Answered with `status` and `body` as JSON; rolls the request's transaction back."""
+    """Base of the error responses with a JSON body; rolls the transaction back."""
 
     status = 400
 
@@ -18,21 +19,21 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
-class BadRequest(ApiError):
-    """The body or a query parameter was refused."""
+class BadRequestError(ApiError):
+    """Raised when the body or a query parameter is invalid."""
 
 
-class Unauthenticated(ApiError):
-    """The token is no good, or there is none where one is needed."""
+class UnauthenticatedError(ApiError):
+    """Raised when a token is invalid, or missing where one is required."""
 
     status = 401
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str = "Authentication credentials were not provided.") -> None:
         super().__init__({"detail": detail}, {"WWW-Authenticate": "Bearer"})
 
 
-class Forbidden(ApiError):
-    """The user may see this, but not do that."""
+class ForbiddenError(ApiError):
+    """Raised when the user lacks the permission for this operation."""
 
     status = 403
 
@@ -40,8 +41,8 @@ class Forbidden(ApiError):
         super().__init__({"detail": detail})
 
 
-class NotFound(ApiError):
-    """There is nothing here that the user may see."""
+class NotFoundError(ApiError):
+    """Raised when an object does not exist or is not visible to the user."""
 
     status = 404
 
@@ -50,8 +51,8 @@ class NotFound(ApiError):
         super().__init__({"detail": detail})
 
 
-class MethodNotAllowed(ApiError):
-    """The resource exists and knows no such method."""
+class MethodNotAllowedError(ApiError):
+    """Raised when a resource does not support the method."""
 
     status = 405
 
@@ -59,8 +60,8 @@ class MethodNotAllowed(ApiError):
         super().__init__({"detail": f'Method "{method}" not allowed.'}, {"Allow": allow})
 
 
-class NotAcceptable(ApiError):
-    """No renderer for what the client accepts."""
+class NotAcceptableError(ApiError):
+    """Raised when no renderer produces a media type that the client accepts."""
 
     status = 406
 
@@ -68,8 +69,8 @@ class NotAcceptable(ApiError):
         super().__init__({"detail": "Could not satisfy the request Accept header."})
 
 
-class UnsupportedMediaType(ApiError):
-    """No parser for the body's type."""
+class UnsupportedMediaTypeError(ApiError):
+    """Raised when there is no parser for the media type of the body."""
 
     status = 415
 
@@ -77,18 +78,21 @@ class UnsupportedMediaType(ApiError):
         super().__init__({"detail": f'Unsupported media type "{media_type}" in request.'})
 
 
-class PageNotFound(Exception):  # named as the page is
-    """Answered with the site's HTML page: status 404, or 403 for files."""
+class HtmlError(Exception):
+    """Raised to respond with an HTML error page of the site."""
 
-    def __init__(self, status: int = 404) -> None:
+    def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
 
-class ServerError(Exception):
-    """A request that makes the real server fail: an HTML page with status 500."""
+class ServerError(HtmlError):
+    """Raised for a request that makes the real server fail with status 500."""
+
+    def __init__(self) -> None:
+        super().__init__(500)
 
 
-def refused(message: str) -> BadRequest:
-    """Return the error of a body that is wrong as a whole."""
-    return BadRequest({"non_field_errors": [message]})
+def non_field_error(message: str) -> BadRequestError:
+    """Return the error of a body that is invalid as a whole."""
+    return BadRequestError({"non_field_errors": [message]})

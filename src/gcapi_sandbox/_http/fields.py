@@ -1,4 +1,7 @@
-"""Read fields out of a request body; all that is wrong is told at once, field by field."""
+"""Parsers of the fields of a request body, which report all invalid fields at once.
+
+The parsers correspond to the fields of Django REST framework and use its messages.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
-from gcapi_sandbox._http.errors import BadRequest, Json, ServerError
-from gcapi_sandbox._http.json_types import is_array, is_object
+from gcapi_sandbox._http.errors import BadRequestError, ServerError, non_field_error
+from gcapi_sandbox._util.json_types import Json, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +23,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REQUIRED = "This field is required."
-NULL = "This field may not be null."
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_NULL = "This field may not be null."
 
 
 class FieldError(Exception):
-    """A field's value was refused; `detail` is what the error body shows for the field."""
+    """Raised when the value of a field is invalid; `detail` is its part of the error body."""
 
     def __init__(self, detail: Json) -> None:
         super().__init__(detail)
@@ -32,7 +36,7 @@ class FieldError(Exception):
 
 
 class Fields:
-    """The fields of one JSON object; `check` raises what the readers before it found."""
+    """The fields of one JSON object; `check` raises the errors found so far."""
 
     def __init__(self, body: dict[str, Json], *, partial: bool = False) -> None:
         self.body = body
@@ -40,13 +44,13 @@ class Fields:
         self.errors: dict[str, Json] = {}
 
     def require(self, name: str, parse: Callable[[Json], T]) -> T:
-        """Read a field that must be there (the result is only good once `check` passed)."""
+        """Return a required field; the result is valid only after `check`."""
         if name not in self.body:
             self.errors[name] = [REQUIRED]
-        return self.take(name, parse, cast("T", None))
+        return self.optional(name, parse, cast("T", None))
 
-    def take(self, name: str, parse: Callable[[Json], T], default: T) -> T:
-        """Read a field, or return the default when it is absent or refused."""
+    def optional(self, name: str, parse: Callable[[Json], T], default: T) -> T:
+        """Return a field, or the default if it is absent or invalid."""
         if name not in self.body:
             return default
         try:
@@ -56,27 +60,28 @@ class Fields:
             return default
 
     def check(self) -> None:
-        """Raise the 400 that lists every field refused so far."""
+        """Raise BadRequestError if any field was invalid."""
         if self.errors:
-            raise BadRequest(self.errors)
+            raise BadRequestError(self.errors)
 
 
-def _not_null(data: Json) -> Json:
+def not_null(data: Json) -> Json:
+    """Refuse null."""
     if data is None:
-        raise FieldError(NULL)
+        raise FieldError(_NULL)
     return data
 
 
 def nullable(parse: Callable[[Json], T]) -> Callable[[Json], T | None]:
-    """Accept null beside what `parse` accepts."""
+    """Accept null in addition."""
     return lambda data: None if data is None else parse(data)
 
 
 def text(max_length: int | None = None, *, blank: bool = False) -> Callable[[Json], str]:
-    """Accept text (a number is turned into it), trimmed."""
+    """Accept text or a number, and return it as stripped text."""
 
     def parse(data: Json) -> str:
-        if isinstance(_not_null(data), bool) or not isinstance(data, str | int | float):
+        if isinstance(not_null(data), bool) or not isinstance(data, str | int | float):
             raise FieldError("Not a valid string.")
         trimmed = str(data).strip()
         if "\0" in trimmed:
@@ -91,10 +96,10 @@ def text(max_length: int | None = None, *, blank: bool = False) -> Callable[[Jso
 
 
 def integer(minimum: int, maximum: int) -> Callable[[Json], int]:
-    """Accept a whole number within bounds, as a number or as text."""
+    """Accept an integer in a range, as a number or as text."""
 
     def parse(data: Json) -> int:
-        if isinstance(_not_null(data), bool) or not re.fullmatch(r"\s*-?\d+(\.0*)?\s*", str(data)):
+        if isinstance(not_null(data), bool) or not re.fullmatch(r"\s*-?\d+(\.0*)?\s*", str(data)):
             raise FieldError("A valid integer is required.")
         number = int(float(data)) if isinstance(data, float) else int(str(data).split(".")[0])
         if number < minimum:
@@ -107,9 +112,9 @@ def integer(minimum: int, maximum: int) -> Callable[[Json], int]:
 
 
 def number(data: Json) -> float:
-    """Accept a finite number, or text that is one."""
+    """Accept a finite number, as a number or as text."""
     try:
-        found = float(_not_null(data))
+        found = float(not_null(data))
     except (TypeError, ValueError):
         raise FieldError("A valid number is required.") from None
     if not math.isfinite(found):
@@ -118,27 +123,26 @@ def number(data: Json) -> float:
 
 
 def boolean(data: Json) -> bool:
-    """Accept a boolean or one of the usual words for it."""
-    words = {"true": True, "1": True, "false": False, "0": False}
-    known = words.get(str(_not_null(data)).lower())
-    if known is None:
+    """Accept a boolean, as a boolean or as text."""
+    found = BOOLEANS.get(str(not_null(data)).lower())
+    if found is None:
         raise FieldError("Must be a valid boolean.")
-    return known
+    return found
 
 
-def identifier(data: Json) -> str:
-    """Accept a uuid and return its usual form."""
+def uuid_text(data: Json) -> str:
+    """Accept a uuid and return its canonical form."""
     try:
-        return str(uuid.UUID(str(_not_null(data))))
+        return str(uuid.UUID(str(not_null(data))))
     except ValueError:
         raise FieldError("Must be a valid UUID.") from None
 
 
-def _finite(data: Json) -> bool:
+def _is_finite(data: Json) -> bool:
     if is_object(data):
-        return all(map(_finite, data.values()))
+        return all(map(_is_finite, data.values()))
     if is_array(data):
-        return all(map(_finite, data))
+        return all(map(_is_finite, data))
     return not isinstance(data, float) or math.isfinite(data)
 
 
@@ -151,16 +155,16 @@ def _has_nul(data: Json) -> bool:
 
 
 def json_value(data: Json) -> Json:
-    """Accept any JSON that can be stored."""
-    if not _finite(data):
+    """Accept any JSON; the server's database fails for null characters."""
+    if not _is_finite(data):
         raise FieldError("Value must be valid JSON.")
     if _has_nul(data):
         raise ServerError
     return data
 
 
-def elements(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
-    """Accept a list; refused elements are listed by their index."""
+def list_of(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
+    """Accept a list; errors are reported by index."""
 
     def read(data: Json) -> list[T]:
         errors: dict[str, Json] = {}
@@ -177,22 +181,46 @@ def elements(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
     return read
 
 
-def each(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
-    """Accept a list; the first refused element speaks for all."""
+def many_related(parse: Callable[[Json], T]) -> Callable[[Json], list[T]]:
+    """Accept a list; only the error of the first invalid element is reported."""
     return lambda data: [parse(element) for element in _list(data)]
 
 
 def _list(data: Json) -> list[Json]:
-    if not isinstance(_not_null(data), list):
+    if not isinstance(not_null(data), list):
         raise FieldError(f'Expected a list of items but got type "{type(data).__name__}".')
     return list(data)
 
 
-def slug(rows: Rows[R]) -> Callable[[Json], R]:
+def list_of_objects(parse: Callable[[dict[str, Json]], T]) -> Callable[[Json], list[T]]:
+    """Accept a list of objects; the list of errors has an entry for each of them."""
+
+    def read(data: Json) -> list[T]:
+        if not is_array(not_null(data)):
+            problem = f'Expected a list of items but got type "{type(data).__name__}".'
+            raise FieldError({"non_field_errors": [problem]})
+        errors: list[Json] = [{} for _ in data]
+        found: list[T] = []
+        for index, item in enumerate(data):
+            try:
+                if not is_object(item):
+                    name = type(item).__name__
+                    raise non_field_error(f"Invalid data. Expected a dictionary, but got {name}.")
+                found.append(parse(item))
+            except BadRequestError as error:
+                errors[index] = error.body
+        if any(errors):
+            raise FieldError(errors)
+        return found
+
+    return read
+
+
+def slug_related(rows: Rows[R]) -> Callable[[Json], R]:
     """Accept the slug of one of the rows."""
 
     def parse(data: Json) -> R:
-        if not isinstance(_not_null(data), str | int):
+        if not isinstance(not_null(data), str | int):
             raise FieldError("Invalid value.")
         for row in rows.narrow("slug = ?", str(data)).slice(1, 0):
             return row
@@ -201,11 +229,11 @@ def slug(rows: Rows[R]) -> Callable[[Json], R]:
     return parse
 
 
-def one(rows: Rows[R]) -> Callable[[Json], R]:
+def pk_related(rows: Rows[R]) -> Callable[[Json], R]:
     """Accept the pk of one of the rows."""
 
     def parse(data: Json) -> R:
-        pk = identifier(data)
+        pk = uuid_text(data)
         for row in rows.narrow("pk = ?", pk).slice(1, 0):
             return row
         raise FieldError(f'Invalid pk "{pk}" - object does not exist.')
@@ -213,30 +241,24 @@ def one(rows: Rows[R]) -> Callable[[Json], R]:
     return parse
 
 
-def hyperlink(rows: Rows[R], collection: str) -> Callable[[Json], R]:
-    """Accept the URL, whole or from its path on, of one of the rows of a collection."""
+def url_related(rows: Rows[R], collection: str) -> Callable[[Json], R]:
+    """Accept the absolute or relative URL of one of the rows of a collection."""
     pattern = re.compile(rf"/api/v1/{collection}/([^/]+)/")
 
     def parse(data: Json) -> R:
-        if not isinstance(_not_null(data), str):
+        if not isinstance(not_null(data), str):
             name = type(data).__name__
             raise FieldError(f"Incorrect type. Expected URL string, received {name}.")
-        match = pattern.fullmatch(_path(data))
+        path = unquote(urlsplit(data.strip()).path)
+        match = pattern.fullmatch(path)
         if match is None:
-            raise FieldError(f"Invalid hyperlink - {_mismatch(data)} URL match.")
+            adjective = "Incorrect" if re.fullmatch(r"/api/v1/[-\w/]+/", path) else "No"
+            raise FieldError(f"Invalid hyperlink - {adjective} URL match.")
         for row in rows.narrow("pk = ?", match[1].lower()).slice(1, 0):
             return row
         raise FieldError("Invalid hyperlink - Object does not exist.")
 
     return parse
-
-
-def _path(url: str) -> str:
-    return unquote(urlsplit(url.strip()).path)
-
-
-def _mismatch(url: str) -> str:
-    return "Incorrect" if re.fullmatch(r"/api/v1/[-\w/]+/", _path(url)) else "No"
 
 
 _CLOCK = re.compile(
@@ -249,8 +271,8 @@ _DURATION_HELP = (
 
 
 def duration(data: Json) -> float:
-    """Accept an ISO 8601 duration, `[DD] [HH:[MM:]]ss[.uuuuuu]` or seconds; return seconds."""
-    match = _CLOCK.fullmatch(str(_not_null(data))) or _ISO.fullmatch(str(data))
+    """Accept an ISO 8601 duration, `[DD] [HH:[MM:]]ss[.uuuuuu]` or seconds, and return seconds."""
+    match = _CLOCK.fullmatch(str(not_null(data))) or _ISO.fullmatch(str(data))
     if match is None or isinstance(data, bool):
         raise FieldError(_DURATION_HELP)
     days, hours, minutes, seconds = (float(match[part] or 0) for part in ("days", "h", "m", "s"))

@@ -1,8 +1,6 @@
-"""Who may see and who may change what: SQL conditions in which `:user` is the user's pk."""
+"""Roles, and the rows that are visible to a user."""
 
-# the conditions are put together of constants and whole numbers
-
-# ruff: noqa: S608  # the conditions are put together of constants and whole numbers
+# ruff: noqa: S608  # the conditions are built from constants and integers
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ if TYPE_CHECKING:
     from gcapi_sandbox._database.store import R, Record, Rows, Store
 
 _TARGETS = "(SELECT target FROM Membership WHERE user = :user)"
-_EDITED = "(SELECT target FROM Membership WHERE user = :user AND role = 'editors')"
-_MINE = "creator = :user"
+_EDITED_TARGETS = "(SELECT target FROM Membership WHERE user = :user AND role = 'editors')"
+_OWN = "creator = :user"
 
-# A value's owner that the user may see, for a row `a` of Attachment.
+# Whether the owner of a value is visible, for a row `a` of Attachment.
 _OWNER_IS_VISIBLE = f"""(
     EXISTS (SELECT 1 FROM ArchiveItem i WHERE i.pk = a.owner AND i.archive IN {_TARGETS})
     OR EXISTS (SELECT 1 FROM DisplaySet d WHERE d.pk = a.owner AND d.reader_study IN {_TARGETS})
@@ -26,10 +24,11 @@ _OWNER_IS_VISIBLE = f"""(
 
 _ANSWER_IS_VISIBLE = f"""(
     creator = :user
-    OR question IN (SELECT pk FROM Question WHERE reader_study IN {_EDITED})
+    OR question IN (SELECT pk FROM Question WHERE reader_study IN {_EDITED_TARGETS})
 )"""
 
-VISIBLE: dict[type[Record], str] = {
+# Conditions in which `:user` is the pk of the user.
+_VISIBLE: dict[type[Record], str] = {
     r.Archive: f"pk IN {_TARGETS}",
     r.ArchiveItem: f"archive IN {_TARGETS}",
     r.ReaderStudy: f"pk IN {_TARGETS}",
@@ -37,13 +36,13 @@ VISIBLE: dict[type[Record], str] = {
     r.DisplaySet: f"reader_study IN {_TARGETS}",
     r.Answer: _ANSWER_IS_VISIBLE,
     r.Algorithm: f"pk IN {_TARGETS}",
-    r.AlgorithmImage: f"algorithm IN {_EDITED}",
-    r.Job: _MINE,
-    r.Endpoint: _MINE,
-    r.Upload: _MINE,
-    r.UploadSession: _MINE,
-    r.Session: _MINE,
-    r.Feedback: _MINE,
+    r.AlgorithmImage: f"algorithm IN {_EDITED_TARGETS}",
+    r.Job: _OWN,
+    r.Endpoint: _OWN,
+    r.Upload: _OWN,
+    r.UploadSession: _OWN,
+    r.Session: _OWN,
+    r.Feedback: _OWN,
     r.Notification: "user = :user",
     r.Follow: "user = :user",
     r.Socket: "1",
@@ -64,18 +63,18 @@ VISIBLE: dict[type[Record], str] = {
 
 
 def visible(store: Store, table: type[R], user: int) -> Rows[R]:
-    """Return the rows of a table that a user may see; nobody's pk is 0."""
-    return store.rows(table, VISIBLE[table].replace(":user", str(int(user))))
+    """Return the rows of a table that are visible to a user; 0 is the anonymous user."""
+    return store.rows(table, _VISIBLE[table].replace(":user", str(int(user))))
 
 
-def with_role(store: Store, table: type[R], user: int, *roles: str) -> Rows[R]:
-    """Return the archives, studies or algorithms in which a user has one of the roles."""
+def rows_with_role(store: Store, table: type[R], user: int, *roles: str) -> Rows[R]:
+    """Return the archives, reader studies or algorithms in which a user has one of the roles."""
     marks = ", ".join("?" * len(roles))
     where = f"pk IN (SELECT target FROM Membership WHERE user = ? AND role IN ({marks}))"
     return store.rows(table, where, user, *roles)
 
 
 def has_role(store: Store, target: str, user: int, *roles: str) -> bool:
-    """Tell whether a user has one of the roles in an object."""
+    """Return whether a user has one of the roles for an object."""
     found = store.rows(r.Membership, "target = ? AND user = ?", target, user)
     return any(membership.role in roles for membership in found)

@@ -1,4 +1,4 @@
-"""Turn a reply's JSON into the bytes that the client asked for."""
+"""Content negotiation and the encoding of responses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._http.errors import Json, NotAcceptable, NotFound
-from gcapi_sandbox._http.json_types import is_array, is_object
+from gcapi_sandbox._http.errors import NotAcceptableError, NotFoundError
+from gcapi_sandbox._util.json_types import Json, encode, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,28 +16,23 @@ if TYPE_CHECKING:
 JSON, CSV = "application/json", "text/csv"
 
 
-def negotiate(asked_format: str, accept: str, *, csv_too: bool) -> str:
-    """Return the media type to answer in; `format` wins over `Accept`."""
-    offered = {"json": JSON, **({"csv": CSV} if csv_too else {})}
-    if asked_format:
-        if asked_format not in offered:
-            raise NotFound
-        return offered[asked_format]
+def negotiate(requested_format: str, accept: str, *, offers_csv: bool) -> str:
+    """Return the media type of the response; the query's `format` wins over `Accept`."""
+    offered = {"json": JSON, **({"csv": CSV} if offers_csv else {})}
+    if requested_format:
+        if requested_format not in offered:
+            raise NotFoundError
+        return offered[requested_format]
     ranges = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     for media_range in ranges:
         for media_type in offered.values():
             if media_range in ("*/*", media_type, f"{media_type.partition('/')[0]}/*"):
                 return media_type
-    raise NotAcceptable
+    raise NotAcceptableError
 
 
-def as_json(body: Json) -> bytes:
-    """Write JSON as compactly as the server does."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def as_csv(body: Json) -> bytes:
-    """Write a page or an object as rows, what is nested as JSON text."""
+def _encode_csv(body: Json) -> bytes:
+    """Return a page or an object as CSV, with nested values as JSON text."""
     found: Json = body["results"] if is_object(body) and "results" in body else body
     rows: list[dict[str, Json]] = found if is_array(found) else [found]
     if not rows:
@@ -54,4 +49,4 @@ def _cell(value: Json) -> Json:
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
-RENDERERS: dict[str, Callable[[Json], bytes]] = {JSON: as_json, CSV: as_csv}
+ENCODERS: dict[str, Callable[[Json], bytes]] = {JSON: encode, CSV: _encode_csv}

@@ -1,4 +1,4 @@
-"""Which operation of the schema answers which method of which path, and who is turned away before it."""
+"""Routes: the operation of each path and method, and the rules of access that depend on the path alone."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ import functools
 import re
 from dataclasses import dataclass, field
 
-from gcapi_sandbox._http import api_documents
+from gcapi_sandbox._http import openapi
 
-ROOT = "/api/v1/"
+API_ROOT = "/api/v1/"
 
-# Resources that nobody reads without a token.
-PRIVATE = ("components/interfaces/", "workstations/configs/")
+# Resources that require a token even to read.
+PRIVATE_PATHS = ("components/interfaces/", "workstations/configs/")
 
-# Resources that ignore tokens and may be written by anybody.
-OPEN = ("timezone/",)
+# Resources that ignore tokens and that anybody may write.
+OPEN_PATHS = ("timezone/",)
 
-# Methods that are "not allowed" (405) where a resource lacks them. All other missing methods
-# that would change something are "no permission" (403), which the server checks first.
-_CHANGES = frozenset({"POST", "PUT", "PATCH"})
-_EVERYTHING = _CHANGES | {"DELETE"}
-NOT_ALLOWED: dict[str, frozenset[str]] = {
-    "algorithms/endpoints/": _CHANGES,
+# Methods for which a resource that lacks them responds with 405. For all other missing methods
+# that write, the server checks the permission first and responds with 403.
+_WRITES = frozenset({"POST", "PUT", "PATCH"})
+_ALL_WRITES = _WRITES | {"DELETE"}
+_NOT_ALLOWED: dict[str, frozenset[str]] = {
+    "algorithms/endpoints/": _WRITES,
     "algorithms/invocations/": frozenset({"POST"}),
     "algorithms/jobs/": frozenset({"POST"}),
-    "archives/items/": _CHANGES,
-    "cases/upload-sessions/": _CHANGES,
-    "components/interfaces/": _EVERYTHING,
-    "evaluations/": _CHANGES,
-    "gcapi/": _EVERYTHING,
-    "notifications/": _EVERYTHING,
-    "profiles/users/self/": _EVERYTHING,
-    "reader-studies/answers/": _CHANGES,
-    "reader-studies/display-sets/": _EVERYTHING,
-    "subscriptions/": _EVERYTHING,
-    "timezone/": _EVERYTHING,
-    "uploads/": _CHANGES,
-    "workstations/configs/": _EVERYTHING,
-    "workstations/feedback/": _CHANGES,
-    "workstations/sessions/": _CHANGES,
+    "archives/items/": _WRITES,
+    "cases/upload-sessions/": _WRITES,
+    "components/interfaces/": _ALL_WRITES,
+    "evaluations/": _WRITES,
+    "gcapi/": _ALL_WRITES,
+    "notifications/": _ALL_WRITES,
+    "profiles/users/self/": _ALL_WRITES,
+    "reader-studies/answers/": _WRITES,
+    "reader-studies/display-sets/": _ALL_WRITES,
+    "subscriptions/": _ALL_WRITES,
+    "timezone/": _ALL_WRITES,
+    "uploads/": _WRITES,
+    "workstations/configs/": _ALL_WRITES,
+    "workstations/feedback/": _WRITES,
+    "workstations/sessions/": _WRITES,
 }
 
 
 @dataclass(frozen=True)
 class Route:
-    """One path, the operation of each of its methods, and whether they render CSV too."""
+    """A path, the operation of each of its methods, and whether they also offer CSV."""
 
     path: str
     operations: dict[str, str] = field(default_factory=dict[str, str])
@@ -52,7 +52,7 @@ class Route:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The path as an expression with one group a parameter."""
+        """The path as a regular expression with a group for each parameter."""
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
 
     @property
@@ -62,37 +62,37 @@ class Route:
         return ", ".join((*read, *sorted(self.operations.keys() - {"GET"}), "OPTIONS"))
 
     def forbids(self, method: str) -> bool:
-        """Tell whether nobody has the permission for a method that is missing here."""
-        for prefix, methods in NOT_ALLOWED.items():
+        """Return whether a missing method is refused with 403 rather than 405."""
+        for prefix, methods in _NOT_ALLOWED.items():
             if self.path.startswith(prefix):
-                return method in _EVERYTHING - methods
-        return method in _EVERYTHING
+                return method in _ALL_WRITES - methods
+        return method in _ALL_WRITES
 
 
 def _csv_paths() -> set[str]:
-    """Return the paths that the server publishes with a CSV answer; the corrected schema has only JSON."""
+    """Return the paths with CSV responses in the published schema; the corrected one has only JSON."""
     return {
         path
-        for path, _, described in api_documents.operations(api_documents.published())
-        for response in described["responses"].values()
+        for path, _, description in openapi.operations(openapi.published())
+        for response in description["responses"].values()
         if "text/csv" in response.get("content", ())
     }
 
 
 @functools.cache
 def routes() -> tuple[Route, ...]:
-    """Return the routes of the corrected schema; a literal segment stands before a parameter."""
+    """Return the routes of the corrected schema, literal segments before parameters."""
     csv, found = _csv_paths(), dict[str, Route]()
-    for path, method, described in api_documents.operations(api_documents.corrected()):
-        if path.startswith(ROOT):
-            route = found.setdefault(path, Route(path.removeprefix(ROOT), csv=path in csv))
-            route.operations[method] = described["operationId"]
-    # A parameter's brace sorts behind every letter.
+    for path, method, description in openapi.operations(openapi.corrected()):
+        if path.startswith(API_ROOT):
+            route = found.setdefault(path, Route(path.removeprefix(API_ROOT), csv=path in csv))
+            route.operations[method] = description["operationId"]
+    # The brace of a parameter sorts after every letter.
     return tuple(found[path] for path in sorted(found))
 
 
 def match(path: str) -> tuple[Route, dict[str, str]] | None:
-    """Return the route of a path below the root and its parameters."""
+    """Return the route and the parameters of a path below the API's root."""
     for route in routes():
         if found := route.pattern.fullmatch(path):
             return route, found.groupdict()

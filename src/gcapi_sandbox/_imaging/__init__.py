@@ -1,4 +1,5 @@
-"""Images: import, DICOM image sets and thumbnails.
+"""Reading of images: import, DICOM image sets and thumbnails.
 
-When these run is decided in `gcapi_sandbox._background` and `gcapi_sandbox._resources`.
+The tasks that import images belong in `gcapi_sandbox._background`, the rules for images of a socket in
+`gcapi_sandbox._socket_values`.
 """

@@ -1,4 +1,4 @@
-"""Thumbnails: the middle slice of an image as a small PNG, made when first asked for."""
+"""Thumbnails: the middle slice of an image as a small PNG."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._database.records import Image, ImageFile, Instance
-from gcapi_sandbox._imaging.importing import load_sitk
+from gcapi_sandbox._imaging.simpleitk import load_sitk
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-_SIDE = 256  # pixels, the longer one
-_MOST_VOXELS = 2**28  # half a gigabyte of a CT: more is not worth a thumbnail
+_MAX_SIDE = 256  # pixels
+_MAX_VOXELS = 2**28  # half a gigabyte of CT
 _PLANE, _VOLUME = 2, 3
 _COLOURS = (3, 4)
-_LOW, _HIGH = 0.01, 0.99  # what is darker is black, what is brighter is white
+_LOW, _HIGH = 0.01, 0.99  # quantiles that are shown black and white
 
 
 class Thumbnails:
-    """Makes one thumbnail at a time, and keeps the last ones, of `most` bytes together."""
+    """A cache of thumbnails of at most `max_bytes`; renders one at a time."""
 
-    def __init__(self, state: State, most: int = 32 * 1024**2) -> None:
+    def __init__(self, state: State, max_bytes: int = 32 * 1024**2) -> None:
         self._state = state
-        self._most = most
-        self._making = threading.Lock()
+        self._max_bytes = max_bytes
+        self._rendering = threading.Lock()
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
 
     def get(self, pk: str) -> bytes:
-        """Return the PNG of an image, empty where there is none to be had."""
+        """Return the thumbnail of an image, empty if it cannot be rendered."""
         found = self._find(pk)
         if found is None:
-            with self._making:
+            with self._rendering:
                 found = self._find(pk)
                 if found is None:
-                    found = _make(self._state, pk)
+                    found = _render(self._state, pk)
                     if found:
-                        self._keep(pk, found)
+                        self._add(pk, found)
         return found
 
     def _find(self, pk: str) -> bytes | None:
         with self._lock:
-            if pk in self._kept:
-                self._kept.move_to_end(pk)
-            return self._kept.get(pk)
+            if pk in self._cache:
+                self._cache.move_to_end(pk)
+            return self._cache.get(pk)
 
-    def _keep(self, pk: str, content: bytes) -> None:
+    def _add(self, pk: str, content: bytes) -> None:
         with self._lock:
-            self._kept[pk] = content
+            self._cache[pk] = content
             self._size += len(content)
-            while self._size > self._most:
-                self._size -= len(self._kept.popitem(last=False)[1])
+            while self._size > self._max_bytes:
+                self._size -= len(self._cache.popitem(last=False)[1])
 
 
-def _make(state: State, pk: str) -> bytes:
+def _render(state: State, pk: str) -> bytes:
     path = _source(state, pk)
     if path is None:
         return b""
     try:
         return _draw(path, state.work)
-    except RuntimeError:  # what SimpleITK raises for everything that it cannot read
+    except RuntimeError:  # SimpleITK's error for every file that it cannot read
         return b""
 
 
 def _source(state: State, pk: str) -> Path | None:
-    """Return the image's file, or the middle one of a DICOM image set."""
+    """Return the file of an image, or the middle file of a DICOM image set."""
     file = state.store.find(ImageFile, "image = ?", pk)
     if file is not None:
         return state.objects / file.key
@@ -84,12 +84,12 @@ def _source(state: State, pk: str) -> Path | None:
 
 def _draw(path: Path, work: Path) -> bytes:
     sitk = load_sitk()
-    if _voxels(sitk, path) > _MOST_VOXELS:
+    if _voxels(sitk, path) > _MAX_VOXELS:
         return b""
-    plane = _fit(sitk, _middle(sitk, sitk.ReadImage(str(path))))
+    plane = _resize(sitk, _middle_slice(sitk, sitk.ReadImage(str(path))))
     with tempfile.TemporaryDirectory(dir=work) as folder:
         target = Path(folder) / "thumbnail.png"
-        sitk.WriteImage(_visible(sitk, plane, Path(folder)), str(target), useCompression=True)
+        sitk.WriteImage(_to_bytes(sitk, plane, Path(folder)), str(target), useCompression=True)
         return target.read_bytes()
 
 
@@ -103,8 +103,8 @@ def _voxels(sitk: Any, path: Path) -> int:
     return count
 
 
-def _middle(sitk: Any, image: Any) -> Any:
-    """Return the middle slice as it was acquired, turned as radiologists look at it."""
+def _middle_slice(sitk: Any, image: Any) -> Any:
+    """Return the middle slice in the plane of acquisition, in radiological orientation."""
     while image.GetDimension() > _VOLUME:
         image = image[..., 0]
     if image.GetDimension() == _PLANE:
@@ -112,22 +112,22 @@ def _middle(sitk: Any, image: Any) -> Any:
     middle = image.GetDepth() // 2
     slab = sitk.DICOMOrient(image[:, :, middle : middle + 1], "LPS")
     across = slab.GetSize().index(1)
-    if across != _PLANE:  # coronal or sagittal: the head is up
+    if across != _PLANE:  # show the head at the top of coronal and sagittal slices
         slab = slab[:, :, ::-1]
     return slab[tuple(0 if axis == across else slice(None) for axis in range(_VOLUME))]
 
 
-def _fit(sitk: Any, plane: Any) -> Any:
-    """Return the slice with square pixels, the longer side as long as a thumbnail's."""
+def _resize(sitk: Any, plane: Any) -> Any:
+    """Return the slice with square pixels in the size of a thumbnail."""
     extent = [
         size * spacing for size, spacing in zip(plane.GetSize(), plane.GetSpacing(), strict=True)
     ]
-    pixel = max(extent) / _SIDE
+    pixel = max(extent) / _MAX_SIDE
     size = [max(1, round(length / pixel)) for length in extent]
     shrink = [max(1, old // new) for old, new in zip(plane.GetSize(), size, strict=True)]
     grid = sitk.Image(plane.GetSize(), sitk.sitkUInt8)
     grid.SetSpacing(plane.GetSpacing())
-    plane.CopyInformation(grid)  # neither origin nor direction matters from here on
+    plane.CopyInformation(grid)  # reset origin and direction
     if max(shrink) > 1:
         plane = sitk.BinShrink(plane, shrink)
     corner = [(pixel - spacing) / 2 for spacing in grid.GetSpacing()]
@@ -145,8 +145,8 @@ def _fit(sitk: Any, plane: Any) -> Any:
     )
 
 
-def _visible(sitk: Any, plane: Any, folder: Path) -> Any:
-    """Return the slice in bytes: colours as they are, everything else by its percentiles."""
+def _to_bytes(sitk: Any, plane: Any, folder: Path) -> Any:
+    """Return the slice with 8 bits per component, in grey scaled by percentiles."""
     parts = plane.GetNumberOfComponentsPerPixel()
     if parts in _COLOURS and plane.GetPixelID() == sitk.sitkVectorUInt8:
         return plane
@@ -158,14 +158,14 @@ def _visible(sitk: Any, plane: Any, folder: Path) -> Any:
 
 
 def _window(sitk: Any, plane: Any, path: Path) -> tuple[float, float]:
-    """Return what is shown black and white; the pixels go by a file, the quick way without numpy."""
+    """Return the values shown black and white; a file is the fast way to the pixels without NumPy."""
     sitk.WriteImage(plane, str(path))
     count = plane.GetNumberOfPixels()
     pixels = array.array("f", path.read_bytes()[-4 * count :])
-    ordered = sorted(pixel for pixel in pixels if pixel - pixel == 0)  # finite ones
+    ordered = sorted(pixel for pixel in pixels if pixel - pixel == 0)  # finite
     if not ordered:
         return 0.0, 1.0
     low, high = (ordered[int(share * (len(ordered) - 1))] for share in (_LOW, _HIGH))
-    if low == high:  # a small thing before an even background
+    if low == high:  # a small object on a uniform background
         low, high = ordered[0], ordered[-1]
     return low, high if high > low else low + 1.0

@@ -1,4 +1,4 @@
-"""An object store like S3: objects, signatures and conditional requests.
+"""An object store like S3: stored files, presigned URLs, signed headers and conditional requests.
 
-It knows no model of the API.
+How images are read belongs in `gcapi_sandbox._imaging`, the endpoints of the store in `gcapi_sandbox._app`.
 """

@@ -1,4 +1,4 @@
-"""Conditional and partial reads of an object, as S3 understands them."""
+"""Conditional and range requests, as S3 interprets them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class ConditionError(Exception):
-    """What was asked for cannot be given; `status` and `code` are S3's."""
+    """Raised when a condition fails or a range is not satisfiable; `status` and `code` are S3's."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: dict[str, str] | None = None
@@ -22,28 +22,28 @@ class ConditionError(Exception):
 
 
 def wants_range(headers: Mapping[str, str], etag: str, size: int) -> bool:
-    """Tell whether a part is asked for, and can be; every range but one of bytes is ignored.
+    """Return whether to send a byte range; several ranges and invalid ones are ignored.
 
     Raises:
-        ConditionError: The object is not the one that `If-Match` names (412) or is the one that
-            `If-None-Match` names (304), or it ends before the range begins (416).
+        ConditionError: The ETag differs from `If-Match` (412) or equals `If-None-Match` (304), or
+            the range starts after the end of the object (416).
     """
-    if not _names(headers.get("if-match", "*"), etag):
+    if not _matches(headers.get("if-match", "*"), etag):
         message = "At least one of the pre-conditions you specified did not hold"
         raise ConditionError(412, "PreconditionFailed", message)
-    if _names(headers.get("if-none-match", ""), etag):
+    if _matches(headers.get("if-none-match", ""), etag):
         raise ConditionError(304, "NotModified", "Not Modified", {"ETag": etag})
     found = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
     if found is None or headers.get("if-range", etag) != etag:
         return False
-    return _is_within(found[1], found[2], size)
+    return _is_satisfiable(found[1], found[2], size)
 
 
-def _names(header: str, etag: str) -> bool:
+def _matches(header: str, etag: str) -> bool:
     return header == "*" or etag in (one.strip() for one in header.split(","))
 
 
-def _is_within(first: str, last: str, size: int) -> bool:
+def _is_satisfiable(first: str, last: str, size: int) -> bool:
     if not first + last or (first and last and int(last) < int(first)):
         return False
     if not size or (int(first) >= size if first else int(last) == 0):

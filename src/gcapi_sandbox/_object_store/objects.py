@@ -1,7 +1,7 @@
-"""Files of the storage origin: what is kept under which key.
+"""The files of the storage origin: objects by key, and the parts of uploads.
 
-A file is in its place before the record of it is committed, and is removed after the deletion of its record is: so a
-crash may leave a file without a record, which the next start removes, but never a record without its file.
+A file is moved to its place before its record is committed, and removed after the deletion of its record is committed.
+A crash may therefore leave a file without a record, which the next start removes, but never a record without its file.
 """
 
 from __future__ import annotations
@@ -16,34 +16,32 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._database.records import Part, StoredObject, Upload, Use
+from gcapi_sandbox._database.records import Part, StoredObject, Upload, UploadClaim
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
 
 @dataclass(frozen=True)
-class Staged:
-    """A file that is about to be stored, measured beforehand so that storing is quick."""
+class StagedFile:
+    """A file to store, with its ETag computed in advance so that the transaction is short."""
 
     path: Path
     etag: str
 
     @classmethod
-    def measure(cls, path: Path) -> Staged:
-        """Compute the ETag of a file: its quoted MD5."""
+    def create(cls, path: Path) -> StagedFile:
+        """Compute the ETag of a file, its quoted MD5."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         return cls(path, f'"{digest.hexdigest()}"')
 
 
-def store(state: State, key: str, staged: Staged) -> None:
+def store_object(state: State, key: str, staged: StagedFile) -> None:
     """Move a file to its key."""
     target = state.objects / key
     target.parent.mkdir(parents=True, exist_ok=True)
-    if (
-        staged.path.is_symlink()
-    ):  # an algorithm may leave a link to what is its own, or not there for long
+    if staged.path.is_symlink():  # an algorithm's output may link to its own or temporary files
         shutil.copyfile(staged.path, target)
     else:
         shutil.move(staged.path, target)
@@ -52,13 +50,13 @@ def store(state: State, key: str, staged: Staged) -> None:
     state.store.add(StoredObject(pk=key, etag=staged.etag, content_type=content_type))
 
 
-def valid_name(filename: str) -> str:
-    """Make a file name fit for a URL, as the server does."""
+def url_safe_name(filename: str) -> str:
+    """Return a file name without characters that are unsafe in URLs, as the server does."""
     return re.sub(r"[^-\w.]", "", filename.strip().replace(" ", "_")) or "file"
 
 
-def part_file(state: State, part: Part) -> Path:
-    """Return where a part of an upload is kept; another content of it has another place."""
+def part_path(state: State, part: Part) -> Path:
+    """Return the path of a part, which depends on its content."""
     digest = part.etag.strip('"')
     return state.parts / part.upload / f"{part.number:05}-{digest}"
 
@@ -68,54 +66,56 @@ def assemble(state: State, upload: Upload, target: Path) -> None:
     stored = {part.number: part for part in state.store.rows(Part, "upload = ?", upload.pk)}
     with target.open("wb") as out:
         for number in upload.parts:
-            with part_file(state, stored[number]).open("rb") as part:
+            with part_path(state, stored[number]).open("rb") as part:
                 shutil.copyfileobj(part, out, 1024 * 1024)
 
 
 def claim(state: State, uploads: list[str], task: int) -> None:
-    """Note that a task works on uploads; notes of tasks that are done go."""
+    """Claim uploads for a task, and remove the claims of finished tasks."""
     with state.store.transaction():
-        state.store.delete(Use, "task NOT IN (SELECT pk FROM Task)")
+        state.store.delete(UploadClaim, "task NOT IN (SELECT pk FROM Task)")
         for pk in uploads:
-            state.store.add(Use(upload=pk, task=task))
+            state.store.add(UploadClaim(upload=pk, task=task))
 
 
 def is_claimed(state: State, upload: str) -> bool:
-    """Tell whether a task works on an upload."""
-    return bool(state.store.rows(Use, "upload = ? AND task IN (SELECT pk FROM Task)", upload))
+    """Return whether a task has claimed an upload."""
+    return bool(
+        state.store.rows(UploadClaim, "upload = ? AND task IN (SELECT pk FROM Task)", upload)
+    )
 
 
-def discard(state: State, uploads: list[str]) -> None:
-    """Delete uploads with their parts."""
+def delete_uploads(state: State, uploads: list[str]) -> None:
+    """Delete uploads and their parts."""
     for pk in uploads:
         state.store.delete(Upload, "pk = ?", pk)
-        state.store.delete(Use, "upload = ?", pk)
-        forget_parts(state, pk)
+        state.store.delete(UploadClaim, "upload = ?", pk)
+        delete_parts(state, pk)
 
 
-def forget_parts(state: State, upload: str) -> None:
+def delete_parts(state: State, upload: str) -> None:
     """Delete the parts of an upload."""
     state.store.delete(Part, "upload = ?", upload)
     folder = state.parts / upload
     state.store.after_commit(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
-def keep_part(state: State, part: Part, source: Path) -> None:
-    """Move a file to the place of a part; what was uploaded as this part before is replaced."""
-    target = part_file(state, part)
+def store_part(state: State, part: Part, source: Path) -> None:
+    """Store a file as a part of an upload, in place of the former one."""
+    target = part_path(state, part)
     target.parent.mkdir(parents=True, exist_ok=True)
     source.replace(target)
     for former in state.store.rows(Part, "upload = ? AND number = ?", part.upload, part.number):
         state.store.delete(Part, "pk = ?", former.pk)
         if former.etag != part.etag:
-            state.store.after_commit(partial(part_file(state, former).unlink, missing_ok=True))
+            state.store.after_commit(partial(part_path(state, former).unlink, missing_ok=True))
     state.store.add(part)
 
 
 def remove_orphans(state: State) -> None:
-    """Delete the files and folders of which no record knows: what a crash left behind."""
+    """Delete the files and folders without a record, which a crash may leave."""
     known = {state.objects / key for (key,) in state.store.execute("SELECT pk FROM StoredObject")}
-    known |= {part_file(state, part) for part in state.store.rows(Part)}
+    known |= {part_path(state, part) for part in state.store.rows(Part)}
     for root in (state.objects, state.parts):
         for folder, _, names in os.walk(root, topdown=False):
             paths = {Path(folder, name) for name in names}

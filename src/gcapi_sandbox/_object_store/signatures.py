@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, as much of it as signed URLs and signed headers need."""
+"""The parts of AWS Signature Version 4 that presigned URLs and signed headers need."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-_STAMP = "%Y%m%dT%H%M%SZ"
+_TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _REGION = "eu-central-1"
 _KEY_ID = "SANDBOX"
-_A_DAY = 86_400
-#: Whether what is signed for the present request is to be over already.
-EXPIRED: ContextVar[bool] = ContextVar("EXPIRED", default=False)
+_SECONDS_A_DAY = 86_400
+#: Whether the signatures made for the current request are expired from the start.
+SIGN_EXPIRED: ContextVar[bool] = ContextVar("SIGN_EXPIRED", default=False)
 
 
-class BadSignature(Exception):
-    """The request is not signed by this sandbox, or no longer; `code` is S3's."""
+class SignatureError(Exception):
+    """Raised when a signature is missing, invalid or expired; `code` is S3's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -33,22 +33,22 @@ class BadSignature(Exception):
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs and checks requests to one storage origin and one service (`s3`, …)."""
+    """Signs and verifies requests to one service (such as `s3`) of one host."""
 
     secret: str
     host: str
     service: str = "s3"
 
-    def url(
+    def sign_url(
         self, method: str, path: str, seconds: int, query: Mapping[str, str] | None = None
     ) -> str:
-        """Return a URL that may be used once signed, without headers, for some seconds."""
+        """Return a presigned URL that is valid for some seconds."""
         moment = _issued(seconds)
         signed = {
             **(query or {}),
             "X-Amz-Algorithm": ALGORITHM,
             "X-Amz-Credential": f"{_KEY_ID}/{self._scope(moment)}",
-            "X-Amz-Date": moment.strftime(_STAMP),
+            "X-Amz-Date": moment.strftime(_TIME_FORMAT),
             "X-Amz-Expires": str(seconds),
             "X-Amz-SignedHeaders": "host",
         }
@@ -56,22 +56,22 @@ class Signer:
         encoded = urlencode({**signed, "X-Amz-Signature": signature}, quote_via=quote)
         return f"http://{self.host}{quote(path)}?{encoded}"
 
-    def check_url(self, method: str, path: str, query: str) -> dict[str, str]:
-        """Return the query of a URL that this signer made and that has not expired."""
+    def verify_url(self, method: str, path: str, query: str) -> dict[str, str]:
+        """Return the signed query of a URL; raise SignatureError if it is invalid or expired."""
         given = dict(parse_qsl(query, keep_blank_values=True))
         signature = given.pop("X-Amz-Signature", "")
-        moment = _moment(given.get("X-Amz-Date", ""))
+        moment = _parse_time(given.get("X-Amz-Date", ""))
         expected = self._sign(moment, method, path, given, {"host": self.host})
-        _compare(expected, signature)
+        _check_signature(expected, signature)
         _check_age(moment, int(given["X-Amz-Expires"]))
         return given
 
-    def headers(
+    def sign_headers(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> dict[str, str]:
-        """Return headers that make a request acceptable, the given ones among them."""
-        moment = _issued(_A_DAY)
-        dated = {**headers, "X-Amz-Date": moment.strftime(_STAMP)}
+        """Return the given headers and those that sign them."""
+        moment = _issued(_SECONDS_A_DAY)
+        dated = {**headers, "X-Amz-Date": moment.strftime(_TIME_FORMAT)}
         lowered = {"host": self.host, **{name.lower(): value for name, value in dated.items()}}
         signature = self._sign(moment, method, path, query, lowered)
         authorization = (
@@ -80,19 +80,19 @@ class Signer:
         )
         return {**dated, "Authorization": authorization}
 
-    def check_headers(
+    def verify_headers(
         self, method: str, path: str, query: str, headers: Mapping[str, str], seconds: int
     ) -> None:
-        """Check the signed headers of a request against what this signer would sign."""
+        """Raise SignatureError if the signed headers of a request are invalid or too old."""
         pattern = rf"{ALGORITHM} Credential=\S+, SignedHeaders=(\S+), Signature=(\w+)"
         given = re.fullmatch(pattern, headers.get("authorization", ""))
         if given is None:
-            raise BadSignature("MissingAuthenticationToken", "The request is not signed.")
+            raise SignatureError("MissingAuthenticationToken", "The request is not signed.")
         signed = {name: headers.get(name, "") for name in given[1].split(";")}
-        moment = _moment(headers.get("x-amz-date", ""))
+        moment = _parse_time(headers.get("x-amz-date", ""))
         pairs = dict(parse_qsl(query, keep_blank_values=True))
         expected = self._sign(moment, method, path, pairs, {**signed, "host": self.host})
-        _compare(expected, given[2])
+        _check_signature(expected, given[2])
         _check_age(moment, seconds)
 
     def _scope(self, moment: datetime) -> str:
@@ -120,32 +120,32 @@ class Signer:
         )
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         scope = self._scope(moment)
-        text = "\n".join([ALGORITHM, moment.strftime(_STAMP), scope, digest])
+        text = "\n".join([ALGORITHM, moment.strftime(_TIME_FORMAT), scope, digest])
         key = f"AWS4{self.secret}".encode()
         for word in scope.split("/"):
-            key = _mac(key, word)
-        return _mac(key, text).hex()
+            key = _hmac(key, word)
+        return _hmac(key, text).hex()
 
 
 def _issued(seconds: int) -> datetime:
-    """Return when a link of so many seconds is issued: now, or so long ago that it is over."""
-    return datetime.now(UTC) - timedelta(seconds=seconds + 1 if EXPIRED.get() else 0)
+    """Return the time of signing: now, or so long ago that the signature has expired."""
+    return datetime.now(UTC) - timedelta(seconds=seconds + 1 if SIGN_EXPIRED.get() else 0)
 
 
-def _mac(key: bytes, text: str) -> bytes:
+def _hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
-        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+        return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
-        raise BadSignature("AccessDenied", "The request is not signed.") from None
+        raise SignatureError("AccessDenied", "The request is not signed.") from None
 
 
-def _compare(expected: str, given: str) -> None:
+def _check_signature(expected: str, given: str) -> None:
     if not hmac.compare_digest(expected.encode(), given.encode()):
-        raise BadSignature(
+        raise SignatureError(
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided.",
         )
@@ -153,4 +153,4 @@ def _compare(expected: str, given: str) -> None:
 
 def _check_age(moment: datetime, seconds: int) -> None:
     if datetime.now(UTC) >= moment + timedelta(seconds=seconds):
-        raise BadSignature("AccessDenied", "Request has expired")
+        raise SignatureError("AccessDenied", "Request has expired")

@@ -1,4 +1,4 @@
 """The operations of the API, one module for each area.
 
-Work that outlives a request belongs in `gcapi_sandbox._background`.
+Socket values belong in `gcapi_sandbox._socket_values`, work that outlives a request in `gcapi_sandbox._background`.
 """

@@ -1,4 +1,4 @@
-"""Answers of readers."""
+"""Answers to the questions of reader studies."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Answer, DisplaySet, Question, ReaderStudy, User, now
-from gcapi_sandbox._http.errors import Forbidden, Json, ServerError, refused
-from gcapi_sandbox._http.fields import duration, hyperlink, nullable, number
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import Filter, paginate, related, truth
-from gcapi_sandbox._socket_kinds.answer_types import answer_json, check_answer
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import ForbiddenError, ServerError, non_field_error
+from gcapi_sandbox._http.fields import (
+    FieldError,
+    duration,
+    json_value,
+    nullable,
+    number,
+    url_related,
+)
+from gcapi_sandbox._http.filters import Filter, boolean_or_none, related
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._socket_kinds.answer_types import answer_problem, matches_any_type
+from gcapi_sandbox._util.json_types import Json, is_object
 
 if TYPE_CHECKING:
     from gcapi_sandbox._database.store import Rows
@@ -23,12 +33,12 @@ _FILTERS = (
         "question IN (SELECT pk FROM Question WHERE reader_study = ?)",
     ),
     related("display_set", DisplaySet, "display_set = ?"),
-    Filter("is_ground_truth", "is_ground_truth = ?", truth),
+    Filter("is_ground_truth", "is_ground_truth = ?", boolean_or_none),
 )
 
 
-def _clock(seconds: float | None) -> str | None:
-    """Write seconds as `HH:MM:SS[.ffffff]`, after days if there are any."""
+def _clock_duration(seconds: float | None) -> str | None:
+    """Return seconds in the form `[D ]HH:MM:SS[.ffffff]`."""
     if seconds is None:
         return None
     span = timedelta(seconds=seconds)
@@ -42,16 +52,16 @@ def _render(call: Call, answer: Answer) -> Json:
     image = answer.answer_image
     return {
         "answer": answer.answer,
-        "api_url": call.link(f"reader-studies/answers/{answer.pk}/"),
+        "api_url": call.api_url(f"reader-studies/answers/{answer.pk}/"),
         "created": answer.created,
         "creator": call.store.get(User, answer.creator).username,
-        "display_set": call.link(f"reader-studies/display-sets/{answer.display_set}/"),
+        "display_set": call.api_url(f"reader-studies/display-sets/{answer.display_set}/"),
         "pk": answer.pk,
-        "question": call.link(f"reader-studies/questions/{answer.question}/"),
+        "question": call.api_url(f"reader-studies/questions/{answer.question}/"),
         "modified": answer.modified,
-        "answer_image": call.link(f"cases/images/{image}/") if image else None,
-        "last_edit_duration": _clock(answer.last_edit_duration),
-        "total_edit_duration": _clock(answer.total_edit_duration),
+        "answer_image": call.api_url(f"cases/images/{image}/") if image else None,
+        "last_edit_duration": _clock_duration(answer.last_edit_duration),
+        "total_edit_duration": _clock_duration(answer.total_edit_duration),
         "is_ground_truth": answer.is_ground_truth,
         "score": answer.score,
     }
@@ -63,39 +73,39 @@ def _answers(call: Call) -> Rows[Answer]:
 
 @operation("reader_studies_answers_list")
 def list_answers(call: Call) -> Reply:
-    """List the caller's answers and those of studies that the caller edits."""
+    """List the caller's answers, and all answers to studies that the caller edits."""
     return paginate(call, _answers(call), _render, *_FILTERS)
 
 
 @operation("reader_studies_answers_mine_retrieve")
 def list_own_answers(call: Call) -> Reply:
-    """List the caller's own answers, ground truth left out."""
+    """List the caller's own answers without ground truth."""
     mine = _answers(call).narrow("creator = ? AND NOT is_ground_truth", call.user_id)
     return paginate(call, mine, _render, *_FILTERS)
 
 
 @operation("reader_studies_answers_retrieve")
 def retrieve_answer(call: Call) -> Reply:
-    """Show one answer."""
+    """Return one answer."""
     return Reply(200, _render(call, call.lookup(Answer)))
 
 
 @operation("reader_studies_answers_create")
 def create_answer(call: Call) -> Reply:
-    """Answer a question about a display set, once."""
+    """Create the answer of a reader to a question about a display set."""
     fields = call.fields
-    questions = hyperlink(call.visible(Question), "reader-studies/questions")
-    display_sets = hyperlink(call.visible(DisplaySet), "reader-studies/display-sets")
+    questions = url_related(call.visible(Question), "reader-studies/questions")
+    display_sets = url_related(call.visible(DisplaySet), "reader-studies/display-sets")
     question = fields.require("question", questions)
-    display_set = fields.take("display_set", display_sets, None)
-    content = fields.take("answer", answer_json, None)
-    seconds = fields.take("last_edit_duration", nullable(duration), None)
-    score = fields.take("score", nullable(number), None)
+    display_set = fields.optional("display_set", display_sets, None)
+    content = fields.optional("answer", _answer_json, None)
+    seconds = fields.optional("last_edit_duration", nullable(duration), None)
+    score = fields.optional("score", nullable(number), None)
     fields.check()
     if display_set is None:
         raise ServerError
-    _check_place(call, question, display_set)
-    check_answer(question, content)
+    _check_display_set(call, question, display_set)
+    _check_answer(question, content)
     answer = Answer(
         creator=call.user_id,
         question=question.pk,
@@ -108,13 +118,28 @@ def create_answer(call: Call) -> Reply:
     return Reply(201, _render(call, call.store.add(answer)))
 
 
-def _check_place(call: Call, question: Question, display_set: DisplaySet) -> None:
+def _check_display_set(call: Call, question: Question, display_set: DisplaySet) -> None:
     if display_set.reader_study != question.reader_study:
-        raise refused(f"Display set {display_set.pk} does not belong to this reader study.")
+        raise non_field_error(f"Display set {display_set.pk} does not belong to this reader study.")
     where = "question = ? AND creator = ? AND display_set = ? AND NOT is_ground_truth"
     if call.store.rows(Answer, where, question.pk, call.user_id, display_set.pk):
         username = call.user.username if call.user else ""
-        raise refused(f"User {username} has already answered this question for this display set.")
+        raise non_field_error(
+            f"User {username} has already answered this question for this display set."
+        )
+
+
+def _answer_json(data: Json) -> Json:
+    """Accept JSON that can be an answer to some question."""
+    json_value(data)
+    if is_object(data) and not matches_any_type(data):
+        raise FieldError("JSON does not fulfill schema: instance is not valid for any answer type")
+    return data
+
+
+def _check_answer(question: Question, content: Json) -> None:
+    if problem := answer_problem(question, content):
+        raise non_field_error(problem)
 
 
 _MODIFIABLE = {"answer", "last_edit_duration"}
@@ -124,23 +149,23 @@ _WRITABLE = {"answer", "last_edit_duration", "question", "display_set"}
 @operation("reader_studies_answers_partial_update")
 @operation("reader_studies_answers_update")
 def update_answer(call: Call) -> Reply:
-    """Change an answer's content; PUT also sends what may not change, so it never succeeds."""
+    """Change the content of an answer; PUT always fails, as it sends fields that cannot change."""
     answer = call.lookup(Answer)
     if answer.creator != call.user_id or answer.is_ground_truth:
-        raise Forbidden
+        raise ForbiddenError
     question = call.store.get(Question, answer.question)
     fields = call.fields
     if not fields.partial:
         fields.require("question", str)
-    content = fields.take("answer", answer_json, None)
-    seconds = fields.take("last_edit_duration", nullable(duration), None)
-    answer.score = fields.take("score", nullable(number), answer.score)
+    content = fields.optional("answer", _answer_json, None)
+    seconds = fields.optional("last_edit_duration", nullable(duration), None)
+    answer.score = fields.optional("score", nullable(number), answer.score)
     fields.check()
     if not call.store.get(ReaderStudy, question.reader_study).allow_answer_modification:
-        raise refused("This reader study does not allow answer modification.")
+        raise non_field_error("This reader study does not allow answer modification.")
     if call.body.keys() & _WRITABLE - _MODIFIABLE:
-        raise refused("Only the answer and last_edit_duration field can be modified.")
-    check_answer(question, content)
+        raise non_field_error("Only the answer and last_edit_duration field can be modified.")
+    _check_answer(question, content)
     answer.answer, answer.modified = content, now()
     _add_duration(answer, seconds)
     call.store.save(answer)
@@ -148,7 +173,7 @@ def update_answer(call: Call) -> Reply:
 
 
 def _add_duration(answer: Answer, seconds: float | None) -> None:
-    """Add the time of an edit; one edit without makes the total unknown for good."""
+    """Add the duration of an edit; a missing duration makes the total unknown."""
     known = seconds is not None and answer.total_edit_duration is not None
     answer.last_edit_duration = seconds
     answer.total_edit_duration = (

@@ -4,44 +4,55 @@
 
 from __future__ import annotations
 
-from gcapi_sandbox._database.records import Archive, ArchiveItem
-from gcapi_sandbox._http.errors import BadRequest, Forbidden, Json, NotFound
-from gcapi_sandbox._http.fields import hyperlink
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import SLUG, paginate, related
-from gcapi_sandbox._http.permissions import has_role, with_role
-from gcapi_sandbox._resources.posted_values import apply, remove_others, take_values
-from gcapi_sandbox._resources.titles import check_unique, title
-from gcapi_sandbox._resources.values import read_shape, write_shape
+from typing import TYPE_CHECKING
 
-_MAY_CHANGE = ("editors", "uploaders")
+from gcapi_sandbox._database.records import Archive, ArchiveItem
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import BadRequestError, ForbiddenError, NotFoundError
+from gcapi_sandbox._http.fields import url_related
+from gcapi_sandbox._http.filters import SLUG, related
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.permissions import has_role, rows_with_role
+from gcapi_sandbox._resources.case_titles import check_unique, title
+from gcapi_sandbox._socket_values.posted_values import (
+    apply_values,
+    detach_other_values,
+    optional_values,
+)
+from gcapi_sandbox._socket_values.rendering import render_values, render_written_values
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._util.json_types import Json
+
+_WRITER_ROLES = ("editors", "uploaders")
 
 
 def _render(call: Call, archive: Archive) -> Json:
     return {
         "pk": archive.pk,
         "title": archive.title,
-        "logo": call.site(f"media/logos/archive/{archive.slug}.png"),
+        "logo": call.site_url(f"media/logos/archive/{archive.slug}.png"),
         "description": archive.description,
-        "api_url": call.link(f"archives/{archive.pk}/"),
-        "url": call.site(f"archives/{archive.slug}/"),
+        "api_url": call.api_url(f"archives/{archive.pk}/"),
+        "url": call.site_url(f"archives/{archive.slug}/"),
     }
 
 
 @operation("archives_list")
 def list_archives(call: Call) -> Reply:
-    """List the archives that the caller belongs to."""
+    """List the archives of which the caller is a member."""
     return paginate(call, call.visible(Archive).sorted("created, rowid"), _render, SLUG)
 
 
 @operation("archives_retrieve")
 def retrieve_archive(call: Call) -> Reply:
-    """Show one archive."""
+    """Return one archive."""
     return Reply(200, _render(call, call.lookup(Archive)))
 
 
 def _tags(call: Call, archive: Archive, name: str, where: str = "1", *params: str) -> Json:
-    """Return the distinct values of a DICOM tag among the images of an archive."""
+    """Return the distinct values of a DICOM tag of the images in an archive."""
     sql = f"""
         SELECT DISTINCT i.tags ->> '{name}' FROM Image i
         JOIN Value v ON v.image = i.pk JOIN Attachment a ON a.value = v.pk
@@ -53,91 +64,86 @@ def _tags(call: Call, archive: Archive, name: str, where: str = "1", *params: st
 
 @operation("archives_patients_retrieve")
 def list_patients(call: Call) -> Reply:
-    """List the patient ids of an archive."""
+    """List the patient IDs of an archive."""
     return Reply(200, _tags(call, call.lookup(Archive), "patient_id"))
 
 
 @operation("archives_studies_retrieve")
 def list_studies(call: Call) -> Reply:
-    """List the study uids of one patient of an archive."""
-    archive, patient = call.lookup(Archive), call.last("patient_id")
+    """List the study UIDs of a patient in an archive."""
+    archive, patient = call.lookup(Archive), call.query_value("patient_id")
     if not patient:
-        raise NotFound
+        raise NotFoundError
     where = "i.tags ->> 'patient_id' = ?"
     return Reply(200, _tags(call, archive, "study_instance_uid", where, patient))
 
 
-_VIEW: dict[str, Json] = {
-    "hanging_protocol": None,
-    "optional_hanging_protocols": [],
-    "view_content": {},
-}
-
-
-def _item(call: Call, item: ArchiveItem, values: Json) -> Json:
+def _render_item(call: Call, item: ArchiveItem, values: Json) -> Json:
     return {
         "pk": item.pk,
         "title": item.title,
-        "archive": call.link(f"archives/{item.archive}/"),
+        "archive": call.api_url(f"archives/{item.archive}/"),
         "values": values,
-        **_VIEW,
+        "hanging_protocol": None,
+        "optional_hanging_protocols": [],
+        "view_content": {},
     }
 
 
-def _read(call: Call, item: ArchiveItem) -> Json:
-    return _item(call, item, read_shape(call, item.pk, "values"))
+def _render_read(call: Call, item: ArchiveItem) -> Json:
+    return _render_item(call, item, render_values(call, item.pk, "values"))
 
 
-def _written(call: Call, item: ArchiveItem) -> Json:
-    return _item(call, item, write_shape(call, item.pk, "values"))
+def _render_written(call: Call, item: ArchiveItem) -> Json:
+    return _render_item(call, item, render_written_values(call, item.pk, "values"))
 
 
 @operation("archives_items_list")
 def list_items(call: Call) -> Reply:
-    """List items, in no order that means anything."""
+    """List archive items."""
     rows = call.visible(ArchiveItem).sorted("pk")
-    return paginate(call, rows, _read, related("archive", Archive, "archive = ?"))
+    return paginate(call, rows, _render_read, related("archive", Archive, "archive = ?"))
 
 
 @operation("archives_items_retrieve")
 def retrieve_item(call: Call) -> Reply:
-    """Show one item."""
-    return Reply(200, _read(call, call.lookup(ArchiveItem)))
+    """Return one archive item."""
+    return Reply(200, _render_read(call, call.lookup(ArchiveItem)))
 
 
 @operation("archives_items_create")
 def create_item(call: Call) -> Reply:
-    """Make an empty item; its values come with an update."""
+    """Create an empty archive item; values are added by an update."""
     fields = call.fields
-    name = fields.take("title", title, "")
-    archives = with_role(call.store, Archive, call.user_id, *_MAY_CHANGE)
-    archive = fields.require("archive", hyperlink(archives, "archives"))
-    values = take_values(call, fields)
+    name = fields.optional("title", title, "")
+    archives = rows_with_role(call.store, Archive, call.user_id, *_WRITER_ROLES)
+    archive = fields.require("archive", url_related(archives, "archives"))
+    values = optional_values(call, fields)
     fields.check()
     check_unique(call, ArchiveItem, "archive", archive.pk, name)
     if values:
-        raise BadRequest(["Values can only be added via update"])
+        raise BadRequestError(["Values can only be added via update"])
     item = call.store.add(ArchiveItem(title=name, archive=archive.pk))
-    return Reply(201, _written(call, item))
+    return Reply(201, _render_written(call, item))
 
 
 @operation("archives_items_partial_update")
 @operation("archives_items_update")
 def update_item(call: Call) -> Reply:
-    """Change an item; PUT empties what it does not mention."""
+    """Update an archive item; PUT removes the title and the values that it does not contain."""
     item = call.lookup(ArchiveItem)
-    if not has_role(call.store, item.archive, call.user_id, *_MAY_CHANGE):
-        raise Forbidden
+    if not has_role(call.store, item.archive, call.user_id, *_WRITER_ROLES):
+        raise ForbiddenError
     fields = call.fields
-    item.title = fields.take("title", title, item.title if fields.partial else "")
-    archives = with_role(call.store, Archive, call.user_id, *_MAY_CHANGE)
-    archive = fields.take("archive", hyperlink(archives, "archives"), None)
-    values = take_values(call, fields)
+    item.title = fields.optional("title", title, item.title if fields.partial else "")
+    archives = rows_with_role(call.store, Archive, call.user_id, *_WRITER_ROLES)
+    archive = fields.optional("archive", url_related(archives, "archives"), None)
+    values = optional_values(call, fields)
     fields.check()
     item.archive = archive.pk if archive else item.archive
     check_unique(call, ArchiveItem, "archive", item.archive, item.title, item.pk)
     call.store.save(item)
     if not fields.partial:
-        remove_others(call, values, item.pk)
-    apply(call, values, item.pk)
-    return Reply(200, _written(call, item))
+        detach_other_values(call, values, item.pk)
+    apply_values(call, values, item.pk)
+    return Reply(200, _render_written(call, item))

@@ -1,36 +1,36 @@
-"""What jobs cost, and who has run out."""
+"""The credits that jobs cost."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._database.records import Algorithm, AlgorithmImage, Job, stamp
-from gcapi_sandbox._http.errors import refused
+from gcapi_sandbox._database.records import Algorithm, AlgorithmImage, Job, format_time
+from gcapi_sandbox._http.errors import non_field_error
 from gcapi_sandbox._http.permissions import has_role
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._http.handlers import Call
+    from gcapi_sandbox._http.calls import Call
 
 _MONTH = timedelta(days=30)
 
 
 def check_credits(call: Call, algorithm: Algorithm, image: AlgorithmImage) -> None:
-    """Refuse a job that the caller cannot pay; editors get some of each image for free."""
+    """Refuse a job that exceeds the caller's credits; editors have some free jobs for each image."""
     limits = call.state.limits
     jobs = call.store.rows(Job, "creator = ? AND kind = 'job'", call.user_id)
     of_image = jobs.narrow("algorithm_image = ?", image.pk).count()
-    edits = has_role(call.store, algorithm.pk, call.user_id, "editors")
-    if edits and of_image < limits.free_jobs_for_editors:
+    is_editor = has_role(call.store, algorithm.pk, call.user_id, "editors")
+    if is_editor and of_image < limits.free_jobs_for_editors:
         return
-    if _spent(call) + limits.credits_per_job > limits.credits:
-        raise refused("You have run out of algorithm credits")
+    if _spent_credits(call) + limits.credits_per_job > limits.credits:
+        raise non_field_error("You have run out of algorithm credits")
 
 
-def _spent(call: Call) -> int:
-    """Return the credits that the caller's jobs of the last month cost."""
+def _spent_credits(call: Call) -> int:
+    """Return the cost of the caller's jobs in the last 30 days."""
     limits = call.state.limits
-    since = stamp(datetime.now(UTC) - _MONTH)
+    since = format_time(datetime.now(UTC) - _MONTH)
     sql = """
         SELECT sum(max(n - iif(EXISTS (
             SELECT 1 FROM Membership

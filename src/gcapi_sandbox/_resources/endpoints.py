@@ -1,4 +1,4 @@
-"""Endpoints, which keep an algorithm warm, and their invocations."""
+"""Endpoints, which keep an algorithm warm, and invocations of them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Algorithm, Endpoint, Job
-from gcapi_sandbox._http.fields import hyperlink
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import Filter, paginate
-from gcapi_sandbox._http.permissions import with_role
-from gcapi_sandbox._resources.algorithms import jobs_of, new_job, ready_image
-from gcapi_sandbox._resources.posted_values import posted_values
-from gcapi_sandbox._resources.values import read_shape, write_shape
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.fields import url_related
+from gcapi_sandbox._http.filters import Filter
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.permissions import rows_with_role
+from gcapi_sandbox._resources.algorithms import jobs_of, ready_image, start_job
+from gcapi_sandbox._socket_values.posted_values import posted_values
+from gcapi_sandbox._socket_values.rendering import render_values, render_written_values
 
 if TYPE_CHECKING:
-    from gcapi_sandbox._http.errors import Json
+    from gcapi_sandbox._util.json_types import Json
 
-_STATUSES = ("Queued", "Started", "Running")
+_ACTIVE_STATUSES = ("Queued", "Started", "Running")
 
 
 def _render(call: Call, endpoint: Endpoint) -> Json:
     left = timedelta(seconds=max(0, int(endpoint.expires - time.time())))
     return {
-        "api_url": call.link(f"algorithms/endpoints/{endpoint.pk}/"),
+        "api_url": call.api_url(f"algorithms/endpoints/{endpoint.pk}/"),
         "pk": endpoint.pk,
-        "algorithm": call.link(f"algorithms/{endpoint.algorithm}/"),
+        "algorithm": call.api_url(f"algorithms/{endpoint.algorithm}/"),
         "status": endpoint.status,
         "remaining_lifetime": str(left),
     }
@@ -41,16 +43,16 @@ def list_endpoints(call: Call) -> Reply:
 
 @operation("algorithms_endpoints_retrieve")
 def retrieve_endpoint(call: Call) -> Reply:
-    """Show one endpoint."""
+    """Return one endpoint."""
     return Reply(200, _render(call, call.lookup(Endpoint)))
 
 
 @operation("algorithms_endpoints_create")
 def create_endpoint(call: Call) -> Reply:
-    """Start an endpoint; the sandbox's run at once."""
+    """Start an endpoint, which runs at once in the sandbox."""
     fields = call.fields
-    mine = with_role(call.store, Algorithm, call.user_id, "editors", "users")
-    algorithm = fields.require("algorithm", hyperlink(mine, "algorithms"))
+    mine = rows_with_role(call.store, Algorithm, call.user_id, "editors", "users")
+    algorithm = fields.require("algorithm", url_related(mine, "algorithms"))
     fields.check()
     ready_image(call, algorithm)
     expires = time.time() + call.state.limits.endpoint_seconds
@@ -60,26 +62,26 @@ def create_endpoint(call: Call) -> Reply:
 
 @operation("algorithms_endpoints_keep_alive_partial_update")
 def keep_endpoint_alive(call: Call) -> Reply:
-    """Let an endpoint live on from now."""
+    """Extend the lifetime of an endpoint."""
     endpoint = call.lookup(Endpoint)
     endpoint.expires = time.time() + call.state.limits.endpoint_seconds
     call.store.save(endpoint)
     return Reply(200, _render(call, endpoint))
 
 
-def _invocation(call: Call, job: Job) -> dict[str, Json]:
+def _render_invocation(call: Call, job: Job) -> dict[str, Json]:
     return {
         "pk": job.pk,
-        "endpoint": call.link(f"algorithms/endpoints/{job.endpoint}/"),
+        "endpoint": call.api_url(f"algorithms/endpoints/{job.endpoint}/"),
         "status": job.status,
     }
 
 
-def _read(call: Call, job: Job) -> Json:
+def _render_full_invocation(call: Call, job: Job) -> Json:
     return {
-        **_invocation(call, job),
-        "inputs": read_shape(call, job.pk, "inputs"),
-        "outputs": read_shape(call, job.pk, "outputs"),
+        **_render_invocation(call, job),
+        "inputs": render_values(call, job.pk, "inputs"),
+        "outputs": render_values(call, job.pk, "outputs"),
         "error_message": job.error_message,
     }
 
@@ -87,25 +89,25 @@ def _read(call: Call, job: Job) -> Json:
 @operation("algorithms_invocations_list")
 def list_invocations(call: Call) -> Reply:
     """List the caller's invocations."""
-    return paginate(call, jobs_of(call, "invocation"), _read)
+    return paginate(call, jobs_of(call, "invocation"), _render_full_invocation)
 
 
 @operation("algorithms_invocations_retrieve")
 def retrieve_invocation(call: Call) -> Reply:
-    """Show one invocation."""
+    """Return one invocation."""
     rows = jobs_of(call, "invocation")
-    return Reply(200, _read(call, call.lookup(Job, "Invocation", rows)))
+    return Reply(200, _render_full_invocation(call, call.lookup(Job, "Invocation", rows)))
 
 
 @operation("algorithms_invocations_create")
 def create_invocation(call: Call) -> Reply:
     """Run the algorithm of an endpoint."""
     fields = call.fields
-    running = call.visible(Endpoint).narrow("status IN (?, ?, ?)", *_STATUSES)
-    endpoint = fields.require("endpoint", hyperlink(running, "algorithms/endpoints"))
+    running = call.visible(Endpoint).narrow("status IN (?, ?, ?)", *_ACTIVE_STATUSES)
+    endpoint = fields.require("endpoint", url_related(running, "algorithms/endpoints"))
     inputs = fields.require("inputs", posted_values(call))
     fields.check()
     algorithm = call.store.get(Algorithm, endpoint.algorithm)
-    job = new_job(call, algorithm, ready_image(call, algorithm), inputs, endpoint.pk)
-    inputs_shown = write_shape(call, job.pk, "inputs")
-    return Reply(201, {**_invocation(call, job), "inputs": inputs_shown})
+    job = start_job(call, algorithm, ready_image(call, algorithm), inputs, endpoint.pk)
+    inputs_shown = render_written_values(call, job.pk, "inputs")
+    return Reply(201, {**_render_invocation(call, job), "inputs": inputs_shown})

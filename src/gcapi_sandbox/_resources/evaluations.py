@@ -1,14 +1,21 @@
-"""Evaluations of challenge submissions, and how external evaluators work on them."""
+"""Evaluations of challenge submissions, and their external execution."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gcapi_sandbox._database.records import Challenge, Evaluation, Socket, User, now
-from gcapi_sandbox._http.errors import BadRequest, Forbidden, Json, ServerError, refused
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import BadRequestError, ForbiddenError, ServerError, non_field_error
 from gcapi_sandbox._http.fields import FieldError, json_value, text
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import Filter, narrow, paginate
+from gcapi_sandbox._http.filters import Filter, apply_filters
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import has_role
-from gcapi_sandbox._resources.sockets import render_socket
+from gcapi_sandbox._socket_values.rendering import render_socket
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._util.json_types import Json
 
 _CLAIMED = "External Execution In Progress"
 _PHASE = Filter("submission__phase", "phase = ?")
@@ -29,12 +36,12 @@ def _render(call: Call, evaluation: Evaluation) -> dict[str, Json]:
             "created": evaluation.created,
             "creator": {"username": call.store.get(User, evaluation.creator).username},
             "comment": "",
-            "predictions_file": call.site(
+            "predictions_file": call.site_url(
                 f"media/evaluation-predictions/{evaluation.submission}.zip"
             ),
             "supplementary_file": None,
-            "supplementary_url": call.site(f"challenges/{challenge.pk}/"),
-            "algorithm_image": call.link(f"algorithms/images/{evaluation.submission}/"),
+            "supplementary_url": call.site_url(f"challenges/{challenge.pk}/"),
+            "algorithm_image": call.api_url(f"algorithms/images/{evaluation.submission}/"),
         },
         "created": evaluation.created,
         "published": True,
@@ -70,14 +77,14 @@ def _render_external(call: Call, evaluation: Evaluation) -> Json:
 
 @operation("evaluations_list")
 def list_evaluations(call: Call) -> Reply:
-    """List evaluations, the newest first."""
+    """List evaluations, newest first."""
     rows = call.visible(Evaluation).sorted("created DESC, rowid DESC")
     return paginate(call, rows, _render, _PHASE)
 
 
 @operation("evaluations_retrieve")
 def retrieve_evaluation(call: Call) -> Reply:
-    """Show one evaluation."""
+    """Return one evaluation."""
     return Reply(200, _render(call, call.lookup(Evaluation)))
 
 
@@ -87,53 +94,55 @@ def _is_evaluator(call: Call, evaluation: Evaluation) -> bool:
 
 @operation("evaluations_claimable_evaluations_retrieve")
 def list_claimable(call: Call) -> Reply:
-    """List the pending evaluations that the caller may claim: an array, not a page."""
+    """Return an array, not a page, of the pending evaluations that the caller may claim."""
     rows = call.visible(Evaluation).narrow("status = 'Queued'").sorted("created DESC, rowid DESC")
-    rows = narrow(call, rows, [_PHASE])
+    rows = apply_filters(call, rows, [_PHASE])
     return Reply(200, [_render_external(call, one) for one in rows if _is_evaluator(call, one)])
 
 
 @operation("evaluations_claim_partial_update")
 def claim(call: Call) -> Reply:
-    """Claim a pending evaluation; an account can do so once."""
+    """Claim a pending evaluation; a user can claim one at a time."""
     evaluation = call.lookup(Evaluation)
     if not _is_evaluator(call, evaluation):
-        raise Forbidden
+        raise ForbiddenError
     if evaluation.status != "Queued":
-        raise BadRequest({"status": "You can only claim pending evaluations."})
+        raise BadRequestError({"status": "You can only claim pending evaluations."})
     if call.store.rows(Evaluation, "claimed_by = ?", call.user_id):
-        raise BadRequest({"status": "You can only claim one evaluation at a time."})
+        raise BadRequestError({"status": "You can only claim one evaluation at a time."})
     evaluation.status, evaluation.claimed_by = _CLAIMED, call.user_id
     evaluation.claimed = now()
     call.store.save(evaluation)
     return Reply(200, _render_external(call, evaluation))
 
 
-class NotClaimant(BadRequest):
-    """Somebody else claimed the evaluation."""
+class NotClaimantError(BadRequestError):
+    """Raised when another user has claimed the evaluation."""
 
     status = 403
 
 
 @operation("evaluations_update_external_evaluation_partial_update")
 def update_external(call: Call) -> Reply:
-    """Take the outcome of an evaluation from whoever claimed it."""
+    """Store the outcome of an evaluation that the caller has claimed."""
     evaluation = call.lookup(Evaluation)
     if evaluation.status != _CLAIMED:
-        raise BadRequest({"status": "You need to claim an evaluation before you can update it."})
+        raise BadRequestError(
+            {"status": "You need to claim an evaluation before you can update it."}
+        )
     if evaluation.claimed_by != call.user_id:
-        raise NotClaimant({"status": "You do not have permission to update this evaluation."})
+        raise NotClaimantError({"status": "You do not have permission to update this evaluation."})
     fields = call.fields
     if "status" not in fields.body:
         raise ServerError
     outcome = fields.require("status", _outcome)
-    metrics = fields.take("metrics", json_value, None)
-    message = fields.take("error_message", text(1024), "")
+    metrics = fields.optional("metrics", json_value, None)
+    message = fields.optional("error_message", text(1024), "")
     fields.check()
     if outcome == "Succeeded" and metrics is None:
-        raise refused("Metrics are required for successful evaluations.")
+        raise non_field_error("Metrics are required for successful evaluations.")
     if outcome == "Failed" and not message:
-        raise refused("An error_message is required for failed evaluations.")
+        raise non_field_error("An error_message is required for failed evaluations.")
     evaluation.status, evaluation.metrics, evaluation.error_message = outcome, metrics, message
     call.store.save(evaluation)
     return Reply(200, {"metrics": metrics, "status": outcome, "error_message": message})

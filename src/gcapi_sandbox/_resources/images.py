@@ -13,16 +13,20 @@ from gcapi_sandbox._database.records import (
     ReaderStudy,
     UploadSession,
 )
-from gcapi_sandbox._http.errors import ApiError, Json
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import Filter, choice, day, paginate, related, truth
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import ApiError
+from gcapi_sandbox._http.filters import Filter, boolean_or_none, choice, iso_date, related
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._imaging.dicom import frame_ids
-from gcapi_sandbox._object_store import recipes as _recipes
+from gcapi_sandbox._object_store.dicom_recipes import frame_recipe, instance_recipe, metadata_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TEXTS = (
+    from gcapi_sandbox._util.json_types import Json
+
+_TEXT_TAGS = (
     "patient_id",
     "patient_name",
     "patient_age",
@@ -41,7 +45,7 @@ _IN_JOB = (
     "WHERE a.owner = ? AND a.role = '{}')"
 )
 
-FILTERS = (
+_FILTERS = (
     related("archive", Archive, _IN_CASES.format(table="ArchiveItem", parent="archive"), many=True),
     related(
         "reader_study",
@@ -53,18 +57,20 @@ FILTERS = (
     related("job_output", Job, _IN_JOB.format("outputs"), many=True),
     related("origin", UploadSession, "origin = ?"),
     Filter("name", "name = ?"),
-    *(Filter(name, f"coalesce(tags ->> '{name}', '') = ?") for name in _TEXTS),
-    *(Filter(name, f"tags ->> '{name}' = ?", day) for name in ("patient_birth_date", "study_date")),
+    *(Filter(name, f"coalesce(tags ->> '{name}', '') = ?") for name in _TEXT_TAGS),
+    *(
+        Filter(name, f"tags ->> '{name}' = ?", iso_date)
+        for name in ("patient_birth_date", "study_date")
+    ),
     Filter("patient_sex", "tags ->> 'patient_sex' = ?", choice("M", "F", "O")),
     *(
-        Filter(f"{name}__isempty", f"(coalesce(tags ->> '{name}', '') = '') = ?", truth)
+        Filter(f"{name}__isempty", f"(coalesce(tags ->> '{name}', '') = '') = ?", boolean_or_none)
         for name in ("patient_id", "study_description")
     ),
 )
 
 
-def render(call: Call, image: Image) -> Json:
-    """Show an image; `shape` is missing where the colour space is unknown."""
+def _render(call: Call, image: Image) -> Json:
     depth, height, width = ([None, None, None, *image.shape])[-3:]
     spacing: Sequence[Any] = [*image.spacing, None, None, None]
     files = call.store.rows(ImageFile, "image = ?", image.pk)
@@ -87,8 +93,8 @@ def render(call: Call, image: Image) -> Json:
         "voxel_width_mm": spacing[0],
         "voxel_height_mm": spacing[1],
         "voxel_depth_mm": spacing[2],
-        "api_url": call.link(f"cases/images/{image.pk}/"),
-        **{name: image.tags.get(name, "") for name in _TEXTS},
+        "api_url": call.api_url(f"cases/images/{image.pk}/"),
+        **{name: image.tags.get(name, "") for name in _TEXT_TAGS},
         "patient_birth_date": image.tags.get("patient_birth_date"),
         "patient_sex": image.tags.get("patient_sex", ""),
         "study_date": image.tags.get("study_date"),
@@ -102,32 +108,33 @@ def _render_file(call: Call, file: ImageFile) -> Json:
     return {
         "pk": file.pk,
         "image": file.image,
-        "file": call.site(f"media/{file.key}"),
+        "file": call.site_url(f"media/{file.key}"),
         "image_type": file.image_type,
     }
 
 
 def _shape(image: Image) -> dict[str, Json]:
+    """Return the shape with color; the API omits it if the color space is unknown."""
     if not image.color_space:
         return {}
-    colour = [_COMPONENTS[image.color_space]] if image.color_space in _COMPONENTS else []
-    return {"shape": [*image.shape, *colour]}
+    components = [_COMPONENTS[image.color_space]] if image.color_space in _COMPONENTS else []
+    return {"shape": [*image.shape, *components]}
 
 
 @operation("cases_images_list")
 def list_images(call: Call) -> Reply:
-    """List the images that are used where the caller may look."""
-    return paginate(call, call.visible(Image).sorted("name, pk"), render, *FILTERS)
+    """List the images in values and answers that are visible to the caller."""
+    return paginate(call, call.visible(Image).sorted("name, pk"), _render, *_FILTERS)
 
 
 @operation("cases_images_retrieve")
 def retrieve_image(call: Call) -> Reply:
-    """Show one image."""
-    return Reply(200, render(call, call.lookup(Image)))
+    """Return one image."""
+    return Reply(200, _render(call, call.lookup(Image)))
 
 
-class NotDicom(ApiError):
-    """The image is an ordinary one."""
+class NotDicomError(ApiError):
+    """Raised when the image is not a DICOM image set."""
 
     status = 404
 
@@ -135,18 +142,18 @@ class NotDicom(ApiError):
 def _dicom_image(call: Call) -> tuple[Image, list[Instance]]:
     image = call.lookup(Image)
     if image.image_set_id is None:
-        raise NotDicom({"detail": "This image does not have a DICOM Image Set."})
+        raise NotDicomError({"detail": "This image does not have a DICOM Image Set."})
     return image, list(call.store.rows(Instance, "image_set_id = ?", image.image_set_id))
 
 
 @operation("cases_images_dicom_instances_retrieve")
 def list_instances(call: Call) -> Reply:
-    """List recipes for the instances of a DICOM image set, one a frame."""
+    """Return the recipes for the instances of a DICOM image set, one for each frame."""
     image, instances = _dicom_image(call)
     entries = [
         {
             "sop_instance_uid": instance.sop_instance_uid,
-            "get_instance": _recipes.get_instance(call.state, image, instance),
+            "get_instance": instance_recipe(call.state, image, instance),
         }
         for instance in instances
         for _ in range(instance.frames)
@@ -156,18 +163,18 @@ def list_instances(call: Call) -> Reply:
 
 @operation("cases_images_dicom_frames_retrieve")
 def list_frames(call: Call) -> Reply:
-    """List recipes for the metadata and the frames of a DICOM image set."""
+    """Return the recipes for the metadata and the frames of a DICOM image set."""
     image, instances = _dicom_image(call)
     frames = [frame for instance in instances for frame in frame_ids(instance)]
     return Reply(
         200,
         {
             "image_set_id": image.image_set_id,
-            "get_image_set_metadata": _recipes.get_metadata(call.state, image),
+            "get_image_set_metadata": metadata_recipe(call.state, image),
             "image_frames": [
                 {
                     "image_frame_id": frame,
-                    "get_image_frame": _recipes.get_frame(call.state, image, frame),
+                    "get_image_frame": frame_recipe(call.state, image, frame),
                 }
                 for frame in frames
             ],

@@ -1,4 +1,4 @@
-"""Reader studies, their questions and their ground truth."""
+"""Reader studies, their questions, and their ground truth."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Answer, Question, ReaderStudy, Socket
-from gcapi_sandbox._http.errors import NotFound, ServerError
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.json_types import is_array
-from gcapi_sandbox._http.pagination import SLUG, paginate, related
-from gcapi_sandbox._resources.sockets import render_socket
-from gcapi_sandbox._socket_kinds.answer_types import BY_CODE
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import NotFoundError, ServerError
+from gcapi_sandbox._http.filters import SLUG, related
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._socket_kinds.answer_types import ANSWER_TYPES_BY_CODE
+from gcapi_sandbox._socket_values.rendering import render_socket
+from gcapi_sandbox._util.json_types import is_array
 
 if TYPE_CHECKING:
     from gcapi_sandbox._database.store import Rows
-    from gcapi_sandbox._http.errors import Json
+    from gcapi_sandbox._util.json_types import Json
 
 _GROUND_TRUTH = (
     "is_ground_truth = 1 AND question IN (SELECT pk FROM Question WHERE reader_study = ?)"
 )
 
 
-def safe(text: str) -> str:
-    """Strip tags and escape what is left, as the `_safe` fields do."""
+def safe_text(text: str) -> str:
+    """Return text without tags and with special characters escaped, as in the `_safe` fields."""
     return html.escape(html.unescape(re.sub(r"<[^>]*>", "", text)), quote=False)
 
 
@@ -36,11 +38,11 @@ def ground_truth(call: Call, study: ReaderStudy) -> Rows[Answer]:
 
 
 def questions_of(call: Call, study: str) -> Rows[Question]:
-    """Return the questions of a study in their order."""
+    """Return the questions of a study in order."""
     return call.store.rows(Question, "reader_study = ?", study, order='"order", created')
 
 
-# What a study shows beside the columns of its record.
+# Fields of a study that are not columns of its record.
 STUDY_DEFAULTS: dict[str, Json] = {
     "help_text": "",
     "instant_verification": False,
@@ -56,20 +58,20 @@ def _render(call: Call, study: ReaderStudy) -> Json:
     shown: dict[str, Json] = {
         **STUDY_DEFAULTS,
         **study.extra,
-        "api_url": call.link(f"reader-studies/{study.pk}/"),
-        "url": call.site(f"reader-studies/{study.slug}/"),
+        "api_url": call.api_url(f"reader-studies/{study.pk}/"),
+        "url": call.site_url(f"reader-studies/{study.slug}/"),
         "slug": study.slug,
-        "logo": call.site(f"media/logos/reader-study/{study.slug}.png"),
+        "logo": call.site_url(f"media/logos/reader-study/{study.slug}.png"),
         "description": study.description,
         "pk": study.pk,
-        "questions": [render_question(call, one) for one in questions_of(call, study.pk)],
+        "questions": [_render_question(call, one) for one in questions_of(call, study.pk)],
         "title": study.title,
         "is_educational": study.is_educational,
         "has_ground_truth": bool(ground_truth(call, study)),
         "allow_answer_modification": study.allow_answer_modification,
     }
     for name in ("help_text", "title"):
-        shown[name] = shown[f"{name}_safe"] = safe(shown[name])
+        shown[name] = shown[f"{name}_safe"] = safe_text(shown[name])
     return shown
 
 
@@ -94,17 +96,17 @@ _QUESTION_DEFAULTS: dict[str, Json] = {
 }
 
 
-def render_question(call: Call, question: Question) -> dict[str, Json]:
-    """Show a question; the texts equal their `_safe` twins."""
+def _render_question(call: Call, question: Question) -> dict[str, Json]:
+    """Return the JSON of a question, in which the texts equal their `_safe` fields."""
     socket = call.store.get(Socket, question.interface) if question.interface else None
     shown: dict[str, Json] = {
         **_QUESTION_DEFAULTS,
         **question.extra,
-        "answer_type": BY_CODE[question.answer_type].label,
-        "api_url": call.link(f"reader-studies/questions/{question.pk}/"),
+        "answer_type": ANSWER_TYPES_BY_CODE[question.answer_type].label,
+        "api_url": call.api_url(f"reader-studies/questions/{question.pk}/"),
         "pk": question.pk,
         "question_text": question.question_text,
-        "reader_study": call.link(f"reader-studies/{question.reader_study}/"),
+        "reader_study": call.api_url(f"reader-studies/{question.reader_study}/"),
         "required": question.required,
         "options": question.options,
         "interface": render_socket(socket) if socket else None,
@@ -112,19 +114,19 @@ def render_question(call: Call, question: Question) -> dict[str, Json]:
     if shown["answer_step_size"] is not None:
         shown["answer_step_size"] = f"{Decimal(str(shown['answer_step_size'])):.3f}"
     for name in ("help_text", "question_text", "empty_answer_confirmation_label"):
-        shown[name] = shown[f"{name}_safe"] = safe(shown[name])
+        shown[name] = shown[f"{name}_safe"] = safe_text(shown[name])
     return shown
 
 
 @operation("reader_studies_list")
 def list_studies(call: Call) -> Reply:
-    """List the studies that the caller belongs to."""
+    """List the reader studies of which the caller is a member."""
     return paginate(call, call.visible(ReaderStudy).sorted("created, rowid"), _render, SLUG)
 
 
 @operation("reader_studies_retrieve")
 def retrieve_study(call: Call) -> Reply:
-    """Show one study."""
+    """Return one reader study."""
     return Reply(200, _render(call, call.lookup(ReaderStudy)))
 
 
@@ -133,22 +135,22 @@ def list_questions(call: Call) -> Reply:
     """List questions."""
     rows = call.visible(Question).sorted('"order", created')
     by_study = related("reader_study", ReaderStudy, "reader_study = ?")
-    return paginate(call, rows, render_question, by_study)
+    return paginate(call, rows, _render_question, by_study)
 
 
 @operation("reader_studies_questions_retrieve")
 def retrieve_question(call: Call) -> Reply:
-    """Show one question."""
-    return Reply(200, render_question(call, call.lookup(Question)))
+    """Return one question."""
+    return Reply(200, _render_question(call, call.lookup(Question)))
 
 
 @operation("reader_studies_ground_truth_retrieve")
 def retrieve_ground_truth(call: Call) -> Reply:
-    """Show the ground truth of one display set of an educational study."""
+    """Return the ground truth of a display set of an educational study."""
     study = call.lookup(ReaderStudy)
     truth = ground_truth(call, study)
     if not (study.is_educational and truth):
-        raise NotFound
+        raise NotFoundError
     try:
         display_set = str(uuid.UUID(call.params["case_pk"]))
     except ValueError:
@@ -166,7 +168,7 @@ def _render_truth(call: Call, answer: Answer) -> Json:
     return {
         "answer": given,
         "answer_text": ", ".join(words),
-        "question_text": safe(question.question_text),
+        "question_text": safe_text(question.question_text),
         "options": {str(pk): title for pk, title in titles.items()},
         "explanation": answer.explanation,
     }

@@ -1,19 +1,24 @@
-"""What belongs to the site as a whole: versions, profile, time zone, notices, challenges."""
+"""Client versions, the user profile, the time zone, notifications, subscriptions and challenges."""
 
 from __future__ import annotations
 
 import zoneinfo
+from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Challenge, Follow, Notification
-from gcapi_sandbox._http.errors import Json, NotFound
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import NotFoundError
 from gcapi_sandbox._http.fields import FieldError, boolean, text
-from gcapi_sandbox._http.handlers import Call, Reply, operation
+from gcapi_sandbox._http.operations import operation
 from gcapi_sandbox._http.pagination import paginate
+
+if TYPE_CHECKING:
+    from gcapi_sandbox._util.json_types import Json
 
 
 @operation("gcapi_retrieve")
 def retrieve_versions(call: Call) -> Reply:
-    """Tell which versions of the client this server knows."""
+    """Return the latest and the lowest supported version of the client."""
     return Reply(
         200,
         {
@@ -25,16 +30,16 @@ def retrieve_versions(call: Call) -> Reply:
 
 @operation("profiles_users_self_retrieve")
 def retrieve_profile(call: Call) -> Reply:
-    """Show the caller."""
+    """Return the profile of the caller."""
     username = call.user.username if call.user else "AnonymousUser"
     profile = dict.fromkeys(("institution", "department", "location", "website"), "")
-    mugshot = call.site("media/mugshots/default.png")
+    mugshot = call.site_url("media/mugshots/default.png")
     return Reply(200, {"user": {"username": username}, "mugshot": mugshot, **profile})
 
 
 @operation("timezone_update")
 def update_timezone(call: Call) -> Reply:
-    """Accept a time zone; without a cookie nobody is changed by it."""
+    """Accept a time zone; without a cookie it has no effect."""
     fields = call.fields
     timezone = fields.require("timezone", _timezone)
     fields.check()
@@ -54,23 +59,23 @@ def _render_notification(_: Call, notification: Notification) -> Json:
 
 @operation("notifications_list")
 def list_notifications(call: Call) -> Reply:
-    """List the caller's notifications, in no order that means anything."""
+    """List the caller's notifications."""
     return paginate(call, call.visible(Notification).sorted("pk"), _render_notification)
 
 
 @operation("notifications_retrieve")
 def retrieve_notification(call: Call) -> Reply:
-    """Show one notification."""
+    """Return one notification."""
     return Reply(200, _render_notification(call, call.lookup(Notification)))
 
 
 @operation("notifications_partial_update")
 @operation("notifications_update")
 def update_notification(call: Call) -> Reply:
-    """Mark a notification."""
+    """Mark a notification as read or unread."""
     notification = call.lookup(Notification)
     fields = call.fields
-    notification.read = fields.take("read", boolean, notification.read)
+    notification.read = fields.optional("read", boolean, notification.read)
     fields.check()
     call.store.save(notification)
     return Reply(200, _render_notification(call, notification))
@@ -95,7 +100,7 @@ def list_subscriptions(call: Call) -> Reply:
 
 @operation("subscriptions_retrieve")
 def retrieve_subscription(call: Call) -> Reply:
-    """Show one subscription."""
+    """Return one subscription."""
     return Reply(200, _render_follow(call, call.lookup(Follow)))
 
 
@@ -105,7 +110,7 @@ def update_subscription(call: Call) -> Reply:
     """Change the flag of a subscription."""
     follow = call.lookup(Follow)
     fields = call.fields
-    follow.flag = fields.take("flag", text(255, blank=True), follow.flag)
+    follow.flag = fields.optional("flag", text(255, blank=True), follow.flag)
     fields.check()
     call.store.save(follow)
     return Reply(200, _render_follow(call, follow))
@@ -120,8 +125,8 @@ def delete_subscription(call: Call) -> Reply:
 
 def _render_challenge(call: Call, challenge: Challenge) -> Json:
     return {
-        "api_url": call.link(f"challenges/{challenge.pk}/"),
-        "url": call.site(f"challenges/{challenge.pk}/"),
+        "api_url": call.api_url(f"challenges/{challenge.pk}/"),
+        "url": call.site_url(f"challenges/{challenge.pk}/"),
         "slug": challenge.pk,
         "title": challenge.title,
         "description": challenge.description,
@@ -146,7 +151,7 @@ def list_challenges(call: Call) -> Reply:
 
 @operation("challenges_retrieve")
 def retrieve_challenge(call: Call) -> Reply:
-    """Show one challenge, by its short name."""
+    """Return one challenge by its short name."""
     for challenge in call.visible(Challenge).narrow("pk = ?", call.params["slug"]):
         return Reply(200, _render_challenge(call, challenge))
-    raise NotFound("Challenge")
+    raise NotFoundError("Challenge")

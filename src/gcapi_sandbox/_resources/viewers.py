@@ -1,17 +1,21 @@
-"""Viewers: their settings, sessions, and what users say about them."""
+"""Viewers, their settings, their sessions, and feedback about them."""
 
 from __future__ import annotations
 
 import time
 
 from gcapi_sandbox._database.records import Feedback, Session, Workstation, WorkstationConfig
-from gcapi_sandbox._http.errors import BadRequest, Json
-from gcapi_sandbox._http.fields import NULL, FieldError, hyperlink, json_value, text
-from gcapi_sandbox._http.handlers import Call, Reply, operation
-from gcapi_sandbox._http.pagination import SLUG, paginate
-from gcapi_sandbox._object_store.objects import valid_name
-from gcapi_sandbox._resources.media import SCREENSHOTS
-from gcapi_sandbox._resources.posted_values import form_file
+from gcapi_sandbox._http.calls import Call, Reply
+from gcapi_sandbox._http.errors import BadRequestError
+from gcapi_sandbox._http.fields import json_value, not_null, text, url_related
+from gcapi_sandbox._http.filters import SLUG
+from gcapi_sandbox._http.operations import operation
+from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._object_store.objects import url_safe_name
+from gcapi_sandbox._socket_values.posted_values import form_file
+from gcapi_sandbox._util.json_types import Json
+
+SCREENSHOTS_PREFIX = "session-feedback/"
 
 
 def _render(call: Call, workstation: Workstation) -> Json:
@@ -19,7 +23,7 @@ def _render(call: Call, workstation: Workstation) -> Json:
         "pk": workstation.pk,
         "title": workstation.title,
         "slug": workstation.slug,
-        "url": call.site(f"viewers/{workstation.slug}/"),
+        "url": call.site_url(f"viewers/{workstation.slug}/"),
     }
 
 
@@ -32,11 +36,11 @@ def list_workstations(call: Call) -> Reply:
 
 @operation("workstations_retrieve")
 def retrieve_workstation(call: Call) -> Reply:
-    """Show one viewer."""
+    """Return one viewer."""
     return Reply(200, _render(call, call.lookup(Workstation)))
 
 
-_NOTHING = (
+_NULL_SETTINGS = (
     "creator",
     "default_window_preset",
     "default_slab_thickness_mm",
@@ -48,15 +52,15 @@ _NOTHING = (
     "default_annotation_line_width",
     "point_bounding_box_size_mm",
 )
-_TEXTS = (
+_TEXT_SETTINGS = (
     "image_context",
     "default_slab_render_method",
     "default_orientation",
     "default_overlay_interpolation",
     "default_image_interpolation",
 )
-_LISTS = ("window_presets", "overlay_luts", "overlay_segments", "key_bindings")
-_SWITCHES = (
+_LIST_SETTINGS = ("window_presets", "overlay_luts", "overlay_segments", "key_bindings")
+_BOOLEAN_SETTINGS = (
     "default_limit_view_area_to_image_volume",
     "show_image_info_plugin",
     "show_display_plugin",
@@ -92,10 +96,10 @@ def _render_config(_: Call, config: WorkstationConfig) -> Json:
         "description": "",
         "created": config.created,
         "modified": config.created,
-        **dict.fromkeys(_NOTHING),
-        **dict.fromkeys(_TEXTS, ""),
-        **{name: list[Json]() for name in _LISTS},
-        **dict.fromkeys(_SWITCHES, True),
+        **dict.fromkeys(_NULL_SETTINGS),
+        **dict.fromkeys(_TEXT_SETTINGS, ""),
+        **{name: list[Json]() for name in _LIST_SETTINGS},
+        **dict.fromkeys(_BOOLEAN_SETTINGS, True),
         "ghosting_slice_depth": 3,
         "enabled_preprocessors": [],
         **config.settings,
@@ -104,14 +108,14 @@ def _render_config(_: Call, config: WorkstationConfig) -> Json:
 
 @operation("workstations_configs_list")
 def list_configs(call: Call) -> Reply:
-    """List viewer settings."""
+    """List the settings of viewers."""
     rows = call.visible(WorkstationConfig).sorted("created, rowid")
     return paginate(call, rows, _render_config)
 
 
 @operation("workstations_configs_retrieve")
 def retrieve_config(call: Call) -> Reply:
-    """Show one viewer's settings."""
+    """Return the settings of one viewer."""
     return Reply(200, _render_config(call, call.lookup(WorkstationConfig)))
 
 
@@ -128,18 +132,18 @@ def list_viewer_sessions(call: Call) -> Reply:
 
 @operation("workstations_sessions_retrieve")
 def retrieve_viewer_session(call: Call) -> Reply:
-    """Show one viewer session."""
+    """Return one viewer session."""
     return Reply(200, _render_session(call, call.lookup(Session)))
 
 
 @operation("workstations_sessions_keep_alive_partial_update")
 def keep_session_alive(call: Call) -> Reply:
-    """Let a session go on for a while, up to its longest duration."""
+    """Extend a viewer session, up to its maximum duration."""
     session = call.lookup(Session)
     limits = call.state.limits
     ends = time.time() + limits.session_extension_seconds
     if ends > session.created + limits.session_seconds:
-        raise BadRequest({"status": "session duration limit reached"})
+        raise BadRequestError({"status": "session duration limit reached"})
     session.extended = ends
     call.store.save(session)
     return Reply(200, {"status": "session extended"})
@@ -148,8 +152,10 @@ def keep_session_alive(call: Call) -> Reply:
 def _render_feedback(call: Call, feedback: Feedback) -> Json:
     name = feedback.screenshot
     return {
-        "session": call.link(f"workstations/sessions/{feedback.session}/"),
-        "screenshot": call.site(f"media/{SCREENSHOTS}{feedback.pk}/{name}") if name else None,
+        "session": call.api_url(f"workstations/sessions/{feedback.session}/"),
+        "screenshot": call.site_url(f"media/{SCREENSHOTS_PREFIX}{feedback.pk}/{name}")
+        if name
+        else None,
         "user_comment": feedback.user_comment,
         "context": feedback.context,
     }
@@ -163,18 +169,18 @@ def list_feedback(call: Call) -> Reply:
 
 @operation("workstations_feedback_retrieve")
 def retrieve_feedback(call: Call) -> Reply:
-    """Show one piece of feedback."""
+    """Return one piece of feedback."""
     return Reply(200, _render_feedback(call, call.lookup(Feedback)))
 
 
 @operation("workstations_feedback_create")
 def create_feedback(call: Call) -> Reply:
-    """Take feedback on one of the caller's sessions; of a screenshot, which is for staff only, the name is kept."""
+    """Create feedback about a viewer session of the caller; only the name of a screenshot is kept."""
     fields = call.fields
-    session = fields.require("session", hyperlink(call.visible(Session), "workstations/sessions"))
+    session = fields.require("session", url_related(call.visible(Session), "workstations/sessions"))
     comment = fields.require("user_comment", text())
-    context = fields.take("context", json_value, None)
-    screenshot = fields.take("screenshot", _screenshot, "")
+    context = fields.optional("context", json_value, None)
+    screenshot = fields.optional("screenshot", _screenshot, "")
     fields.check()
     feedback = Feedback(
         creator=call.user_id,
@@ -187,6 +193,4 @@ def create_feedback(call: Call) -> Reply:
 
 
 def _screenshot(data: Json) -> str:
-    if data is None:
-        raise FieldError(NULL)
-    return valid_name(form_file(data).name)
+    return url_safe_name(form_file(not_null(data)).name)

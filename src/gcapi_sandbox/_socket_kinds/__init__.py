@@ -1,4 +1,4 @@
-"""The kinds of sockets and questions, and validation of their values.
+"""The kinds of sockets, the types of answers, and the rules for their values, as tables and pure functions.
 
-Pure functions and tables; storage belongs elsewhere.
+Nothing here reads or writes the database, or knows HTTP.
 """

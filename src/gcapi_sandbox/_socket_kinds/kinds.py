@@ -1,4 +1,4 @@
-"""The kinds of sockets: code, label, super kind, file suffix."""
+"""The kinds of sockets."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ SuperKind = Literal["Value", "File", "Image"]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of socket; a Value kind holds JSON, in the database or in a file."""
+    """A kind of socket; the values of a Value kind are JSON, in the database or in a file."""
 
     code: str
     label: str
     super_kind: SuperKind
     suffix: str = ".json"
-    rank: int = 0  # where its values stand in a case
+    rank: int = 0  # sort key of its values within a case
 
     @property
     def is_json(self) -> bool:
-        """Tell whether its values are JSON."""
+        """Whether its values are JSON."""
         return self.suffix == ".json"
 
     @property
     def is_dicom(self) -> bool:
-        """Tell whether it takes DICOM image sets."""
+        """Whether its values are DICOM image sets."""
         return self.code == "DCMIS"
 
 
@@ -36,7 +36,7 @@ def _value(code: str, label: str, rank: int = 0) -> Kind:
     return Kind(code, label, "Value", rank=rank)
 
 
-def _many(code: str, label: str) -> Kind:
+def _json_file(code: str, label: str) -> Kind:
     return Kind(code, label, "File")
 
 
@@ -63,14 +63,14 @@ KINDS: tuple[Kind, ...] = (
     _value("ANGL", "Angle"),
     _value("ELLI", "Ellipse"),
     _value("3ANG", "Three-point angle"),
-    _many("M2DB", "Multiple 2D bounding boxes"),
-    _many("MDIS", "Multiple distance measurements"),
-    _many("MPOI", "Multiple points"),
-    _many("MPOL", "Multiple polygons"),
-    _many("MLIN", "Multiple lines"),
-    _many("MANG", "Multiple angles"),
-    _many("MELL", "Multiple ellipses"),
-    _many("M3AN", "Multiple three-point angles"),
+    _json_file("M2DB", "Multiple 2D bounding boxes"),
+    _json_file("MDIS", "Multiple distance measurements"),
+    _json_file("MPOI", "Multiple points"),
+    _json_file("MPOL", "Multiple polygons"),
+    _json_file("MLIN", "Multiple lines"),
+    _json_file("MANG", "Multiple angles"),
+    _json_file("MELL", "Multiple ellipses"),
+    _json_file("M3AN", "Multiple three-point angles"),
     _value("ATRG", "Affine transform registration"),
     _value("CHOI", "Choice"),
     _value("MCHO", "Multiple choice"),
@@ -91,15 +91,15 @@ KINDS: tuple[Kind, ...] = (
     _file("ZIP", "ZIP file", ".zip"),
 )
 
-BY_CODE = {kind.code: kind for kind in KINDS}
-BY_LABEL = {kind.label: kind for kind in KINDS}
+KINDS_BY_CODE = {kind.code: kind for kind in KINDS}
+KINDS_BY_LABEL = {kind.label: kind for kind in KINDS}
 
 
 def super_kind(kind: Kind, *, store_in_database: bool) -> SuperKind:
-    """Return the super kind of a socket: JSON that is not stored in the database is a File."""
+    """Return the super kind of a socket; JSON outside the database is a File."""
     return "File" if kind.super_kind == "Value" and not store_in_database else kind.super_kind
 
 
 def relative_path(kind: Kind, slug: str) -> str:
-    """Return where a container finds the values of a socket by default."""
+    """Return the default path of a socket's value in a container."""
     return f"images/{slug}" if kind.super_kind == "Image" else f"{slug}{kind.suffix}"

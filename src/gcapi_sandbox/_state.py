@@ -1,4 +1,4 @@
-"""What all parts of one sandbox share: records, folder, limits, and the way to ask for work."""
+"""The state of one sandbox: its data folder, its database and its limits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gcapi_sandbox._background.programs import Interrupted
-from gcapi_sandbox._database.records import TABLES, Meta, Notification, Task
+from gcapi_sandbox._database.records import TABLES, Notification, Setting, Task
 from gcapi_sandbox._database.store import Store
+from gcapi_sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,30 +23,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gcapi_sandbox")
 
 
-@dataclass
-class Limits:
-    """The numbers that the server enforces; lower them to meet a limit in a test."""
-
-    uploads_per_user: int = 2001
-    upload_bytes: int = 128 * 1024**3
-    smallest_part: int = 5 * 1024**2
-    active_jobs_per_user: int = 16
-    credits: int = 1000
-    credits_per_job: int = 20
-    free_jobs_for_editors: int = 5
-    files_per_session: int = 100
-    imports_per_user: int = 16
-    presigned_url_seconds: int = 3600
-    dicom_recipe_seconds: int = 300
-    session_extension_seconds: int = 300
-    session_seconds: int = 10_000
-    endpoint_seconds: int = 600
-    upload_seconds: int = 86_400
-    evaluation_seconds: int = 86_400
-
-
 def _locked(path: Path) -> sqlite3.Connection:
-    """Lock a folder for as long as this process lives, by SQLite, which can on every system."""
+    """Lock a folder for the life of this process, with an SQLite file, which works on every system."""
     lock = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("BEGIN EXCLUSIVE")
@@ -58,7 +36,7 @@ def _locked(path: Path) -> sqlite3.Connection:
 
 @dataclass
 class State:
-    """One sandbox's memory; `storage_url` is known once the storage origin listens."""
+    """What all parts of one sandbox share; `storage_url` is the root URL of the storage origin."""
 
     folder: Path
     latest_version: str
@@ -75,7 +53,7 @@ class State:
         self.incoming = self.folder / "incoming"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.folder / "lock.sqlite3")
-        for folder in (self.work, self.incoming):  # what a crash left behind
+        for folder in (self.work, self.incoming):  # temporary files of a process that crashed
             shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.objects, self.parts, self.work, self.incoming):
             folder.mkdir(exist_ok=True)
@@ -85,60 +63,55 @@ class State:
         except RuntimeError:
             self.close()
             raise
-        self.secret = self.remember("secret", secrets.token_hex(20))
+        self.secret = self.setting("secret", secrets.token_hex(20))
         self.stopping = threading.Event()
         self._changed = threading.Condition()
         self.version = 0
         self.holds = 0
 
     def close(self) -> None:
-        """Close the records, and let another sandbox have the folder."""
+        """Close the database and unlock the folder."""
         self.store.close()
         self._lock.close()
 
-    def remember(self, name: str, value: str) -> str:
-        """Return the remembered value of a setting; the first one given is remembered."""
+    def setting(self, name: str, default: str) -> str:
+        """Return the stored value of a setting; store the default if there is none."""
         with self.store.transaction():
-            found = self.store.find(Meta, "pk = ?", name)
-            return (found or self.store.add(Meta(pk=name, value=value))).value
+            found = self.store.find(Setting, "pk = ?", name)
+            return (found or self.store.add(Setting(pk=name, value=default))).value
 
     def schedule(self, kind: str, owner: str, payload: dict[str, Any] | None = None) -> Task:
-        """Leave work for the background; it starts when the transaction is committed."""
+        """Add a background task, which starts after the transaction is committed."""
         task = self.store.add(Task(kind=kind, owner=owner, payload=payload or {}))
-        self.announce()
+        self.notify_workers()
         return task
 
-    def announce(self) -> None:
-        """Wake whoever waits for background work to appear, to be released or to end."""
+    def notify_workers(self) -> None:
+        """Wake the threads that wait for a background task to be added, released or finished."""
         with self._changed:
             self.version += 1
             self._changed.notify_all()
 
-    def wait_change(self, seen: int, timeout: float | None = None) -> bool:
-        """Wait until something was announced after version `seen`; tell whether it was."""
+    def wait_for_change(self, seen: int, timeout: float | None = None) -> bool:
+        """Wait until the version differs from `seen`; return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self.version != seen, timeout)
 
     @contextmanager
     def hold(self) -> Generator[None]:
-        """Let no background work start inside the block."""
-        self._hold(1)
+        """Start no background task inside the block."""
+        self._change_holds(1)
         try:
             yield
         finally:
-            self._hold(-1)
+            self._change_holds(-1)
 
-    def _hold(self, change: int) -> None:
+    def _change_holds(self, change: int) -> None:
         with self._changed:
             self.holds += change
-        self.announce()
+        self.notify_workers()
 
-    def begin_import(self) -> None:
-        """Wait as long as imports are to be slow; raise Interrupted if the sandbox stops."""
-        if self.stopping.wait(self.import_seconds):
-            raise Interrupted
-
-    def notify(self, user: int, message: str) -> None:
-        """Tell a user what went wrong in the background, and whoever runs the sandbox."""
+    def notify_user(self, user: int, message: str) -> None:
+        """Store a notification about a failed background task, and log it."""
         _log.warning("%s", message)
         self.store.add(Notification(user=user, message=message))

@@ -1,4 +1,4 @@
-"""Dataclasses made of data that somebody wrote; what is wrong is said with its place and what is allowed."""
+"""Parsing of user input into dataclasses, with errors that name the key path and the allowed values."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard, TypeVar
 
-from gcapi_sandbox._http.json_types import is_array
+from gcapi_sandbox._util.json_types import is_array
 
 T = TypeVar("T")
 
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
 
-class Invalid(ValueError):
-    """Something is not allowed at a key path, such as `rules[0].status`."""
+class ParseError(ValueError):
+    """Raised when the input is invalid at a key path, such as `rules[0].status`."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}" if where else problem)
 
 
-def checked(kind: type[T], data: object, where: str = "") -> T:
-    """Make a dataclass of a mapping, and of the mappings and lists within it.
+def parse_dataclass(kind: type[T], data: object, where: str = "") -> T:
+    """Return a dataclass for a mapping, with the mappings and lists in it.
 
     Raises:
-        Invalid: A key is unknown or missing, or a value is not what its annotation says, or
-            the dataclass itself raises ValueError.
+        ParseError: A key is unknown or missing, a value does not match its annotation, or the
+            dataclass raises ValueError.
     """
-    made: T = _value(kind, data, where)
-    return made
+    parsed: T = _value(kind, data, where)
+    return parsed
 
 
 def _value(hint: Any, data: Any, where: str) -> Any:
@@ -46,16 +46,16 @@ def _value(hint: Any, data: Any, where: str) -> Any:
 def _plain(hint: Any, data: object, where: str) -> Any:
     allowed = (int, float) if hint is float else hint
     if not isinstance(data, allowed) or (isinstance(data, bool) and hint is not bool):
-        raise Invalid(where, f"must be {_NAMES[hint]}, is {data!r}")
+        raise ParseError(where, f"must be {_TYPE_NAMES[hint]}, is {data!r}")
     if isinstance(data, float) and not math.isfinite(data):
-        raise Invalid(where, "must be finite")
+        raise ParseError(where, "must be finite")
     return data
 
 
 def _literal(hint: Any, data: object, where: str) -> Any:
     choices = typing.get_args(hint)
     if data not in choices:
-        raise Invalid(where, f"must be one of {', '.join(map(repr, choices))}, is {data!r}")
+        raise ParseError(where, f"must be one of {', '.join(map(repr, choices))}, is {data!r}")
     return data
 
 
@@ -63,7 +63,7 @@ def _union(hint: Any, data: object, where: str) -> Any:
     parts = [part for part in typing.get_args(hint) if part is not type(None)]
     if data is None and len(parts) < len(typing.get_args(hint)):
         return None
-    # Of `str | list` or `str | mapping`, what is written decides which one is meant.
+    # The type of the input chooses between `str` and `list`, or `str` and a mapping.
     nested = isinstance(data, list | Mapping)
     plain = len(parts) == 1 or not nested
     return _value(parts[0 if plain else -1], data, where)
@@ -71,7 +71,7 @@ def _union(hint: Any, data: object, where: str) -> Any:
 
 def _tuple(hint: Any, data: object, where: str) -> Any:
     if not is_array(data):
-        raise Invalid(where, f"must be a list, is {data!r}")
+        raise ParseError(where, f"must be a list, is {data!r}")
     item = typing.get_args(hint)[0]
     return tuple(_value(item, one, f"{where}[{index}]") for index, one in enumerate(data))
 
@@ -93,10 +93,10 @@ _PARSERS: dict[Any, Callable[[Any, object, str], Any]] = {
 
 def _mapping(data: object, where: str) -> dict[str, object]:
     if not _is_mapping(data):
-        raise Invalid(where, f"must be a mapping, is {data!r}")
+        raise ParseError(where, f"must be a mapping, is {data!r}")
     for key in data:
         if not isinstance(key, str):
-            raise Invalid(where, f"has the key {key!r}, which is no text")
+            raise ParseError(where, f"has the key {key!r}, which must be a string")
     return dict(data)
 
 
@@ -112,16 +112,16 @@ def _dataclass(kind: Any, data: object, where: str) -> Any:
     given = _mapping(data, where)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in given.keys() - fields.keys():
-        raise Invalid(_below(where, name), f"is unknown; known are {', '.join(fields)}")
+        raise ParseError(_below(where, name), f"is unknown; known are {', '.join(fields)}")
     missing = (dataclasses.MISSING, dataclasses.MISSING)
     for name, field in fields.items():
         if name not in given and (field.default, field.default_factory) == missing:
-            raise Invalid(_below(where, name), "is missing")
+            raise ParseError(_below(where, name), "is missing")
     hints = typing.get_type_hints(kind)
     values = {name: _value(hints[name], one, _below(where, name)) for name, one in given.items()}
     try:
         return kind(**values)
-    except Invalid:
+    except ParseError:
         raise
     except ValueError as error:
-        raise Invalid(where, str(error)) from error
+        raise ParseError(where, str(error)) from error

@@ -1,4 +1,4 @@
-"""Pages for people at the root of the API origin: no token, so only for this machine's own browsers."""
+"""The responses of the pages, which need no token and are therefore for browsers on this machine only."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from gcapi_sandbox._app import page_views
-from gcapi_sandbox._http.errors import PageNotFound
-from gcapi_sandbox._http.routing import ROOT
+from gcapi_sandbox._app.pages.context import ViewContext
+from gcapi_sandbox._app.pages.views import match_page
+from gcapi_sandbox._http.errors import HtmlError
+from gcapi_sandbox._http.routing import API_ROOT
 from gcapi_sandbox._imaging.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from starlette.requests import Request
 
-    from gcapi_sandbox._app.page_views import Found
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._app.pages.views import PageMatch
+    from gcapi_sandbox._state import State
 
 _STATIC = "/_pages/"
-_THUMBNAILS = "thumbnails/"  # below the former
+_THUMBNAILS = "thumbnails/"  # below `_STATIC`
 _TYPES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -43,22 +44,22 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_FOR_EVER = "private, max-age=86400, immutable"  # an image never changes
+_CACHE_FOR_A_DAY = "private, max-age=86400, immutable"  # images are immutable
 _UNITS = ("bytes", "kB", "MB", "GB")
 _THOUSAND = 1000
 
 
 class Pages:
-    """Answers what a browser asks for, and nothing else."""
+    """The pages, with their style sheet, script and thumbnails."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._thumbnails = Thumbnails(state)
 
     def respond(self, request: Request) -> Response | None:
-        """Return the page, style, script or picture of an address, `None` if it is none of these."""
+        """Return the response for a page or a file of the pages, `None` for any other path."""
         path = request.url.path
-        found = page_views.find(path)
+        found = match_page(path)
         if found is None and not path.startswith(_STATIC):
             return None
         response = _refusal(request) or (
@@ -68,41 +69,47 @@ class Pages:
             response.headers.setdefault(name, value)
         return response
 
-    def _page(self, request: Request, found: Found) -> Response:
-        number = _number(request.query_params.get("page", ""))
-        look = page_views.Look(self._state, found.parts, number)
+    def _page(self, request: Request, found: PageMatch) -> Response:
+        number = _page_number(request.query_params.get("page", ""))
+        context = ViewContext(self._state, found.params, number)
         status, name = 200, found.template
         try:
             with self._state.store.transaction():
-                context = found.view(look)
-        except PageNotFound:
-            status, name, context = 404, "missing", {}
-        base_url = f"{request.url.scheme}://{request.url.netloc}{ROOT}"
-        content = _templates().get_template(f"{name}.html").render(context, base_url=base_url)
-        # JSON may hold half a character, which no encoding can write.
+                variables = found.view(context)
+        except HtmlError:
+            status, name, variables = 404, "missing", {}
+        base_url = f"{request.url.scheme}://{request.url.netloc}{API_ROOT}"
+        content = _templates().get_template(f"{name}.html").render(variables, base_url=base_url)
+        # JSON may contain unpaired surrogates, which cannot be encoded.
         return HTMLResponse(content.encode(errors="replace"), status)
 
     def _file(self, name: str) -> Response:
         if name in _TYPES:
             return Response(_static(name), media_type=_TYPES[name])
         if not name.startswith(_THUMBNAILS):
-            raise PageNotFound
+            raise HtmlError(404)
         return self._thumbnail(name.removeprefix(_THUMBNAILS).removesuffix(".png"))
 
     def _thumbnail(self, pk: str) -> Response:
         content = self._thumbnails.get(pk)
-        if not content:  # browsers show the picture that comes with a 404
+        if not content:  # browsers show the image in the body of a 404
             return Response(_static(_NO_PREVIEW), 404, media_type="image/svg+xml")
-        return Response(content, headers={"Cache-Control": _FOR_EVER}, media_type="image/png")
+        return Response(
+            content,
+            headers={"Cache-Control": _CACHE_FOR_A_DAY},
+            media_type="image/png",
+        )
 
 
 def _refusal(request: Request) -> Response | None:
     if not _is_loopback(request.headers.get("host", "")):
-        # A name that somebody else makes point here would let that one's site read the pages.
-        return PlainTextResponse("The pages answer to 127.0.0.1 and localhost only.\n", 421)
+        # DNS rebinding: another site's name may resolve to this machine.
+        return PlainTextResponse(
+            "The pages are served for 127.0.0.1, ::1 and localhost only.\n", 421
+        )
     if request.method not in ("GET", "HEAD"):
         allow = {"Allow": "GET, HEAD"}
-        return PlainTextResponse("The pages can only be read.\n", 405, headers=allow)
+        return PlainTextResponse("The pages are read-only.\n", 405, headers=allow)
     return None
 
 
@@ -113,13 +120,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _number(text: str) -> int:
+def _page_number(text: str) -> int:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 1
 
 
 @cache
 def _static(name: str) -> bytes:
-    return (files("gcapi_sandbox._app") / "static" / name).read_bytes()
+    return (files("gcapi_sandbox._app.pages") / "static" / name).read_bytes()
 
 
 @cache
@@ -127,23 +134,23 @@ def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("gcapi_sandbox._app"),
+        loader=PackageLoader("gcapi_sandbox._app.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": _moment, "size": _size}
+    environment.filters |= {"moment": _local_time, "size": _size}
     return environment
 
 
-def _moment(stamp: str) -> str:
-    """Write a moment for people: local time to the second."""
+def _local_time(stamp: str) -> str:
+    """Return a time as local time in seconds."""
     return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _size(count: float) -> str:
-    """Write a number of bytes for people."""
+    """Return a number of bytes with a unit."""
     unit = 0
     while count >= _THOUSAND and unit < len(_UNITS) - 1:
         count, unit = count / _THOUSAND, unit + 1

@@ -1,7 +1,7 @@
-"""What the JSON of each kind must look like, as schemas in the style of the kinds' table.
+"""The JSON schema of each kind of socket.
 
-A chart must fulfil the public Vega-Lite v5 schema, which the server fetches. The sandbox stays offline, so it takes any
-object for a chart.
+The server validates charts against the public Vega-Lite v5 schema, which it fetches. The sandbox stays offline and
+accepts any object as a chart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _POINT: Schema = {
     "maxItems": 3,
 }
 _POINTS: Schema = {"type": "array", "items": _POINT}
-_WHOLE: Schema = {"type": "integer", "minimum": 0}
+_UNSIGNED: Schema = {"type": "integer", "minimum": 0}
 
 
 def _points(number: int) -> Schema:
@@ -35,7 +35,7 @@ def _object(required: Schema, optional: Schema | None = None) -> Schema:
     }
 
 
-_VERSION = _object({"major": _WHOLE, "minor": _WHOLE})
+_VERSION = _object({"major": _UNSIGNED, "minor": _UNSIGNED})
 _CORNERS = {"corners": _points(4)}
 _ENDS = {"start": _POINT, "end": _POINT}
 _POLYGON = {
@@ -49,7 +49,7 @@ _ANGLE = {"lines": {"type": "array", "items": _points(2), "minItems": 2, "maxIte
 _ELLIPSE = {"major_axis": _points(2), "minor_axis": _points(2)}
 _THREE_POINTS = {"angle": _points(3)}
 
-# code and type of one, code and type of many, the list's key, what one needs
+# Code and type of a single annotation, code and type of several, key of the list, properties.
 _ANNOTATIONS: tuple[tuple[str, str, str, str, str, Schema], ...] = (
     ("2DBB", "2D bounding box", "M2DB", "Multiple 2D bounding boxes", "boxes", _CORNERS),
     ("DIST", "Distance measurement", "MDIS", "Multiple distance measurements", "lines", _ENDS),
@@ -62,23 +62,23 @@ _ANNOTATIONS: tuple[tuple[str, str, str, str, str, Schema], ...] = (
 )
 
 
-def _one(kind: str, needs: Schema) -> Schema:
+def _one(kind: str, properties: Schema) -> Schema:
     return _object(
-        {"type": {"const": kind}, "version": _VERSION, **needs},
+        {"type": {"const": kind}, "version": _VERSION, **properties},
         {"name": _TEXT, "probability": _PROBABILITY},
     )
 
 
-def _many(kind: str, key: str, singular: str, needs: Schema) -> Schema:
+def _many(kind: str, key: str, singular: str, properties: Schema) -> Schema:
     optional = {"name": _TEXT, "probability": _PROBABILITY, "type": {"const": singular}}
-    items = {"type": "array", "items": _object(needs, optional)}
+    items = {"type": "array", "items": _object(properties, optional)}
     return _object({"type": {"const": kind}, "version": _VERSION, key: items}, {"name": _TEXT})
 
 
 _ROW: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 _MATRIX: Schema = {"type": "array", "items": _ROW, "minItems": 4, "maxItems": 4}
 
-SHAPES: dict[str, Schema] = {
+JSON_SCHEMAS: dict[str, Schema] = {
     "STR": _TEXT,
     "INT": {"type": "integer"},
     "FLT": {"type": "number"},
@@ -88,9 +88,9 @@ SHAPES: dict[str, Schema] = {
     "CHOI": _TEXT,
     "MCHO": {"type": "array", "items": _TEXT},
     "ATRG": _object({"3d_affine_transform": _MATRIX}),
-    **{code: _one(kind, needs) for code, kind, _, _, _, needs in _ANNOTATIONS},
+    **{code: _one(kind, properties) for code, kind, _, _, _, properties in _ANNOTATIONS},
     **{
-        code: _many(kind, key, singular, needs)
-        for _, singular, code, kind, key, needs in _ANNOTATIONS
+        code: _many(kind, key, singular, properties)
+        for _, singular, code, kind, key, properties in _ANNOTATIONS
     },
 }

@@ -1,4 +1,4 @@
-"""The API's description, as it ships with the generated layer: what the server publishes, and the corrected one."""
+"""The OpenAPI documents that ship with the generated client: the published one and the corrected one."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def published() -> dict[str, Any]:
 
 @functools.cache
 def corrected() -> dict[str, Any]:
-    """Return the schema with its mistakes corrected."""
+    """Return the schema after its corrections."""
     return _read("schema.json")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the path, the method (in capitals) and the description of each operation."""
     for path, methods in document["paths"].items():
-        for method, described in methods.items():
-            if "operationId" in described:
-                yield path, method.upper(), described
+        for method, description in methods.items():
+            if "operationId" in description:
+                yield path, method.upper(), description
 
 
 def _read(name: str) -> dict[str, Any]:
     text = (files("grand_challenge_api") / name).read_text(encoding="utf-8")
-    # What the generator notes about the file is not the server's.
+    # The generator's own notes (`x-…`) are not part of the server's schema.
     return {key: value for key, value in json.loads(text).items() if not key.startswith("x-")}

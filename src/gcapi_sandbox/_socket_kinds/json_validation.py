@@ -1,4 +1,4 @@
-"""JSON against JSON schemas (draft 7), and JSON that means the same."""
+"""Validation against JSON schemas (draft 7), and comparison of JSON values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from gcapi_sandbox._http.json_types import is_array, is_object
+from gcapi_sandbox._util.json_types import is_array, is_object
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def canonical(data: Any) -> str:
-    """Return one text for all JSON that means the same: 1 equals 1.0 and nothing else equals true."""
-    return json.dumps(_whole(data), sort_keys=True)
+    """Return the same text for equal JSON values; 1 equals 1.0 but not true."""
+    return json.dumps(_normalized(data), sort_keys=True)
 
 
-def _whole(data: Any) -> Any:
+def _normalized(data: Any) -> Any:
     if is_object(data):
-        return {key: _whole(value) for key, value in data.items()}
+        return {key: _normalized(value) for key, value in data.items()}
     if is_array(data):
-        return [_whole(value) for value in data]
+        return [_normalized(value) for value in data]
     return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
-def problem(data: Any, schema: Any) -> str | None:
-    """Return the gravest thing that is wrong with the data, without the data themselves."""
+def schema_problem(data: Any, schema: Any) -> str | None:
+    """Return the most relevant violation of a schema, without the data."""
     from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]
 
     error = cast(
@@ -39,13 +39,13 @@ def problem(data: Any, schema: Any) -> str | None:
 
 
 def check_schema(schema: Any) -> None:
-    """Raise ValueError for what is no JSON schema."""
+    """Raise ValueError for an invalid JSON schema."""
     from jsonschema import Draft7Validator, SchemaError
 
     try:
         Draft7Validator.check_schema(schema)
     except SchemaError as error:
-        raise ValueError(f"This is no JSON schema (draft 7): {error.message}") from None
+        raise ValueError(f"This is not a valid JSON schema (draft 7): {error.message}") from None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -53,5 +53,5 @@ def _validator(schema: str) -> Validator:
     from jsonschema import Draft7Validator
     from referencing import Registry
 
-    # With a registry of its own the validator fetches nothing from elsewhere.
+    # With its own registry the validator fetches no remote references.
     return Draft7Validator(json.loads(schema), registry=Registry())

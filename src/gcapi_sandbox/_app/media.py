@@ -1,4 +1,4 @@
-"""File URLs below `/media/`: who may download is sent on to the storage origin; logos are for everybody."""
+"""Files below `/media/`: redirects to presigned URLs, and public logos."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from starlette.responses import Response
 
 from gcapi_sandbox._database.records import Image, ImageFile, Value
 from gcapi_sandbox._http.authentication import authenticate
-from gcapi_sandbox._http.errors import PageNotFound, Unauthenticated
+from gcapi_sandbox._http.errors import HtmlError, UnauthenticatedError
 from gcapi_sandbox._http.permissions import visible
-from gcapi_sandbox._resources.uploads import signer
+from gcapi_sandbox._object_store.signers import MEDIA_ROOT, object_signer
+from gcapi_sandbox._resources.viewers import SCREENSHOTS_PREFIX
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from gcapi_sandbox._database.state import State
+    from gcapi_sandbox._state import State
 
-ROOT = "/media/"
-SCREENSHOTS = "session-feedback/"  # for staff only, of which the sandbox has none
-_PUBLIC = ("logos/", "mugshots/")
+_PUBLIC_PREFIXES = ("logos/", "mugshots/")
 
 
 def download(state: State, request: Request) -> Response:
-    """Answer with the signed URL of a file."""
-    key = unquote(request.url.path).removeprefix(ROOT)
-    if key.startswith(_PUBLIC):
+    """Redirect to the presigned URL of a file."""
+    key = unquote(request.url.path).removeprefix(MEDIA_ROOT)
+    if key.startswith(_PUBLIC_PREFIXES):
         return Response(_logo(), media_type="image/png")
-    if key.startswith(SCREENSHOTS):
-        raise PageNotFound(403)
+    if key.startswith(SCREENSHOTS_PREFIX):
+        raise HtmlError(403)  # visible to staff only, and the sandbox has no staff
     user = _user(state, request)
     if key.startswith("images/"):
         _check_image(state, key, user)
     elif not visible(state.store, Value, user).narrow("key = ?", key):
-        raise PageNotFound
-    url = signer(state).url("GET", f"{ROOT}{key}", state.limits.presigned_url_seconds)
+        raise HtmlError(404)
+    seconds = state.limits.presigned_url_seconds
+    url = object_signer(state).sign_url("GET", f"{MEDIA_ROOT}{key}", seconds)
     return Response(status_code=302, headers={"Location": url})
 
 
 def _user(state: State, request: Request) -> int:
-    """Return the pk of the user; a bad token is nobody's here."""
+    """Return the pk of the user; here an invalid token is anonymous."""
     header = dict(request.headers.raw).get(b"authorization")
     try:
         user = authenticate(state.store, header)
-    except Unauthenticated:
+    except UnauthenticatedError:
         return 0
     return user.pk if user else 0
 
@@ -55,14 +55,14 @@ def _user(state: State, request: Request) -> int:
 def _check_image(state: State, key: str, user: int) -> None:
     file = state.store.find(ImageFile, "key = ?", key)
     if file is None:
-        raise PageNotFound
+        raise HtmlError(404)
     if not visible(state.store, Image, user).narrow("pk = ?", file.image):
-        raise PageNotFound(403)
+        raise HtmlError(403)
 
 
 @functools.cache
 def _logo() -> bytes:
-    """Return the smallest picture: one grey pixel."""
+    """Return a PNG of one grey pixel."""
     header = struct.pack(">2I5B", 1, 1, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0\x80")), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

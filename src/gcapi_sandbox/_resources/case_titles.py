@@ -1,16 +1,16 @@
-"""Titles of cases: unique within their parent, unless empty."""
+"""Titles of archive items and display sets, which are unique within their parent unless empty."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._http.errors import ServerError, refused
+from gcapi_sandbox._http.errors import ServerError, non_field_error
 from gcapi_sandbox._http.fields import text
 
 if TYPE_CHECKING:
     from gcapi_sandbox._database.records import ArchiveItem, DisplaySet
-    from gcapi_sandbox._http.handlers import Call
+    from gcapi_sandbox._http.calls import Call
 
     Case = ArchiveItem | DisplaySet
 
@@ -22,8 +22,9 @@ def check_unique(
 ) -> None:
     """Refuse a title that another case of the parent has.
 
-    A case that appeared after the request began was not there when the server looked: only its
-    database refuses the second one, which is a server error.
+    Raises:
+        ServerError: The other case was created after this request began. The real server's
+            check misses it then, and the database fails with a violated constraint.
     """
     where = f'"{parent}" = ? AND title = ? AND pk != ?'
     other = call.store.find(table, where, parent_pk, name, pk) if name else None
@@ -31,4 +32,4 @@ def check_unique(
         return
     if datetime.fromisoformat(other.created) > call.began:
         raise ServerError
-    raise refused(f"The fields title, {parent} must make a unique set.")
+    raise non_field_error(f"The fields title, {parent} must make a unique set.")
