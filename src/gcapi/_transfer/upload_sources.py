@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 from typing import TYPE_CHECKING, Protocol
 
 from gcapi._transfer.file_names import check_upload_name
+from gcapi._transfer.local_files import check_local_file
 from gcapi._transfer.parts import MEBI, Part, stream_part_size
 from gcapi._util.scheduler import current_token
-from gcapi.exceptions import SpecFileError, SpecTypeError, TransferError
+from gcapi.exceptions import SpecTypeError, TransferError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,12 +128,7 @@ class PathSource(Source):
             raise self._changed()
 
     def _status(self) -> tuple[int, int]:
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            raise SpecFileError(f"{self.path} cannot be read: {error}") from error
-        if stat.S_ISDIR(status.st_mode):
-            raise SpecFileError(f"{self.path} is a directory, where a file is needed.")
+        status = check_local_file(self.path)
         return status.st_size, status.st_mtime_ns
 
     def _changed(self) -> TransferError:

@@ -1,6 +1,6 @@
-"""De-identification of DICOM files on this machine, to private files on disk, before they are uploaded.
+"""De-identification of DICOM files before they are uploaded, into private files on this machine.
 
-The procedure is Grand Challenge's own, from the package that the server uses too. Imported only when needed.
+The procedure is that of Grand Challenge's own package, which the server uses too; it is an extra.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-#: What the server demands to be the same in all files of one image set; checked here before anything is sent.
+#: The attributes that the server requires to be the same in all files of an image set.
 SAME_IN_ALL_FILES = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -27,16 +27,16 @@ SAME_IN_ALL_FILES = (
 
 
 def check_installed() -> None:
-    """Fail early where the extra is missing.
+    """Check that the extra is installed.
 
     Raises:
-        MissingExtra: With the command that installs it.
+        MissingExtra: It is not.
     """
     _deidentifier_class()
 
 
 def file_name(number: int) -> str:
-    """Return what the de-identified file of a number is called, whatever the original's name was."""
+    """Return the name of a de-identified file, which has nothing of the original's name."""
     return f"dicom_image_{number}.dcm"
 
 
@@ -45,27 +45,24 @@ def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> li
 
     Args:
         files: DICOM files of one series.
-        directory: A private directory; the results are called ``dicom_image_<n>.dcm``, so that nothing of the
-            original names, which may hold a patient's, is left.
-        listener: Hears of each file.
+        directory: A private directory for the results.
+        listener: Called for each file.
 
     Returns:
         The de-identified files, in order.
 
     Raises:
-        DeidentificationError: A file is no DICOM, of a kind that is refused, or of another series.
-        OSError: A file cannot be read, or there is no room for its copy.
+        DeidentificationError: A file is not DICOM, of a kind that is refused, or of another series.
+        OSError: A file cannot be read, or the disk is full.
     """
     deidentifier = _deidentifier_class()(assert_unique_value_for=SAME_IN_ALL_FILES)
-    results: list[Path] = []
+    targets = [directory / file_name(number) for number in range(len(files))]
     progress = [Progress(listener, "de-identify", file.name, 1) for file in files]
     with given_up_on_error(progress):
-        for number, source in enumerate(files):
-            target = directory / file_name(number)
+        for source, target, step in zip(files, targets, progress, strict=True):
             _deidentify_one(deidentifier, source, target)
-            results.append(target)
-            progress[number].add(1)
-    return results
+            step.add(1)
+    return targets
 
 
 def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
@@ -80,15 +77,15 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
             f"{source} cannot be de-identified and was not sent: {error.justification}"
         ) from error
     except OSError as error:
-        # pydicom wraps what the system says, and drops its number.
-        told = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        # pydicom wraps the system's error, and drops its number.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise OSError(
-            told.errno,
+            cause.errno,
             f"{source} could not be de-identified into {target.parent}, and nothing was sent:"
-            f" {told.strerror or told}. Temporary files go to where TMPDIR says",
+            f" {cause.strerror or cause}. Temporary files are written to the directory in TMPDIR",
         ) from error
     except Exception as error:
-        # Files that are no DICOM fail in as many ways as they can be wrong; none of them may be sent.
+        # Files that are not DICOM fail with various errors; none of them may be sent.
         raise DeidentificationError(
             f"{source} is not a DICOM file that can be de-identified; nothing was sent. ({error})"
         ) from error

@@ -651,7 +651,8 @@ def test_a_full_disk_stops_the_de_identification(
     told = json.loads(done.stdout)
     assert os.strerror(told["errno"]) == "File too large"
     assert (
-        "nothing was sent: File too large. Temporary files go to where TMPDIR says" in told["words"]
+        "nothing was sent: File too large. Temporary files are written to the directory in TMPDIR"
+        in told["words"]
     )
     assert list((tmp_path / "temporary").iterdir()) == []
     assert home.all() == []
