@@ -133,7 +133,7 @@ def test_missing_objects_are_found_again() -> None:
 def test_what_cannot_be_mended_is_said() -> None:
     """A list that counts more than it ever shows draws a warning with both numbers, and ends."""
     table = Table([Item(number) for number in range(1, 6)], counted=7)
-    with pytest.warns(UnstableListWarning, match="Things: the server counts 7 objects and shows 5"):
+    with pytest.warns(UnstableListWarning, match="Things: the server counts 7 objects and lists 5"):
         assert [item.pk for item in table.all()] == [1, 2, 3, 4, 5]
     assert table.asked.count((0, MAX_PAGE_SIZE)) == 1 + REPEATED_PASSES
 

@@ -147,7 +147,7 @@ def test_iteration_ends_when_the_list_shrinks() -> None:
     with (
         Loopback(in_turn(empty)) as server,
         connect(server) as client,
-        pytest.warns(UnstableListWarning, match="counts 500 objects and shows 0"),
+        pytest.warns(UnstableListWarning, match="counts 500 objects and lists 0"),
     ):
         assert list(client.archives.iterate_all()) == []
     assert len(server.seen) == 1 + REPEATED_PASSES
