@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.generated_responses import (
+from tests.support.api_objects import (
     ANSWER,
     ARCHIVE_ITEM,
     DICOM_IMAGE,
@@ -23,10 +23,10 @@ from tests.support.generated_responses import (
     JOB,
     QUESTION,
     READER_STUDY,
-    RESPONSES,
     UPLOAD,
     VALUE,
 )
+from tests.support.generated_responses import RESPONSES
 from tests.support.generated import CORRECTED, PUBLISHED, TAGS, module_of, operations
 
 import grand_challenge_api
