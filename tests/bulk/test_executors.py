@@ -23,8 +23,8 @@ from gcapi.bulk._executors import Seat, There, WorkerLost
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
-from tests.support.bulk import content, make_sockets, parts_sent, write_cases
 from tests.support.data import DEADLINE, Home, content_of, make_home, value_of, written
+from tests.support.push import content, make_sockets, parts_sent, write_cases
 
 COUNT = 12
 

@@ -30,15 +30,6 @@ from gcapi.bulk import (
 from gcapi.bulk._push.row_uploads import UploadRoom
 from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
 from gcapi_sandbox import Sandbox
-from tests.support.bulk import (
-    Sockets,
-    content,
-    lines_of,
-    make_sockets,
-    parts_sent,
-    program,
-    write_cases,
-)
 from tests.support.data import (
     DEADLINE,
     Home,
@@ -53,6 +44,15 @@ from tests.support.data import (
     written,
 )
 from tests.support.loopback import Answer
+from tests.support.push import (
+    Sockets,
+    content,
+    make_sockets,
+    parts_sent,
+    read_csv,
+    start_push,
+    write_cases,
+)
 from tests.support.relay import ACTED_CUT, CUT, Fate, through
 
 REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
@@ -171,7 +171,7 @@ def test_rows_that_fail_come_back_as_a_manifest(
     assert told(report) == (2, 0, 2, 0)
     path = report.failed_manifest()
     assert path == tmp_path / "manifest.failed.csv"
-    first, second = lines_of(path)
+    first, second = read_csv(path)
     assert "cannot be read: No such file" in first["gc:error"]
     assert second["gc:error"].startswith("line 4 has the title 'case 00002' already")
     assert first[sockets.file] == "later.csv"
@@ -507,7 +507,7 @@ def test_an_interrupted_push_says_how_to_go_on(
     """After Ctrl-C the program ends at once, says to run the same command again, and that goes on."""
     manifest = write_cases(tmp_path, sockets, 30)
     archive.sandbox.requests.clear()
-    process = program(archive.sandbox, manifest, target(archive), tmp_path / "j")
+    process = start_push(archive.sandbox, manifest, target(archive), tmp_path / "j")
     end = time.monotonic() + DEADLINE
     while not found(archive.sandbox, "PATCH", CHANGE):
         assert time.monotonic() < end

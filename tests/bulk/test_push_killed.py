@@ -10,16 +10,16 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.bulk import (
+from tests.support.data import DEADLINE, content_of, make_home, unique, value_of
+from tests.support.push import (
     content,
-    done_at_last,
-    killed_again_and_again,
+    kill_repeatedly,
     make_sockets,
     parts_sent,
-    program,
+    push_until_complete,
+    start_push,
     write_cases,
 )
-from tests.support.data import DEADLINE, content_of, make_home, unique, value_of
 
 SEED = 20261127
 
@@ -33,10 +33,12 @@ def run_killed(
     # The server numbers display sets by tens itself, so that an order alone does not show that a set was filled.
     manifest = write_cases(folder, sockets, count, ordered=not home.is_archive)
     prefix = "archive" if home.is_archive else "study"
-    start = partial(program, sandbox, manifest, f"{prefix}:{home.slug}", folder / "journal.sqlite3")
+    start = partial(
+        start_push, sandbox, manifest, f"{prefix}:{home.slug}", folder / "journal.sqlite3"
+    )
     sandbox.requests.clear()
-    killed = killed_again_and_again(sandbox, start, kills=kills, seed=SEED, most_requests=14)
-    report = done_at_last(start)
+    killed = kill_repeatedly(sandbox, start, kills=kills, seed=SEED, most_requests=14)
+    report = push_until_complete(start)
 
     assert report["failed"] == report["ambiguous"] == []
     sandbox.wait_idle(DEADLINE)
@@ -81,12 +83,12 @@ def run_jobs_killed(
     )
     manifest = write_cases(folder, sockets, count)
     start = partial(
-        *(program, sandbox, manifest, f"algorithm:{algorithm}", folder / "journal.sqlite3"),
+        *(start_push, sandbox, manifest, f"algorithm:{algorithm}", folder / "journal.sqlite3"),
         patience=4.0,
     )
     sandbox.requests.clear()
-    killed_again_and_again(sandbox, start, kills=kills, seed=SEED, most_requests=14)
-    report = done_at_last(start)
+    kill_repeatedly(sandbox, start, kills=kills, seed=SEED, most_requests=14)
+    report = push_until_complete(start)
 
     assert report["failed"] == []
     sandbox.wait_idle(DEADLINE)

@@ -9,8 +9,8 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.bulk import make_sockets, program, write_cases
 from tests.support.data import make_home
+from tests.support.push import make_sockets, start_push, write_cases
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 COUNT = 10_000
@@ -25,7 +25,7 @@ def test_ten_thousand_cases_cost_no_memory(
     manifest = write_cases(tmp_path, make_sockets(sandbox), COUNT)
     journal = tmp_path / "journal.sqlite3"
 
-    process = program(sandbox, manifest, f"archive:{home.slug}", journal, workers=8)
+    process = start_push(sandbox, manifest, f"archive:{home.slug}", journal, workers=8)
     output, errors = process.communicate()
 
     assert output, errors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doc_stage import Stage, fill, stage
+from tests.support.public_server import PublicServer, fill, run_public_server
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def filled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def public_server(filled_folder: Path, tmp_path: Path) -> Iterator[Stage]:
+def public_server(filled_folder: Path, tmp_path: Path) -> Iterator[PublicServer]:
     """Run a sandbox as the public server, beside a folder with sample files."""
-    with stage(filled_folder, tmp_path) as running:
+    with run_public_server(filled_folder, tmp_path) as running:
         yield running

@@ -1,4 +1,4 @@
-"""What the docstrings of public symbols say, as the API reference shows it."""
+"""Docstrings of public symbols, as the API reference shows them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import gcapi.bulk
 import gcapi.exceptions
 from gcapi import Client, SocketValueSpec
 from tests.support.doc_blocks import ROOT
-from tests.support.doc_stage import Stage
+from tests.support.public_server import PublicServer
 
-#: The modules of `gcapi.bulk`, which says itself what of them is public.
+#: The modules of `gcapi.bulk`, whose `__all__` lists the public names.
 BULK = (
     "gcapi.bulk.check",
     "gcapi.bulk.compare",
@@ -39,7 +39,7 @@ RESOURCES = tuple(
     f"gcapi.resources.{path.stem}"
     for path in sorted((ROOT / "src/gcapi/resources").glob("[!_]*.py"))
 )
-#: The modules whose names without an underscore are public; what namespaces derive from is shown too.
+#: The modules whose names without an underscore are public, and the base classes of namespaces.
 MODULES = (
     *BULK,
     *MIXINS,
@@ -54,12 +54,12 @@ MODULES = (
     "gcapi_sandbox.faults",
     "gcapi_sandbox.sandbox",
 )
-#: Modules whose classes are made by the package, not by users.
+#: Modules whose classes users do not create.
 MADE_BY_US = (*MIXINS, *RESOURCES, "gcapi.exceptions")
 _KINDS = griffe.ParameterKind
 _UNITS = re.compile(r"[Ss]econds|number", re.ASCII)
 _OPTIONAL = re.compile(r"\| None\b|\bNone \|")
-#: Classes that the reference leaves out: what others derive from, and enums that are long or empty.
+#: Classes that the reference omits: base classes, and enums that are long or empty.
 INTERNAL = {
     "gcapi._api.resource_mixins.Namespace",
     "gcapi._api.resource_mixins.RetrieveMixin",
@@ -76,7 +76,7 @@ _REFERENCE_LINE = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 @cache
 def public() -> tuple[griffe.Class | griffe.Function, ...]:
-    """Return the public classes and functions, and the methods of the classes."""
+    """Return the public classes, methods and functions."""
     return tuple(found for name in MODULES for found in _in(_visited(name)))
 
 
@@ -104,7 +104,7 @@ def _in(parent: griffe.Object | griffe.Alias) -> Iterator[griffe.Class | griffe.
 
 
 def parameters(found: griffe.Class | griffe.Function) -> dict[str, griffe.Parameter]:
-    """Return the parameters of a call, but `self` and those that take whatever comes; none of a call that we make."""
+    """Return the named parameters of a call, without `self`; none for classes that users do not create."""
     if isinstance(found, griffe.Class) and found.path.rpartition(".")[0] in MADE_BY_US:
         return {}
     any_number = {_KINDS.var_positional, _KINDS.var_keyword}
@@ -116,20 +116,20 @@ def parameters(found: griffe.Class | griffe.Function) -> dict[str, griffe.Parame
 
 
 def section(found: griffe.Class | griffe.Function, kind: griffe.DocstringSectionKind) -> Any:
-    """Return what a section of a docstring holds; empty without one."""
+    """Return the content of a section of a docstring, or an empty list."""
     parsed = found.docstring.parsed if found.docstring else []
     return next((part.value for part in parsed if part.kind is kind), [])
 
 
 def described(found: griffe.Class | griffe.Function) -> dict[str, str]:
-    """Return the descriptions of parameters, by their names."""
+    """Return the descriptions of parameters, by name."""
     kinds = griffe.DocstringSectionKind
     sections = [*section(found, kinds.parameters), *section(found, kinds.attributes)]
     return {part.name: part.description for part in sections}
 
 
 def test_every_public_symbol_has_a_docstring() -> None:
-    """Each class, function and method begins with a sentence; that a function's is imperative, `make check` sees."""
+    """Each public class, function and method has a docstring that begins with a sentence."""
     silent = [found.path for found in public() if not found.has_docstring]
     assert silent == []
     first = {found.path: found.docstring.value.partition("\n")[0] for found in public()}
@@ -137,7 +137,7 @@ def test_every_public_symbol_has_a_docstring() -> None:
 
 
 def test_parameters_are_described() -> None:
-    """A call of two and more parameters describes each of them."""
+    """A call with two or more parameters describes each of them."""
     missing = [
         f"{found.path}({name})"
         for found in public()
@@ -148,8 +148,8 @@ def test_parameters_are_described() -> None:
     assert missing == []
 
 
-def test_none_and_units_are_told() -> None:
-    """What may be `None` says what that means, and what is a number of seconds says so."""
+def test_none_and_units_are_explained() -> None:
+    """A parameter that can be `None` says what that means, and a float states its unit."""
     unclear = []
     for found in public():
         texts = described(found)
@@ -167,7 +167,7 @@ def _sentence(found: griffe.Class | griffe.Function) -> str:
 
 
 def test_errors_that_are_named_exist() -> None:
-    """A docstring names errors that can be imported: built-in ones, httpx's and those of `gcapi.exceptions`."""
+    """The exceptions that docstrings name exist in Python, httpx or `gcapi.exceptions`."""
     known = {*vars(builtins), *vars(httpx), *vars(gcapi.exceptions), *gcapi.bulk.__all__}
     named = {
         f"{found.path}: {raised.annotation}"
@@ -179,7 +179,7 @@ def test_errors_that_are_named_exist() -> None:
 
 
 def test_reference_shows_every_public_class() -> None:
-    """The API reference has each class that a user meets, by itself or with its module."""
+    """The API reference has each public class."""
     pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").glob("*.md")]
     shown = {path for page in pages for path in _REFERENCE_LINE.findall(page)}
     classes = {
@@ -192,7 +192,7 @@ def test_reference_shows_every_public_class() -> None:
 
 
 def test_reference_names_every_namespace() -> None:
-    """The table of namespaces has each attribute of a client, with its class."""
+    """The table of namespaces has each attribute of a client with its class."""
     page = (ROOT / "docs/reference/namespaces.md").read_text(encoding="utf-8")
     with Client("a-token") as client:
         has = {f"| `{name}` | [`{kind}`]" for name, kind in _namespaces(client, "")}
@@ -207,8 +207,10 @@ def _namespaces(parent: object, prefix: str) -> Iterator[tuple[str, str]]:
             yield from _namespaces(value, f"{prefix}{name}.")
 
 
-def test_examples_of_docstrings_run(public_server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each example does what it says, with a client and a case at hand."""
+def test_examples_of_docstrings_run(
+    public_server: PublicServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examples in docstrings run and give the results that they show."""
     public_server.enter(monkeypatch)
     with Client() as client:
         archive = client.archives.detail(slug="my-archive")

@@ -1,4 +1,4 @@
-"""The programs of examples/, run as a user would start them, against a sandbox."""
+"""The programs in examples/, run as a user would run them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any
 from gcapi import Client
 from tests.support.data import noise
 from tests.support.doc_blocks import ROOT
-from tests.support.doc_stage import Stage
+from tests.support.public_server import PublicServer
 
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
-def start(public_server: Stage, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run an example, and return how it ended."""
+def start(
+    public_server: PublicServer, name: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run an example."""
     return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=public_server.folder,
@@ -32,16 +34,16 @@ def start(public_server: Stage, name: str, *arguments: str) -> subprocess.Comple
     )
 
 
-def cases(public_server: Stage) -> dict[str, Any]:
-    """Return the cases of the archive by their titles."""
+def cases(public_server: PublicServer) -> dict[str, Any]:
+    """Return the cases of the archive, by title."""
     with Client(public_server.sandbox.token, public_server.sandbox.base_url) as client:
         archive = client.archives.detail(slug="my-archive")
         found = client.archive_items.iterate_all({"archive": archive.pk})
         return {case.title: case for case in found}
 
 
-def test_folder_of_cts_is_uploaded_once(public_server: Stage) -> None:
-    """Files and series become cases; a bad one is told and stops no other; run again, none is there twice."""
+def test_folder_of_cts_is_uploaded_once(public_server: PublicServer) -> None:
+    """Files and series become cases once, however often the program runs; a bad file is reported and stops no other."""
     shutil.move(public_server.folder / "series", public_server.folder / "cases" / "series")
     noise(public_server.folder / "cases" / "packed.nii.gz")
     arguments = ("cases", "--archive", "my-archive")
@@ -59,8 +61,8 @@ def test_folder_of_cts_is_uploaded_once(public_server: Stage) -> None:
     }
 
 
-def test_dicom_series_becomes_an_image_set(public_server: Stage) -> None:
-    """For a socket of DICOM image sets, the folder's name is the name of the image."""
+def test_dicom_series_becomes_an_image_set(public_server: PublicServer) -> None:
+    """A DICOM image set is named after its folder."""
     (public_server.folder / "patients").mkdir()
     shutil.move(public_server.folder / "series", public_server.folder / "patients" / "Patient 8")
     socket = ("--archive", "my-archive", "--socket", "dicom-image-set")
@@ -71,8 +73,8 @@ def test_dicom_series_becomes_an_image_set(public_server: Stage) -> None:
         assert client.images.detail(api_url=value.image).name == "Patient 8"
 
 
-def test_algorithm_runs_over_an_archive_once(public_server: Stage) -> None:
-    """Each case with the inputs gets one job and its outputs in a folder, however often it is run."""
+def test_algorithm_runs_over_an_archive_once(public_server: PublicServer) -> None:
+    """Each case with the inputs gets one job and a folder of outputs, however often the program runs."""
     arguments = ("my-archive", "my-algorithm", "results")
     for _ in range(2):
         run = start(public_server, "run_over_archive.py", *arguments)
@@ -88,8 +90,8 @@ def test_algorithm_runs_over_an_archive_once(public_server: Stage) -> None:
         assert [job.pk for job in client.algorithm_jobs.iterate_all()] == list(jobs.values())
 
 
-def test_reader_study_is_exported(public_server: Stage) -> None:
-    """The table has the answers in words, and the values lie in a folder for each display set."""
+def test_reader_study_is_exported(public_server: PublicServer) -> None:
+    """The answers are exported as text, and the values to a folder for each display set."""
     run = start(public_server, "export_reader_study.py", "my-study", "export", "--values")
     assert run.returncode == 0, run.stderr
     with (public_server.folder / "export" / "answers.csv").open(newline="") as file:
@@ -102,8 +104,8 @@ def test_reader_study_is_exported(public_server: Stage) -> None:
     assert (volume.name, volume.read_text()) == ("lung-volume.json", "2.5")
 
 
-def test_notebook_runs_from_top_to_bottom(public_server: Stage) -> None:
-    """Every cell of the notebook runs in a kernel of its own, progress included."""
+def test_notebook_runs_from_top_to_bottom(public_server: PublicServer) -> None:
+    """Every cell of the notebook runs."""
     environment = {**public_server.environment, "PYTHONWARNINGS": "default"}
     for notebook in NOTEBOOKS:
         shutil.copy(notebook, public_server.folder)
@@ -120,7 +122,7 @@ def test_notebook_runs_from_top_to_bottom(public_server: Stage) -> None:
 
 
 def test_notebook_is_kept_without_outputs() -> None:
-    """What a run printed, names of a machine among it, is not checked in."""
+    """The notebook is checked in without outputs."""
     assert NOTEBOOKS
     kept = [
         cell

@@ -1,4 +1,4 @@
-"""What the documentation shows, run as it stands against a sandbox."""
+"""The code blocks of the documentation, run against a sandbox."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.support.doc_blocks import (
     read,
     run,
 )
-from tests.support.doc_stage import Stage
+from tests.support.public_server import PublicServer
 
-#: Why a block may be left out; it takes a reason of another kind to change this list.
+#: The reasons to skip a block.
 REASONS = {
     "needs the package registry",
     "needs a checkout",
@@ -31,21 +31,21 @@ REASONS = {
 }
 
 
-#: The pages that have anything to run.
+#: The pages with blocks to run.
 SHOWING = [page for page in PAGES if PROGRAMS & set(languages(page))]
 
 
 @pytest.mark.parametrize("page", SHOWING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_runs(
-    page: Path, public_server: Stage, monkeypatch: pytest.MonkeyPatch
+    page: Path, public_server: PublicServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of a page run in their order, as a reader would run them, and none of them fails."""
+    """The blocks of a page run in order without an error."""
     public_server.enter(monkeypatch)
     run(read(page, Shell(public_server.folder, public_server.environment)))
 
 
 def test_no_block_is_left_out_without_a_reason() -> None:
-    """Each block is run, or is no program, or says why it cannot be run; few of them cannot."""
+    """A block that is not run has one of the known reasons, and there are few."""
     written = Counter(language for page in PAGES for language in languages(page))
     reasons = Counter(reason for page in PAGES for reason in left_out(page))
     assert written.keys() <= PROGRAMS | DATA

@@ -1,4 +1,4 @@
-"""The site, built as `make docs` builds it."""
+"""The website of `make docs`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.doc_blocks import ROOT
 
-#: What the site is made of.
+#: The sources of the site.
 SOURCES = (
     "docs",
     "src",
@@ -31,7 +31,7 @@ _FETCHED = re.compile(r'<(?:script|link|img)[^>]*\s(?:src|href)="?(https?:[^"\s>
 
 
 def build(folder: Path) -> tuple[int, str]:
-    """Build the site with one page more, which has three things wrong; return the exit code and the talk."""
+    """Build the site with an additional page that has three errors; return the exit code and the output."""
     for name in SOURCES:
         (folder / name).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -49,10 +49,7 @@ def build(folder: Path) -> tuple[int, str]:
 
 
 def test_site_is_built_strictly(tmp_path: Path) -> None:
-    """A link to no page, to no heading and to no symbol are found, and stop the build; nothing else is wrong.
-
-    All pages are built, and none has a script, a style or a picture of another host.
-    """
+    """A broken link to a page, a heading or a symbol fails the build, and no page loads anything from another host."""
     code, talk = build(tmp_path)
     assert code != 0
     assert _PLACE.findall(talk) == ["broken.md"] * 3
@@ -69,6 +66,6 @@ def _built(site: Path, page: Path) -> Path:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """No page is written that no reader finds."""
+    """Every page is in the navigation."""
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [str(page) for page in PAGES if f" {page.as_posix()}\n" not in navigation] == []

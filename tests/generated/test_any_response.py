@@ -1,4 +1,4 @@
-"""Whatever the schema allows as an answer is parsed, and whatever JSON an error has makes a message."""
+"""Generated responses: everything that the schema allows is parsed, and every error body makes a message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gcapi.exceptions import StatusError
 from gcapi._api.error_mapping import status_error
 
 SCHEMAS: dict[str, Any] = CORRECTED["components"]["schemas"]
-#: Text that JSON can carry: no half of a surrogate pair.
+#: Text without surrogates, which JSON cannot encode.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ANY_JSON = st.recursive(
     st.none()
@@ -40,14 +40,14 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
 
 @cache
 def named(name: str) -> st.SearchStrategy[Any]:
-    """Return what a schema of the document allows, made when it is first needed, since some hold themselves."""
+    """Return a strategy for a named schema, deferred because schemas can be recursive."""
     return st.deferred(lambda: allowed(SCHEMAS[name]))
 
 
 def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Return the JSON that a schema allows.
+    """Return a strategy for the JSON that a schema allows.
 
-    It knows the keywords that the document has: that it knows them all is a test of its own.
+    It supports the keywords of the document; a test checks that these are all.
     """
     made = _not_null(schema)
     return st.none() | made if schema.get("nullable") else made
@@ -80,7 +80,7 @@ def _object(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         {name: part for name, part in properties.items() if name in needed},
         optional={name: part for name, part in properties.items() if name not in needed},
     )
-    # Unknown fields come from newer servers; their names are none of the known ones.
+    # Newer servers send unknown fields.
     unknown = st.dictionaries(
         TEXT.filter(lambda name: name not in properties), more, max_size=1 if properties else 3
     )
@@ -103,7 +103,7 @@ def _scalar(kind: str | None, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.booleans() if kind == "boolean" else ANY_JSON
 
 
-#: Each operation's answers of success: status and schema.
+#: Each operation's successful responses: status and schema.
 ANSWERS = [
     (operation["operationId"], int(status), answer["content"]["application/json"]["schema"])
     for _, _, operation in operations(CORRECTED)
@@ -112,8 +112,8 @@ ANSWERS = [
 ]
 
 
-def test_every_answer_of_the_schema_is_looked_at() -> None:
-    """All operations that answer anything are among those that are tried."""
+def test_every_response_of_the_schema_is_tested() -> None:
+    """Every operation with a response body is tested."""
     bare = {"notifications_destroy", "subscriptions_destroy"}
     assert {operation for operation, _, _ in ANSWERS} == set(TAGS) - {
         name for name in TAGS if name.endswith("_destroy") or name in bare
@@ -121,7 +121,7 @@ def test_every_answer_of_the_schema_is_looked_at() -> None:
 
 
 def test_every_keyword_of_the_schema_is_known() -> None:
-    """The strategies of this module know all keywords that say what an answer may be."""
+    """The strategies of this module support all keywords of the schema."""
     known = {"$ref", "oneOf", "allOf", "enum", "type", "items", "properties", "required"}
     known |= {"additionalProperties", "nullable", "minimum", "maximum", "format"}
     silent = {"description", "readOnly", "writeOnly", "deprecated", "title", "default", "example"}
@@ -147,10 +147,10 @@ def test_every_keyword_of_the_schema_is_known() -> None:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
-def test_any_answer_that_the_schema_allows_is_parsed(
+def test_any_response_that_the_schema_allows_is_parsed(
     operation: str, status: int, schema: dict[str, Any], data: st.DataObject
 ) -> None:
-    """An answer of success that fits the schema parses, with unknown fields and nulls, and loses nothing."""
+    """Every valid response is parsed without loss, with unknown fields and nulls."""
     body = data.draw(allowed(schema))
     response = httpx.Response(status, content=json.dumps(body).encode())
     parsed = module_of(operation)._parse_response(client=STRICT_CLIENT, response=response)
@@ -162,7 +162,7 @@ def test_any_answer_that_the_schema_allows_is_parsed(
 # ---------------------------------------------------------------- errors
 
 
-#: All that a parser of JSON may hand on, text with half of a surrogate pair and infinities among it.
+#: All that a JSON parser can return, including surrogates and infinities.
 ANY_PARSED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
@@ -180,7 +180,7 @@ ANY_PARSED = st.recursive(
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(ANY_PARSED)
 def test_any_json_body_makes_a_message(body: Any) -> None:
-    """Any JSON body is one line of bounded length that can be printed and written anywhere."""
+    """The message for a JSON body is one printable line of bounded length."""
     words = describe_body(body)
     assert len(words) <= QUOTE_LIMIT
     assert words.isprintable()
@@ -200,7 +200,7 @@ def test_any_json_body_makes_a_message(body: Any) -> None:
 def test_any_error_body_makes_an_error(
     content: bytes, kind: str, status: int, storage: bool
 ) -> None:
-    """Any bytes under any content type make a status error with one printable line."""
+    """Any bytes with any content type make a status error with one printable line."""
     request = httpx.Request("GET", "https://gc.localhost/api/v1/x/")
     response = httpx.Response(
         status, content=content, headers={"Content-Type": kind}, request=request

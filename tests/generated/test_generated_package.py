@@ -1,4 +1,4 @@
-"""What the generated package promises to those who build on it."""
+"""The generated package: modules, models, requests and responses."""
 
 import copy
 import datetime as dt
@@ -39,7 +39,7 @@ CLIENT = AuthenticatedClient(base_url="https://gc.localhost", token="secret")
 
 
 def parse(operation: str, status: int, body: Any) -> Any:
-    """Return what an operation makes of an answer."""
+    """Return the parsed response of an operation."""
     answer = httpx.Response(status) if body is None else httpx.Response(status, json=body)
     return module_of(operation)._parse_response(client=CLIENT, response=answer)
 
@@ -54,7 +54,7 @@ def test_every_module_imports() -> None:
 
 
 def test_every_promised_model_exists() -> None:
-    """Each name in `models.__all__` can be had, and no other."""
+    """The module `models` has the names of `__all__` and no others."""
     for name in models.__all__:
         assert getattr(models, name) is not None
     assert dir(models) == sorted(models.__all__)
@@ -76,13 +76,13 @@ def test_importing_loads_nothing(module: str) -> None:
 
 
 def test_every_operation_has_an_answer_here() -> None:
-    """The table of answers has a row for each operation that the server publishes."""
+    """The table of responses has a row for each published operation."""
     assert RESPONSES.keys() == TAGS.keys()
 
 
 @pytest.mark.parametrize("operation", sorted(RESPONSES))
 def test_answers_are_parsed_and_nothing_is_lost(operation: str) -> None:
-    """An answer becomes the model of the right type, from which the same JSON can be made."""
+    """A response is parsed into its model, and the model gives the same JSON."""
     status, body, expected = RESPONSES[operation]
     parsed = parse(operation, status, body)
     assert (None if parsed is None else type(parsed).__name__) == expected
@@ -91,7 +91,7 @@ def test_answers_are_parsed_and_nothing_is_lost(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", sorted(RESPONSES))
 def test_other_statuses_give_no_model(operation: str) -> None:
-    """A status that the schema does not have gives None, or an error where that was asked for."""
+    """A status that is not in the schema gives None, or an error if the client raises."""
     assert parse(operation, 404, {"detail": "Not found."}) is None
     strict = AuthenticatedClient("https://gc.localhost", "t", raise_on_unexpected_status=True)
     answer = httpx.Response(404, json={"detail": "Not found."})
@@ -102,7 +102,7 @@ def test_other_statuses_give_no_model(operation: str) -> None:
 
 @pytest.mark.parametrize("body", [[], None, "text", 1])
 def test_an_answer_of_another_shape_is_no_model(body: Any) -> None:
-    """A success whose body is not what was promised raises, and never passes for a model."""
+    """A successful response with a body of another type raises an error."""
     answer = httpx.Response(200, json=body)
     with pytest.raises((TypeError, ValueError, KeyError)):
         module_of("archives_items_retrieve")._parse_response(client=CLIENT, response=answer)
@@ -110,7 +110,7 @@ def test_an_answer_of_another_shape_is_no_model(body: Any) -> None:
 
 @pytest.mark.parametrize("operation", sorted(TAGS))
 def test_constants_say_what_the_schema_says(operation: str) -> None:
-    """The constants of a module are those of the corrected schema, by the names of the API."""
+    """The constants of a module are those of the corrected schema."""
     module = module_of(operation)
     [(method, path, definition)] = [
         found for found in operations(CORRECTED) if found[2]["operationId"] == operation
@@ -123,7 +123,7 @@ def test_constants_say_what_the_schema_says(operation: str) -> None:
 
 
 def example(schema: dict[str, Any]) -> Any:
-    """Return a value that the schema allows, with every field there is."""
+    """Return a value that the schema allows, with every field."""
     if "$ref" in schema:
         return example(CORRECTED["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     kind = schema.get("type", "any")
@@ -143,7 +143,7 @@ WRITES = sorted(
 
 
 def arguments_of(operation: str) -> dict[str, Any]:
-    """Return a value for each argument that an operation cannot do without, but for the body."""
+    """Return a value for each required argument of an operation, except the body."""
     parameters = inspect.signature(module_of(operation)._get_kwargs).parameters
     return {
         name: 1 if parameter.annotation is int else "a/b"
@@ -154,7 +154,7 @@ def arguments_of(operation: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", WRITES)
 def test_writes_send_json(operation: str) -> None:
-    """A write sends its model as JSON, and never as a form."""
+    """A write sends its model as JSON."""
     module = module_of(operation)
     body = example({"$ref": f"#/components/schemas/{module.BODY_MODEL.__name__}"})
     model = module.BODY_MODEL.from_dict(body)
@@ -165,7 +165,7 @@ def test_writes_send_json(operation: str) -> None:
 
 
 def test_as_many_writes_as_published() -> None:
-    """Only the claim of an evaluation lost its body, since the server ignores it."""
+    """All published writes have a body, except the claim of an evaluation, whose body the server ignores."""
     published = {
         definition["operationId"]
         for _, _, definition in operations(PUBLISHED)
@@ -176,7 +176,7 @@ def test_as_many_writes_as_published() -> None:
 
 @pytest.mark.parametrize("operation", sorted(TAGS))
 def test_nothing_is_sent_that_was_not_given(operation: str) -> None:
-    """Without optional arguments a request has no query and no field but what was given."""
+    """A request has only the query parameters and fields that were passed."""
     module = module_of(operation)
     given = arguments_of(operation)
     if module.BODY_MODEL:
@@ -193,7 +193,7 @@ def test_nothing_is_sent_that_was_not_given(operation: str) -> None:
 
 
 def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
-    """Python names become the API's; lists are repeated, dates are ISO."""
+    """Query parameters have the API's names, lists are repeated, and dates are ISO 8601."""
     sent = module_of("cases_images_list")._get_kwargs(
         archive=["a", "b"], patient_id_isempty=True, study_date=dt.date(2025, 1, 31)
     )
@@ -204,7 +204,7 @@ def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
 
 
 def test_mine_filters_as_all_answers_do() -> None:
-    """The filters and the paging of the caller's own answers are there, though not published."""
+    """The caller's own answers have the filters and paging of all answers, though they are not published."""
     mine, every = (
         module_of(f"reader_studies_answers_{name}").QUERY_PARAMETERS
         for name in ("mine_retrieve", "list")
@@ -214,13 +214,13 @@ def test_mine_filters_as_all_answers_do() -> None:
 
 
 def test_studies_can_be_asked_for_by_patient() -> None:
-    """The parameter without which the server has no studies is there, though not published."""
+    """The list of studies takes the patient, though the parameter is not published."""
     sent = module_of("archives_studies_retrieve")._get_kwargs("a", patient_id="7")
     assert sent["params"] == {"patient_id": "7"}
 
 
 def test_no_operation_asks_for_csv() -> None:
-    """No operation has a `format`, nor any answer but JSON."""
+    """No operation has a parameter `format`, and all responses are JSON."""
     for _, _, definition in operations(CORRECTED):
         assert "format" not in {item["name"] for item in definition.get("parameters", [])}
         for answer in definition["responses"].values():
@@ -240,7 +240,7 @@ def test_no_operation_asks_for_csv() -> None:
     ],
 )
 def test_requests_lack_what_the_server_refuses(model: str, lacking: set[str]) -> None:
-    """Fields that the server ignores, refuses or fails at cannot be given."""
+    """Requests have no fields that the server ignores or refuses."""
     fields = CORRECTED["components"]["schemas"][model]["properties"]
     assert not lacking & fields.keys()
     assert lacking <= PUBLISHED["components"]["schemas"][model]["properties"].keys()
@@ -262,7 +262,7 @@ def test_requests_lack_what_the_server_refuses(model: str, lacking: set[str]) ->
     ],
 )
 def test_requests_need_what_the_server_needs(model: str, required: list[str]) -> None:
-    """The fields that a request must have are those without which the server refuses it."""
+    """The required fields of a request are those that the server requires."""
     fields = getattr(models, model).__attrs_attrs__
     needed = [field.name for field in fields if field.init and field.default is not UNSET]
     assert needed == required
@@ -270,7 +270,7 @@ def test_requests_need_what_the_server_needs(model: str, required: list[str]) ->
 
 @pytest.mark.parametrize("parent", ["archives_items", "reader_studies_display_sets"])
 def test_put_may_leave_the_parent_out(parent: str) -> None:
-    """A PUT takes the model of the PATCH, since the parent is optional there, unlike in a POST."""
+    """A PUT takes the model of PATCH, in which the parent is optional."""
     post, put, patch = (
         module_of(f"{parent}_{name}").BODY_MODEL for name in ("create", "update", "partial_update")
     )
@@ -280,11 +280,11 @@ def test_put_may_leave_the_parent_out(parent: str) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    # a map takes any key, and its values would have to be of one kind
+    # a map takes any key
     sorted(RESPONSES.keys() - {"reader_studies_ground_truth_retrieve"}),
 )
 def test_unknown_fields_are_kept(operation: str) -> None:
-    """Fields of a newer server survive the way through the model, at every depth."""
+    """Unknown fields are kept at every depth."""
     status, body, _ = RESPONSES[operation]
     newer = add_field(body)
     assert to_json(parse(operation, status, newer)) == newer
@@ -300,7 +300,7 @@ def add_field(value: Any) -> Any:
 
 
 def test_unknown_fields_can_be_read() -> None:
-    """A field that the schema does not know is found by its name."""
+    """An unknown field can be read, set and deleted by its name."""
     item = models.ArchiveItem.from_dict(ARCHIVE_ITEM | {"brand_new": 1})
     item["other"] = 2
     assert ("brand_new" in item, item["brand_new"]) == (True, 1)
@@ -314,7 +314,7 @@ def test_unknown_fields_can_be_read() -> None:
 )
 @pytest.mark.parametrize("value", ["", "XYZ", None])
 def test_unknown_choices_are_kept(field: str, value: str | None) -> None:
-    """A choice that is blank, null or newer than the schema stays what it was."""
+    """A blank, null or unknown enum value is kept."""
     image = models.HyperlinkedImage.from_dict(IMAGE | {field: value})
     assert getattr(image, field) == value
     assert image.to_dict() == IMAGE | {field: value}
@@ -362,7 +362,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     [(model, field) for table in (DEPRECATED, NEWER) for model in table for field in table[model]],
 )
 def test_fields_that_not_every_server_has(model: str, field: str) -> None:
-    """A deprecated field, or one newer than the oldest server, may be missing, and is UNSET then."""
+    """A deprecated or newer field can be missing, and is then UNSET."""
     body = {key: value for key, value in WHOLE[model].items() if key != field}
     parsed = getattr(models, model).from_dict(body)
     assert getattr(parsed, field) is UNSET
@@ -370,7 +370,7 @@ def test_fields_that_not_every_server_has(model: str, field: str) -> None:
 
 
 def test_all_deprecated_fields_are_marked() -> None:
-    """The sixteen deprecated fields, and no other, say so in the schema and in the docstring."""
+    """The sixteen deprecated fields are marked in the schema and in the docstring."""
     schemas = CORRECTED["components"]["schemas"]
     marked = {
         model: {name for name, field in fields["properties"].items() if field.get("deprecated")}
@@ -396,14 +396,14 @@ def test_all_deprecated_fields_are_marked() -> None:
     ],
 )
 def test_null_where_none_was_promised(model: str, body: dict[str, Any], field: str) -> None:
-    """A null in the place of a date, a model or a list stays None, and the rest is parsed."""
+    """An unexpected null is None, and the other fields are parsed."""
     parsed = getattr(models, model).from_dict(body | {field: None})
     assert getattr(parsed, field) is None
     assert parsed.to_dict() == body | {field: None}
 
 
 def test_values_have_python_types() -> None:
-    """Keys are str, times are aware datetimes, dates are dates, maps are dicts."""
+    """Keys are str, times are aware datetimes, dates are dates, and maps are dicts."""
     upload = models.UserUpload.from_dict(UPLOAD)
     assert isinstance(upload.pk, str)
     moment = dt.datetime(2025, 11, 3, 14, 5, 6, 8000, tzinfo=dt.UTC)
@@ -418,13 +418,13 @@ def test_values_have_python_types() -> None:
 
 
 def test_times_of_other_zones_are_kept() -> None:
-    """A time that is not in UTC is written back with its own offset."""
+    """A time keeps its UTC offset."""
     body = UPLOAD | {"created": "2025-11-03T14:05:06.008000+09:00"}
     assert models.UserUpload.from_dict(body).to_dict() == body
 
 
 def test_unset_is_one_object() -> None:
-    """Copies of a model, also those that went through pickle, still hold the one UNSET."""
+    """Copies and pickles of a model refer to the same UNSET."""
     image = models.HyperlinkedImage.from_dict(DICOM_IMAGE)
     for twin in (copy.deepcopy(image), copy.copy(image), pickle.loads(pickle.dumps(image))):
         assert twin == image
@@ -434,7 +434,7 @@ def test_unset_is_one_object() -> None:
 
 
 def test_parsing_leaves_the_answer_alone() -> None:
-    """The JSON that a model is made from is not changed."""
+    """Parsing does not modify the JSON."""
     body = copy.deepcopy(ARCHIVE_ITEM)
     models.ArchiveItem.from_dict(body)
     assert body == ARCHIVE_ITEM

@@ -1,4 +1,4 @@
-"""What differs between two schemas, and what is none."""
+"""`Client.check_schema`: the differences between two schemas."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gcapi.exceptions import UnexpectedAnswer
 
 
 def copied(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that can be changed without changing the other one."""
+    """Return a deep copy of a schema."""
     again: dict[str, Any] = json.loads(json.dumps(schema))
     return again
 
 
 def test_the_schema_of_the_release_is_package_data() -> None:
-    """What a server is compared with is the snapshot that `generated/` was made from."""
+    """A server is compared with the snapshot that `generated/` was made from."""
     held = {key: value for key, value in published().items() if key != "x-generated"}
     assert held == {key: value for key, value in PUBLISHED.items() if key != "x-generated"}
 
 
 def test_the_same_schema_has_not_drifted() -> None:
-    """A schema that says the same is no drift, which is false and says so."""
+    """An equal schema gives a result that is false and says so."""
     same = drift(copied(PUBLISHED))
     assert (same.changes, bool(same)) == ((), False)
     assert "is the one that this release of gcapi was made from" in str(same)
 
 
 def test_drift_is_told_in_lines() -> None:
-    """A drift is true, has a line for each change, prints them all, and survives pickling."""
+    """A result with differences is true, has a line for each change, and can be pickled."""
     newer = copied(PUBLISHED)
     newer["paths"]["/api/v1/colours/"] = {"get": {"operationId": "colours_list"}}
     newer["components"]["schemas"]["UserUpload"]["properties"]["size"] = {"type": "integer"}
@@ -48,7 +48,7 @@ def test_drift_is_told_in_lines() -> None:
 
 
 def test_descriptions_are_no_drift() -> None:
-    """Other words for the same are not a difference."""
+    """Changed descriptions are not a difference."""
     reworded = copied(PUBLISHED)
     reworded["info"]["version"] = "9"
     for model in reworded["components"]["schemas"].values():
@@ -68,7 +68,7 @@ def test_descriptions_are_no_drift() -> None:
     ],
 )
 def test_types_are_described_in_a_line(definition: dict[str, Any], expected: str) -> None:
-    """A type, its flags and its limits fit in a line; descriptions do not count as changes."""
+    """A type, its flags and its limits are described in one line."""
     assert describe(definition) == expected
 
 
@@ -83,7 +83,7 @@ def test_types_are_described_in_a_line(definition: dict[str, Any], expected: str
     ],
 )
 def test_sparse_definitions_are_compared(operation: dict[str, Any]) -> None:
-    """An operation that leaves out what the format lets it leave out is compared all the same."""
+    """Definitions without optional parts are compared."""
     newer = tiny_schema()
     newer["paths"]["/api/v1/x/"] = {"get": operation, "parameters": []}
     (line,) = differences(tiny_schema(), newer)
@@ -103,7 +103,7 @@ def test_sparse_definitions_are_compared(operation: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_schema_is_said(document: Any, reason: str) -> None:
-    """What is not a schema of this API is refused with a reason."""
+    """A document that is not a schema of this API is refused with a reason."""
     assert reason in no_schema(document)
     with pytest.raises(UnexpectedAnswer, match=reason):
         drift(document)
@@ -113,7 +113,7 @@ def test_what_is_no_schema_is_said(document: Any, reason: str) -> None:
     "broken", [None, 3, {"get": None}, {"get": {"parameters": 3}}, {"get": {"responses": []}}]
 )
 def test_broken_schemas_are_unexpected_answers(broken: Any) -> None:
-    """A schema that breaks the format is an error of this package, and no crash."""
+    """A malformed schema raises `UnexpectedAnswer`."""
     document = {**tiny_schema(), "paths": {"/api/v1/x/": broken}}
     with pytest.raises(UnexpectedAnswer, match="cannot be read"):
         drift(document)

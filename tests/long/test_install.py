@@ -1,8 +1,8 @@
-"""What users install: the wheel as it is published, on the lowest and the newest dependencies.
+"""The wheel, tested with the lowest and the newest versions of its dependencies.
 
-The tests that run there are those of the source distribution, on the installed package: nothing of the checkout is
-used. Left out are those of the generator, the documentation and the browser, whose tools have dependencies of their
-own that would decide which versions are tried, and those of faults, whose schedules depend on no version.
+The tests of the source distribution run against the installed package; nothing of the checkout is used. Tests of the
+generator, the documentation and the browser are left out, because the dependencies of their tools would decide which
+versions are tested, and so are tests of faults, which do not depend on versions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-#: What the tests need beside what they test; pinned where all tools are.
+#: The tools that the tests need, pinned in requirements/dev.txt.
 TOOLS = {
     "hypothesis",
     "nibabel",
@@ -36,25 +36,20 @@ TOOLS = {
     "pytest-xdist",
     "trustme",
 }
-TESTED = ("tests/unit", "tests/sandbox", "tests/bulk", "tests/cli")
-LEFT_OUT = (
-    "tests/sandbox/test_pages_in_browser.py",
-    "tests/project/test_acceptance.py",
-    "tests/generated/test_any_response.py",
-    "tests/project/test_generated_build.py",
-    "tests/generated/test_generated_client.py",
-    "tests/generated/test_generated_package.py",
-    "tests/project/test_habits.py",
-    "tests/generated/test_schema_changes.py",
-    "tests/project/test_schema_script.py",
-    "tests/project/test_wheel.py",
+TESTED = (
+    "tests/client/unit",
+    "tests/client/workflows",
+    "tests/sandbox",
+    "tests/bulk",
+    "tests/cli",
 )
-#: The most packages that the core comes to, itself included.
+LEFT_OUT = ("tests/sandbox/test_pages_in_browser.py",)
+#: The limit for the packages that the core installs, itself included.
 MOST_PACKAGES = 12
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a command that has to succeed, away from this environment, and return what it prints."""
+    """Run a command outside of this environment, which must succeed, and return its output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         list(map(str, command)), cwd=cwd, env=kept, check=False, capture_output=True, text=True
@@ -70,14 +65,14 @@ def build(source: Path, target: Path, *kinds: str) -> None:
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """Return the one file of a pattern."""
+    """Return the only file that matches a pattern."""
     (found,) = folder.glob(pattern)
     return found
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the wheel and the source distribution of this checkout."""
+    """Build the wheel and the source distribution of this checkout."""
     folder = tmp_path_factory.mktemp("dist")
     build(ROOT, folder, "sdist", "wheel")
     return folder
@@ -85,7 +80,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the source tree of the source distribution."""
+    """Unpack the source distribution."""
     folder = tmp_path_factory.mktemp("source")
     with tarfile.open(only(built, "*.tar.gz")) as archive:
         archive.extractall(folder, filter="data")
@@ -93,30 +88,30 @@ def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(folder: Path) -> Path:
-    """Make an empty environment and return its interpreter."""
+    """Create a virtual environment and return its interpreter."""
     run(sys.executable, "-m", "venv", folder)
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def install(python: Path, *arguments: str | Path) -> None:
-    """Install what is named."""
+    """Install packages."""
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def requirements() -> list[Requirement]:
-    """Return what pyproject.toml names, of the core and of all extras."""
+    """Return the dependencies in pyproject.toml, including all extras."""
     lines = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
     return [Requirement(line) for line in lines]
 
 
 def lowest(requirement: Requirement) -> str:
-    """Return a requirement's lower bound as a pin."""
+    """Return a requirement pinned to its lower bound."""
     (bound,) = (one.version for one in requirement.specifier if one.operator == ">=")
     return f"{requirement.name}=={bound}"
 
 
 def tools() -> list[str]:
-    """Return the pins of the tools that the tests need."""
+    """Return the pinned requirements of the test tools."""
     lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if re.split(r"[=\[]", line)[0] in TOOLS]
     assert len(pins) == len(TOOLS)
@@ -132,7 +127,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 def test_the_source_distribution_builds_the_wheel(
     built: Path, unpacked: Path, tmp_path: Path
 ) -> None:
-    """The wheel that is built from the source distribution has the same bytes as the one of the checkout."""
+    """The source distribution builds the same wheel as the checkout."""
     build(unpacked, tmp_path, "wheel")
     assert contents(only(tmp_path, "*.whl")) == contents(only(built, "*.whl"))
 
@@ -141,7 +136,7 @@ def test_the_source_distribution_builds_the_wheel(
 def test_tests_pass_on_the_installed_wheel(
     built: Path, unpacked: Path, tmp_path: Path, versions: str
 ) -> None:
-    """With the lowest and with the newest version of every dependency, the tests of the source distribution pass."""
+    """The tests pass with the lowest and with the newest version of every dependency."""
     python = environment(tmp_path / "venv")
     pins = [lowest(one) for one in requirements()] if versions == "lowest" else []
     install(python, f"{only(built, '*.whl')}[{','.join(EXTRAS)}]", *pins, *tools())
@@ -152,7 +147,7 @@ def test_tests_pass_on_the_installed_wheel(
 
 
 def test_few_packages_are_resolved(built: Path, tmp_path: Path) -> None:
-    """The core comes to at most twelve packages, itself included, and takes the current httpx."""
+    """The core installs at most twelve packages, itself included, and accepts the current httpx."""
     python = environment(tmp_path / "venv")
     chosen = resolved(python, only(built, "*.whl"))
     assert "gcapi" in chosen
@@ -161,7 +156,7 @@ def test_few_packages_are_resolved(built: Path, tmp_path: Path) -> None:
 
 
 def resolved(python: Path, what: str | Path) -> dict[str, str]:
-    """Return the packages and their versions that an installation would bring."""
+    """Return the packages that an installation would install, with their versions."""
     told = run(
         *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--ignore-installed", "--dry-run", "--report", "-", what),

@@ -1,4 +1,4 @@
-"""kill -9 at any moment, over and over."""
+"""A sandbox that is killed many times."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from random import Random
 
 import pytest
 
-from tests.support import killing
+from tests.support import sandbox_kills
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_was_answered_survives_many_kills(tmp_path: Path, seed: int) -> None:
-    """After twenty kills at random moments all that was answered is there, whole, and nothing is left over."""
-    rng, ledger = Random(seed), killing.Ledger()
+    """A sandbox that is killed twenty times at random keeps every completed request, and leaves nothing else."""
+    rng, changes = Random(seed), sandbox_kills.Changes()
     for _ in range(20):
-        killing.live(tmp_path, ledger, rng)
-    killing.check_in_the_end(tmp_path, ledger)
-    assert ledger.answered > 100
+        sandbox_kills.run_and_kill(tmp_path, changes, rng)
+    sandbox_kills.check_at_the_end(tmp_path, changes)
+    assert changes.answered > 100

@@ -1,4 +1,4 @@
-"""What takes long: files of gigabytes."""
+"""Files of gigabytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_two_gibibytes_cost_no_memory(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A file of 2 GiB is uploaded in as little memory as a small one."""
+    """Uploading a file of 2 GiB needs as little memory as a small one."""
     run = uploaded(sandbox, tmp_path, 2 * GIBI)
     assert run.status == "Completed"
     assert sum(run.parts) == 2 * GIBI

@@ -1,4 +1,4 @@
-"""The demo, as `make demo` runs it."""
+"""`make demo`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 
 
 def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
-    """Two real images become cases, a job runs on each, and the table says where its outputs lie."""
+    """The demo uploads two images, runs a job on each, and prints the paths of the outputs."""
     run = subprocess.run(
         [sys.executable, "-W", "error", str(DEMO), str(tmp_path)],
         capture_output=True,

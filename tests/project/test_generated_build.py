@@ -1,4 +1,4 @@
-"""Generation is strict about its overlay, and what is checked in is what it gives."""
+"""`make generate`: reproducible, and strict about the overlay."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ OVERLAY = YAML(typ="safe", pure=True).load(REAL.overlay)
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate the real package once, aside."""
+    """Generate the real package once, in a temporary folder."""
     target = tmp_path_factory.mktemp("built") / generate.PACKAGE
     assert generate.build(REAL, generate.load(REAL), target) == []
     return target
@@ -27,18 +27,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Layout:
-    """Return a project that is generated in a moment."""
+    """Return a project that is generated quickly."""
     tiny_project(tmp_path)
     return Layout(tmp_path)
 
 
 def test_what_is_checked_in_is_what_generation_gives(built: Path) -> None:
-    """Generating gives the very bytes that are checked in."""
+    """Generating reproduces the checked-in files byte for byte."""
     assert generate.differing(built, REAL.package) == []
 
 
 def test_every_generated_file_says_so(built: Path) -> None:
-    """The first line of each file says that it is generated, and how."""
+    """The first line of each file says that it is generated, and by which command."""
     files = [path for path in built.rglob("*") if path.is_file()]
     assert len(files) > len(PUBLISHED["paths"])
     for path in files:
@@ -47,14 +47,14 @@ def test_every_generated_file_says_so(built: Path) -> None:
 
 
 def test_generated_files_name_no_place(built: Path) -> None:
-    """Nothing of the machine that generated it is in the package."""
+    """The package contains no paths or addresses of the machine that generated it."""
     for path in built.rglob("*"):
         assert path.is_dir() or " object at 0x" not in path.read_text("utf-8")
         assert path.is_dir() or str(ROOT) not in path.read_text("utf-8")
 
 
 def test_the_package_carries_both_schemas(built: Path) -> None:
-    """The published schema is the snapshot, the corrected one is what the overlay makes of it."""
+    """The package contains the snapshot and the schema that the overlay makes of it."""
     published = generate.load(REAL)
     corrected, _ = generate.correct(published, OVERLAY)
     assert (built / "schema_published.json").read_text("utf-8") == generate._headed(published)
@@ -63,7 +63,7 @@ def test_the_package_carries_both_schemas(built: Path) -> None:
 
 
 def test_a_changed_byte_is_found(built: Path, tmp_path: Path) -> None:
-    """A changed, a missing and a superfluous file are each listed; caches are not."""
+    """The check lists changed, missing and additional files, and ignores caches."""
     copied = shutil.copytree(built, tmp_path / "copied")
     (copied / "models" / "answer.py").write_bytes(b"#" + (copied / "types.py").read_bytes())
     (copied / "errors.py").unlink()
@@ -74,7 +74,7 @@ def test_a_changed_byte_is_found(built: Path, tmp_path: Path) -> None:
 
 
 def test_check_writes_nothing(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """A check lists what differs and fails, and passes once it was generated."""
+    """The check lists differing files and fails, and passes after `make generate`."""
     assert generate.main(["--check"], tiny) == 1
     assert "types.py differs; run `make generate`" in capsys.readouterr().out
     assert not tiny.package.exists()
@@ -87,7 +87,7 @@ def test_check_writes_nothing(tiny: Layout, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_generation_replaces_the_package(tiny: Layout) -> None:
-    """What was in the package and is not generated goes, and nothing else is left beside it."""
+    """Generating removes files that are not generated, and leaves no temporary files."""
     tiny.package.mkdir(parents=True)
     (tiny.package / "by_hand.py").touch()
     generate.generate(tiny)
@@ -97,7 +97,7 @@ def test_generation_replaces_the_package(tiny: Layout) -> None:
 
 
 def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """When the generator complains, the old package stays, and its words are passed on."""
+    """If the generator fails, the old package stays and its message is shown."""
     tiny.package.mkdir(parents=True)
     (tiny.package / "old.py").touch()
     text = tiny.snapshot.read_text("utf-8")
@@ -110,7 +110,7 @@ def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixtur
 
 
 def test_a_failed_replacement_puts_the_old_package_back(tmp_path: Path) -> None:
-    """When the new package cannot be moved into place, the old one is there again."""
+    """If the new package cannot be moved into place, the old one is restored."""
     package = tmp_path / "package"
     package.mkdir()
     (tmp_path / "aside").mkdir()
@@ -120,7 +120,7 @@ def test_a_failed_replacement_puts_the_old_package_back(tmp_path: Path) -> None:
 
 
 def test_the_snapshot_has_its_normal_form() -> None:
-    """The snapshot is laid out so that two of them can be compared line by line."""
+    """The snapshot is sorted and indented, so that two versions can be compared line by line."""
     text = json.dumps(generate.load(REAL), ensure_ascii=False, indent=2, sort_keys=True)
     assert REAL.snapshot.read_text("utf-8") == text + "\n"
 
@@ -128,7 +128,7 @@ def test_the_snapshot_has_its_normal_form() -> None:
 def test_what_the_templates_do_not_know_stops(
     tiny: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A kind of value that the templates cannot parse fails loudly, rather than being guessed."""
+    """A type that the templates do not support is an error."""
     pulled = generate.load(tiny)
     fields = pulled["components"]["schemas"]["UserUpload"]["properties"]
     fields["pk"]["format"] = fields["key"]["format"] = "uuid"
@@ -147,20 +147,20 @@ def overlay_of(**action: Any) -> dict[str, Any]:
 
 
 def test_an_action_that_matches_nothing_stops() -> None:
-    """An action whose target is not there any more stops generation with its reason."""
+    """An overlay action without a match stops generation and shows its reason."""
     with pytest.raises(GenerationError, match=r"(?s)matches nothing.*\$\.b.*The reason\."):
         generate.correct(SMALL, overlay_of(target="$.b", remove=True))
 
 
 def test_an_action_that_changes_nothing_stops() -> None:
-    """An action that says what is so already stops generation with its reason."""
+    """An overlay action without an effect stops generation and shows its reason."""
     action = overlay_of(target="$.a", update={"type": "string"})
     with pytest.raises(GenerationError, match=r"(?s)changes nothing.*\$\.a.*The reason\."):
         generate.correct(SMALL, action)
 
 
 def test_an_excused_action_is_skipped() -> None:
-    """An action about something that the server does not have at all is skipped, and said so."""
+    """An action whose `x-only-if` matches nothing is skipped, with a note."""
     excused = {"target": "$.b.format", "x-only-if": "$.b", "remove": True}
     corrected, skipped = generate.correct(SMALL, overlay_of(**excused))
     assert corrected == SMALL
@@ -171,7 +171,7 @@ def test_an_excused_action_is_skipped() -> None:
 
 
 def test_the_published_schema_is_left_alone() -> None:
-    """Correcting works on a copy."""
+    """The overlay does not modify the published schema."""
     before = copy.deepcopy(SMALL)
     action = overlay_of(target='$.a.list[?(@ == "x")]', remove=True)
     assert generate.correct(SMALL, action)[0] == {"a": {"type": "string", "list": ["y"]}}
@@ -179,7 +179,7 @@ def test_the_published_schema_is_left_alone() -> None:
 
 
 def test_every_action_has_a_reason() -> None:
-    """Each action of the overlay has a target, a reason and something to do."""
+    """Each overlay action has a target, a reason and a change."""
     for action in OVERLAY["actions"]:
         assert action["description"].strip()
         assert action["target"].startswith("$")
@@ -188,7 +188,7 @@ def test_every_action_has_a_reason() -> None:
 
 
 def test_older_and_newer_servers_can_be_pulled() -> None:
-    """The overlay fits a server without the newer fields, and one without the deprecated ones."""
+    """The overlay applies to servers without the newer or the deprecated fields."""
     lacking = {
         "Question": ["algorithms", "help_text", "question_text", "empty_answer_confirmation_label"],
         "DisplaySet": ["descriptions_map_safe", "title"],

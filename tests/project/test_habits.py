@@ -1,4 +1,4 @@
-"""What runs elsewhere than on a developer's machine: it calls the same targets, and trusts nobody without need."""
+"""Continuous integration: the same targets as on a developer's machine, with minimal permissions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _CALLED = re.compile(r"^\s*make ((?:[a-z-]+ ?)+)", re.MULTILINE)
-#: An action of GitHub's own, by its commit: a tag can be moved.
+#: One of GitHub's own actions, pinned to a commit because tags can be moved.
 _PINNED = re.compile(r"actions/[a-z-]+@[0-9a-f]{40}")
 
 
@@ -29,7 +29,7 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_trusts_no_one_without_need(workflow: Path) -> None:
-    """A workflow may read at most, a job says what it may beyond that, and actions are GitHub's own at a commit."""
+    """A workflow has read permission at most, and uses GitHub's own actions pinned to a commit."""
     assert read(workflow)["permissions"] in ({}, {"contents": "read"})
     used = [step["uses"] for step in steps(workflow) if "uses" in step]
     assert used
@@ -38,7 +38,7 @@ def test_workflow_trusts_no_one_without_need(workflow: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_calls_targets_that_exist(workflow: Path) -> None:
-    """What a workflow does, `make` does on any machine."""
+    """Workflows run `make` targets that exist."""
     commands = "\n".join(step["run"] for step in steps(workflow) if "run" in step)
     called = {target for line in _CALLED.findall(commands) for target in line.split()}
     assert called
@@ -46,7 +46,7 @@ def test_workflow_calls_targets_that_exist(workflow: Path) -> None:
 
 
 def test_tests_run_on_three_systems() -> None:
-    """Lint, tests and documentation run on Linux, macOS and Windows."""
+    """Checks, tests and documentation run on Linux, macOS and Windows."""
     (workflow,) = (path for path in WORKFLOWS if path.name == "ci.yml")
     systems = {
         name.partition("-")[0]
@@ -57,7 +57,7 @@ def test_tests_run_on_three_systems() -> None:
 
 
 def test_pre_commit_runs_what_make_check_runs() -> None:
-    """There is one list of checks: the target's."""
+    """The pre-commit hook runs `make check`."""
     hooks = [
         hook for repo in read(ROOT / ".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]
     ]

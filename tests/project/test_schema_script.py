@@ -1,10 +1,8 @@
-"""Pulling a schema says what changed, and replaces nothing that something still needs."""
+"""`make schema`: lists the changes, and stops before it removes something that gcapi uses."""
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,39 +13,28 @@ from ruamel.yaml import YAML
 from tests.support.generated import (
     PUBLISHED,
     ROOT,
-    Recorder,
     generate,
     schema,
     tiny_project,
     tiny_schema,
 )
+from tests.support.loopback import Answer, Loopback, in_turn
 
 Layout = generate.Layout
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Layout:
-    """Return a project that is generated in a moment."""
+    """Return a project that is generated quickly."""
     tiny_project(tmp_path / "project")
     return Layout(tmp_path / "project")
 
 
-class Served(Recorder):
-    """Answers with a schema."""
-
-    body = json.dumps(tiny_schema()).encode()
-
-
 @pytest.fixture
-def server() -> Iterator[str]:
-    """Serve the tiny schema on loopback; yield its address."""
-    Served.seen = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}/api/schema/"
-        serving.shutdown()
-        thread.join()
+def server() -> Iterator[Loopback]:
+    """Serve the tiny schema."""
+    with Loopback(in_turn(Answer(body=tiny_schema()))) as serving:
+        yield serving
 
 
 def write(path: Path, content: Any) -> str:
@@ -57,7 +44,7 @@ def write(path: Path, content: Any) -> str:
 
 
 def changed_schema() -> dict[str, Any]:
-    """Return the tiny schema of a server that has moved on."""
+    """Return the tiny schema of a newer server."""
     pulled = tiny_schema()
     upload = pulled["components"]["schemas"]["UserUpload"]
     upload["properties"]["status"]["nullable"] = True
@@ -91,13 +78,13 @@ CHANGES = """\
 
 
 def test_changes_are_told_in_words() -> None:
-    """Each operation, model and field that came, went or changed has a line that says how."""
+    """Each added, removed or changed operation, model and field has a line."""
     assert schema.differences(tiny_schema(), changed_schema()) == CHANGES
     assert schema.differences(tiny_schema(), tiny_schema()) == []
 
 
 def test_changes_of_every_kind_are_seen() -> None:
-    """Moved addresses, other answers and bodies, and new values of an enum are told too."""
+    """Changed addresses, responses, bodies and enum values are listed too."""
     now = json.loads(json.dumps(PUBLISHED))
     paths = now["paths"]
     paths["/api/v1/profiles/me/"] = paths.pop("/api/v1/profiles/users/self/")
@@ -121,14 +108,14 @@ def test_changes_of_every_kind_are_seen() -> None:
 
 
 def test_takes_over_from_a_server(
-    tiny: Layout, server: str, capsys: pytest.CaptureFixture[str]
+    tiny: Layout, server: Loopback, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The schema is asked for as JSON, and without changes the snapshot stays as it is."""
+    """The schema is requested as JSON, and the snapshot stays as it is without changes."""
     before = tiny.snapshot.read_bytes()
-    assert schema.main([server], tiny) == 0
-    [(path, headers)] = Served.seen
-    assert path == "/api/schema/?format=json"
-    assert headers["accept"] == "application/json"
+    assert schema.main([f"{server.origin}/api/schema/"], tiny) == 0
+    [seen] = server.seen
+    assert seen.path == "/api/schema/?format=json"
+    assert seen.header("Accept") == "application/json"
     assert "No operation, model or field has changed." in capsys.readouterr().out
     assert tiny.snapshot.read_bytes() == before
     assert (tiny.package / "models" / "user_upload.py").is_file()
@@ -137,7 +124,7 @@ def test_takes_over_from_a_server(
 def test_takes_over_from_a_yaml_file(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A YAML file works too; the changes are printed, and snapshot and package follow them."""
+    """A YAML file is accepted, its changes are printed, and the snapshot and the package are updated."""
     text = StringIO()
     YAML(typ="safe", pure=True).dump(changed_schema(), text)
     source = tmp_path / "schema.yaml"
@@ -157,7 +144,7 @@ def test_takes_over_from_a_yaml_file(
 
 
 def test_statuses_of_yaml_become_strings() -> None:
-    """A status that YAML reads as a number is the same as in JSON."""
+    """Status codes in YAML are read as strings, as in JSON."""
     assert schema.read("responses: {200: {description: x}}") == {
         "responses": {"200": {"description": "x"}}
     }
@@ -180,7 +167,7 @@ def test_statuses_of_yaml_become_strings() -> None:
 def test_refuses_what_is_not_this_schema(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, reason: str
 ) -> None:
-    """What is not an OpenAPI 3 document of this API is refused with a reason."""
+    """A document that is not a schema of this API is refused with a reason."""
     source = tmp_path / "pulled"
     source.write_text(content, encoding="utf-8")
     before = tiny.snapshot.read_bytes()
@@ -190,7 +177,7 @@ def test_refuses_what_is_not_this_schema(
 
 
 def test_says_what_cannot_be_read(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """A source that is not there is named."""
+    """A source that cannot be read is named."""
     assert schema.main(["no/such/file.json"], tiny) == 1
     assert "Cannot read no/such/file.json" in capsys.readouterr().err
 
@@ -201,14 +188,14 @@ def test_the_source_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without an argument, SCHEMA_URL says where to pull from."""
+    """Without an argument, the schema is pulled from SCHEMA_URL."""
     monkeypatch.setenv("SCHEMA_URL", str(tmp_path / "nothing.json"))
     assert schema.main([], tiny) == 1
     assert "nothing.json" in capsys.readouterr().err
 
 
 def without_upload() -> dict[str, Any]:
-    """Return the tiny schema of a server that dropped an operation and model in use."""
+    """Return the tiny schema of a server without an operation that gcapi uses."""
     pulled = tiny_schema()
     del pulled["paths"]["/api/v1/uploads/{id}/"]
     return pulled
@@ -220,7 +207,7 @@ def test_a_used_operation_that_is_gone_stops(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing is replaced when gcapi uses an operation that is gone, unless it is forced."""
+    """Nothing is replaced if an operation that gcapi uses is gone, unless FORCE is set."""
     source = write(tmp_path / "pulled.json", without_upload())
     before = tiny.snapshot.read_bytes()
     assert schema.main([source], tiny) == 1
@@ -237,7 +224,7 @@ def test_a_used_operation_that_is_gone_stops(
 
 
 def test_a_used_model_that_is_gone_stops(tiny: Layout, tmp_path: Path) -> None:
-    """The same holds for a model."""
+    """Nothing is replaced if a model that gcapi uses is gone."""
     pulled = tiny_schema()
     del pulled["components"]["schemas"]["UserUpload"]
     source = write(tmp_path / "pulled.json", pulled)
@@ -249,7 +236,7 @@ def test_a_used_model_that_is_gone_stops(tiny: Layout, tmp_path: Path) -> None:
 def test_an_overlay_that_no_longer_fits_stops(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """When the server has mended what the overlay corrects, the reason is told first."""
+    """If the server has fixed what the overlay corrects, the reason of the action is shown."""
     pulled = tiny_schema()
     del pulled["components"]["schemas"]["UserUpload"]["properties"]["pk"]["format"]
     before = tiny.snapshot.read_bytes()
@@ -259,7 +246,7 @@ def test_an_overlay_that_no_longer_fits_stops(
 
 
 def test_finds_what_a_package_uses(tmp_path: Path) -> None:
-    """Operations are found as strings; models as imports and as attributes, however reached."""
+    """The models and operations that a package uses are found, however it refers to them."""
     (tmp_path / "a.py").write_text(
         "from gcapi import models\n"
         "from grand_challenge_api.models import Answer as A\n"
@@ -277,7 +264,7 @@ def test_finds_what_a_package_uses(tmp_path: Path) -> None:
 
 
 def test_gcapi_uses_only_what_there_is() -> None:
-    """Nothing that the handwritten package refers to is missing from the snapshot."""
+    """The package uses only operations and models of the snapshot."""
     nothing: dict[str, Any] = {"paths": {}, "components": {"schemas": {}}}
     package = ROOT / "src" / "gcapi"
     names, _ = schema.used(package)

@@ -1,4 +1,4 @@
-"""That no package and no wrong use escapes the type checkers, which `make check` runs."""
+"""The type checks of `make check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TYPED = {"src", "generated", "examples", "tests/typing"}
 
 
 def test_every_package_is_verified() -> None:
-    """Of each package that is installed, all public types have to be known."""
+    """The public types of each installed package are verified."""
     packages = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     verified = re.findall(r"^\t\$\(PYRIGHT\) --verifytypes (\w+)", makefile, re.MULTILINE)
@@ -22,7 +22,7 @@ def test_every_package_is_verified() -> None:
 
 
 def test_both_type_checkers_are_strict() -> None:
-    """Mypy and pyright read the same code strictly; a wrong use that is accepted is an unused `type: ignore`."""
+    """Mypy and pyright check the same code strictly, including unused `type: ignore` comments."""
     mypy, pyright = SETTINGS["tool"]["mypy"], SETTINGS["tool"]["pyright"]
     assert mypy["strict"] is True
     assert pyright["typeCheckingMode"] == "strict"
@@ -32,7 +32,7 @@ def test_both_type_checkers_are_strict() -> None:
 
 
 def test_every_wrong_use_is_expected_by_its_code() -> None:
-    """Each statement of the wrong uses carries the code of the error that it has to be."""
+    """Each statement of `wrong_usage.py` has the code of the error that it must cause."""
     source = (ROOT / "tests" / "typing" / "wrong_usage.py").read_text(encoding="utf-8")
     lines = source.splitlines()
     bodies = [node.body for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]

@@ -1,4 +1,4 @@
-"""What users are given when they install."""
+"""The contents of the wheel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("src/gcapi", "src/gcapi_sandbox", "generated/grand_challenge_api")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    """Return the root of the wheel of this checkout."""
+    """Build the wheel of this checkout."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
 
 
 def sources() -> set[str]:
-    """Return the files of the three packages, as a wheel names them."""
+    """Return the files of the three packages, with their names in a wheel."""
     return {
         path.relative_to((ROOT / package).parent).as_posix()
         for package in PACKAGES
@@ -34,7 +34,7 @@ def sources() -> set[str]:
 
 
 def test_the_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.Path) -> None:
-    """Every file of the packages is installed, data and `py.typed` among them, and no other but the metadata."""
+    """The wheel has all files of the packages, including data and `py.typed`, and nothing else."""
     names = {
         name for name in wheel.root.namelist() if not (".dist-info/" in name or name.endswith("/"))
     }
@@ -44,7 +44,7 @@ def test_the_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.Path) 
 
 
 def test_the_wheel_registers_its_commands(wheel: zipfile.Path) -> None:
-    """The command line and the pytest plugin are entry points."""
+    """The command and the pytest plugin are entry points."""
     (metadata,) = (one for one in wheel.iterdir() if one.name.endswith(".dist-info"))
     registered = (metadata / "entry_points.txt").read_text(encoding="utf-8")
     assert "gcapi = gcapi.cli:main" in registered

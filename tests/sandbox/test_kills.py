@@ -11,7 +11,7 @@ from random import Random
 import httpx
 
 from gcapi_sandbox._database.store import Store
-from tests.support import killing
+from tests.support import sandbox_kills
 from tests.support.raw_http import is_alive, until
 
 WAITING = f"""
@@ -35,8 +35,8 @@ def test_a_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
         "open('pid', 'w').write(f'{os.getppid()} {os.getpid()}')\n"
         "time.sleep(600)\n"
     )
-    seed = f"users: [{{name: sandbox, token: {killing.TOKEN}}}]\n{WAITING}"
-    running = killing.Running(tmp_path, seed)
+    seed = f"users: [{{name: sandbox, token: {sandbox_kills.TOKEN}}}]\n{WAITING}"
+    running = sandbox_kills.SandboxProcess(tmp_path, seed)
     with running.client() as api:
         algorithm = api.get("algorithms/").json()["results"][0]["api_url"]
         inputs = [{"interface": "number", "value": 1}]
@@ -49,11 +49,11 @@ def test_a_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
 
 def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
     """After kills at random moments all that was answered is there, whole, and nothing is left over."""
-    rng, ledger = Random(5), killing.Ledger()
+    rng, changes = Random(5), sandbox_kills.Changes()
     for _ in range(3):
-        killing.live(tmp_path, ledger, rng)
-    killing.check_in_the_end(tmp_path, ledger)
-    assert ledger.answered > 0
+        sandbox_kills.run_and_kill(tmp_path, changes, rng)
+    sandbox_kills.check_at_the_end(tmp_path, changes)
+    assert changes.answered > 0
 
 
 def test_files_go_only_after_their_records(tmp_path: Path) -> None:

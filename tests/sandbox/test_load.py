@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gcapi_sandbox import RecordedRequest
 from gcapi_sandbox._app.request_log import RequestLog
-from tests.support.loading import load
+from tests.support.sandbox_load import run_load
 
 
 def test_many_requests_at_once() -> None:
     """300 items by 20 requests at once come in without an error."""
-    run = load(300, 20)
+    run = run_load(300, 20)
     assert run.failures == []
     assert (run.images, run.jobs) == (8, 1)
     assert run.end - run.warm < 100

@@ -50,7 +50,7 @@ DOCUMENTED = (
 
 
 class WrongResultError(AssertionError):
-    """Raised when there is something else than what was asked for."""
+    """Raised when the server's state is not what was asked for."""
 
 
 def must(holds: object, message: str) -> None:

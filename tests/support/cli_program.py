@@ -1,4 +1,4 @@
-"""The command line as a program: run in this process, or in one of its own."""
+"""Runs of the command line, in this process or in one of its own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 
 from gcapi.cli import main
 
-#: Seconds after which something that should have come has not.
+#: The seconds after which a test gives up waiting.
 DEADLINE = 60.0
 VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of the program left.
+    """The result of a run.
 
     Attributes:
         code: The exit code.
@@ -46,7 +46,7 @@ class Result:
 
 
 class Program:
-    """Run the program as a user does."""
+    """The command `gcapi`, with captured output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -78,5 +78,5 @@ class Program:
 
 
 def command_line(*arguments: str | Path) -> list[str]:
-    """Return a command line of the program for another process."""
+    """Return a command line that runs `gcapi` in another process."""
     return [sys.executable, "-m", "gcapi", *map(str, arguments)]

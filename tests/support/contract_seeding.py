@@ -1,4 +1,4 @@
-"""A sandbox that has one of everything, and what a good request to each operation looks like."""
+"""A sandbox with an object of every resource, and a valid request to each operation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class Good:
-    """What makes a request to one operation a good one: ids for its path, a query and a body."""
+    """The path parameters, query and body of a valid request to an operation."""
 
     paths: list[dict[str, str]] = field(default_factory=list)
     query: dict[str, str] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Seeded:
             self.answer = web.made("reader-studies/answers/", self._answer(text, answer))
 
     def display_set(self, **body: Any) -> dict[str, Any]:
-        """Make a display set."""
+        """Create a display set."""
         return self.web.made("reader-studies/display-sets/", {"reader_study": "study", **body})
 
     def _answer(self, question: str, answer: Any) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _new_session(seeded: Seeded) -> Good:
 
 
 def _record(table: type[Record], number: int, **body: Any) -> Callable[[Seeded], Good]:
-    """Name an object whose list tells no pk, so that the sandbox itself is asked."""
+    """Return the pk of an object whose list has no pk, from the sandbox's database."""
 
     def good(seeded: Seeded) -> Good:
         rows = list(seeded.sandbox._state.store.rows(table))
@@ -269,7 +269,7 @@ GOOD: dict[str, Callable[[Seeded], Good]] = {
 
 
 def good(seeded: Seeded, operation: str, path: str) -> Good:
-    """Return what makes a request to an operation a good one."""
+    """Return a valid request to an operation."""
     if operation in GOOD:
         return GOOD[operation](seeded)
     collection, _, parameter = path.removeprefix("/api/v1/").partition("{")

@@ -1,4 +1,4 @@
-"""Sample files, values of every kind, and small questions to a sandbox, shared by the tests of cases and jobs."""
+"""Sample files, values of every kind, and checks of the state of a sandbox."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from pydicom.uid import generate_uid
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import RecordedRequest, Sandbox
 
-#: Seconds after which something that should have come has not.
+#: The seconds after which a test gives up waiting.
 DEADLINE = 30.0
 
 # ---------------------------------------------------------------- names and files
 
 
 def unique(word: str) -> str:
-    """Make a name that no other test has."""
+    """Return a name that no other test uses."""
     return f"{word}-{uuid4().hex[:10]}"
 
 
@@ -51,7 +51,7 @@ def volume() -> Path:
 
 
 def series(directory: Path, count: int = 3, **tags: Any) -> list[Path]:
-    """Make a DICOM series of a real slice, with other tags."""
+    """Write a DICOM series of copies of a real slice, with changed tags."""
     paths = []
     for number in range(count):
         dataset = dcmread(ct_slice())
@@ -78,14 +78,14 @@ def everything_below(folder: Path) -> set[str]:
 
 
 def noise(path: Path, size: int = 64) -> Path:
-    """Write an image that cannot be compressed, in the format of the name's suffix."""
+    """Write an incompressible image in the format of the suffix."""
     numbers = np.random.default_rng(4711).integers(0, 60_000, (size, size), dtype=np.uint16)
     sitk.WriteImage(sitk.GetImageFromArray(numbers), str(path))
     return path
 
 
 def voxels(path: Path) -> NDArray[Any]:
-    """Read an image's voxels; a slice is a slice, whether or not its format calls it a volume."""
+    """Return the voxels of an image, without dimensions of length 1."""
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).squeeze()
 
 
@@ -106,7 +106,7 @@ _ANNOTATIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
 )
 _IDENTITY = [[float(row == column) for column in range(4)] for row in range(4)]
 
-#: A good value for each kind that is stored as a value.
+#: A valid value for each kind that can be stored inline.
 INLINE_VALUES: dict[str, Any] = {
     "String": "Größe ≥ 3 mm",
     "Integer": 7,
@@ -122,18 +122,18 @@ INLINE_VALUES: dict[str, Any] = {
         for singular, _, _, needs in _ANNOTATIONS
     },
 }
-#: A good value for each kind that is always stored as a JSON file.
+#: A valid value for each kind that is always stored as a JSON file.
 FILED_VALUES: dict[str, Any] = {
     plural: {"type": plural, "version": _VERSION, key: [{"probability": 0.5, **needs}]}
     for _, plural, key, needs in _ANNOTATIONS
 }
-#: A text for each kind that a text can be stored as.
+#: A valid text for each kind of text file.
 TEXTS = {
     "CSV file": "a;b\n1;ü\n",
     "Newick tree-format file": "(A:0.1,B:0.2);",
     "OBJ file": "v 0.0 0.0 0.0\n",
 }
-#: The kinds whose files are neither JSON nor text.
+#: The kinds of binary files.
 BINARY_KINDS = (
     "PDF file",
     "SQREG file",
@@ -144,41 +144,41 @@ BINARY_KINDS = (
     "ZIP file",
 )
 
-# ---------------------------------------------------------------- questions to a sandbox
+# ---------------------------------------------------------------- the state of a sandbox
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 def writes(sandbox: Sandbox) -> list[str]:
-    """Return the requests that could change something, in their order."""
+    """Return the requests that could change something, in order."""
     return [f"{one.method} {one.path}" for one in sandbox.requests if one.method in _WRITES]
 
 
 @contextmanager
 def nothing_written(sandbox: Sandbox) -> Iterator[None]:
-    """Check that nothing is uploaded, created or changed in a block."""
+    """Check that a block uploads, creates and changes nothing."""
     sandbox.requests.clear()
     yield
     assert writes(sandbox) == []
 
 
 def found(sandbox: Sandbox, method: str, pattern: str) -> list[RecordedRequest]:
-    """Return the requests whose path a pattern fits, in their order."""
+    """Return the requests of a method whose path matches a pattern, in order."""
     return [
         one for one in sandbox.requests if one.method == method and re.search(pattern, one.path)
     ]
 
 
 def value_of(case: Any, slug: str) -> Any:
-    """Return the one value of a socket."""
+    """Return the value of a case in a socket."""
     (value,) = [value for value in case.values if value.interface.slug == slug]
     return value
 
 
 def content_of(client: Client, value: Any) -> bytes:
-    """Return the bytes of a file value as the server has them."""
+    """Return the content of a file value on the server."""
     response = client(url=value.file, follow_redirects=True)
-    # The raw call parses JSON; what was stored is asked for as text then.
+    # The raw call parses JSON.
     return (
         response.content if isinstance(response, httpx.Response) else json.dumps(response).encode()
     )
@@ -186,13 +186,13 @@ def content_of(client: Client, value: Any) -> bytes:
 
 @dataclass
 class Home:
-    """An archive or a reader study, of which the same is expected.
+    """An archive or a reader study, with a common interface.
 
     Attributes:
-        client: A client of someone who may change it.
-        sandbox: Where it is.
+        client: A client of a user who can change it.
+        sandbox: The sandbox that it is in.
         slug: Its slug.
-        is_archive: Which of the two it is.
+        is_archive: Whether it is an archive.
     """
 
     client: Client
@@ -228,7 +228,7 @@ class Home:
         return self.client.update_display_set(display_set_pk=pk, values=list(values), **fields)
 
     def filled(self, pk: str) -> Any:
-        """Return a case once the server has nothing left to do."""
+        """Return a case after all background work."""
         self.sandbox.wait_idle(DEADLINE)
         return self.cases.detail(pk=pk)
 
@@ -242,7 +242,7 @@ class Home:
 
 
 def make_home(sandbox: Sandbox, client: Client, kind: str) -> Home:
-    """Make an archive or a reader study."""
+    """Add an archive or a reader study."""
     is_archive = kind == "archive"
     add = sandbox.add_archive if is_archive else sandbox.add_reader_study
     return Home(client, sandbox, add(unique(kind)), is_archive)

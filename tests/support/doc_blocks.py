@@ -1,9 +1,9 @@
-"""The code blocks of the documentation, and how they are run: all of a page in their order, in one namespace.
+"""The code blocks of the documentation, run in order in one namespace for each page.
 
-Sybil reads the pages, so that an error points at the page's own line. Its pytest plugin is not used: it makes a test of
-each block, which pytest-xdist would spread over processes that do not share the namespace.
+Sybil reads the pages and reports errors with their line numbers. Its pytest plugin makes a test of each block, which
+pytest-xdist would spread over processes that do not share the namespace, so it is not used.
 
-A block that cannot run stands below a comment that says why: `<!-- skip: next "needs the package registry" -->`.
+A block that cannot run has a comment before it that says why: `<!-- skip: next "needs the package registry" -->`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from gcapi import Client
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-#: Fenced blocks in these languages are run; the others are no programs.
+#: The languages of blocks that are run, and of those that are not programs.
 PROGRAMS = frozenset({"python", "shell"})
 DATA = frozenset({"csv", "json", "text", "toml", "yaml"})
-#: Seconds that a shell block may take.
+#: The seconds after which a shell block is stopped.
 SHELL_SECONDS = 100
-#: Found by the search path: Windows by itself would look for another system's first.
+#: The first in the search path; Windows itself would prefer the one of its Linux subsystem.
 _BASH = shutil.which("bash") or "bash"
 _FENCE = re.compile(r"^ *```+ *([^`\n]*?) *$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Shell:
-    """Run shell blocks, and fail where one fails.
+    """An evaluator of shell blocks.
 
     Attributes:
-        folder: Where.
-        environment: With these variables and no others.
+        folder: The working directory.
+        environment: The only environment variables.
     """
 
     folder: Path
@@ -59,13 +59,13 @@ class Shell:
 
 
 def read(page: Path, shell: Shell | None = None) -> Document:
-    """Return a page and its blocks."""
+    """Parse a page into its blocks."""
     parsers = [SkipParser(), PythonCodeBlockParser(), CodeBlockParser("shell", shell)]
     return Sybil(parsers, path=str(page.parent)).parse(page)
 
 
 def run(document: Document) -> None:
-    """Run the blocks of a page, but for those that say why they cannot be; close the clients that they leave open."""
+    """Run the blocks of a page except for the skipped ones, and close the clients that they leave open."""
     clients: set[Client] = set()
     try:
         for example in document.examples():
@@ -78,12 +78,12 @@ def run(document: Document) -> None:
 
 
 def languages(page: Path) -> list[str]:
-    """Return what the opening fence of each block of a page says."""
+    """Return the language of each block of a page."""
     return _FENCE.findall(page.read_text(encoding="utf-8"))[::2]
 
 
 def left_out(page: Path) -> list[str]:
-    """Return why blocks of a page are not run, as the comment before each says; empty where it does not."""
+    """Return the reason of each skipped block of a page; empty without a reason."""
     skips = (
         example.parsed for example in read(page).examples() if isinstance(example.parsed, tuple)
     )

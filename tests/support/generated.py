@@ -1,14 +1,13 @@
-"""What the tests of the generated package and of the scripts share."""
+"""The two schemas, the generated modules, the scripts, and a tiny project to generate."""
 
 import json
 import shutil
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import grand_challenge_api
 
@@ -18,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import generate  # noqa: E402
 import schema  # noqa: E402
 
-__all__ = ["generate", "schema"]  # the scripts, which are no package
+__all__ = ["generate", "schema"]  # the scripts are not a package
 
 PACKAGE = Path(grand_challenge_api.__file__).parent
 PUBLISHED: dict[str, Any] = json.loads((PACKAGE / "schema_published.json").read_text("utf-8"))
@@ -43,29 +42,8 @@ def module_of(operation: str) -> ModuleType:
     return import_module(f"grand_challenge_api.api.{TAGS[operation]}.{operation}")
 
 
-class Recorder(BaseHTTPRequestHandler):
-    """Answers every request with `body`, and keeps what was asked."""
-
-    body: ClassVar[bytes] = b"{}"
-    content_type: ClassVar[str] = "application/json"
-    seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
-
-    def do_GET(self) -> None:
-        """Record the request and answer it."""
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        type(self).seen.append((self.path, headers))
-        self.send_response(200)
-        self.send_header("Content-Type", self.content_type)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Keep the test's output clean."""
-
-
 def tiny_schema() -> dict[str, Any]:
-    """Return a schema of this API that is generated in a moment: two operations and their models."""
+    """Return a schema of this API with two operations and their models, which is generated quickly."""
 
     def names(*wanted: str) -> dict[str, Any]:
         return {

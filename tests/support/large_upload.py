@@ -1,4 +1,4 @@
-"""Upload a large file in a process of its own, and tell what memory that took."""
+"""An upload of a large file in a process of its own, with its memory use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gcapi import Client
 from gcapi._transfer.upload_sources import BytesSource, PathSource
 
 def peak():
-    # On Linux ru_maxrss begins at the peak of the process that started this one, and would hide growth.
+    # On Linux ru_maxrss starts at the peak of the parent process, which would hide growth.
     if sys.platform == "linux":
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
@@ -36,11 +36,11 @@ with Client(base_url=sys.argv[1]) as client:
 
 @dataclass(frozen=True)
 class Run:
-    """How an upload went.
+    """The result of an upload.
 
     Attributes:
         status: The upload's status.
-        growth: By how much the peak of the memory grew, in bytes.
+        growth: The growth of the peak memory, in bytes.
         parts: The length of each part, in bytes.
     """
 
@@ -50,7 +50,7 @@ class Run:
 
 
 def uploaded(sandbox: Sandbox, directory: Path, size: int) -> Run:
-    """Upload a file of zeros that takes no room on this side."""
+    """Upload a sparse file of zeros."""
     path = directory / "large.bin"
     with path.open("wb") as file:
         file.truncate(size)

@@ -1,4 +1,4 @@
-"""Archives, reader studies and jobs to be pulled, and what tests of pulling look at."""
+"""Archives to pull, and checks of the pulled folders."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, noise, series, unique, volume
 
-#: What a killed or failed run must not leave.
+#: The temporary files of a download.
 LEFTOVERS = "*.part"
 
 
 @dataclass(frozen=True)
 class Sockets:
-    """A socket of each sort."""
+    """A socket for each way of storing a value."""
 
     image: str
     dicom: str
@@ -33,7 +33,7 @@ class Sockets:
 
 
 def add_sockets(sandbox: Sandbox) -> Sockets:
-    """Make a socket of each sort."""
+    """Add a socket for each way of storing a value."""
     return Sockets(
         image=sandbox.add_socket(unique("image")),
         dicom=sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
@@ -46,7 +46,7 @@ def add_sockets(sandbox: Sandbox) -> Sockets:
 
 
 def real_cases(sockets: Sockets, folder: Path) -> dict[str, list[SocketValueSpec]]:
-    """Return cases of real images and values of each sort, by their titles."""
+    """Return cases with real images and with values in all sockets, by title."""
     slices = series(folder, 3)
     table = folder / "a b.csv"
     table.write_text("a;b\n1;ü\n")
@@ -71,7 +71,7 @@ def real_cases(sockets: Sockets, folder: Path) -> dict[str, list[SocketValueSpec
 
 
 def add_archive(sandbox: Sandbox, client: Client, cases: dict[str, list[SocketValueSpec]]) -> str:
-    """Make an archive of cases, and return its slug once all of them are imported."""
+    """Add an archive with cases, and return its slug after all imports."""
     slug = sandbox.add_archive(unique("archive"))
     for title, values in cases.items():
         client.add_case_to_archive(archive_slug=slug, values=values, title=title)
@@ -80,7 +80,7 @@ def add_archive(sandbox: Sandbox, client: Client, cases: dict[str, list[SocketVa
 
 
 def many_cases(folder: Path, sockets: Sockets, count: int) -> dict[str, list[SocketValueSpec]]:
-    """Return cases of a small table and a number."""
+    """Return cases with a small table and a number, by title."""
     made = {}
     for index in range(count):
         table = folder / f"case-{index}.csv"
@@ -105,7 +105,7 @@ def mask_of(folder: Path) -> Path:
 
 
 def copy_image(inputs: Path, outputs: Path) -> None:
-    """Give the image back, and a number; fail where there is none."""
+    """Copy the image and increment the number; fail if the number is negative."""
     number = json.loads((inputs / "number.json").read_text())
     if number < 0:
         raise ValueError("negative")
@@ -116,7 +116,7 @@ def copy_image(inputs: Path, outputs: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of the cases, by its path below the folder."""
+    """Return the SHA-256 of every file of the cases, by relative path."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in cases_below(folder)
@@ -124,7 +124,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def cases_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in folders of a folder."""
+    """Yield all files in subfolders of a folder."""
     return (
         path
         for one in folder.iterdir()
@@ -135,16 +135,16 @@ def cases_below(folder: Path) -> Iterator[Path]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return what is half-written."""
+    """Return the temporary files below a folder."""
     return list(folder.rglob(LEFTOVERS))
 
 
 def from_storage(sandbox: Sandbox) -> int:
-    """Count the requests that reached the object store."""
+    """Return the number of requests to the object store."""
     return sum(request.origin == "storage" for request in sandbox.requests)
 
 
 def archive_items(client: Client, slug: str) -> dict[str, Any]:
-    """Return the items of an archive by their titles."""
+    """Return the items of an archive, by title."""
     pk = client.archives.detail(slug=slug).pk
     return {item.title: item for item in client.archive_items.iterate_all({"archive": pk})}

@@ -1,4 +1,4 @@
-"""Push a manifest and print what became of it, as JSON: run by tests as a program of its own."""
+"""Push a manifest and print the report as JSON; tests run this program in a process of its own."""
 
 import json
 import resource
@@ -10,19 +10,19 @@ from gcapi import Client
 from gcapi.bulk import PushProgress, push
 
 STATM = Path("/proc/self/statm")
-#: How much memory the program held after each thousand rows, in bytes; nothing where the system does not tell.
+#: The memory in use after each thousand rows, in bytes; empty where there is no /proc.
 memory: list[int] = []
 
 
 def note_memory(event: PushProgress) -> None:
-    """Note how much memory there is, now and then; the system's peak begins with that of the parent process."""
+    """Record the memory in use, because the system's peak starts at that of the parent process."""
     if event.ended % 1000 == 0 and STATM.exists():
         memory.append(int(STATM.read_text().split()[1]) * resource.getpagesize())
 
 
 def main() -> None:
-    """Do what the command line says."""
-    # What runs in the background of a shell is started with Ctrl-C ignored.
+    """Push the manifest that the command line names."""
+    # A shell ignores Ctrl-C for the processes that it starts in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     base_url, manifest, target, journal, given = sys.argv[1:]
     options = {"journal": Path(journal), "progress": note_memory, **json.loads(given)}

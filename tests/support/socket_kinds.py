@@ -1,4 +1,4 @@
-"""The kinds of sockets that the server has, and for each JSON kind a value that fits and values that do not."""
+"""The kinds of sockets of the server, with valid and invalid values for each JSON kind."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ POLYGON = {
     "sub_type": "brush",
     "groups": ["manual"],
 }
-#: Singular, plural, the list's key in the plural, and what the singular has beside type and version.
+#: Singular, plural, the key of the list in the plural, and the fields besides type and version.
 ANNOTATIONS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("2D bounding box", "Multiple 2D bounding boxes", "boxes", {"corners": [POINT] * 4}),
     (
@@ -51,22 +51,22 @@ def singular(kind: str) -> dict[str, Any]:
 
 
 def plural(kind: str, **changes: Any) -> dict[str, Any]:
-    """Return an annotation of a plural kind with one item, to which changes are made."""
+    """Return an annotation of a plural kind with one changed item."""
     key, needs = next((key, needs) for _, name, key, needs in ANNOTATIONS if name == kind)
     return {"type": kind, "version": VERSION, key: [{**needs, **changes}]}
 
 
 def items_key(kind: str) -> str:
-    """Return the key of a plural kind's list."""
+    """Return the key of the list in a plural kind."""
     return next(key for _, name, key, _ in ANNOTATIONS if name == kind)
 
 
 def of(kind: str, *values: Any) -> list[tuple[str, Any]]:
-    """Return each value with its kind."""
+    """Return pairs of a kind and each of its values."""
     return [(kind, value) for value in values]
 
 
-#: A value of each JSON kind.
+#: A valid value of each JSON kind.
 VALID: dict[str, Any] = {
     "String": "words",
     "Integer": 3,
@@ -81,7 +81,7 @@ VALID: dict[str, Any] = {
     **{kind: plural(kind) for kind in MULTIPLE},
 }
 
-#: More values that fit.
+#: More valid values.
 ALSO_VALID: list[tuple[str, Any]] = [
     ("String", ""),
     ("Integer", 1.0),
@@ -130,7 +130,7 @@ def _wrong_annotations() -> Iterator[tuple[str, Any]]:
 
 
 def _wrong_points() -> Iterator[tuple[str, Any]]:
-    """Yield each place of a point with points that are none."""
+    """Yield values with invalid points in each position."""
     wrong: list[Any] = [
         [1, 2],
         [1, 2, 3, 4],
@@ -155,7 +155,7 @@ def _wrong_points() -> Iterator[tuple[str, Any]]:
         yield "Three-point angle", {**singular("Three-point angle"), "angle": [POINT] * 2 + [point]}
 
 
-#: Values that do not fit.
+#: Invalid values.
 INVALID: list[tuple[str, Any]] = [
     *of("String", 1, None, True, ["a"], {}),
     *of("Integer", 1.5, True, "1", None, float("inf"), float("nan"), []),
@@ -188,7 +188,7 @@ INVALID: list[tuple[str, Any]] = [
 
 IMAGE_KINDS = ["Image", "Segmentation", "Heat Map", "Displacement field"]
 DICOM_KIND = "DICOM Image Set"
-#: Kinds whose file is text, and kinds whose file is anything else, with their suffixes.
+#: Kinds of text files and of binary files, with their suffixes.
 TEXT_SUFFIXES = {
     "CSV file": ".csv",
     "Newick tree-format file": ".newick",

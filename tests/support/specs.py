@@ -1,4 +1,4 @@
-"""Sockets as the server describes them, and strategies that draw any specification."""
+"""Sockets as the server describes them, and Hypothesis strategies for specs."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ FILE_URL = "https://gc.example/media/evaluation/1/"
 
 
 def suffix(kind: str) -> str:
-    """Return what the relative path of a socket of a kind ends with."""
+    """Return the suffix of the relative path of a kind."""
     return {**TEXT_SUFFIXES, **BINARY_SUFFIXES}.get(kind, ".json")
 
 
 def make_socket(
     super_kind: str, kind: str, fields: dict[str, str] | None = None, **changes: Any
 ) -> ComponentInterface:
-    """Return a socket as the server describes it, but for the changes."""
+    """Return a socket as the server describes it, with changes."""
     path = "images/a-socket" if super_kind == "Image" else f"results/made{suffix(kind)}"
     described = {
         "title": "A socket",
@@ -45,7 +45,7 @@ def make_socket(
 
 
 def make_existing(socket: ComponentInterface, **changes: Any) -> HyperlinkedComponentInterfaceValue:
-    """Return a value of a socket as it is read from the server."""
+    """Return a socket value as the server describes it."""
     value, file, image = None, None, None
     if socket.super_kind == "Value":
         value = VALID[socket.kind]
@@ -98,7 +98,7 @@ FILES = [
 
 
 def any_source(directory: Path) -> st.SearchStrategy[dict[str, Any]]:
-    """Return all that can be said beside the socket, sensible or not."""
+    """Return a strategy for sources of a value, valid or not."""
     paths = st.sampled_from([directory / name for name in FILES])
     names = st.sampled_from([{}, {"image_name": "CT"}])
     sources = st.one_of(

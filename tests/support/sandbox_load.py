@@ -1,4 +1,4 @@
-"""Many clients at once on a sandbox in a process of its own, whose memory is watched."""
+"""Many concurrent clients of a sandbox in a process of its own, whose memory is measured."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import httpx
 from tests.support.raw_http import image_bytes
 
 DEADLINE = 120
-#: Of so many items each has one with an image, a file and a job.
+#: One of this many items gets an image, and one of twenty of those a job.
 EVERY = 50
 
 
 @dataclass
-class Load:
-    """What a run found: seconds, failures, and the sandbox's memory in MiB after a tenth and in the end."""
+class LoadResult:
+    """The result of a run: seconds, failures, and the sandbox's memory in MiB after a tenth and at the end."""
 
     items: int
     seconds: float
@@ -38,7 +38,7 @@ class Load:
 
 @contextmanager
 def sandbox_process() -> Iterator[tuple[int, dict[str, str]]]:
-    """Run a sandbox as a process; give its pid and what it prints."""
+    """Run a sandbox in a process; yield its pid and its output."""
     command = [sys.executable, "-m", "gcapi_sandbox", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
@@ -57,7 +57,7 @@ def memory(pid: int) -> float:
 
 
 class _Clients:
-    """One HTTP client a thread, and a count of what they ask."""
+    """An HTTP client for each thread, and a count of their requests."""
 
     def __init__(self, ready: dict[str, str]) -> None:
         self._ready = ready
@@ -68,7 +68,7 @@ class _Clients:
         self.failures: list[str] = []
 
     def ask(self, method: str, url: str, **options: Any) -> httpx.Response:
-        """Send one request, and note if it fails."""
+        """Send a request, and record it if it fails."""
         reply = self._client().request(method, url, **options)
         with self._lock:
             self.requests += 1
@@ -92,8 +92,8 @@ class _Clients:
             client.close()
 
 
-def load(items: int, at_once: int) -> Load:
-    """Fill an archive with so many requests at once; every item gets a value, some an image and a job."""
+def run_load(items: int, at_once: int) -> LoadResult:
+    """Fill an archive with concurrent requests; every item gets a value, some get an image and a job."""
     with sandbox_process() as (pid, ready):
         clients = _Clients(ready)
         fill = _filler(clients)
@@ -106,7 +106,7 @@ def load(items: int, at_once: int) -> Load:
         seconds = time.monotonic() - begin
         end = memory(pid)
         clients.close()
-    return Load(items, seconds, clients.requests, clients.failures, warm, end, *pages)
+    return LoadResult(items, seconds, clients.requests, clients.failures, warm, end, *pages)
 
 
 def _filler(clients: _Clients) -> Callable[[int], None]:
@@ -143,11 +143,11 @@ def _filler(clients: _Clients) -> Callable[[int], None]:
 
 
 def _wait_until_done(clients: _Clients, items: int) -> tuple[int, int]:
-    """Wait for the imports and jobs; return how many images and how many finished jobs there are."""
+    """Wait for the imports and jobs; return the number of images and of finished jobs."""
     images, jobs = -(-items // EVERY), -(-items // (EVERY * 20))
     deadline = time.monotonic() + DEADLINE
     while True:
-        # The image of each job, and its output, beside those of the items.
+        # Each job adds two images: its input and its output.
         found = clients.ask("GET", "cases/images/", params={"limit": 1}).json()["count"]
         done = clients.ask("GET", "algorithms/jobs/").json()["results"]
         if found >= images + 2 * jobs and all(one["status"] == "Succeeded" for one in done):

@@ -1,4 +1,4 @@
-"""Folders of cases, and pushes of them in a process of its own that can be killed at any moment."""
+"""Folders of small cases, and pushes of them in processes that can be killed at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gcapi.bulk import Row, write_manifest
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, unique
 
-#: Where a push is run as a program, and prints what became of it.
+#: The program that pushes a manifest and prints a report.
 PROGRAM = Path(__file__).with_name("push_program.py")
 
 
@@ -28,8 +28,8 @@ class Sockets:
     """The sockets of a case of one value and one file.
 
     Attributes:
-        value: Of kind Anything.
-        file: Of kind CSV file.
+        value: A socket of the kind Anything.
+        file: A socket of the kind CSV file.
     """
 
     value: str
@@ -37,7 +37,7 @@ class Sockets:
 
 
 def make_sockets(sandbox: Sandbox) -> Sockets:
-    """Make the sockets of a small case."""
+    """Add the sockets of a small case."""
     return Sockets(
         sandbox.add_socket(unique("value"), "Anything"),
         sandbox.add_socket(unique("file"), "CSV file"),
@@ -45,7 +45,7 @@ def make_sockets(sandbox: Sandbox) -> Sockets:
 
 
 def content(number: int) -> bytes:
-    """Return what the file of a case holds."""
+    """Return the content of the file of a case."""
     return f"case;{number}\n".encode() * (1 + number % 7)
 
 
@@ -64,10 +64,10 @@ def write_cases(
     return path
 
 
-def program(
+def start_push(
     sandbox: Sandbox, manifest: Path, target: str, journal: Path, **options: Any
 ) -> subprocess.Popen[str]:
-    """Start a push as a program of its own."""
+    """Start a push in a process of its own."""
     environment = {**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token}
     given = json.dumps({"workers": 4, "patience": 20.0, **options})
     return subprocess.Popen(
@@ -87,10 +87,8 @@ def program(
     )
 
 
-def killed_after(
-    sandbox: Sandbox, process: subprocess.Popen[str], count: int, pause: float
-) -> bool:
-    """Kill a program some time after the server has had so many requests; tell whether it came to that."""
+def kill_after(sandbox: Sandbox, process: subprocess.Popen[str], count: int, pause: float) -> bool:
+    """Kill a process some time after that many requests; return whether it was still running."""
     end = time.monotonic() + DEADLINE
     before = len(sandbox.requests)
     while len(sandbox.requests) - before < count and process.poll() is None:
@@ -103,29 +101,27 @@ def killed_after(
     return process.returncode == -signal.SIGKILL
 
 
-def killed_again_and_again(
+def kill_repeatedly(
     sandbox: Sandbox, start: Any, *, kills: int, seed: int, most_requests: int
 ) -> int:
-    """Kill one run after the other at random moments, and return how many were killed rather than done.
+    """Kill several runs at random moments, and return the number that were still running.
 
     Args:
-        sandbox: Where they run.
-        start: Starts one.
-        kills: How many are started.
-        seed: Makes the moments.
-        most_requests: After how many requests each is killed at the latest.
+        sandbox: The sandbox that they push to.
+        start: Starts a run.
+        kills: The number of runs.
+        seed: The seed of the moments.
+        most_requests: The largest number of requests before a kill.
     """
     moments = random.Random(seed)
     return sum(
-        killed_after(
-            sandbox, start(), moments.randint(1, most_requests), moments.uniform(0.0, 0.03)
-        )
+        kill_after(sandbox, start(), moments.randint(1, most_requests), moments.uniform(0.0, 0.03))
         for _ in range(kills)
     )
 
 
-def done_at_last(start: Any, attempts: int = 3) -> dict[str, Any]:
-    """Run a push until nothing fails any more, and return what it prints."""
+def push_until_complete(start: Any, attempts: int = 3) -> dict[str, Any]:
+    """Run a push until nothing fails, and return its report."""
     for _ in range(attempts):
         output, errors = start().communicate(timeout=300)
         assert output, errors
@@ -136,7 +132,7 @@ def done_at_last(start: Any, attempts: int = 3) -> dict[str, Any]:
 
 
 def parts_sent(sandbox: Sandbox) -> Counter[str]:
-    """Count the parts that the store took, by upload."""
+    """Return the number of stored parts of each upload."""
     return Counter(
         one.path
         for one in sandbox.requests
@@ -144,7 +140,7 @@ def parts_sent(sandbox: Sandbox) -> Counter[str]:
     )
 
 
-def lines_of(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a CSV file."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

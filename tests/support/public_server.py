@@ -1,8 +1,9 @@
 """A sandbox under the name of the public server, so that the documentation's code runs unchanged.
 
-A page says `Client()`, which connects to https://grand-challenge.org. A stage redirects it to a sandbox with variables
-that any user can set: `HTTPS_PROXY` names a proxy that resolves that host to this machine, and `SSL_CERT_FILE` the
-certificate authority. No part of the client is replaced, and the programs that a page starts are redirected too.
+A page says `Client()`, which connects to https://grand-challenge.org. This module redirects it to a sandbox with
+variables that any user can set: `HTTPS_PROXY` names a proxy that resolves that host to this machine, and
+`SSL_CERT_FILE` the certificate authority. No part of the client is replaced, and the programs that a page starts are
+redirected too.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def lay_out(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Stage:
+class PublicServer:
     """The environment of a page.
 
     Attributes:
@@ -132,7 +133,7 @@ class Stage:
 
 
 @contextmanager
-def stage(filled: Path, folder: Path) -> Iterator[Stage]:
+def run_public_server(filled: Path, folder: Path) -> Iterator[PublicServer]:
     """Run a sandbox on a copy of a filled folder, under the public server's name."""
     data, work, home = folder / "data", folder / "work", folder / "home"
     shutil.copytree(filled, data)
@@ -143,9 +144,9 @@ def stage(filled: Path, folder: Path) -> Iterator[Stage]:
     (folder / "authority.pem").write_bytes(authority.pem)
     with ExitStack() as undo:
         sandbox = undo.enter_context(Sandbox(data))
-        server = undo.enter_context(_public_server(sandbox, authority))
+        server = undo.enter_context(_serve_tls(sandbox, authority))
         proxy = undo.enter_context(Proxy(httpx.URL(server.origin).port))
-        yield Stage(
+        yield PublicServer(
             work,
             {
                 **{name: value for name, value in os.environ.items() if _is_kept(name)},
@@ -166,7 +167,7 @@ def _is_kept(name: str) -> bool:
 
 
 @contextmanager
-def _public_server(sandbox: Sandbox, authority: Authority) -> Iterator[Loopback]:
+def _serve_tls(sandbox: Sandbox, authority: Authority) -> Iterator[Loopback]:
     """Serve a sandbox's API over TLS under the public server's name."""
     root = sandbox.base_url.removesuffix("/api/v1/")
     with httpx.Client(trust_env=False, timeout=60) as upstream:

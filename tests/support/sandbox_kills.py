@@ -1,4 +1,4 @@
-"""A sandbox that is killed again and again while clients work with it, and what must be true afterwards."""
+"""A sandbox that is killed repeatedly while clients use it, and checks of what it must have kept."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ algorithms:
 
 
 @dataclass
-class Fact:
-    """Something that a client asked for; once it is answered it must be so, until then it may be."""
+class Change:
+    """A requested change: after its response it must be stored, before that it may be."""
 
     what: str
     expected: Any
@@ -50,30 +50,30 @@ class Fact:
     answered: bool = False
 
     def check(self, found: Any) -> None:
-        """Compare what is there with what was asked for."""
+        """Check the actual state against the requested change."""
         allowed = [self.expected] if self.answered else [self.expected, self.before]
         assert found in allowed, f"{self.what}: {found!r}, of {allowed!r}"
 
 
 @dataclass
-class Ledger:
-    """What all clients asked for, over all lives of the sandbox."""
+class Changes:
+    """The changes that all clients requested, over all runs of the sandbox."""
 
-    items: dict[str, Fact] = field(default_factory=dict)
-    values: dict[tuple[str, str], Fact] = field(default_factory=dict)
-    uploads: dict[str, dict[int, Fact]] = field(default_factory=dict)
-    jobs: dict[str, Fact] = field(default_factory=dict)
+    items: dict[str, Change] = field(default_factory=dict)
+    values: dict[tuple[str, str], Change] = field(default_factory=dict)
+    uploads: dict[str, dict[int, Change]] = field(default_factory=dict)
+    jobs: dict[str, Change] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:
-        """Count what was answered."""
-        facts = [*self.items.values(), *self.values.values(), *self.jobs.values()]
-        facts += [fact for parts in self.uploads.values() for fact in parts.values()]
-        return sum(fact.answered for fact in facts)
+        """The number of changes with a response."""
+        changes = [*self.items.values(), *self.values.values(), *self.jobs.values()]
+        changes += [change for parts in self.uploads.values() for change in parts.values()]
+        return sum(change.answered for change in changes)
 
 
-class Running:
-    """One life of a sandbox, as a process of its own."""
+class SandboxProcess:
+    """One run of a sandbox, in a process of its own."""
 
     def __init__(self, folder: Path, text: str = SEED) -> None:
         seed = folder / "seed.yaml"
@@ -85,7 +85,7 @@ class Running:
 
     @cached_property
     def base_url(self) -> str:
-        """Where it listens; waits until it does."""
+        """The address, after the sandbox has started."""
         assert self.process.stdout
         return str(json.loads(self.process.stdout.readline())["base_url"])
 
@@ -95,7 +95,7 @@ class Running:
         return httpx.Client(base_url=self.base_url, headers=headers, timeout=DEADLINE)
 
     def end(self, how: signal.Signals) -> int:
-        """End it with a signal."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(how)
         code = self.process.wait(DEADLINE)
         assert self.process.stdout
@@ -104,17 +104,17 @@ class Running:
 
 
 class Worker:
-    """A client that adds cases, uploads files, and starts jobs, until its server is gone."""
+    """A client that adds cases, uploads files and starts jobs until its server is killed."""
 
-    def __init__(self, name: str, ledger: Ledger, api: httpx.Client) -> None:
-        self._rng, self._name, self._ledger, self._api = Random(name), name, ledger, api
+    def __init__(self, name: str, changes: Changes, api: httpx.Client) -> None:
+        self._rng, self._name, self._changes, self._api = Random(name), name, changes, api
         self._count = 0
         self._image = image_bytes()
         self._archive = self._json("GET", "archives/?slug=cases")["results"][0]["api_url"]
         self._algorithm = self._json("GET", "algorithms/")["results"][0]["api_url"]
 
     def work(self) -> None:
-        """Do one thing after another."""
+        """Make changes until the server is gone."""
         acts = (self._add_values, self._add_values, self._leave_parts, self._start_job)
         with suppress(httpx.TransportError):
             while True:
@@ -131,13 +131,13 @@ class Worker:
 
     def _item(self) -> str:
         title = self._unique()
-        fact = self._ledger.items[title] = Fact(f"item {title}", 1, before=0)
+        change = self._changes.items[title] = Change(f"item {title}", 1, before=0)
         made = self._json("POST", "archives/items/", {"archive": self._archive, "title": title})
-        fact.answered = True
+        change.answered = True
         return str(made["pk"])
 
     def _add_values(self) -> None:
-        """Make a case, and give it a number, a file and an image, one after another."""
+        """Add a case, then its number, its file and its image."""
         item = self._item()
         number = self._rng.randrange(10**9)
         self._patch(item, "number", {"value": number}, number)
@@ -148,10 +148,10 @@ class Worker:
         self._patch(item, "picture", source, [2, 3, 4])
 
     def _patch(self, item: str, socket: str, source: dict[str, Any], expected: Any) -> None:
-        fact = self._ledger.values[item, socket] = Fact(f"{socket} of {item}", expected)
+        change = self._changes.values[item, socket] = Change(f"{socket} of {item}", expected)
         values = [{"interface": socket, **source}]
         self._json("PATCH", f"archives/items/{item}/", {"values": values})
-        fact.answered = True
+        change.answered = True
 
     def _uploaded(self, name: str, content: bytes) -> str:
         upload = self._json("POST", "uploads/", {"filename": name})
@@ -172,46 +172,46 @@ class Worker:
         return reply.headers["ETag"]
 
     def _leave_parts(self) -> None:
-        """Upload parts, one of them twice, and leave them, or give the upload up."""
+        """Upload parts, one of them twice, and leave or abort the upload."""
         upload = self._json("POST", "uploads/", {"filename": "left.bin"})
         path = f"uploads/{upload['pk']}/{upload['s3_upload_id']}/"
-        facts = self._ledger.uploads[path] = {}
+        parts = self._changes.uploads[path] = {}
         for number in (1, 2, 1):
             content = self._rng.randbytes(self._rng.randrange(1, 100_000))
-            former = facts[number].expected if number in facts else None
-            fact = facts[number] = Fact(f"part {number} of {path}", _md5(content), former)
+            former = parts[number].expected if number in parts else None
+            change = parts[number] = Change(f"part {number} of {path}", _md5(content), former)
             self._put(path, number, content)
-            fact.answered = True
+            change.answered = True
         if self._rng.random() < 0.3:
-            for number, fact in facts.items():
-                facts[number] = Fact(fact.what, None, before=fact.expected)
+            for number, change in parts.items():
+                parts[number] = Change(change.what, None, before=change.expected)
             self._json("PATCH", f"{path}abort-multipart-upload/")
-            for fact in facts.values():
-                fact.answered = True
+            for change in parts.values():
+                change.answered = True
 
     def _start_job(self) -> None:
         number = self._rng.randrange(10**9)
         inputs = [{"interface": "number", "value": number}]
         body = {"algorithm": self._algorithm, "inputs": inputs}
         pk = self._json("POST", "algorithms/jobs/", body)["pk"]
-        self._ledger.jobs[pk] = Fact(f"job {pk}", ("Succeeded", number), answered=True)
+        self._changes.jobs[pk] = Change(f"job {pk}", ("Succeeded", number), answered=True)
 
 
 def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def live(folder: Path, ledger: Ledger, rng: Random, workers: int = 3) -> None:
-    """Start a sandbox, check what earlier ones answered, let clients work, and kill it at a random moment."""
-    running = Running(folder)
+def run_and_kill(folder: Path, changes: Changes, rng: Random, workers: int = 3) -> None:
+    """Start a sandbox, check the earlier changes, let clients work, and kill it at a random moment."""
+    running = SandboxProcess(folder)
     moment = rng.uniform(0.1, 1.5)
     if rng.random() < 0.3:  # while it starts
         time.sleep(moment / 2)
         running.end(signal.SIGKILL)
         return
     with running.client() as api:
-        check_at_once(api, ledger)
-        clients = [Worker(f"{rng.random()}", ledger, running.client()) for _ in range(workers)]
+        check_at_once(api, changes)
+        clients = [Worker(f"{rng.random()}", changes, running.client()) for _ in range(workers)]
         threads = [threading.Thread(target=client.work) for client in clients]
         for thread in threads:
             thread.start()
@@ -223,17 +223,17 @@ def live(folder: Path, ledger: Ledger, rng: Random, workers: int = 3) -> None:
             client._api.close()
 
 
-def check_at_once(api: httpx.Client, ledger: Ledger) -> None:
-    """Check what must be true as soon as a sandbox answers: cases and parts."""
+def check_at_once(api: httpx.Client, changes: Changes) -> None:
+    """Check the cases and parts, which must be complete as soon as a sandbox responds."""
     titles = [one["title"] for one in _all(api, "archives/items/")]
-    for title, fact in list(ledger.items.items()):
-        fact.check(titles.count(title))
-    for path, facts in ledger.uploads.items():
+    for title, change in list(changes.items.items()):
+        change.check(titles.count(title))
+    for path, parts in changes.uploads.items():
         reply = api.get(f"{path}list-parts/")
         stored = reply.json()["parts"] if reply.is_success else []
         etags = {part["PartNumber"]: part["ETag"].strip('"') for part in stored}
-        for number, fact in facts.items():
-            fact.check(etags.get(number))
+        for number, change in parts.items():
+            change.check(etags.get(number))
 
 
 def _all(api: httpx.Client, path: str) -> list[Any]:
@@ -246,24 +246,24 @@ def _all(api: httpx.Client, path: str) -> list[Any]:
     return found
 
 
-def check_in_the_end(folder: Path, ledger: Ledger) -> None:
-    """Let a last sandbox finish everything, check all of it, and look at its folder."""
-    running = Running(folder)
+def check_at_the_end(folder: Path, changes: Changes) -> None:
+    """Let a last sandbox finish all work, and check every change and the folder."""
+    running = SandboxProcess(folder)
     with running.client() as api:
-        check_at_once(api, ledger)
-        _wait_until_done(api, ledger)
+        check_at_once(api, changes)
+        _wait_until_done(api, changes)
         items = {one["pk"]: one for one in _all(api, "archives/items/")}
-        for (item, socket), fact in ledger.values.items():
-            fact.check(_content(api, items[item], socket))
-        for pk, fact in ledger.jobs.items():
-            fact.check(_outcome(api.get(f"algorithms/jobs/{pk}/").json()))
+        for (item, socket), change in changes.values.items():
+            change.check(_content(api, items[item], socket))
+        for pk, change in changes.jobs.items():
+            change.check(_outcome(api.get(f"algorithms/jobs/{pk}/").json()))
     assert running.end(signal.SIGTERM) == 0
     check_folder(folder / "data")
 
 
-def _wait_until_done(api: httpx.Client, ledger: Ledger) -> None:
+def _wait_until_done(api: httpx.Client, changes: Changes) -> None:
     deadline = time.monotonic() + DEADLINE
-    wanted = {place for place, fact in ledger.values.items() if fact.answered}
+    wanted = {place for place, change in changes.values.items() if change.answered}
     while True:
         present = {
             (one["pk"], value["interface"]["slug"])
@@ -300,7 +300,7 @@ def _outcome(job: Any) -> tuple[str, Any]:
 
 
 def check_folder(data: Path) -> None:
-    """Every record has its file, unchanged, every file its record, and nothing else is left."""
+    """Check that records and files correspond, that files are unchanged, and that nothing else is left."""
     with sqlite3.connect(data / "sandbox.sqlite3") as store:
         records = {
             data / "objects" / key: etag
