@@ -1,4 +1,4 @@
-"""The list of promises, held against the tests that it names."""
+"""`tests/ACCEPTANCE.md` and the docstrings of tests."""
 
 from __future__ import annotations
 
@@ -8,42 +8,45 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+PAGE = (ROOT / "tests" / "ACCEPTANCE.md").read_text(encoding="utf-8")
+_LINK = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+_NUMBERED = re.compile(r"^(\d+)\. (.*?)(?=^\d+\. |^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 @cache
-def names_in(path: str) -> frozenset[str]:
-    """Return the names of the tests in a file."""
-    tree = ast.parse((ROOT / path).read_text())
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+def docstrings_in(path: Path) -> dict[str, str | None]:
+    """Return the docstrings of the tests in a file, by name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.name: ast.get_docstring(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
 
 
-def promises() -> list[str]:
-    """Return the lines of the list."""
-    lines = (ROOT / "tests" / "ACCEPTANCE.md").read_text().splitlines()
-    return [line for line in lines if line.startswith("- ")]
+def test_page_has_twenty_promises_with_tests() -> None:
+    """The page has twenty promises, and each names at least one test."""
+    promises = _NUMBERED.findall(PAGE)
+    assert [int(number) for number, _ in promises] == list(range(1, 21))
+    assert [number for number, promise in promises if not _LINK.search(promise)] == []
 
 
-def test_every_promise_names_a_test() -> None:
-    """Each line of the list ends with at least one link to a test."""
-    assert promises()
-    assert [line for line in promises() if not LINK.search(line)] == []
+def test_named_tests_exist() -> None:
+    """Every test that the page names exists."""
+    missing = [
+        f"{path}::{name}"
+        for path, name in _LINK.findall(PAGE)
+        if not (ROOT / path).is_file() or name not in docstrings_in(ROOT / path)
+    ]
+    assert missing == []
 
 
-def test_every_test_that_is_named_exists() -> None:
-    """No link of the list leads to a test that was renamed or removed."""
-    links = [link for line in promises() for link in LINK.findall(line)]
-    assert [link for link in links if link[1] not in names_in(link[0])] == []
-
-
-def test_every_test_says_what_it_shows() -> None:
-    """Each test of the project has a docstring of its own."""
+def test_every_test_has_a_docstring() -> None:
+    """Every test of the project has a docstring."""
     silent = [
-        f"{path.name}::{node.name}"
+        f"{path.name}::{name}"
         for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef)
-        and node.name.startswith("test_")
-        and not ast.get_docstring(node)
+        for name, docstring in docstrings_in(path).items()
+        if not docstring
     ]
     assert silent == []
