@@ -48,18 +48,20 @@ def _already_exists(target: Path) -> FileExistsError:
 class AtomicFile:
     """A file that several threads write under a temporary name, and that `publish` renames to its target.
 
+    It is created, with missing directories, when it is first written.
+
     Args:
-        target: The final name; missing directories are created.
+        target: The final name.
         overwrite: Replace an existing target. Otherwise, of several writers that publish the same target, exactly one
             succeeds.
     """
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         self.target = target
         self._overwrite = overwrite
         self._temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.part")
-        self._file = self._temporary.open("xb", buffering=0)
+        self._file: io.FileIO | None = None
+        self._is_closed = False
         #: Serializes what uses the open file: the descriptor of a closed one may already be another file's.
         self._lock = threading.Lock()
 
@@ -88,7 +90,7 @@ class AtomicFile:
         """
         with self._opened() as file:
             os.fsync(file.fileno())
-            file.close()
+            self._close()
             if self._overwrite:
                 self._temporary.replace(self.target)
             else:
@@ -98,15 +100,23 @@ class AtomicFile:
     def discard(self) -> None:
         """Remove the temporary file, if there still is one."""
         with self._lock:
-            self._file.close()
+            self._close()
             self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        self._is_closed = True
+        if self._file is not None:
+            self._file.close()
 
     @contextmanager
     def _opened(self) -> Generator[io.FileIO]:
         with self._lock:
-            if self._file.closed:
+            if self._is_closed:
                 raise ValueError(f"{self.target} is no longer open for writing.")
             try:
+                if self._file is None:
+                    self.target.parent.mkdir(parents=True, exist_ok=True)
+                    self._file = self._temporary.open("xb", buffering=0)
                 yield self._file
             except OSError as error:
                 error.add_note(f"{self.target} was not written; no partial file is left.")

@@ -1,11 +1,10 @@
-"""Where a file comes from (an address of the API, or a signed request), and what the answers say of it.
+"""Files on a server: behind a URL of the API, or behind a presigned request; and what responses say about them.
 
-The token goes to the API only.
+The token is sent to the API only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from contextlib import closing
@@ -23,96 +22,84 @@ if TYPE_CHECKING:
 
     from gcapi._http.transport import Transport
 
-#: The status of an answer that is a range.
-PARTIAL_CONTENT = 206
-#: Bytes are counted against what was announced, which compression would make meaningless.
+#: Compression would make it impossible to count bytes against the announced length.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
-_FORBIDDEN, _NOT_SATISFIABLE = 403, 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_MD5 = re.compile(r'"([0-9a-f]{32})"')
+_MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
 
 
 class RemoteFile(Protocol):
-    """A file somewhere else."""
+    """A file on a server."""
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Ask for it, or the range that the headers say; the body is left to be read."""
+        """Request the file, or the byte range that the headers name; the body is left to be read."""
         ...
 
     def is_store(self, url: httpx.URL, /) -> bool:
-        """Tell whether an answer from an address is the store's rather than the API's."""
+        """Return whether a response from a URL is the object store's rather than the API's."""
         ...
 
 
 class ApiFile:
-    """A file behind an address of the API's host.
+    """A file behind a URL of the API, which redirects to the object store.
 
     Args:
-        transport: What requests go through.
-        url: The address, as the server gives it.
+        transport: Sends requests.
+        url: The URL, as the server gives it.
 
     Raises:
-        UnexpectedAnswer: It is no address.
+        UnexpectedAnswer: It is not a URL.
     """
 
     def __init__(self, transport: Transport, url: str) -> None:
         self._transport = transport
         self._url = parse_server_url(url)
-        #: Where the API's redirect led: signed, good for a few minutes, and used for all ranges.
-        self._link: httpx.URL | None = None
+        #: The target of the redirect. It is valid for a few minutes, and used for all byte ranges.
+        self._presigned: httpx.URL | None = None
         self._lock = threading.Lock()
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Ask the store; by way of the API for the first time, and once more where the link has expired."""
-        sent = {**_FILE_HEADERS, **headers}
-        link = self._link
-        if link is not None:
-            response = self._ask(link, sent)
+        """Request the file from the store; from the API at first, and again when the presigned URL has expired."""
+        headers = {**_FILE_HEADERS, **headers}
+        expired = self._presigned
+        if expired is not None:
+            response = self._request(expired, headers)
             if not self._has_expired(response):
                 return response
             response.close()
-        return self._ask_for_link(link, sent)
-
-    def _ask_for_link(self, expired: httpx.URL | None, sent: dict[str, str]) -> httpx.Response:
-        """Go by way of the API, unless another range has done so meanwhile.
-
-        Args:
-            expired: The link that the store refused; `None` if there was none.
-            sent: The headers.
-        """
         with self._lock:
-            link = self._link
-            if link is None or link is expired:
-                response = self._ask(self._url, sent)
+            presigned = self._presigned
+            if presigned is None or presigned is expired:
+                response = self._request(self._url, headers)
                 if expired is None and self._has_expired(response):
                     response.close()
-                    response = self._ask(self._url, sent)
-                self._link = response.url if response.is_success else None
+                    response = self._request(self._url, headers)
+                self._presigned = response.url if response.is_success else None
                 return response
-        return self._ask(link, sent)
+        return self._request(presigned, headers)
 
-    def _ask(self, url: httpx.URL, sent: dict[str, str]) -> httpx.Response:
+    def _request(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         client = self._transport.client_for(url)
-        response = client.send(client.build_request("GET", url, headers=sent), stream=True)
-        return self._transport.follow(response, headers=sent, stream=True)
+        response = client.send(client.build_request("GET", url, headers=headers), stream=True)
+        return self._transport.follow(response, headers=headers, stream=True)
 
     def _has_expired(self, response: httpx.Response) -> bool:
-        """Tell whether the store refused a link that the API gave: the API's own refusal is final."""
-        is_link = self._transport.settings.is_api(self._url) and self.is_store(response.url)
-        return is_link and response.status_code == _FORBIDDEN
+        """Return whether the store refused a URL that the API had presigned; a refusal by the API itself is final."""
+        is_presigned = self._transport.settings.is_api(self._url) and self.is_store(response.url)
+        return is_presigned and response.status_code == httpx.codes.FORBIDDEN
 
     def is_store(self, url: httpx.URL) -> bool:
-        """Tell whether an address is off the API's origin."""
+        """Return whether a URL is outside of the API's origin."""
         return not self._transport.settings.is_api(url)
 
 
 class SignedFile:
-    """A file that is fetched by a request that the server signed.
+    """A file behind a request that the server signed.
 
     Args:
-        transport: What requests go through.
-        url: Where the request goes.
-        headers: What signs it.
+        transport: Sends requests.
+        url: The URL of the request.
+        headers: Its signed headers.
     """
 
     def __init__(self, transport: Transport, url: httpx.URL, headers: Mapping[str, str]) -> None:
@@ -121,7 +108,7 @@ class SignedFile:
         self._headers = headers
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Send the request as it is signed; signatures do not cover the range."""
+        """Send the request as it is signed; signatures do not cover the byte range."""
         client = self._transport.storage
         sent = httpx.Headers({"Accept-Encoding": "identity"})
         sent.update(self._headers)
@@ -129,99 +116,86 @@ class SignedFile:
         return client.send(client.build_request("GET", self._url, headers=sent), stream=True)
 
     def is_store(self, _: httpx.URL) -> bool:
-        """Tell that no answer is the API's."""
+        """Return true: the API does not answer signed requests."""
         return True
 
 
-# ---------------------------------------------------------------- what an answer says of a file
+def open_range(
+    remote: RemoteFile, start: int, end: int | None, *, validator: str = ""
+) -> httpx.Response:
+    """Request a byte range, and return the response with its body left to be read.
 
-
-def content_length(response: httpx.Response) -> int | None:
-    """Return how long a body is to be; `None` if the store does not say."""
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
-
-
-def checked_range(response: httpx.Response, start: int, end: int | None) -> int:
-    """Return the length of the whole file of which a response has a range.
+    Args:
+        remote: The file.
+        start: The first byte.
+        end: The byte after the last one; `None` for the rest of the file.
+        validator: The version that the range must be of; a server that has another one sends the whole file.
 
     Raises:
-        TransferError: It is not the range that was asked for.
+        StatusError: The API or the store refuses.
     """
+    headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+    if validator:
+        headers["If-Range"] = validator
+    response = remote.get(headers)
+    if start == 0 and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        response.close()  # an empty file has no first byte
+        response = remote.get({})
+    if response.status_code in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+        return response
+    with closing(response):
+        response.read()
+        raise status_error(response, storage=remote.is_store(response.url))
+
+
+def is_partial(response: httpx.Response) -> bool:
+    """Return whether a response is a byte range rather than the whole file."""
+    return response.status_code == httpx.codes.PARTIAL_CONTENT
+
+
+def file_size(response: httpx.Response, start: int, end: int | None) -> int | None:
+    """Return the length of the whole file in bytes; `None` if the server does not announce it.
+
+    Args:
+        response: The response to `open_range`.
+        start: The first byte that was requested.
+        end: The byte after the last one; `None` for the rest of the file.
+
+    Raises:
+        TransferError: The response is not the range that was requested.
+    """
+    if not is_partial(response):
+        length = response.headers.get("Content-Length", "")
+        return int(length) if length.isdigit() else None
     header = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(header)
     if match is None or int(match[1]) != start or (end is not None and int(match[2]) >= end):
         response.close()
         raise TransferError(
-            f"{shown_url(response.url)} answers with range {header[:100]!r}, which was not asked for."
+            f"{shown_url(response.url)} answered with range {header[:100]!r}, which was not requested."
         )
     return int(match[3])
 
 
 def validator_of(response: httpx.Response) -> str:
-    """Return what `If-Range` takes: a strong entity tag, else the date; empty if there is neither."""
+    """Return the value for `If-Range`: a strong entity tag, else the date; empty if there is neither."""
     etag = response.headers.get("ETag", "")
     return str(etag if etag.startswith('"') else response.headers.get("Last-Modified", ""))
 
 
-def checksum(response: httpx.Response) -> str | None:
-    """Return the file's MD5, where the store's entity tag is one."""
-    match = _MD5.fullmatch(response.headers.get("ETag", ""))
+def md5_of(response: httpx.Response) -> str | None:
+    """Return the file's MD5 checksum, if the entity tag is one."""
+    match = _MD5_ETAG.fullmatch(response.headers.get("ETag", ""))
     return match[1] if match else None
 
 
 def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
-    """Return the length in bytes and the MD5 of a file as the store has it, without its bytes; `None` where untold.
+    """Return the length in bytes and the MD5 checksum of a file on the server, without reading it.
+
+    Either is `None` if the server does not announce it.
 
     Raises:
-        StatusError: No such file, or no access.
+        StatusError: The file does not exist, or access is denied.
     """
-    response = remote.get({"Range": "bytes=0-0"})
-    if response.status_code == _NOT_SATISFIABLE:  # an empty file has no first byte
-        response.close()
-        response = remote.get({})
-    with closing(response):
-        if not response.is_success:
-            response.read()
-            raise status_error(response, storage=remote.is_store(response.url))
-        is_part = response.status_code == PARTIAL_CONTENT
-        size = checked_range(response, 0, 1) if is_part else content_length(response)
-        return size, checksum(response)
-
-
-class Cursor:
-    """How far a range has come.
-
-    Args:
-        at: Its first byte.
-        end: The byte after its last; `None` if only the end of the stream tells.
-        checksum: The MD5 that it is to have, in hexadecimal; `None` if that is not known.
-    """
-
-    def __init__(self, at: int, end: int | None, checksum: str | None = None) -> None:
-        self.at = at
-        self.end = end
-        self._checksum = checksum
-        self._digest = hashlib.md5(usedforsecurity=False) if checksum else None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all of it has come."""
-        return self.at == self.end
-
-    def advance(self, block: memoryview) -> None:
-        """Count a block."""
-        self.at += len(block)
-        if self._digest is not None:
-            self._digest.update(block)
-
-    def check(self, name: str) -> None:
-        """Compare the checksum, if it is known.
-
-        Raises:
-            TransferError: It differs.
-        """
-        if self._digest is not None and self._digest.hexdigest() != self._checksum:
-            raise TransferError(
-                f"{name} came with another checksum than the store has; nothing was kept."
-            )
+    with closing(open_range(remote, 0, 1)) as response:
+        return file_size(response, 0, 1), md5_of(response)

@@ -1,0 +1,209 @@
+"""Reading the byte ranges of a remote file, and resuming where a connection breaks."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import httpx
+
+from gcapi._transfer.parts import MEBI
+from gcapi._transfer.remote_files import (
+    file_size,
+    is_partial,
+    md5_of,
+    open_range,
+    validator_of,
+)
+from gcapi._util.messages import shown_url
+from gcapi._util.scheduler import current_token
+from gcapi.exceptions import TransferError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gcapi._transfer.remote_files import RemoteFile
+
+#: The length of the first request in bytes; most files are not longer.
+FIRST_RANGE = MEBI
+#: How many bytes are written at once; the HTTP client yields 16 KiB at a time.
+WRITE_BLOCK = MEBI // 2
+#: How often a range is resumed after its connection broke.
+MAX_RESUMES = 5
+#: Seconds before a range is first resumed; doubled each time.
+RESUME_DELAY = 0.2
+
+
+class ByteRange:
+    """A range of bytes, and how much of it has arrived.
+
+    Args:
+        position: The next byte to arrive.
+        end: The byte after the last one; `None` if only the end of the stream shows it.
+        md5: The expected MD5 checksum in hexadecimal; `None` if it is unknown.
+    """
+
+    def __init__(self, position: int, end: int | None, md5: str | None = None) -> None:
+        self.position = position
+        self.end = end
+        self._md5 = md5
+        self._digest = hashlib.md5(usedforsecurity=False) if md5 else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all bytes have arrived."""
+        return self.position == self.end
+
+    def advance(self, block: memoryview) -> None:
+        """Count a block that arrived."""
+        self.position += len(block)
+        if self._digest is not None:
+            self._digest.update(block)
+
+    def check(self, name: str) -> None:
+        """Raise `TransferError` if the checksum is known and differs."""
+        if self._digest is not None and self._digest.hexdigest() != self._md5:
+            raise TransferError(
+                f"{name} arrived with another checksum than it has in the store, and was not kept. Download it again."
+            )
+
+
+class RangeReader:
+    """Reads one version of a remote file; several threads may read a range each.
+
+    Args:
+        remote: The file.
+        name: Its name for messages.
+        write: Called with the offset of each block and the block.
+
+    Attributes:
+        size: The length of the file in bytes; `None` if it is unknown.
+        restart_reason: Why the file must be read again from its beginning; empty if it need not.
+    """
+
+    def __init__(
+        self, remote: RemoteFile, name: str, write: Callable[[int, memoryview], None]
+    ) -> None:
+        self._remote = remote
+        self._name = name
+        self._write = write
+        #: Identifies the version of the file in `If-Range`; empty if the server gives none.
+        self._validator = ""
+        self.size: int | None = None
+        self.restart_reason = ""
+
+    def open_first(self) -> tuple[httpx.Response, ByteRange]:
+        """Request the beginning of the file.
+
+        Returns:
+            A response, and its range: the whole file, or its first `FIRST_RANGE` bytes.
+
+        Raises:
+            StatusError: The API or the store refuses.
+        """
+        response = open_range(self._remote, 0, FIRST_RANGE)
+        self.size, self._validator = file_size(response, 0, None), validator_of(response)
+        is_longer = is_partial(response) and (self.size or 0) > FIRST_RANGE
+        if is_longer and not self._validator:
+            # Nothing would show whether further ranges are of the same version.
+            response.close()
+            response = open_range(self._remote, 0, None)
+            self.size, self._validator = file_size(response, 0, None), validator_of(response)
+        elif is_longer:
+            return response, ByteRange(0, FIRST_RANGE)
+        return response, ByteRange(0, self.size, md5_of(response))
+
+    def read(self, wanted: ByteRange, response: httpx.Response | None = None) -> None:
+        """Read a range, unless the whole file must be read again: `restart_reason` then says why.
+
+        Args:
+            wanted: The range.
+            response: A response to begin with; `None` to request the range.
+
+        Raises:
+            StatusError: The API or the store refuses.
+            TransferError: The connection broke more than `MAX_RESUMES` times, or the checksum differs.
+        """
+        try:
+            self._read(wanted, response)
+            wanted.check(self._name)
+        except _RestartNeededError as error:
+            self.restart_reason = str(error)
+
+    def _read(self, wanted: ByteRange, response: httpx.Response | None) -> None:
+        problem: httpx.TransportError | None = None
+        for attempt in range(MAX_RESUMES + 1):
+            if attempt:
+                current_token().sleep(RESUME_DELAY * 2 ** (attempt - 1))
+            try:
+                current = response or self._open(wanted)
+                response = None
+                with closing(current):
+                    self._copy(wanted, current)
+            except httpx.TransportError as error:
+                problem = error
+            if wanted.is_complete or (wanted.end is None and problem is None):
+                return
+            if not self._validator or wanted.end is None:
+                total = "an unknown number of" if self.size is None else self.size
+                raise _RestartNeededError(
+                    f"The connection broke after {wanted.position} of {total} bytes, and the server does not identify"
+                    " the version of the file."
+                )
+        raise TransferError(
+            f"{self._name}: the connection broke after {wanted.position} of {self.size} bytes, and was resumed"
+            f" {MAX_RESUMES} times ({problem}). Nothing was kept; download it again."
+        ) from problem
+
+    def _open(self, wanted: ByteRange) -> httpx.Response:
+        """Request what is missing of a range."""
+        self._check_restart()
+        start, end = wanted.position, wanted.end
+        response = open_range(self._remote, start, end, validator=self._validator)
+        is_same = (
+            is_partial(response)
+            and file_size(response, start, end) == self.size
+            and validator_of(response) in {"", self._validator}
+        )
+        if not is_same:
+            response.close()
+            raise _RestartNeededError(
+                "The file changes while it is downloaded, or the store does not send parts of it."
+            )
+        return response
+
+    def _copy(self, wanted: ByteRange, response: httpx.Response) -> None:
+        """Write a body, `WRITE_BLOCK` bytes at a time, including what arrives before a connection breaks."""
+        buffer = memoryview(bytearray(WRITE_BLOCK))
+        filled = 0
+        token = current_token()
+        try:
+            for block in response.iter_raw():
+                token.raise_if_cancelled()
+                self._check_restart()
+                if filled + len(block) > WRITE_BLOCK:
+                    full, filled = filled, 0
+                    self._flush(wanted, buffer[:full])
+                if wanted.end is not None and wanted.position + filled + len(block) > wanted.end:
+                    raise TransferError(
+                        f"{shown_url(response.url)} sends more than it announced; nothing was kept."
+                    )
+                buffer[filled : filled + len(block)] = block
+                filled += len(block)
+        finally:
+            self._flush(wanted, buffer[:filled])
+
+    def _flush(self, wanted: ByteRange, block: memoryview) -> None:
+        if block:
+            self._write(wanted.position, block)
+            wanted.advance(block)
+
+    def _check_restart(self) -> None:
+        """Stop reading a version that another thread found to be of no use."""
+        if self.restart_reason:
+            raise _RestartNeededError(self.restart_reason)
+
+
+class _RestartNeededError(Exception):
+    """Raised when what arrived of a file is of no use; the message says why."""
