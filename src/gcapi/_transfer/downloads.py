@@ -181,8 +181,8 @@ class _FileDownload:
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise TransferError(
-                f"{self.file.target.name}: {reason} It was started again {MAX_RESTARTS} times, and was not kept."
-                " Download it again."
+                f"{self.file.target.name}: {reason} It was started again {MAX_RESTARTS} times. Nothing was kept;"
+                " download it again."
             )
         self.progress.reset()
         self.file.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gcapi._transfer.downloads import FIRST_RANGE
 from gcapi._transfer.image_files import check_signed_request
 from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
+from gcapi._transfer.range_reader import FIRST_RANGE
 from gcapi.exceptions import (
     ProgressWarning,
     StatusError,
@@ -125,6 +126,35 @@ def test_interrupted_program_ends_and_leaves_nothing(
         assert not held.is_set()
     assert "KeyboardInterrupt" in said
     assert "Exception ignored" not in said
+    assert everything_below(tmp_path) == set()
+
+
+def test_interrupted_call_sends_nothing_more(tmp_path: Path, held: threading.Event) -> None:
+    """After Ctrl-C in a program that goes on, no request of a download is sent, and its threads end."""
+    reached = threading.Barrier(3)
+
+    def script(seen: Seen) -> Answer:
+        reached.wait(SOON)
+        held.wait(60)
+        return answer_of_store(seen, CONTENT)
+
+    def interrupt() -> None:
+        reached.wait(SOON)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    names = [f"a.{number}" for number in range(10)]
+    with served(script) as pair, connect(pair.api, max_concurrent_downloads=2) as client:
+        files = [pair.file(name) for name in names]
+        with pytest.raises(KeyboardInterrupt):
+            client.images.download(files=files, output_directory=tmp_path, filename="x")
+        held.set()
+        released = time.monotonic()
+        until(lambda: not threads())
+        assert time.monotonic() - released < 1
+        assert len(pair.store.seen) == 2
+    interrupting.join()
     assert everything_below(tmp_path) == set()
 
 

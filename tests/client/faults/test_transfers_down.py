@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from gcapi._transfer.downloads import CONTINUATIONS, FIRST_RANGE, RESTARTS
+from gcapi._transfer.downloads import MAX_RESTARTS
 from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
+from gcapi._transfer.range_reader import FIRST_RANGE, MAX_RESUMES
 from gcapi.exceptions import (
     PermissionDenied,
     StorageError,
@@ -34,7 +35,7 @@ LARGE = BYTES[: FIRST_RANGE + MIN_RANGE_SIZE + 1_000_000]
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take broken streams up again at once."""
-    monkeypatch.setattr("gcapi._transfer.downloads.PAUSE", 0.0)
+    monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
 
 
 def store_of(content: bytes, tag: str = TAG, **headers: str) -> Script:
@@ -241,8 +242,8 @@ def test_connection_that_breaks_before_an_answer(tmp_path: Path) -> None:
 def test_breaks_without_end(tmp_path: Path, content: bytes) -> None:
     """A stream that breaks again and again is given up with a TransferError, and nothing is left."""
     script = lambda seen: broken(answer_of_store(seen, content), 10)  # noqa: E731
-    count = fails(script, tmp_path, TransferError, "however often it was taken up again")
-    assert count >= CONTINUATIONS + 1
+    count = fails(script, tmp_path, TransferError, "and was resumed")
+    assert count >= MAX_RESUMES + 1
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])
@@ -268,7 +269,9 @@ def test_broken_chunks_start_again(tmp_path: Path) -> None:
     with served(in_turn(half, half, Answer(body=SMALL, chunked="whole"))) as pair:
         (path,) = pair.download(tmp_path)
     assert path.read_bytes() == SMALL
-    assert fails(in_turn(half), tmp_path / "again", TransferError, "begun again") == RESTARTS + 1
+    assert (
+        fails(in_turn(half), tmp_path / "again", TransferError, "started again") == MAX_RESTARTS + 1
+    )
 
 
 # ---------------------------------------------------------------- files that change
@@ -316,7 +319,7 @@ def test_file_that_never_stays_the_same(tmp_path: Path, content: bytes) -> None:
         answer = answer_of_store(seen, content, f'"{next(count)}"')
         return broken(answer, 5_000) if content is SMALL else answer
 
-    fails(script, tmp_path, TransferError, "it changes while it is downloaded")
+    fails(script, tmp_path, TransferError, "The file changes while it is downloaded")
 
 
 # ---------------------------------------------------------------- stores that refuse or lie
@@ -367,7 +370,7 @@ WRONG = [
 def test_wrong_range_is_refused(tmp_path: Path, header: str) -> None:
     """A first range that does not say that it is the one asked for is a TransferError."""
     answer = Answer(status=206, body=SMALL, headers={"Content-Range": header})
-    fails(in_turn(answer), tmp_path, TransferError, "which was not asked for")
+    fails(in_turn(answer), tmp_path, TransferError, "which was not requested")
 
 
 @pytest.mark.parametrize("header", ["bytes 0-299999/300000", "bytes 999-299999/300000", "x"])
@@ -379,7 +382,7 @@ def test_wrong_range_while_going_on_is_refused(tmp_path: Path, header: str) -> N
         start = start_of(seen)
         return replace(answer, headers={"Content-Range": header}) if start else answer
 
-    fails(script, tmp_path, TransferError, "which was not asked for")
+    fails(script, tmp_path, TransferError, "which was not requested")
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])

@@ -67,6 +67,9 @@ def test_blocks_of_several_threads_land_at_their_offsets(target: Path) -> None:
 def test_temporary_names_are_hidden_and_unique(target: Path) -> None:
     """Until it is published, a file is hidden beside its target, under a name that no other call uses."""
     files = [AtomicFile(target) for _ in range(2)]
+    assert not target.parent.exists()
+    for file in files:
+        file.write(0, memoryview(b"a"))
     names = {path.name for path in target.parent.iterdir()}
     assert len(names) == 2
     assert all(name.startswith(".x.mha.") and name.endswith(".part") for name in names)
@@ -151,6 +154,8 @@ def test_discarding_while_threads_write(target: Path) -> None:
 def test_error_of_a_full_disk_names_the_file(target: Path) -> None:
     """The system's error for a full disk has a note with the file that was not written."""
     file = AtomicFile(target)
+    file.clear()
+    assert file._file is not None
     number = os.open("/dev/full", os.O_WRONLY)
     try:
         os.dup2(number, file._file.fileno())
@@ -246,6 +251,7 @@ def test_one_of_several_processes_publishes(tmp_path: Path, has_links: bool) -> 
 def test_existing_target_is_not_replaced_by_default(target: Path) -> None:
     """A target that appears while a file is written is replaced only with `overwrite`."""
     file = AtomicFile(target)
+    file.write(0, memoryview(b"a"))
     target.write_text("precious")
     with pytest.raises(FileExistsError, match="already exists") as caught:
         file.publish()
@@ -263,6 +269,7 @@ def test_existing_target_is_not_replaced_by_default(target: Path) -> None:
 def test_dangling_link_is_not_replaced_by_default(target: Path) -> None:
     """A symbolic link that leads nowhere counts as a target that exists."""
     file = AtomicFile(target)
+    file.write(0, memoryview(b"a"))
     target.symlink_to("nowhere")
     with pytest.raises(FileExistsError, match="already exists"):
         file.publish()

@@ -396,9 +396,9 @@ def test_half_a_file_is_not_kept(
     tmp_path: Path, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that is shorter than announced is a TransferError, and nothing is left."""
-    monkeypatch.setattr("gcapi._transfer.downloads.PAUSE", 0.0)
+    monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
     with pytest.raises(
-        TransferError, match=f"broke after {sent} of 5000000 bytes.*nothing was kept"
+        TransferError, match=f"broke after {sent} of 5000000 bytes.*Nothing was kept"
     ):
         download(tmp_path, in_turn(Answer(body=bytes(sent), length=5_000_000)))
     assert everything_below(tmp_path) == set()
@@ -406,7 +406,7 @@ def test_half_a_file_is_not_kept(
 
 def test_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that breaks before the answer, again and again, is httpx's own error, and nothing is left."""
-    monkeypatch.setattr("gcapi._transfer.downloads.PAUSE", 0.0)
+    monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
     with pytest.raises(httpx.TransportError):
         download(tmp_path, in_turn(Answer(reset=True)))
     assert everything_below(tmp_path) == set()
