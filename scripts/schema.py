@@ -21,7 +21,7 @@ from generate import GenerationError, Json, Layout
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gcapi._api.schema_diff import differences, model_facts, no_schema, operation_names
+from gcapi._api.schema_diff import model_facts, operation_names, schema_differences, schema_problem
 
 DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
 MODELS = ("grand_challenge_api.models", "gcapi.models")
@@ -77,7 +77,7 @@ def validate(pulled: Any, known: Json) -> None:
     Raises:
         SchemaError: It is not.
     """
-    problem = no_schema(pulled)
+    problem = schema_problem(pulled)
     if problem:
         raise SchemaError(problem)
     names, found = operation_names(known), operation_names(pulled)
@@ -142,7 +142,7 @@ def update(source: str, layout: Layout, *, force: bool = False) -> None:
     """
     known, pulled = generate.load(layout), read(fetch(source))
     validate(pulled, known)
-    changes = differences(known, pulled)
+    changes = schema_differences(known, pulled)
     print("\n".join(changes) or "No operation, model or field has changed.")
     missing = gone(known, pulled, layout.root / "src" / "gcapi")
     if missing:

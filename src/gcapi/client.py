@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
 from gcapi import jobs
 from gcapi._api.operations import Calls
-from gcapi._api.schema_diff import drift
+from gcapi._api.schema_diff import schema_drift
 from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
 from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
@@ -240,7 +240,9 @@ class Client(Namespaces):
         Raises:
             UnexpectedAnswer: There is something else than a schema.
         """
-        return drift(self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"}))
+        return schema_drift(
+            self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"})
+        )
 
     # ------------------------------------------------------------ cases
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gcapi._api.schema_diff import published
+from gcapi._api.schema_diff import published_schema
 from gcapi_sandbox import Sandbox
 from tests.support.cli_program import VARIABLE, Program, Result
 from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen
@@ -113,7 +113,7 @@ def script(**answers: Answer) -> Callable[[Seen], Answer]:
         "gcapi": Answer(body=VERSION),
         "interfaces": Answer(body={"count": 0, "next": None, "previous": None, "results": []}),
         "self": Answer(body=PROFILE),
-        "schema": Answer(body=published()),
+        "schema": Answer(body=published_schema()),
     }
 
     def answer(seen: Seen) -> Answer:
@@ -137,7 +137,7 @@ def test_wrong_clocks(gcapi: Program, seconds: int, words: str) -> None:
 
 def test_schemas_that_differ(gcapi: Program) -> None:
     """What the server has otherwise is listed, shortened for people and in full in JSON, and is no failure."""
-    schema: Any = copy.deepcopy(published())
+    schema: Any = copy.deepcopy(published_schema())
     for name in list(schema["components"]["schemas"])[:30]:
         schema["components"]["schemas"][name].setdefault("properties", {})["brand_new"] = {
             "type": "string"

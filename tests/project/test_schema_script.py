@@ -79,8 +79,8 @@ CHANGES = """\
 
 def test_changes_are_told_in_words() -> None:
     """Each added, removed or changed operation, model and field has a line."""
-    assert schema.differences(tiny_schema(), changed_schema()) == CHANGES
-    assert schema.differences(tiny_schema(), tiny_schema()) == []
+    assert schema.schema_differences(tiny_schema(), changed_schema()) == CHANGES
+    assert schema.schema_differences(tiny_schema(), tiny_schema()) == []
 
 
 def test_changes_of_every_kind_are_seen() -> None:
@@ -92,7 +92,7 @@ def test_changes_of_every_kind_are_seen() -> None:
     answer["application/json"]["schema"]["$ref"] = "#/components/schemas/User"
     del paths["/api/v1/uploads/"]["post"]["requestBody"]["content"]["multipart/form-data"]
     now["components"]["schemas"]["ImageTypeEnum"]["enum"] = ["MHD", "TIFF", "OME"]
-    assert schema.differences(PUBLISHED, now) == [
+    assert schema.schema_differences(PUBLISHED, now) == [
         "~ operation gcapi_retrieve, answer 200 as application/json: was GCAPIVersion, is User",
         (
             "~ operation profiles_users_self_retrieve, address: "
