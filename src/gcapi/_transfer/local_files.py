@@ -12,13 +12,6 @@ from gcapi.exceptions import SpecFileError, SpecFileNotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ADVICE = {
-    errno.ENOENT: "Check the path.",
-    errno.ENOTDIR: "Check the path.",
-    errno.EACCES: "Change its permissions.",
-    errno.ENAMETOOLONG: "Use a shorter name.",
-}
-
 
 def local_file_error(path: Path, error: OSError | ValueError) -> SpecFileError:
     """Return the error for a local file that cannot be read.
@@ -27,12 +20,10 @@ def local_file_error(path: Path, error: OSError | ValueError) -> SpecFileError:
         path: The file.
         error: The exception of the system call; a `ValueError` for a path with a NUL character.
     """
-    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
-    number = error.errno if isinstance(error, OSError) else None
-    reason = os.strerror(number) if number else str(error)
-    advice = _ADVICE.get(number or errno.ENOENT, "Check the disk.")
-    cls = SpecFileNotFound if is_missing else SpecFileError
-    return cls(f"{path} cannot be read: {reason}. {advice}")
+    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
+        return SpecFileNotFound(f"{path} cannot be read: {reason}. Check the path.")
+    return SpecFileError(f"{path} cannot be read: {reason}. Check its permissions and the disk.")
 
 
 def check_local_file(path: Path) -> os.stat_result:

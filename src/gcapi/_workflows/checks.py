@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gcapi._transfer.local_files import check_local_file
 from gcapi._workflows.socket_kinds import StorageKind, storage_kind
-from gcapi.exceptions import InterfaceMismatch, SpecError, SpecFileError, SpecTypeError
+from gcapi.exceptions import InterfaceMismatch, SpecError, SpecTypeError
 from gcapi.sockets import SocketValueSpec
 
 if TYPE_CHECKING:
@@ -112,24 +112,21 @@ def _listed(slugs: Collection[str]) -> str:
 # ---------------------------------------------------------------- files and images
 
 
-def check_files(spec: SocketValueSpec) -> tuple[Path, ...]:
-    """Return the local files of a specification, at least one, all of which can be read.
+def check_files(paths: Sequence[Path]) -> Sequence[Path]:
+    """Return the paths of at least one file, all of which can be read.
 
     Raises:
         SpecError: There are none.
         SpecFileError: One of them cannot be read.
     """
-    if not spec.paths:
-        raise SpecError(f"Socket {spec.socket_slug!r}: files is empty. Name at least one file.")
-    for path in spec.paths:
-        try:
-            check_local_file(path)
-        except SpecFileError as error:
-            raise type(error)(f"Socket {spec.socket_slug!r}: {error}") from error
-    return spec.paths
+    if not paths:
+        raise SpecError("files is empty. Name at least one file.")
+    for path in paths:
+        check_local_file(path)
+    return paths
 
 
-def check_unique_names(spec: SocketValueSpec, names: Iterable[str]) -> None:
+def check_unique_names(names: Iterable[str]) -> None:
     """Check that the files of an image have different names.
 
     Raises:
@@ -138,8 +135,7 @@ def check_unique_names(spec: SocketValueSpec, names: Iterable[str]) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise SpecError(
-            f"Socket {spec.socket_slug!r}: the files of an image need different names, and {count} are called"
-            f" {name!r}. Rename them."
+            f"the files of an image need different names, and {count} are called {name!r}. Rename them."
         )
 
 
@@ -153,5 +149,5 @@ def check_image_kind(image: HyperlinkedImage, socket: ComponentInterface) -> Non
     expected = storage_kind(socket)
     if (given == StorageKind.DICOM) != (expected == StorageKind.DICOM):
         raise SpecError(
-            f"Socket {socket.slug!r} is of kind {socket.kind} and takes {expected}; image {image.pk} is {given}."
+            f"Socket {socket.slug!r} ({socket.kind}) takes {expected}, and image {image.pk} is {given}."
         )

@@ -86,23 +86,26 @@ def plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
         socket: The socket that it names.
 
     Raises:
-        SpecError: The socket cannot take it; the message says what it takes.
+        SpecError: The socket cannot take it; the message names the socket and says what it takes.
     """
-    kind = storage_kind(socket)
+    try:
+        return _planner(spec, storage_kind(socket))(spec, socket)
+    except SpecError as error:
+        error.args = (f"Socket {spec.socket_slug!r} ({socket.kind}): {error}",)
+        raise
+
+
+def _planner(spec: SocketValueSpec, kind: StorageKind) -> Planner:
     planner = _PLANNERS[kind].get(_column(spec.source))
     if planner is None:
         working = [source for source in SOURCES if _column(source) in _PLANNERS[kind]]
         raise SpecError(
-            f"Socket {spec.socket_slug!r} is of kind {socket.kind} and takes {kind}: it cannot be made from"
-            f" {spec.source}. Use {' or '.join(working)}."
+            f"it takes {kind}, which cannot be made from {spec.source}. Use {' or '.join(working)}."
         )
     if not isinstance(spec.image_name, Unset) and kind != StorageKind.DICOM:
         # The server would accept it, and no image would ever appear.
-        raise SpecError(
-            f"Socket {spec.socket_slug!r} is of kind {socket.kind}: image_name is for DICOM image sets only."
-            " Leave it out."
-        )
-    return planner(spec, socket)
+        raise SpecError("image_name is for DICOM image sets only. Leave it out.")
+    return planner
 
 
 def _column(source: str) -> str:
@@ -118,11 +121,7 @@ def _plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
 
 def _plan_value_from_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     path = _single_file(spec)
-    try:
-        value = read_json_file(path)
-    except SpecError as error:
-        raise type(error)(f"Socket {spec.socket_slug!r}: {error}") from error
-    return _inline(spec, socket, value, place=f"{path}: ")
+    return _inline(spec, socket, read_json_file(path), place=f"{path}: ")
 
 
 def _plan_existing_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
@@ -133,32 +132,19 @@ def _inline(
     spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, place: str = ""
 ) -> Plan:
     if value is None or isinstance(value, Unset):
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: null cannot be stored through the API. Leave the socket out."
-        )
-    _encoded(spec, socket, value, place=place)
+        raise SpecError("null cannot be stored through the API. Leave the socket out.")
+    _encoded(socket, value, place=place)
     return Inline(spec.socket_slug, {"value": value})
 
 
-def _encoded(
-    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, place: str = ""
-) -> bytes:
+def _encoded(socket: ComponentInterface, value: Any, *, place: str = "") -> bytes:
     """Return a value as JSON text, after checking its shape."""
     try:
         data = encode(value)
     except ValueError as error:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: the value cannot be sent: {error}."
-        ) from error
-    try:
-        check_shape(socket.kind, value, place)
-    except SpecError as error:
-        raise _with_kind(error, spec, socket) from error
+        raise SpecError(f"the value cannot be sent: {error}.") from error
+    check_shape(socket.kind, value, place)
     return data
-
-
-def _with_kind(error: SpecError, spec: SocketValueSpec, socket: ComponentInterface) -> SpecError:
-    return type(error)(f"Socket {spec.socket_slug!r} is of kind {socket.kind}: {error}")
 
 
 def _existing_value(
@@ -169,13 +155,12 @@ def _existing_value(
     # In the response to a write, the interface is only a slug.
     if isinstance(value, Unset) or not hasattr(interface, "pk"):
         raise SpecTypeError(
-            f"Socket {spec.socket_slug!r}: existing_socket_value must be a value as read from the server, an item of"
-            f" .values, .inputs or .outputs, not {value!r}."
+            "existing_socket_value must be a value as read from the server, an item of .values, .inputs or .outputs,"
+            f" not {value!r}."
         )
     if interface.pk != socket.pk:
         raise SpecError(
-            f"Socket {spec.socket_slug!r}: the existing value is of socket {interface.slug!r}; it can only be used for"
-            " the same socket."
+            f"the existing value is of socket {interface.slug!r}. It can only be used for the same socket."
         )
     return value
 
@@ -184,22 +169,18 @@ def _existing_value(
 
 
 def _plan_json_content(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    return _content(spec, socket, _encoded(spec, socket, spec.value))
+    return _content(spec, socket, _encoded(socket, spec.value))
 
 
 def _plan_text_content(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     if not isinstance(spec.value, str):
         raise SpecTypeError(
-            f"Socket {spec.socket_slug!r} is of kind {socket.kind}: its value must be the text itself, a str,"
-            f" not {type(spec.value).__name__}."
+            f"its value must be the text itself, a str, not {type(spec.value).__name__}."
         )
     try:
-        data = spec.value.encode()
+        return _content(spec, socket, spec.value.encode())
     except UnicodeEncodeError as error:
-        raise SpecError(
-            f"Socket {spec.socket_slug!r}: the text cannot be stored as UTF-8: {error}."
-        ) from error
-    return _content(spec, socket, data)
+        raise SpecError(f"the text cannot be stored as UTF-8: {error}.") from error
 
 
 def _content(spec: SocketValueSpec, socket: ComponentInterface, data: bytes) -> Plan:
@@ -211,12 +192,8 @@ def _socket_file_name(socket: ComponentInterface) -> str:
 
 
 def _plan_json_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    path = _single_file(spec)
-    try:
-        check_json_file(path, socket.kind)
-    except SpecError as error:
-        raise _with_kind(error, spec, socket) from error
-    return Upload(spec.socket_slug, (_local_file(path),))
+    check_json_file(_single_file(spec), socket.kind)
+    return _plan_file(spec, socket)
 
 
 def _plan_file(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
@@ -224,11 +201,10 @@ def _plan_file(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 
 
 def _single_file(spec: SocketValueSpec) -> Path:
-    path, *others = check_files(spec)
+    path, *others = check_files(spec.paths)
     if others:
         raise SpecError(
-            f"Socket {spec.socket_slug!r} takes one file, and {1 + len(others)} are given. Only images are made of"
-            " several."
+            f"it takes one file, and {1 + len(others)} are given. Only images are made of several."
         )
     return path
 
@@ -240,7 +216,7 @@ def _local_file(path: Path) -> LocalFile:
 def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     url = _existing_value(spec, socket).file
     if not isinstance(url, str):
-        raise SpecError(f"Socket {spec.socket_slug!r}: the existing value has no file.")
+        raise SpecError("the existing value has no file.")
     try:
         name = check_upload_name(name_of(url.partition("?")[0]))
     except (UnsafeName, SpecError):
@@ -252,34 +228,30 @@ def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
 
 
 def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
-    files = tuple(_local_file(path) for path in check_files(spec))
-    check_unique_names(spec, [file.name for file in files])
+    files = tuple(_local_file(path) for path in check_files(spec.paths))
+    check_unique_names(file.name for file in files)
     return Upload(spec.socket_slug, files, is_image=True)
 
 
 def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
     if isinstance(spec.image_name, Unset):
-        raise SpecError(
-            f"Socket {spec.socket_slug!r} takes a DICOM image set: give it an image_name too."
-        )
+        raise SpecError("a DICOM image set needs an image_name. Give it one.")
     # The files are renamed when they are de-identified, since their names may include a patient's.
-    files = tuple(LocalFile(path, path.name) for path in check_files(spec))
+    files = tuple(LocalFile(path, path.name) for path in check_files(spec.paths))
     return Upload(spec.socket_slug, files, is_image=True, image_name=spec.image_name)
 
 
 def _plan_image_of_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     url = _existing_value(spec, socket).image
     if not isinstance(url, str):
-        raise SpecError(f"Socket {spec.socket_slug!r}: the existing value has no image.")
+        raise SpecError("the existing value has no image.")
     return Inline(spec.socket_slug, {"image": url})
 
 
 def _plan_existing_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
     url = spec.existing_image_api_url
     if not isinstance(url, str) or "/cases/images/" not in url:
-        raise SpecTypeError(
-            f"Socket {spec.socket_slug!r}: existing_image_api_url must be the api_url of an image, not {url!r}."
-        )
+        raise SpecTypeError(f"existing_image_api_url must be the api_url of an image, not {url!r}.")
     return Inline(spec.socket_slug, {"image": url})
 
 

@@ -133,46 +133,35 @@ _AXIS = _list_of(_POINT, 2)
 _VERSION = _record({"major": _COUNT, "minor": _COUNT})
 _LABELS: dict[str, Shape] = {"name": _STRING, "probability": _PROBABILITY}
 
-#: Annotations: singular type, plural type, the list's key in the plural, and the required fields of the singular.
-_ANNOTATIONS: tuple[tuple[str, str, str, dict[str, Shape]], ...] = (
-    ("2D bounding box", "Multiple 2D bounding boxes", "boxes", {"corners": _list_of(_POINT, 4)}),
-    (
-        "Distance measurement",
-        "Multiple distance measurements",
-        "lines",
-        {"start": _POINT, "end": _POINT},
-    ),
-    ("Point", "Multiple points", "points", {"point": _POINT}),
-    (
-        "Polygon",
-        "Multiple polygons",
-        "polygons",
-        {
-            "seed_point": _POINT,
-            "path_points": _list_of(_POINT),
-            "sub_type": _STRING,
-            "groups": _list_of(_STRING),
-        },
-    ),
-    (
-        "Line",
-        "Multiple lines",
-        "lines",
-        {"seed_points": _list_of(_POINT), "path_point_lists": _list_of(_list_of(_POINT))},
-    ),
-    ("Angle", "Multiple angles", "angles", {"lines": _list_of(_AXIS, 2)}),
-    ("Ellipse", "Multiple ellipses", "ellipses", {"major_axis": _AXIS, "minor_axis": _AXIS}),
-    ("Three-point angle", "Multiple three-point angles", "angles", {"angle": _list_of(_POINT, 3)}),
-)
+_POLYGON: dict[str, Shape] = {
+    "seed_point": _POINT,
+    "path_points": _list_of(_POINT),
+    "sub_type": _STRING,
+    "groups": _list_of(_STRING),
+}
+_LINE = {"seed_points": _list_of(_POINT), "path_point_lists": _list_of(_list_of(_POINT))}
+
+#: Annotations by their type: the plural, the list's key in the plural, and the required fields of the singular.
+_ANNOTATIONS: dict[str, tuple[str, str, Mapping[str, Shape]]] = {
+    "2D bounding box": ("2D bounding boxes", "boxes", {"corners": _list_of(_POINT, 4)}),
+    "Distance measurement": ("distance measurements", "lines", {"start": _POINT, "end": _POINT}),
+    "Point": ("points", "points", {"point": _POINT}),
+    "Polygon": ("polygons", "polygons", _POLYGON),
+    "Line": ("lines", "lines", _LINE),
+    "Angle": ("angles", "angles", {"lines": _list_of(_AXIS, 2)}),
+    "Ellipse": ("ellipses", "ellipses", {"major_axis": _AXIS, "minor_axis": _AXIS}),
+    "Three-point angle": ("three-point angles", "angles", {"angle": _list_of(_POINT, 3)}),
+}
 
 
 def _annotation_shapes() -> Iterator[tuple[str, Shape]]:
-    for singular, plural, key, fields in _ANNOTATIONS:
-        one = {"type": _constant(singular), "version": _VERSION, **fields}
-        item = _record(fields, {**_LABELS, "type": _constant(singular)})
-        many = {"type": _constant(plural), "version": _VERSION, key: _list_of(item)}
+    for singular, (plural, key, fields) in _ANNOTATIONS.items():
+        types = _constant(singular), _constant(f"Multiple {plural}")
+        item = _record(fields, {**_LABELS, "type": types[0]})
+        one = {"type": types[0], "version": _VERSION, **fields}
+        many = {"type": types[1], "version": _VERSION, key: _list_of(item)}
         yield singular.casefold(), _record(one, _LABELS)
-        yield plural.casefold(), _record(many, {"name": _STRING})
+        yield f"multiple {plural}".casefold(), _record(many, {"name": _STRING})
 
 
 #: The shape of each JSON kind, by its lowercase label.

@@ -163,40 +163,35 @@ class _Check:
                 self._add_error(ready.row, column_of(spec.socket_slug), error)
 
     def _add_error(self, row: Row, column: str, error: Exception) -> None:
-        if isinstance(error, SocketNotFound):
-            if error.slug not in self._unknown_slugs:  # once for the whole column
-                self._unknown_slugs.add(error.slug)
-                fix = (
-                    "Name the column after a socket's slug, or put a colon in it to make it a note"
-                )
-                self._add(0, column, str(error), fix)
-        elif isinstance(error, CellError):
+        if isinstance(error, CellError):
             self._add(row.line, column, error.what, error.fix)
-        else:
-            # The last sentence of a message says what to do.
-            message = str(error).removeprefix(f"Socket {column.removeprefix('socket:')!r}: ")
+        elif isinstance(error, InterfaceMismatch):
+            self._add(row.line, column, str(error), "Fill exactly the sockets of one interface")
+        elif not isinstance(error, SocketNotFound):
+            # The column names the socket already, and the last sentence of a message says what to do.
+            start, _, rest = str(error).partition(": ")
+            message = rest if start.startswith("Socket ") else str(error)
             what, _, fix = message.rstrip(".").rpartition(". ")
-            if not what or isinstance(error, InterfaceMismatch):
-                what, fix = message, "Correct the cell, or the file that it names"
-            self._add(row.line, column, what, fix)
+            self._add(row.line, column, what or fix, fix if what else "Correct the cell")
+        elif error.slug not in self._unknown_slugs:
+            self._unknown_slugs.add(error.slug)  # one problem for the whole column
+            fix = "Name the column after a socket's slug, or put a colon in it to make it a note"
+            self._add(0, column, str(error), fix)
 
-    def _check_image(self, paths: Iterable[Path]) -> None:
+    def _check_image(self, paths: list[Path]) -> None:
         """Check the files of an image.
 
         Raises:
             CellError: One of them is not what its suffix says.
         """
         fix = "Replace the file; the server could not import it either"
-        headers: list[Path] = []
         for path in paths:
-            suffix = full_suffix(path.name).lower()
             if path.stat().st_size == 0:
                 raise CellError(what=f"{path} is empty", fix=fix)
             if not _has_signature(path):
-                what = f"{path} does not begin like a {suffix} file"
+                what = f"{path} does not begin like a {_suffix(path)} file"
                 raise CellError(what=what, fix=fix)
-            if suffix in _HEADER_SUFFIXES:
-                headers.append(path)
+        headers = [path for path in paths if _suffix(path) in _HEADER_SUFFIXES]
         # The server reads more formats than SimpleITK, and images of several files in other ways.
         if self._read_header is not None and len(headers) == 1:
             try:
@@ -213,14 +208,10 @@ class _Check:
             report.notes.append(f"The column order is ignored for {target}.")
         if report.bytes > UNVERIFIED_QUOTA:
             is_large = report.bytes > VERIFIED_QUOTA
-            account, quota = (
-                ("an account", "128 GiB")
-                if is_large
-                else ("an account that is not verified", "2 GiB")
-            )
+            quota = "128 GiB" if is_large else "2 GiB if your account is not verified"
             report.notes.append(
-                f"The files have {report.bytes / 2**30:.1f} GiB; {account} may have {quota} of uploads that are not"
-                " imported yet. A push waits for imports if that is not enough."
+                f"The files have {report.bytes / 2**30:.1f} GiB, and the quota of uploads that are not imported yet is"
+                f" {quota}. A push waits for imports if that is not enough."
             )
         if self._read_header is None:
             report.notes.append(
@@ -243,6 +234,10 @@ def _header_reader() -> Callable[[Path], None] | None:
         reader.ReadImageInformation()
 
     return read
+
+
+def _suffix(path: Path) -> str:
+    return full_suffix(path.name).lower()
 
 
 def _has_signature(path: Path) -> bool:

@@ -75,7 +75,7 @@ def test_invalid_file_stays_invalid_and_can_be_corrected(tmp_path: Path) -> None
     path.write_text("true ")
     status = path.stat()
     for kind in ("Integer", "Float", "Integer"):
-        with pytest.raises(SpecError, match=f"of kind {kind}"):
+        with pytest.raises(SpecError, match=rf"\({kind}\): "):
             plan(path, kind)
     plan(path, "Bool")
     path.write_text("12345")

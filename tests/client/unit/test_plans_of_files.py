@@ -45,9 +45,7 @@ def file_spec(super_kind: str, kind: str, *paths: Path | str) -> SocketValueSpec
 def test_missing_file_is_found(super_kind: str, kind: str, name: str, tmp_path: Path) -> None:
     """A file that does not exist is named, as a FileNotFoundError."""
     (tmp_path / "file").touch()
-    with pytest.raises(
-        SpecFileNotFound, match=r"^Socket 'a-socket': .* cannot be read: "
-    ) as caught:
+    with pytest.raises(SpecFileNotFound, match=r"^Socket 'a-socket' .* cannot be read: ") as caught:
         plan_value(file_spec(super_kind, kind, tmp_path / name), make_socket(super_kind, kind))
     assert isinstance(caught.value, FileNotFoundError)
     assert str(tmp_path / name) in str(caught.value)
