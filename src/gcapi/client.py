@@ -13,12 +13,9 @@ from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
 from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
 from gcapi._transfer.atomic_file import check_existing_file
-from gcapi._workflows.cases import archive_items, archive_parent, display_sets, reader_study_parent
 from gcapi._workflows.checks import check_order, check_title
-from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.job_start import invoke_once
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.prepare import Pending
 from gcapi._workflows.workflows import Workflows
 from gcapi.progress import listener_for
 from gcapi.retries import check_factory
@@ -30,10 +27,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from gcapi import models, resources
+    from gcapi import models
     from gcapi._api.schema_diff import SchemaDrift
     from gcapi._transfer.atomic_file import ExistingFile
-    from gcapi._workflows.cases import ExistingCase
+    from gcapi._workflows.case_kinds import ExistingCase
     from gcapi.progress import Listener
     from gcapi.retries import RetryStrategyFactory
     from gcapi.sockets import SocketValueSpec
@@ -92,22 +89,25 @@ class Client(Namespaces):
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
     ) -> None:
-        settings: dict[str, Any] = {
+        #: The arguments of a copy or a pickle, beside the token.
+        self._options: dict[str, Any] = {
             "base_url": base_url,
             "verify": verify,
             "timeout": timeout,
+            "retry_strategy": retry_strategy,
             "max_concurrent_uploads": max_concurrent_uploads,
             "max_concurrent_downloads": max_concurrent_downloads,
+            "progress": progress,
             "on_limit": on_limit,
         }
-        #: What a copy or a pickle is made with, beside the token.
-        self._options: dict[str, Any] = {
-            **settings,
-            "retry_strategy": retry_strategy,
-            "progress": progress,
-        }
         self._settings = Settings(
-            token=resolve_token(token), **{**settings, "base_url": parse_base_url(base_url)}
+            token=resolve_token(token),
+            base_url=parse_base_url(base_url),
+            verify=verify,
+            timeout=timeout,
+            max_concurrent_uploads=max_concurrent_uploads,
+            max_concurrent_downloads=max_concurrent_downloads,
+            on_limit=on_limit,
         )
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
@@ -285,8 +285,7 @@ class Client(Namespaces):
             >>> case = client.wait_for_values(item, values=values, timeout=600)
         """
         return self.workflows.cases.add(
-            archive_items(self.archive_items),
-            parent=lambda: archive_parent(self.workflows.lookup, archive_slug),
+            lambda: self.workflows.archive(archive_slug),
             specs=values,
             fields=_case_fields(title),
             existing=existing,
@@ -317,7 +316,7 @@ class Client(Namespaces):
             'Earlier case'
         """
         return self.workflows.cases.update(
-            archive_items(self.archive_items),
+            self.workflows.archive_items,
             archive_item_pk,
             specs=values,
             fields=_case_fields(title),
@@ -362,8 +361,7 @@ class Client(Namespaces):
             ... )
         """
         return self.workflows.cases.add(
-            display_sets(self.reader_studies),
-            parent=lambda: reader_study_parent(self.workflows.lookup, reader_study_slug),
+            lambda: self.workflows.reader_study(reader_study_slug),
             specs=values,
             fields=_case_fields(title, order),
             existing=existing,
@@ -390,7 +388,7 @@ class Client(Namespaces):
             ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
         """
         return self.workflows.cases.update(
-            display_sets(self.reader_studies),
+            self.workflows.display_sets,
             display_set_pk,
             specs=values,
             fields=_case_fields(title, order),
@@ -441,24 +439,7 @@ class Client(Namespaces):
             ImportFailed: The server could not import an image; the error has its words.
             ImportTimeout: Values had not appeared in time, with what is known of their uploads.
         """
-        namespace = self._namespace_of(item)
-        known = self.workflows.cases.pending.get(item.pk, {})
-        unknown = Pending(before=None, uploads=(), is_plain_image=False)
-        watch = ImportWatch(
-            read=lambda: namespace.detail(pk=item.pk),
-            pending={spec.socket_slug: known.get(spec.socket_slug, unknown) for spec in values},
-            sessions=self.raw_image_upload_sessions,
-            uploads=self.uploads,
-            listener=self.workflows.listener,
-        )
-        return watch.wait(pk=item.pk, timeout=timeout)
-
-    def _namespace_of(self, item: Any) -> resources.ArchiveItems | resources.DisplaySets:
-        if hasattr(item, "reader_study"):
-            return self.reader_studies.display_sets
-        if hasattr(item, "archive"):
-            return self.archive_items
-        raise TypeError(f"{item!r} is neither an archive item nor a display set.")
+        return self.workflows.wait_for_values(item, values, timeout)
 
     # ------------------------------------------------------------ jobs
 
@@ -477,8 +458,8 @@ class Client(Namespaces):
             ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
         """
         algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
-        posted = self.workflows.values.job_inputs(algorithm, inputs)
-        return self.workflows.jobs.start(algorithm, posted)
+        plans = self.workflows.values.plan(inputs, algorithm=algorithm)
+        return self.workflows.jobs.start(algorithm, self.workflows.values.upload(plans))
 
     def wait_for_job(
         self,
@@ -568,8 +549,9 @@ class Client(Namespaces):
         """
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
-        posted = self.workflows.values.job_inputs(algorithm, inputs)
-        return invoke_once(self.algorithm_invocations, endpoint, posted)
+        plans = self.workflows.values.plan(inputs, algorithm=algorithm)
+        prepared = self.workflows.values.upload(plans)
+        return invoke_once(self.algorithm_invocations, endpoint, prepared)
 
     # ------------------------------------------------------------ results
 

@@ -10,7 +10,7 @@ from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from gcapi import models
@@ -52,25 +52,50 @@ def wait_for_job(
         JobFailed: The job failed or was cancelled.
         JobTimeout: The job did not finish in time.
     """
-    status = ""
+    finished: list[models.HyperlinkedJob] = []
+    for late in watch_jobs([pk], lambda _: [read()], timeout=timeout, on_finish=finished.append):
+        raise late
+    job = finished[0]
+    if job.status != SUCCEEDED:
+        raise failure(job)
+    return job
 
-    def read_if_final() -> models.HyperlinkedJob | None:
-        nonlocal status
-        job = read()
-        status = job.status
-        return job if status in TERMINAL_STATUSES else None
 
-    job = poll(read_if_final, timeout=timeout)
-    if job is None:
-        raise JobTimeout(
+def watch_jobs(
+    pks: Iterable[str],
+    read: Callable[[Collection[str]], Iterable[models.HyperlinkedJob]],
+    *,
+    timeout: float | None,
+    on_finish: Callable[[models.HyperlinkedJob], object],
+) -> list[JobTimeout]:
+    """Wait until jobs have finished, and return an error for each that did not finish in time.
+
+    Args:
+        pks: The jobs.
+        read: Reads some of the jobs from the server.
+        timeout: Seconds; `None` for no limit.
+        on_finish: Called with each job that has a final status.
+    """
+    statuses = dict.fromkeys(pks, "")
+
+    def read_unfinished() -> bool | None:
+        for job in read(list(statuses)) if statuses else ():
+            statuses[job.pk] = job.status
+            if job.status in TERMINAL_STATUSES:
+                del statuses[job.pk]
+                on_finish(job)
+        return None if statuses else True
+
+    poll(read_unfinished, timeout=timeout)
+    return [
+        JobTimeout(
             f"Job {pk} did not finish within {format_duration(timeout or 0)}. Its status is {status!r}, and it keeps"
             f" running. Continue to wait with client.wait_for_job({pk!r}).",
             pk=pk,
             status=status,
         )
-    if job.status != SUCCEEDED:
-        raise failure(job)
-    return job
+        for pk, status in statuses.items()
+    ]
 
 
 def failure(job: models.HyperlinkedJob) -> JobFailed:

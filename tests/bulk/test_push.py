@@ -27,7 +27,7 @@ from gcapi.bulk import (
     push,
     write_manifest,
 )
-from gcapi.bulk._push.row_uploads import UploadRoom
+from gcapi.bulk._push.upload_quota import UploadQuota
 from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
@@ -264,7 +264,7 @@ def test_a_value_that_is_changed_back_is_sent(
 
 def test_a_wrong_policy_is_refused(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
     """Another word than the three is refused before anything is read."""
-    with pytest.raises(ValueError, match="'skip', 'update' or 'error'"):
+    with pytest.raises(ValueError, match="'error', 'skip' or 'update'"):
         pushed(archive, write_cases(tmp_path, sockets, 1), existing="overwrite")
 
 
@@ -469,9 +469,7 @@ def test_one_push_of_a_manifest_at_a_time(archive: Home, sockets: Sockets, tmp_p
     refusals = []
 
     def second(_: PushProgress) -> None:
-        with pytest.raises(
-            JournalError, match="Another process is pushing this manifest"
-        ) as refused:
+        with pytest.raises(JournalError, match="Another push of this manifest") as refused:
             pushed(archive, manifest)
         refusals.append(refused)
 
@@ -497,7 +495,7 @@ def test_a_journal_is_of_one_target_and_holds_no_token(
     with pytest.raises(JournalError, match="Choose another file"):
         push(archive.client, manifest, f"archive:{other}", journal=path)
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(JournalError, match="is no journal, or broken"):
+    with pytest.raises(JournalError, match="is not a journal, or is damaged"):
         push(archive.client, manifest, target(archive))
 
 
@@ -529,16 +527,16 @@ def test_an_interrupted_push_says_how_to_go_on(
 def test_rows_wait_for_room_and_say_so() -> None:
     """Where a row's files would be too many uploads, it waits, with a warning, until the server has fewer."""
     counts = [2000, 2000, 1990]
-    room = UploadRoom(lambda: counts.pop(0), "wait")
+    room = UploadQuota(lambda: counts.pop(0), "wait")
     with pytest.warns(LimitWarning, match="earlier uploads of yours to be used"):
         fill(room, 5)
     assert counts == []
     fill(room, 6)
 
 
-def fill(room: UploadRoom, number: int) -> None:
+def fill(room: UploadQuota, number: int) -> None:
     """Begin so many uploads."""
-    with room.reserved(number) as used:
+    with room.reserve(number) as used:
         for _ in range(number):
             used()
 
@@ -547,14 +545,14 @@ def test_a_row_of_too_many_files_is_refused() -> None:
     """A row with more files than anybody may upload fails at once."""
     with (
         pytest.raises(SpecError, match="lets you have 2001 uploads"),
-        UploadRoom(lambda: 0, "wait").reserved(2002),
+        UploadQuota(lambda: 0, "wait").reserve(2002),
     ):
         pass
 
 
 def test_the_limit_is_the_servers_where_nobody_waits() -> None:
     """A client that is not to wait lets the server refuse."""
-    with UploadRoom(lambda: 3000, "raise").reserved(5) as used:
+    with UploadQuota(lambda: 3000, "raise").reserve(5) as used:
         used()
 
 

@@ -229,12 +229,25 @@ class QuotaCreateMixin(CreateMixin[T]):
             TypeError: A required field is missing.
             LimitReached: Waiting does not help, or not before the uploads in the fields expire.
         """
+        return self.create_within_limit(fields, partial(super().create, **fields))
+
+    def create_at_once(self, **fields: Any) -> T:
+        """Create an object, or raise `LimitReached` without waiting."""
+        return super().create(**fields)
+
+    def create_within_limit(self, fields: Mapping[str, Any], attempt: Callable[[], T]) -> T:
+        """Wait for the server's limit, if the client is set up to wait.
+
+        Args:
+            fields: The fields of the object.
+            attempt: Creates it; called again after each `LimitReached` while waiting helps.
+        """
         uploads = set(_upload_pks(plain(fields)))
         wait = LimitWait(
             self._calls.settings.on_limit, left=_remaining_lifetime(self._calls, uploads)
         )
         with unused_noted(lambda: len(uploads)):
-            return wait.call(partial(super().create, **fields))
+            return wait.call(attempt)
 
 
 def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReached], float]:

@@ -1,25 +1,27 @@
-"""Cases, each made exactly once and filled: archive items and display sets.
+"""The life of a case: created exactly once, filled exactly once, recovered after any failure.
 
-Titles are unique in an archive or reader study when they are not empty, so a case is always created under one: the
-user's, or a temporary one that the request which fills the case clears. When the answer to the creation is lost, the
-same request is sent again: either it is the first, or it is refused, and then the case of that title is the one.
+Titles are unique in an archive or reader study unless they are empty, so a case is always created with one: the user's,
+or a temporary one that the request which fills the case clears. A creation whose response was lost is repeated: either
+the repeat creates the case, or it is refused because the case of that title exists.
 
-The request that fills a case is not sent again before a look at the case: the temporary title gone, a value of ours
-there, or an upload of ours used up, each mean that it was carried out, since all of it happens in one transaction.
+The request that fills a case is repeated only after a look at the case. A cleared temporary title, a value that was
+sent, or an upload that was used up each prove that the request was carried out, because it is one transaction.
+
+`CaseRun` passes every step to a `StepRecorder` before the next step that depends on it, so that another process can
+take over at any point. `Client` records in memory, `gcapi.bulk.push` in its journal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html import unescape
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
     RecoveryPolicy,
     ambiguous_on_failure,
-    as_written,
     is_lost,
     is_refusal_with,
     is_server_error,
@@ -28,474 +30,598 @@ from gcapi._api.lost_writes import (
 from gcapi._api.operations import plain
 from gcapi._http.urls import same_path
 from gcapi._util.fork_safety import Lock
-from gcapi._workflows.checks import check_specs
-from gcapi.exceptions import (
-    IncompleteCase,
-    SpecError,
-    StatusError,
-    TitleTaken,
-)
+from gcapi._workflows.case_kinds import Case, check_existing_case, title_of
+from gcapi._workflows.prepare import UploadedFiles
+from gcapi.exceptions import IncompleteCase, StatusError, TitleTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gcapi import models
-    from gcapi._workflows.prepare import Pending, Posted, Submit
-    from gcapi._workflows.slug_lookup import Lookup
-    from gcapi.resources import ArchiveItems, ReaderStudies, UploadsNamespace
+    from gcapi._workflows.case_kinds import CaseKind, CaseParent, ExistingCase
+    from gcapi._workflows.plans import Plan
+    from gcapi._workflows.prepare import PreparedValues, ValuePreparer
+    from gcapi.resources import UploadsNamespace
     from gcapi.sockets import SocketValueSpec
 
-Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
+K = TypeVar("K")
+V = TypeVar("V")
 
-#: What to do about a case of the title that is there: refuse, take it and fill what is missing, or change it.
-ExistingCase = Literal["error", "skip", "update"]
-#: What the title of a case that is not filled yet begins with.
-TEMPORARY = "gcapi-incomplete-"
-#: How long a printed call may be before its values are left out, in characters.
-CALL_LIMIT = 2000
+TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
+#: The longest printed call that includes its values, in characters.
+MAX_PRINTED_CALL = 2000
+#: How many filled cases, and how many lists of titles, a client remembers.
+REMEMBERED_CASES, REMEMBERED_TITLE_LISTS = 10_000, 8
+
+CaseStep = Literal["uploading", "uploaded", "creating", "created", "filling", "filled"]
+
+
+# ---------------------------------------------------------------- what is known of a case
 
 
 @dataclass(frozen=True)
-class Parent:
-    """What a case belongs to.
+class CaseSnapshot:
+    """A case as it was before a change.
 
     Attributes:
-        pk: The archive or the reader study.
-        fields: How a new case refers to it.
+        pk: Its primary key.
+        title: Its title.
+        order: The order of a display set; `None` for an archive item.
+        values: The pks of its values, by socket slug.
     """
 
     pk: str
-    fields: Mapping[str, Any]
+    title: str
+    order: int | None = None
+    values: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def of(cls, case: Any) -> CaseSnapshot:
+        """Return a snapshot of a case that was read."""
+        values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
+        return cls(case.pk, title_of(case), getattr(case, "order", None), values)
 
 
 @dataclass(frozen=True)
-class CaseKind(Generic[Case]):
-    """What differs between archive items and display sets.
+class CaseChange:
+    """A request that fills or changes a case, and the signs that it was carried out.
 
     Attributes:
-        namespace: Where they are created and changed.
-        written: Makes what a write is answered with, from JSON data.
-        noun: What a message calls one.
-        parent_filter: The filter that lists the cases of one parent.
-        update_call: How the call that changes one begins; its pk follows.
-        newest_last: Whether a new case stands at the end of the list.
-        reference: Returns what a write is answered with for the parent, given what a case has when it is read.
+        before: The case before the request.
+        fields: The fields beside the values.
+        values: The values.
     """
 
-    namespace: Any
-    written: Callable[[Mapping[str, Any]], Case]
-    noun: str
-    parent_filter: str
-    update_call: str
-    newest_last: bool
-    reference: Callable[[Any], Mapping[str, Any]]
-
-    def all_of(self, parent: Parent) -> Iterator[Any]:
-        """Yield the cases of a parent, those first among which a new one is."""
-        params = {self.parent_filter: parent.pk}
-        if self.newest_last:
-            yield from self._from_the_end(params)
-        else:
-            yield from self.namespace.iterate_all(params)
-
-    def _from_the_end(self, params: Mapping[str, Any]) -> Iterator[Any]:
-        end = self.namespace.count(params)
-        while end > 0:
-            start = max(0, end - 100)
-            yield from reversed(self.namespace.page(start, end - start, params))
-            end = start
-
-    def titled(self, parent: Parent, title: str) -> Any:
-        """Return the case of a title, or `None`; the API has no filter for it."""
-        return next((case for case in self.all_of(parent) if title_of(case) == title), None)
-
-    def as_written(self, case: Any) -> Case:
-        """Return a case that was read in the form that a write is answered with."""
-        fields = case.to_dict()
-        values = as_written(fields["values"])
-        return self.written(
-            {**fields, **self.reference(case), "title": title_of(case), "values": values}
-        )
-
-
-def archive_items(namespace: ArchiveItems) -> CaseKind[models.ArchiveItemPost]:
-    """Return what is particular to archive items."""
-    from gcapi.models import ArchiveItemPost
-
-    return CaseKind(
-        namespace,
-        ArchiveItemPost.from_dict,
-        noun="archive item",
-        parent_filter="archive",
-        update_call="client.update_archive_item(archive_item_pk=",
-        newest_last=False,
-        reference=lambda _: {},
-    )
-
-
-def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
-    """Return what is particular to display sets."""
-    from gcapi.models import DisplaySetPost
-
-    return CaseKind(
-        studies.display_sets,
-        DisplaySetPost.from_dict,
-        noun="display set",
-        parent_filter="reader_study",
-        update_call="client.update_display_set(display_set_pk=",
-        newest_last=True,
-        reference=lambda case: {"reader_study": studies.detail(api_url=case.reader_study).slug},
-    )
-
-
-def archive_parent(lookup: Lookup, slug: str) -> Parent:
-    """Return an archive as the parent of cases."""
-    archive = lookup.archives.get(slug)
-    return Parent(archive.pk, {"archive": archive.api_url})
-
-
-def reader_study_parent(lookup: Lookup, slug: str) -> Parent:
-    """Return a reader study as the parent of cases."""
-    study = lookup.reader_studies.get(slug)
-    return Parent(study.pk, {"reader_study": study.slug})
-
-
-def title_of(case: Any) -> str:
-    """Return the title of a case as it was given; newer servers show those of display sets in HTML only."""
-    return case.title if isinstance(case.title, str) else unescape(case.title_safe)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A request that fills or changes a case, and what it would be known by.
-
-    Attributes:
-        fields: The request's fields.
-        posted: The values among them.
-        former: The case as it was before.
-    """
-
+    before: CaseSnapshot
     fields: Mapping[str, Any]
-    posted: Posted
-    former: Any
+    values: PreparedValues
 
     @property
-    def before(self) -> dict[str, int]:
-        """The pks of the values that the case had, by socket slug."""
-        return {value.interface.slug: value.pk for value in self.former.values}
+    def body(self) -> dict[str, Any]:
+        """The body of the request."""
+        return {**self.fields, **({"values": self.values.values} if self.values.values else {})}
 
     def shows_in(self, case: Any) -> bool:
-        """Tell whether a case shows that the request was carried out: something is as it says, and was not before."""
-        before = self.before
+        """Return whether anything in a case is as the request says, and was not before."""
         now = {value.interface.slug: value for value in case.values}
         return (
             self._title_shows(case)
             or self._order_shows(case)
             or any(
-                _is_new(now.get(value["interface"]), plain(value), before)
-                for value in self.posted.values
+                self._value_shows(now.get(value["interface"]), plain(value))
+                for value in self.values.values
             )
         )
 
     def _title_shows(self, case: Any) -> bool:
-        former = title_of(self.former)
-        title = str(self.fields.get("title", former)).strip()
-        return title != former and title == title_of(case)
+        title = str(self.fields.get("title", self.before.title)).strip()
+        return title != self.before.title and title == title_of(case)
 
     def _order_shows(self, case: Any) -> bool:
-        if "order" not in self.fields or case.order == self.former.order:
+        if "order" not in self.fields or case.order == self.before.order:
             return False
         # The server replaces 0 by a number of its own.
         return not self.fields["order"] or bool(case.order == self.fields["order"])
 
-
-def _is_new(value: Any, posted: Mapping[str, Any], before: Mapping[str, int]) -> bool:
-    """Tell whether a value is the one that was posted, and the socket had another."""
-    if value is None or value.pk == before.get(posted["interface"]):
-        return False
-    if "value" in posted:
-        return bool(value.value == posted["value"])
-    return "image" in posted and same_path(value.image, posted["image"])
+    def _value_shows(self, value: Any, sent: Mapping[str, Any]) -> bool:
+        if value is None or value.pk == self.before.values.get(sent["interface"]):
+            return False
+        if "value" in sent:
+            return bool(value.value == sent["value"])
+        return "image" in sent and same_path(value.image, sent["image"])
 
 
-class Cases:
-    """Make and change cases.
+# ---------------------------------------------------------------- recording the steps
 
-    Args:
-        submit: Plans and uploads values.
-        uploads: Where it shows whether an upload was used.
-        recovery: How long a lost write is looked for.
-    """
 
-    def __init__(self, submit: Submit, uploads: UploadsNamespace, recovery: RecoveryPolicy) -> None:
-        self._submit = submit
-        self._uploads = uploads
-        self._recovery = recovery
-        self._titles: dict[str, dict[str, str]] = {}
-        self._titles_lock = Lock()
-        #: What each case that this client filled still waits for, by its pk and the socket's slug.
-        self.pending: dict[str, dict[str, Pending]] = {}
+class StepRecorder(Protocol):
+    """Storage for the steps in the life of one case."""
 
-    # ------------------------------------------------------------ adding
-
-    def add(
+    def record(
         self,
-        kind: CaseKind[Case],
-        *,
-        parent: Callable[[], Parent],
-        specs: Sequence[SocketValueSpec],
-        fields: Mapping[str, Any],
-        existing: ExistingCase,
-    ) -> Case:
-        """Create a case and fill it; or take the one of its title that is there.
+        step: CaseStep,
+        case: CaseSnapshot | None = None,
+        values: PreparedValues | None = None,
+    ) -> None:
+        """Record a step before the next one that depends on it.
 
         Args:
-            kind: Archive item or display set.
-            parent: Looks up what the case belongs to.
-            specs: Its values; may be empty.
-            fields: Its other fields.
-            existing: What to do about a case of its title.
+            step: The step. A step in "-ing" is about to be taken; the others are done.
+            case: The case before the step, once there is one.
+            values: The values that are given to it, where the step is to fill it.
         """
-        specs = check_specs(specs)
-        title = str(fields.get("title", "")).strip()
-        _check_existing(existing, title)
-        plans = self._submit.plan(specs)
-        belongs = parent()
-        if existing != "error":
-            pk = self._titles_of(kind, belongs).get(title)
-            if pk is not None:
-                return self._take(kind, pk, specs=specs, fields=fields, existing=existing)
-        posted = self._submit.post(plans)
-        try:
-            case = self.create(kind, belongs, title or f"{TEMPORARY}{uuid4()}")
-        except TitleTaken:
-            if existing == "error":
-                raise
-            pk = self._titles_of(kind, belongs, anew=True).get(title)
-            if pk is None:
-                raise
-            return self._take(kind, pk, specs=specs, fields=fields, existing=existing)
-        self._remember(belongs, title, case.pk)
-        rest = _rest(fields)
-        if not title:
-            rest["title"] = ""
-        if posted.values:
-            rest["values"] = posted.values
-        return self._fill(kind, case.pk, specs, Change(rest, posted, case)) if rest else case
+        ...
 
-    def _take(
+
+@dataclass(frozen=True)
+class PendingValue:
+    """A value that the server imports in the background.
+
+    Attributes:
+        before: The pk of the value that the socket had; `None` if it had none.
+        files: The uploads that it is made of; empty if they are not known.
+    """
+
+    before: int | None = None
+    files: UploadedFiles = field(default_factory=UploadedFiles)
+
+
+class MemoryRecorder:
+    """The recorder of one call of `Client`.
+
+    Args:
+        pending: The values that the client's cases wait for, by pk and socket slug.
+
+    Attributes:
+        created: The case, once it was created.
+    """
+
+    def __init__(self, pending: LeastRecentlyUsed[str, dict[str, PendingValue]]) -> None:
+        self._pending = pending
+        self.created: CaseSnapshot | None = None
+
+    def record(
         self,
-        kind: CaseKind[Case],
-        pk: str,
-        *,
-        specs: Sequence[SocketValueSpec],
-        fields: Mapping[str, Any],
-        existing: ExistingCase,
-    ) -> Case:
-        """Return the case that is there: filled if something is missing, or changed."""
-        if existing == "update":
-            return self.update(kind, pk, specs=specs, fields=fields)
-        case = kind.namespace.detail(pk=pk)
-        there = {value.interface.slug for value in case.values} | self.pending.get(pk, {}).keys()
-        missing = [spec for spec in specs if spec.socket_slug not in there]
-        # Its place is set together with its values, so a case that has some has its place too.
-        rest = {} if there else _rest(fields)
-        if not missing and all(getattr(case, name) == value for name, value in rest.items()):
-            return kind.as_written(case)
-        return self.update(kind, pk, specs=missing, fields=rest)
+        step: CaseStep,
+        case: CaseSnapshot | None = None,
+        values: PreparedValues | None = None,
+    ) -> None:
+        """Remember what was created and what is imported."""
+        if step == "created":
+            self.created = case
+        if step == "filled" and case and values:
+            # What an earlier call uploaded to the same sockets is no longer waited for.
+            known = self._pending.get(case.pk) or {}
+            kept = {slug: value for slug, value in known.items() if slug not in values.slugs}
+            new = {
+                slug: PendingValue(case.values.get(slug), files)
+                for slug, files in values.files.items()
+            }
+            self._pending[case.pk] = {**kept, **new}
 
-    def create(self, kind: CaseKind[Case], parent: Parent, title: str) -> Case:
-        """Create an empty case, exactly one.
+
+class LeastRecentlyUsed(Generic[K, V]):
+    """A thread-safe mapping that drops the entries that were used least recently.
+
+    Args:
+        size: How many entries it keeps.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[K, V] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: K) -> V | None:
+        """Return an entry, or `None`."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            return self._entries.get(key)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        with self._lock:
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def setdefault(self, key: K, value: V) -> V:
+        """Return an entry, which is set if it does not exist."""
+        found = self.get(key)
+        if found is None:
+            self[key] = found = value
+        return found
+
+
+# ---------------------------------------------------------------- the state machine
+
+
+@dataclass(frozen=True)
+class CaseRun(Generic[Case]):
+    """The state machine of one case.
+
+    Attributes:
+        kind: The kind of the case.
+        recorder: Records the steps.
+        upload: Uploads the files of plans.
+        uploads: The namespace of uploads.
+        recovery: How lost requests are repeated and looked for.
+    """
+
+    kind: CaseKind[Case]
+    recorder: StepRecorder
+    upload: Callable[[Sequence[Plan]], PreparedValues]
+    uploads: UploadsNamespace
+    recovery: RecoveryPolicy
+
+    def make(
+        self,
+        parent: CaseParent[Case],
+        title: str,
+        fields: Mapping[str, Any],
+        plans: Sequence[Plan],
+        *,
+        was_requested: bool = False,
+    ) -> Case:
+        """Upload the files, create the case, and fill it.
+
+        Args:
+            parent: What the case belongs to.
+            title: The title that it is created with.
+            fields: The other fields, set together with the values.
+            plans: The values.
+            was_requested: Whether an earlier process may have created the case.
 
         Raises:
-            TitleTaken: There is one of its title already.
-            AmbiguousWriteError: Nothing tells whether it was created.
+            TitleTaken: Another case has this title.
+            AmbiguousWriteError: It is unknown whether it was created or filled.
+        """
+        values = self._upload(plans)
+        self.recorder.record("creating")
+        try:
+            case = self._create(parent, title)
+        except TitleTaken:
+            # The server may still have been at it when the titles were listed.
+            found = parent.find(title) if was_requested else None
+            if found is None or found.values:
+                raise
+            case = self.kind.as_written(found)
+        created = CaseSnapshot(case.pk, title, getattr(case, "order", None))
+        self.recorder.record("created", created)
+        return self._fill(CaseChange(created, fields, values)) or case
+
+    def change(
+        self, before: CaseSnapshot, fields: Mapping[str, Any], plans: Sequence[Plan]
+    ) -> Case | None:
+        """Upload the files, and change a case; return `None` if there was nothing to change."""
+        return self._fill(CaseChange(before, fields, self._upload(plans)))
+
+    def complete(
+        self,
+        pk: str,
+        fields: Mapping[str, Any],
+        plans: Sequence[Plan],
+        *,
+        pending: Iterable[str] = (),
+    ) -> Case:
+        """Fill what an existing case lacks, and leave what it has.
+
+        Args:
+            pk: The case.
+            fields: The fields that are set together with the values.
+            plans: All values.
+            pending: The sockets whose values are being imported.
+        """
+        case = self.kind.namespace.detail(pk=pk)
+        before: CaseSnapshot = CaseSnapshot.of(case)
+        present = {*before.values, *pending}
+        # The order is set together with the values, so a case that has values has its order too.
+        left = {
+            name: value
+            for name, value in fields.items()
+            if not present and getattr(case, name) != value
+        }
+        missing = [plan for plan in plans if plan.slug not in present]
+        return self.change(before, left, missing) or self.kind.as_written(case)
+
+    def finish(
+        self,
+        before: CaseSnapshot,
+        fields: Mapping[str, Any],
+        plans: Sequence[Plan],
+        sent: PreparedValues | None,
+    ) -> None:
+        """Fill a case that an earlier process created, unless that process did.
+
+        Args:
+            before: The case before it was filled.
+            fields: The fields that are set together with the values.
+            plans: The values.
+            sent: The values of a request that may have been carried out; `None` if none was sent.
+        """
+        if sent is not None and self._was_filled(CaseChange(before, fields, sent)):
+            self.recorder.record("filled", before)
+        else:
+            self.change(before, fields, plans)
+
+    def _was_filled(self, change: CaseChange) -> bool:
+        case = self.kind.namespace.detail(pk=change.before.pk)
+        now = CaseSnapshot.of(case).values
+        slugs = change.values.slugs
+        has_all = all(now.get(slug) not in {None, change.before.values.get(slug)} for slug in slugs)
+        return (
+            bool(slugs and has_all) or change.shows_in(case) or change.values.are_used(self.uploads)
+        )
+
+    def _upload(self, plans: Sequence[Plan]) -> PreparedValues:
+        self.recorder.record("uploading")
+        values = self.upload(plans)
+        self.recorder.record("uploaded")
+        return values
+
+    # ------------------------------------------------------------ creating
+
+    def _create(self, parent: CaseParent[Case], title: str) -> Case:
+        """Create an empty case, exactly once.
+
+        Raises:
+            TitleTaken: Another case has this title.
+            AmbiguousWriteError: It is unknown whether it was created.
         """
         try:
-            return self._send_creation(kind, parent, title)
+            return self._post(parent, title)
         except WRITE_ERRORS as error:
             if isinstance(error, TitleTaken):
-                raise _taken(kind, title, error) from error
+                raise self._title_taken(title, error) from error
             if not is_lost(error):
                 raise
             lost = error
         with ambiguous_on_failure(
-            f"The answer to creating the {kind.noun} {title!r} was lost, and nothing tells whether it was made. Look"
-            " for it by this title before you add it again."
+            f"The response to creating the {self.kind.noun} {title!r} was lost, and it is unknown whether it was"
+            " created. Look for it by this title before you add it again."
         ):
-            return self._create_again(kind, parent, title, lost)
+            return self._create_again(parent, title, lost)
 
-    def _send_creation(self, kind: CaseKind[Case], parent: Parent, title: str) -> Case:
-        created: Case = kind.namespace.create(**parent.fields, title=title)
+    def _post(self, parent: CaseParent[Case], title: str) -> Case:
+        created: Case = self.kind.namespace.create(**parent.fields, title=title)
         return created
 
-    def _create_again(
-        self, kind: CaseKind[Case], parent: Parent, title: str, lost: Exception
-    ) -> Case:
-        """Repeat a lost creation: where the title is taken, or is just being stored, the case of that title is ours.
+    def _create_again(self, parent: CaseParent[Case], title: str, lost: Exception) -> Case:
+        """Repeat a lost creation; if its title is taken, or just being stored, the case of that title is ours.
 
         Raises:
-            TitleTaken: The case of this title has values: it is not the new one.
+            TitleTaken: The case of this title has values, so it is another one.
         """
-        for _ in self._recovery.repeats():
+        for _ in self.recovery.repeats():
             try:
-                return self._send_creation(kind, parent, title)
+                return self._post(parent, title)
             except WRITE_ERRORS as error:
                 lost = error
-            if isinstance(lost, StatusError) and _is_of_a_repeat(lost):
-                found = self._recovery.look_for(lambda: kind.titled(parent, title))
-                if found is not None and found.values:
-                    raise _taken(kind, title, lost) from lost
+            if isinstance(lost, TitleTaken) or is_server_error(lost):
+                found = self.recovery.look_for(lambda: parent.find(title))
+                if found is not None and found.values and isinstance(lost, StatusError):
+                    raise self._title_taken(title, lost) from lost
                 if found is not None:
-                    return kind.as_written(found)
+                    return self.kind.as_written(found)
             if not (is_unanswered(lost) or is_server_error(lost)):
                 break
         raise lost
 
-    # ------------------------------------------------------------ filling and changing
+    def _title_taken(self, title: str, error: StatusError) -> TitleTaken:
+        return TitleTaken(
+            f"Another {self.kind.noun} has the title {title!r}; nothing was created. Choose another title, or give"
+            f" existing='skip' or 'update'. The server says: {error.words!r}",
+            response=error.response,
+        )
 
-    def _fill(
-        self, kind: CaseKind[Case], pk: str, specs: Sequence[SocketValueSpec], change: Change
-    ) -> Case:
-        try:
-            filled = self.send(kind, pk, change)
-        except BaseException as error:
-            words = _incomplete(kind, pk, specs, change.fields, error)
-            if not isinstance(error, Exception):
-                error.add_note(words)
-                raise
-            raise IncompleteCase(words, pk=pk) from error
-        self.pending[pk] = change.posted.pending({})
+    # ------------------------------------------------------------ filling
+
+    def _fill(self, change: CaseChange) -> Case | None:
+        """Send a change until it is carried out, exactly once.
+
+        Raises:
+            AmbiguousWriteError: It is unknown whether it was carried out.
+        """
+        filled = None
+        if change.body:
+            self.recorder.record("filling", change.before, change.values)
+            try:
+                filled = self._patch(change)
+            except WRITE_ERRORS as error:
+                if not is_lost(error):
+                    raise
+                filled = self._fill_again(change, error)
+        self.recorder.record("filled", change.before, change.values)
         return filled
+
+    def _patch(self, change: CaseChange) -> Case:
+        changed: Case = self.kind.namespace.partial_update(change.before.pk, **change.body)
+        return changed
+
+    def _fill_again(self, change: CaseChange, lost: Exception) -> Case:
+        message = (
+            f"The response to changing the {self.kind.noun} {change.before.pk} was lost, and it is unknown whether it"
+            " was changed. Look at it before you send the change again."
+        )
+        for _ in self.recovery.repeats():
+            with ambiguous_on_failure(message):
+                case = self._if_carried_out(change)
+            if case is not None:
+                return case
+            try:
+                return self._patch(change)
+            except WRITE_ERRORS as error:
+                # If the first request was carried out, a repeat finds its uploads used, or in use.
+                is_late = is_server_error(error) or is_refusal_with(error, "Invalid hyperlink")
+                if not (is_late or is_unanswered(error)):
+                    raise
+                lost = error
+        with ambiguous_on_failure(message):
+            case = self.recovery.look_for(lambda: self._if_carried_out(change))
+            if case is None:
+                raise lost
+        return case
+
+    def _if_carried_out(self, change: CaseChange) -> Case | None:
+        case = self.kind.namespace.detail(pk=change.before.pk)
+        if change.shows_in(case) or change.values.are_used(self.uploads):
+            return self.kind.as_written(case)
+        return None
+
+
+# ---------------------------------------------------------------- one call of the client
+
+
+class Cases:
+    """Add and change cases, each in one call.
+
+    Memory: the titles of the `REMEMBERED_TITLE_LISTS` parents used last, and the uploads of the `REMEMBERED_CASES`
+    cases filled last, some 500 bytes each.
+
+    Args:
+        values: Plans and uploads values.
+        uploads: The namespace of uploads.
+        recovery: How lost requests are repeated and looked for.
+    """
+
+    def __init__(
+        self, values: ValuePreparer, uploads: UploadsNamespace, recovery: RecoveryPolicy
+    ) -> None:
+        self._values = values
+        self._uploads = uploads
+        self._recovery = recovery
+        self._titles: LeastRecentlyUsed[str, _Titles] = LeastRecentlyUsed(REMEMBERED_TITLE_LISTS)
+        self._pending: LeastRecentlyUsed[str, dict[str, PendingValue]] = LeastRecentlyUsed(
+            REMEMBERED_CASES
+        )
+
+    def run(
+        self,
+        kind: CaseKind[Case],
+        recorder: StepRecorder,
+        upload: Callable[[Sequence[Plan]], PreparedValues],
+    ) -> CaseRun[Case]:
+        """Return the state machine of a case."""
+        return CaseRun(kind, recorder, upload, self._uploads, self._recovery)
+
+    def pending(self, pk: str) -> Mapping[str, PendingValue]:
+        """Return the values of a case that this client knows to be imported, by socket slug."""
+        return self._pending.get(pk) or {}
 
     def update(
         self,
         kind: CaseKind[Case],
         pk: str,
         *,
-        specs: Sequence[SocketValueSpec],
+        specs: Iterable[SocketValueSpec],
         fields: Mapping[str, Any],
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
-        specs = check_specs(specs)
-        plans = self._submit.plan(specs)
+        plans = self._values.plan(specs)
+        run = self.run(kind, MemoryRecorder(self._pending), self._values.upload)
         case = kind.namespace.detail(pk=pk)
-        posted = self._submit.post(plans)
-        change = Change({**fields, "values": posted.values}, posted, case)
-        changed = self.send(kind, pk, change)
-        noted = self.pending.setdefault(pk, {})
-        for spec in specs:
-            # What an earlier call uploaded to this socket is no longer waited for.
-            noted.pop(spec.socket_slug, None)
-        noted.update(posted.pending(change.before))
-        return changed
+        return run.change(CaseSnapshot.of(case), fields, plans) or kind.as_written(case)
 
-    def send(self, kind: CaseKind[Case], pk: str, change: Change) -> Case:
-        """Send a change until it is carried out, once.
+    def add(
+        self,
+        find_parent: Callable[[], CaseParent[Case]],
+        *,
+        specs: Sequence[SocketValueSpec],
+        fields: Mapping[str, Any],
+        existing: ExistingCase,
+    ) -> Case:
+        """Create and fill a case, or use the existing one of its title.
 
-        Raises:
-            AmbiguousWriteError: Nothing tells whether it was.
+        Args:
+            find_parent: Returns what the case belongs to.
+            specs: Its values.
+            fields: Its other fields.
+            existing: What to do about a case of its title.
         """
-        try:
-            return self._send_change(kind, pk, change)
-        except WRITE_ERRORS as error:
-            if not is_lost(error):
-                raise
-            lost = error
-        words = (
-            f"The answer to changing the {kind.noun} {pk} was lost, and nothing tells whether it was changed. Look at"
-            " it before you send the change again."
-        )
-        for _ in self._recovery.repeats():
-            with ambiguous_on_failure(words):
-                case = self.if_carried_out(kind, pk, change)
-            if case is not None:
-                return case
+        title = str(fields.get("title", "")).strip()
+        check_existing_case(existing, title)
+        plans = self._values.plan(specs)
+        parent = find_parent()
+        # Once a case has its title, the server has numbered it already where an order of 0 is given.
+        rest = {name: value for name, value in fields.items() if name != "title" and value}
+        recorder = MemoryRecorder(self._pending)
+        run = self.run(parent.kind, recorder, self._values.upload)
+        titles = None if existing == "error" else self._titles.setdefault(parent.pk, _Titles())
+        pk = None if titles is None else titles.listed(parent).get(title)
+        if pk is None:
             try:
-                return self._send_change(kind, pk, change)
-            except WRITE_ERRORS as error:
-                # A repeat finds its uploads used up, or being used, if the first one was carried out.
-                is_late = is_server_error(error) or is_refusal_with(error, "Invalid hyperlink")
-                if not (is_late or is_unanswered(error)):
+                return self._make(run, recorder, parent, title, rest, plans, specs)
+            except TitleTaken:
+                pk = None if titles is None else titles.listed(parent, refresh=True).get(title)
+                if pk is None:
                     raise
-                lost = error
-        with ambiguous_on_failure(words):
-            case = self._recovery.look_for(lambda: self.if_carried_out(kind, pk, change))
-            if case is None:
-                raise lost
-        return case
+            finally:
+                if recorder.created and titles is not None:
+                    titles.add(title, recorder.created.pk)
+        if existing == "skip":
+            return run.complete(pk, rest, plans, pending=self.pending(pk))
+        case = parent.kind.namespace.detail(pk=pk)
+        others = {name: value for name, value in fields.items() if name != "title"}
+        return run.change(CaseSnapshot.of(case), others, plans) or parent.kind.as_written(case)
 
-    def _send_change(self, kind: CaseKind[Case], pk: str, change: Change) -> Case:
-        changed: Case = kind.namespace.partial_update(pk, **change.fields)
-        return changed
-
-    def if_carried_out(self, kind: CaseKind[Case], pk: str, change: Change) -> Case | None:
-        """Return the case if it shows that a change was carried out; else `None`."""
-        case = kind.namespace.detail(pk=pk)
-        if change.shows_in(case) or change.posted.is_used(self._uploads):
-            return kind.as_written(case)
-        return None
-
-    # ------------------------------------------------------------ titles
-
-    def _titles_of(
-        self, kind: CaseKind[Case], parent: Parent, *, anew: bool = False
-    ) -> Mapping[str, str]:
-        """Return the pks of a parent's cases by their titles, listed once for this client."""
-        with self._titles_lock:
-            if anew or parent.pk not in self._titles:
-                self._titles[parent.pk] = {
-                    title_of(case): case.pk for case in kind.all_of(parent) if title_of(case)
-                }
-            return self._titles[parent.pk]
-
-    def _remember(self, parent: Parent, title: str, pk: str) -> None:
-        with self._titles_lock:
-            if title and parent.pk in self._titles:
-                self._titles[parent.pk][title] = pk
+    def _make(
+        self,
+        run: CaseRun[Case],
+        recorder: MemoryRecorder,
+        parent: CaseParent[Case],
+        title: str,
+        fields: dict[str, Any],
+        plans: Sequence[Plan],
+        specs: Sequence[SocketValueSpec],
+    ) -> Case:
+        if not title:
+            fields = {**fields, "title": ""}
+        try:
+            return run.make(parent, title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}", fields, plans)
+        except BaseException as error:
+            if recorder.created is None:
+                raise
+            pk = recorder.created.pk
+            message = _how_to_complete(run.kind, pk, specs, fields, error)
+            if not isinstance(error, Exception):
+                error.add_note(message)
+                raise
+            raise IncompleteCase(message, pk=pk) from error
 
 
-def _check_existing(existing: str, title: str) -> None:
-    if existing not in {"error", "skip", "update"}:
-        raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'update'.")
-    if existing != "error" and not title:
-        raise SpecError(
-            f"existing={existing!r} needs a title: without one, no case can be told from another."
-        )
+class _Titles:
+    """The pks of the cases of one parent, by title, listed once."""
+
+    def __init__(self) -> None:
+        self._pks: dict[str, str] | None = None
+        self._lock = Lock()
+
+    def listed(self, parent: CaseParent[Any], *, refresh: bool = False) -> Mapping[str, str]:
+        with self._lock:
+            if refresh or self._pks is None:
+                self._pks = {title_of(case): case.pk for case in parent.cases() if title_of(case)}
+            return self._pks
+
+    def add(self, title: str, pk: str) -> None:
+        with self._lock:
+            if self._pks is not None:
+                self._pks[title] = pk
 
 
-def _is_of_a_repeat(error: StatusError) -> bool:
-    """Tell whether a repeated creation is refused as it is when the first was carried out, or is being."""
-    return isinstance(error, TitleTaken) or is_server_error(error)
-
-
-def _rest(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is left to be set once a case has its title; instead of 0 the server has numbered it already."""
-    return {name: value for name, value in fields.items() if name != "title" and value}
-
-
-def _taken(kind: CaseKind[Any], title: str, error: StatusError) -> TitleTaken:
-    return TitleTaken(
-        f"There is {'an' if kind.noun[0] in 'aeiou' else 'a'} {kind.noun} {title!r} already; nothing was made."
-        f" Choose another title, or say existing='skip' or 'update'. The server says: {error.words}",
-        response=error.response,
-    )
-
-
-def _incomplete(
+def _how_to_complete(
     kind: CaseKind[Any],
     pk: str,
     specs: Sequence[SocketValueSpec],
     fields: Mapping[str, Any],
     error: BaseException,
 ) -> str:
-    shown = repr(list(specs))
-    # What was read from the server has no printed form that can be run.
+    printed = repr(list(specs))
+    # A value that was read from the server has no printed form that can be run.
     can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
-    values = shown if can_be_run and len(shown) <= CALL_LIMIT else "values"
-    rest = "".join(f", {name}={value!r}" for name, value in fields.items() if name != "values")
+    values = printed if can_be_run and len(printed) <= MAX_PRINTED_CALL else "values"
+    rest = "".join(f", {name}={value!r}" for name, value in fields.items())
     return (
         f"The {kind.noun} {pk} was created and could not be filled: {str(error) or type(error).__name__}\n"
-        "Once that is mended, this completes it:\n"
+        "After fixing the problem, complete the case with:\n"
         f"    {kind.update_call}{pk!r}, values={values}{rest})"
     )

@@ -1,156 +1,262 @@
-"""Waiting for values that the server takes up in the background, and finding out why one does not come.
+"""Waiting for the values that the server imports in the background, of one case or of thousands.
 
-The API has no job or marker for it. A value has come when the socket's value has another pk than before. A plain image
-that failed shows in an upload session, which names our uploads; of files and DICOM image sets the API shows neither
-failure nor reason.
+The API has no marker for an import. A value has arrived when its socket has a value with another pk than before. A
+plain image that failed shows in an upload session, which names our uploads until an image was built. A file that the
+server refused leaves its upload where it is. A DICOM image set that failed leaves nothing: its uploads are gone, and no
+value arrives.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
-from gcapi.exceptions import ImportFailed, ImportTimeout, ObjectNotFound
-from gcapi.progress import Listener, Progress, given_up_on_error
+from gcapi._util.scheduler import sleep
+from gcapi._workflows.cases import CaseSnapshot
+from gcapi._workflows.prepare import exists
+from gcapi.exceptions import ImportFailed, ImportTimeout
+from gcapi.progress import Progress, given_up_on_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gcapi import models
-    from gcapi._workflows.prepare import Pending
+    from gcapi._api.resource_mixins import ReadMixin
+    from gcapi._workflows.cases import PendingValue
+    from gcapi._workflows.prepare import UploadedFiles
+    from gcapi.progress import Listener
     from gcapi.resources import RawImageUploadSessions, UploadsNamespace
+
+#: Up to how many cases are read, and upload sessions followed, one by one rather than by listing all.
+MAX_SINGLE_READS = 20
+#: Seconds that a value may still take to appear once its uploads are gone.
+APPEARANCE_SECONDS = 60.0
+
+
+@dataclass
+class _WaitingCase:
+    """A case, the values that it waits for, and when all of their uploads were first found to be gone."""
+
+    pending: dict[str, PendingValue]
+    gone_since: float | None = None
+
+    @property
+    def uploads(self) -> set[str]:
+        return {pk for value in self.pending.values() for pk in value.files.pks}
 
 
 class ImportWatch:
-    """Watch the values of one case come.
+    """A wait for the values of cases, with few requests at growing intervals.
 
     Args:
-        read: Reads the case.
-        pending: What is waited for, by socket slug.
-        sessions: Where failed imports of images show.
-        uploads: Where it shows whether an upload was used.
-        listener: Hears of each value that has come.
+        cases: The values to wait for, by the pk of the case and the slug of the socket.
+        read: Reads the cases of some pks; it may yield others too.
+        sessions: The namespace of upload sessions.
+        uploads: The namespace of uploads.
+        on_value: Called with the slug of each value that has arrived.
+        on_complete: Called with each case that has all of its values.
+        on_failure: Called with the pk of each case that failed, and the error.
+        appearance: Seconds that a value may still take to appear once its uploads are gone.
+        clock: Returns the time in seconds.
+        sleep: Sleeps for a number of seconds.
     """
 
     def __init__(
         self,
+        cases: Mapping[str, Mapping[str, PendingValue]],
         *,
-        read: Callable[[], Any],
-        pending: Mapping[str, Pending],
+        read: Callable[[Sequence[str]], Iterable[Any]],
         sessions: RawImageUploadSessions,
         uploads: UploadsNamespace,
-        listener: Listener,
+        on_value: Callable[[str], object] = lambda _: None,
+        on_complete: Callable[[Any], object] = lambda _: None,
+        on_failure: Callable[[str, ImportFailed], object] = lambda _, __: None,
+        appearance: float = APPEARANCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
+        self._waiting = {pk: _WaitingCase(dict(pending)) for pk, pending in cases.items()}
         self._read = read
-        self._missing = dict(pending)
         self._sessions = sessions
         self._uploads = uploads
-        self._progress = {slug: Progress(listener, "import", slug, 1) for slug in pending}
-        #: The upload sessions of each plain image, once they were found: several where a lost request was sent again.
-        self._sessions_of: dict[str, set[str]] = {}
+        self._on_value = on_value
+        self._on_complete = on_complete
+        self._on_failure = on_failure
+        self._appearance = appearance
+        self._clock = clock
+        self._sleep = sleep
+        #: The upload sessions of plain images, by case and socket; several where a lost request was repeated.
+        self._sessions_of: dict[tuple[str, str], dict[str, models.RawImageUploadSession]] = {}
+        self._failed: dict[str, ImportFailed] = {}
         self._looks = 0
 
     def wait(
-        self,
-        *,
-        pk: str,
-        timeout: float | None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> Any:
-        """Return the case once all values have come.
+        self, timeout: float | None
+    ) -> tuple[dict[str, ImportFailed], dict[str, ImportTimeout]]:
+        """Return the errors of the cases that failed, and of those that took too long, by their pks.
 
         Args:
-            pk: The case, for messages.
-            timeout: Seconds; `None` to wait for as long as it takes.
-            clock: Tells the time in seconds.
-            sleep: Waits for a number of seconds.
-
-        Raises:
-            ImportFailed: The server could not import an image, with its words.
-            ImportTimeout: Not all had come in time, with what is known of their uploads.
+            timeout: Seconds to wait; `None` for as long as it takes.
         """
-        with given_up_on_error(self._progress.values()):
-            case = poll(lambda: self._look(pk), timeout=timeout, clock=clock, sleep=sleep)
-            if case is None:
-                self._find_failures(pk, thorough=True)
-                if not self._missing:
-                    return self._read()
-                raise ImportTimeout(self._what_is_known(timeout), pk=pk, slugs=tuple(self._missing))
-            return case
+        if poll(self._look, timeout=timeout, clock=self._clock, sleep=self._sleep) is None:
+            self._find_failures(thorough=True)
+        late: dict[str, ImportTimeout] = {}
+        existing = self._existing_uploads() if self._waiting else set[str]()
+        for pk, case in self._waiting.items():
+            lines = [
+                f"{slug}: {_state_of(value.files, existing)}"
+                for slug, value in case.pending.items()
+            ]
+            waited = format_duration(timeout or 0)
+            message = f"After {waited} these values of {pk} had not arrived:\n  "
+            late[pk] = ImportTimeout(message + "\n  ".join(lines), pk=pk, slugs=tuple(case.pending))
+        return self._failed, late
 
-    def _look(self, pk: str) -> Any:
-        case = self._read_and_strike()
-        if not self._missing:
-            return case
+    def _look(self) -> bool | None:
+        existing = None
+        pks = list(self._waiting)
+        if len(pks) > MAX_SINGLE_READS:
+            existing = self._existing_uploads()
+            pks = [pk for pk in pks if not self._waiting[pk].uploads <= existing]
+        self._read_cases(pks)
         self._looks += 1
-        # Reading all sessions is dear, so it happens at ever longer distances; a session once found is read each time.
-        self._find_failures(pk, thorough=self._looks & (self._looks - 1) == 0)
-        return None
+        if self._waiting:
+            # Listing everything is expensive, so it happens after 1, 2, 4, 8, ... looks.
+            is_thorough = self._looks & (self._looks - 1) == 0
+            self._find_failures(thorough=is_thorough)
+            if is_thorough or existing is not None:
+                self._fail_without_uploads(
+                    self._existing_uploads() if existing is None else existing
+                )
+        return None if self._waiting else True
 
-    def _read_and_strike(self) -> Any:
-        """Read the case, and strike out what has come."""
-        case = self._read()
-        values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
-        for slug, pending in list(self._missing.items()):
-            if values.get(slug) not in {None, pending.before}:
-                del self._missing[slug]
-                self._progress[slug].add(1)
-        return case
+    def _existing_uploads(self) -> set[str]:
+        return {upload.pk for upload in self._uploads.iterate_all()}
 
-    def _find_failures(self, pk: str, *, thorough: bool) -> None:
-        images = {slug: item for slug, item in self._missing.items() if item.is_plain_image}
-        if thorough and images.keys() - self._sessions_of.keys():
-            self._find_sessions(images)
-        for slug in images.keys() & self._sessions_of.keys():
-            sessions = [self._sessions.detail(pk=one) for one in self._sessions_of[slug]]
-            if all(session.status == "Failed" for session in sessions):
-                # The value may have come since the case was read, and the failure be that of a repeat.
-                self._read_and_strike()
-                if slug in self._missing:
-                    raise _failure(pk, slug, sessions[0])
+    def _read_cases(self, pks: Sequence[str]) -> None:
+        for case in self._read(pks) if pks else ():
+            waiting = self._waiting.get(case.pk)
+            if waiting is None:
+                continue
+            now = CaseSnapshot.of(case).values
+            for slug, value in list(waiting.pending.items()):
+                if now.get(slug) not in {None, value.before}:
+                    del waiting.pending[slug]
+                    self._on_value(slug)
+            if not waiting.pending:
+                del self._waiting[case.pk]
+                self._on_complete(case)
 
-    def _find_sessions(self, images: Mapping[str, Pending]) -> None:
-        of_upload = {upload: slug for slug, item in images.items() for upload in item.uploads}
-        for session in self._sessions.iterate_all():
-            for upload in session.user_uploads or ():
-                if upload in of_upload:
-                    self._sessions_of.setdefault(of_upload[upload], set()).add(session.pk)
+    # ------------------------------------------------------------ failures
 
-    def _what_is_known(self, timeout: float | None) -> str:
-        lines = [f"{slug}: {self._state_of(item.uploads)}" for slug, item in self._missing.items()]
-        waited = format_duration(timeout or 0)
-        return f"After {waited} these values had not come:\n  " + "\n  ".join(lines)
+    def _find_failures(self, *, thorough: bool) -> None:
+        images = {
+            upload: (pk, slug)
+            for pk, waiting in self._waiting.items()
+            for slug, value in waiting.pending.items()
+            if value.files.is_plain_image
+            for upload in value.files.pks
+        }
+        wanted = set(images.values())
+        are_many = len(wanted) > MAX_SINGLE_READS
+        if thorough and (are_many or wanted - self._sessions_of.keys()):
+            for session in self._sessions.iterate_all():
+                for upload in session.user_uploads or ():
+                    if upload in images:
+                        self._sessions_of.setdefault(images[upload], {})[session.pk] = session
+        for pk, slug in wanted & self._sessions_of.keys():
+            sessions = self._sessions_of[pk, slug]
+            if not are_many:
+                # A session no longer names the uploads once an image was built, so it cannot be found a second time.
+                sessions.update({one: self._sessions.detail(pk=one) for one in sessions})
+            if all(session.status == "Failed" for session in sessions.values()):
+                words = next(iter(sessions.values())).error_message
+                self._fail(pk, slug, words or "no reason given")
 
-    def _state_of(self, uploads: Sequence[str]) -> str:
-        if not uploads:
-            return "no value yet; it was not uploaded by this client, so no more is known."
-        left = [pk for pk in uploads if self._exists(pk)]
-        if left:
-            return (
-                f"upload {left[0]} is still there: the server is still at work, or could not use the file. The API"
-                " tells no more; your notifications on the site do."
-            )
-        return (
-            "the upload is gone: it was used, and the value should appear soon, or the import failed (of a DICOM image"
-            " set, or of files that make several images), which only your notifications on the site tell."
+    def _fail_without_uploads(self, existing: set[str]) -> None:
+        for pk, waiting in list(self._waiting.items()):
+            if not waiting.uploads or waiting.uploads & existing:
+                # The list changes while it is read, so it may have missed an upload before.
+                waiting.gone_since = None
+                continue
+            waiting.gone_since = waiting.gone_since or self._clock()
+            if self._clock() - waiting.gone_since > self._appearance:
+                slug, value = next(item for item in waiting.pending.items() if item[1].files.pks)
+                if not exists(self._uploads, value.files.pks[0]):
+                    reason = "its uploads are gone and no value appeared; the API gives no reason"
+                    self._fail(pk, slug, reason)
+
+    def _fail(self, pk: str, slug: str, reason: str) -> None:
+        # The value may have arrived since the case was read, and the failure be that of a repeated request.
+        self._read_cases([pk])
+        waiting = self._waiting.get(pk)
+        if waiting is None or slug not in waiting.pending:
+            return
+        del self._waiting[pk]
+        self._failed[pk] = ImportFailed(
+            f"Socket {slug!r} of {pk}: the server could not import {waiting.pending[slug].files}: {reason}",
+            pk=pk,
+            slug=slug,
+            reason=reason,
         )
-
-    def _exists(self, pk: str) -> bool:
-        try:
-            self._uploads.detail(pk=pk)
-        except ObjectNotFound:
-            return False
-        return True
+        self._on_failure(pk, self._failed[pk])
 
 
-def _failure(pk: str, slug: str, session: models.RawImageUploadSession) -> ImportFailed:
-    reason = session.error_message or "no reason given"
-    return ImportFailed(
-        f"Socket {slug!r} of {pk}: the server could not import the image: {reason}",
-        pk=pk,
-        slug=slug,
-        reason=reason,
+def _state_of(files: UploadedFiles, existing: set[str]) -> str:
+    if not files.pks:
+        return "no value yet; it was not uploaded by this client, so no more is known."
+    left = [pk for pk in files.pks if pk in existing]
+    if left:
+        return (
+            f"upload {left[0]} of {files} is still there: the server is still at work, or could not use the file. The"
+            " API shows no more; your notifications on the site do."
+        )
+    return (
+        f"the upload is gone: {files} was used, and the value should appear soon; or the import failed (of a DICOM"
+        " image set, or of files that make several images), which only your notifications on the site show."
     )
+
+
+def wait_for_values(
+    namespace: ReadMixin[Any],
+    pk: str,
+    pending: Mapping[str, PendingValue],
+    *,
+    sessions: RawImageUploadSessions,
+    uploads: UploadsNamespace,
+    listener: Listener,
+    timeout: float | None,
+) -> Any:
+    """Return a case once its values have arrived.
+
+    Args:
+        namespace: The namespace of the case.
+        pk: The case.
+        pending: The values to wait for, by socket slug.
+        sessions: The namespace of upload sessions.
+        uploads: The namespace of uploads.
+        listener: Called with the progress.
+        timeout: Seconds to wait; `None` for as long as it takes.
+
+    Raises:
+        ImportFailed: The server could not import a value.
+        ImportTimeout: Not all values have arrived in time.
+    """
+    progress = {slug: Progress(listener, "import", slug, 1) for slug in pending}
+    complete: list[Any] = []
+    watch = ImportWatch(
+        {pk: pending},
+        read=lambda _: [namespace.detail(pk=pk)],
+        sessions=sessions,
+        uploads=uploads,
+        on_value=lambda slug: progress[slug].add(1),
+        on_complete=complete.append,
+    )
+    with given_up_on_error(progress.values()):
+        failed, late = watch.wait(timeout)
+        for error in (*failed.values(), *late.values()):
+            raise error
+    return complete[0]

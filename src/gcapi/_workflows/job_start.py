@@ -1,19 +1,20 @@
-"""Jobs, each started exactly once.
+"""Starting jobs, each exactly once.
 
-The list of an algorithm's jobs is in the order of their creation: what was created after a moment is what comes after
-as many jobs as there were then. When the answer to starting a job is lost, ours is looked for among those: the one
-with our JSON values and images, whose new images and files bear the names of ours. Uploads that are gone prove that the
-job was started; uploads that are all there, and no new job after the idle timeout, prove that it was not.
+An algorithm's jobs are listed in the order of their creation, so the new ones follow those that were counted before.
+When the response to starting a job is lost, the new jobs are searched for the one with our JSON values and images,
+whose uploaded images and files have the names of ours. Uploads that are gone prove that the job was started; uploads
+that all exist, and no new job until the server cannot be busy any more, prove that it was not.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
 
+from gcapi import models
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
     RecoveryPolicy,
@@ -29,25 +30,46 @@ from gcapi._util.fork_safety import Lock
 from gcapi.exceptions import AmbiguousWriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from gcapi import models
-    from gcapi._workflows.prepare import Posted
+    from gcapi._workflows.prepare import PreparedValues
     from gcapi.resources import AlgorithmInvocations, AlgorithmJobs, Images, UploadsNamespace
 
-#: One at a time for each algorithm within this process, so that new jobs can be told apart; uploads stay parallel.
+#: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
 
 
+#: "posting": the request is about to be sent; "uploaded": there is no job; "started": there is one.
+JobStep = Literal["uploaded", "posting", "started"]
+
+
+class JobRecorder(Protocol):
+    """Called with each step of starting a job, before the next one that depends on it."""
+
+    def __call__(self, step: JobStep, *, pk: str = "", jobs_before: int = 0) -> None:
+        """Record a step.
+
+        Args:
+            step: The step.
+            pk: The job, once it is started.
+            jobs_before: How many jobs the algorithm has before the request.
+        """
+        ...
+
+
+def record_nothing(step: JobStep, *, pk: str = "", jobs_before: int = 0) -> None:
+    """Record nothing: one call of `Client` ends with its process."""
+
+
 @dataclass(frozen=True)
-class Starter:
+class JobStarter:
     """Start jobs.
 
     Attributes:
-        jobs: Where jobs are created and listed.
-        images: Where the names of images are read.
-        uploads: Where it shows whether an upload was used.
-        recovery: How long a lost job is looked for.
+        jobs: The namespace of jobs.
+        images: The namespace of images.
+        uploads: The namespace of uploads.
+        recovery: How lost requests are repeated and looked for.
     """
 
     jobs: AlgorithmJobs
@@ -58,139 +80,149 @@ class Starter:
     def start(
         self,
         algorithm: models.Algorithm,
-        posted: Posted,
-        *,
-        note: Callable[[int], None] = lambda _: None,
+        inputs: PreparedValues,
+        record: JobRecorder = record_nothing,
     ) -> models.JobPost:
-        """Start a job, once.
+        """Start a job, exactly once.
 
-        Args:
-            algorithm: Whose job.
-            posted: Its inputs.
-            note: Called before the request with the number of jobs that there are, for a later `find`.
+        A wait for the limit of active jobs holds no lock, so that other jobs can be started meanwhile.
 
         Raises:
-            AmbiguousWriteError: The answer was lost, and nothing tells whether there is a job.
+            AmbiguousWriteError: It is unknown whether the job was started.
+            LimitReached: You have too many active jobs, and waiting is not wanted or did not help.
         """
-        with _locks.setdefault(algorithm.api_url, Lock()):
-            before = self.jobs.count(_of(algorithm))
-            note(before)
-            try:
-                return self._send(algorithm, posted)
-            except WRITE_ERRORS as error:
-                if not is_lost(error):
+        fields = {"algorithm": algorithm.api_url, "inputs": inputs.values}
+
+        def attempt() -> models.JobPost:
+            with _lock_of(algorithm):
+                before = self.jobs.count(_filter(algorithm))
+                record("posting", jobs_before=before)
+                try:
+                    job = self._start_once(algorithm, inputs, fields, before)
+                except WRITE_ERRORS as error:
+                    if not is_lost(error):
+                        record("uploaded")
                     raise
-                lost = error
-            return self._find_or_repeat(algorithm, posted, before, lost)
+                record("started", pk=job.pk)
+                return job
+
+        return self.jobs.create_within_limit(fields, attempt)
 
     def find(
-        self, algorithm: models.Algorithm, posted: Posted, before: int
-    ) -> models.JobPost | None:
-        """Return the job that a request started which ended with the process that sent it; `None` if it started none.
+        self,
+        algorithm: models.Algorithm,
+        inputs: PreparedValues,
+        before: int,
+        record: JobRecorder,
+    ) -> None:
+        """Find the job that an earlier process requested, and record whether there is one.
 
         Args:
-            algorithm: Whose job.
-            posted: Its inputs.
-            before: The number of jobs that there were before the request.
+            algorithm: The algorithm.
+            inputs: The inputs of the job.
+            before: The number of jobs before the request.
+            record: Called with what is found.
 
         Raises:
-            AmbiguousWriteError: Nothing tells whether there is a job.
+            AmbiguousWriteError: It is unknown whether the job was started.
         """
-        words = _lost_words(algorithm)
-        with _locks.setdefault(algorithm.api_url, Lock()), ambiguous_on_failure(words):
-            found = self._look_for(algorithm, posted, before, words)
-        return None if found is None else _as_written(found)
+        message = _lost_message(algorithm)
+        with _lock_of(algorithm), ambiguous_on_failure(message):
+            found = self._find_new(algorithm, inputs, before, message)
+        if found is None:
+            record("uploaded")
+        else:
+            record("started", pk=found.pk)
 
-    def _send(self, algorithm: models.Algorithm, posted: Posted) -> models.JobPost:
-        return self.jobs.create(algorithm=algorithm.api_url, inputs=posted.values)
-
-    def _find_or_repeat(
-        self, algorithm: models.Algorithm, posted: Posted, before: int, lost: Exception
+    def _start_once(
+        self,
+        algorithm: models.Algorithm,
+        inputs: PreparedValues,
+        fields: Mapping[str, Any],
+        before: int,
     ) -> models.JobPost:
-        """Return the job that a lost request started; send it again each time that it surely started none."""
-        words = _lost_words(algorithm)
+        """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
+        message = _lost_message(algorithm)
+        try:
+            return self.jobs.create_at_once(**fields)
+        except WRITE_ERRORS as error:
+            if not is_lost(error):
+                raise
+            lost: Exception = error
         repeats = self.recovery.repeats()
         while True:
-            with ambiguous_on_failure(words):
-                found = self._look_for(algorithm, posted, before, words)
+            with ambiguous_on_failure(message):
+                found = self._find_new(algorithm, inputs, before, message)
             if found is not None:
                 return _as_written(found)
             if not (is_lost(lost) or is_server_error(lost)):
-                # The refusal of a repeat, and there is no job that would explain it: it would have been refused before.
+                # The repeat was refused, and no job explains that: the first request would have been refused too.
                 raise lost
             if next(repeats, None) is None:
-                raise AmbiguousWriteError(f"{words} ({lost})") from lost
+                raise AmbiguousWriteError(f"{message} ({lost})") from lost
             try:
-                return self._send(algorithm, posted)
+                return self.jobs.create_at_once(**fields)
             except WRITE_ERRORS as error:
                 lost = error
 
-    def _look_for(
-        self, algorithm: models.Algorithm, posted: Posted, before: int, words: str
+    def _find_new(
+        self, algorithm: models.Algorithm, inputs: PreparedValues, before: int, message: str
     ) -> models.HyperlinkedJob | None:
-        """Return the job that a lost request started, or `None` if it surely started none.
+        """Return the job that a lost request started; `None` if it certainly started none.
 
         Raises:
-            AmbiguousWriteError: Neither is sure.
+            AmbiguousWriteError: Neither is certain.
         """
-        search = _Search(self, algorithm, posted, before)
+        search = _JobSearch(self, algorithm, inputs, before)
         if self.recovery.look_for(search.is_decided):
             return search.ours[0]
-        if search.ours or search.unclear or posted.is_used(self.uploads):
-            raise AmbiguousWriteError(f"{words} {search.what_was_seen()}")
+        if search.ours or search.unclear or inputs.are_used(self.uploads):
+            raise AmbiguousWriteError(f"{message} {search.findings()}")
         return None
 
-    def listed_after(
-        self, algorithm: models.Algorithm, count: int
-    ) -> Sequence[models.HyperlinkedJob]:
-        """Return the jobs of an algorithm beyond the first so many."""
-        return self.jobs.page(count, MAX_PAGE_SIZE, _of(algorithm))
 
-    def image_name(self, url: str) -> str:
-        """Return the name of an image, which is that of the file that it was made of."""
-        return self.images.detail(api_url=url).name
+class _JobSearch:
+    """The search for one job among the new ones.
 
-
-class _Search:
-    """Look for a job among those that are new.
-
-    A job shows its uploaded inputs only once they are taken up, and never if that failed: until it shows all of its
-    inputs it may be ours, unless one that it does show is another than ours.
+    A job shows its uploaded inputs only once they are imported, and never if the import failed. Until it shows all of
+    its inputs, it may be ours unless one of them differs.
     """
 
     def __init__(
-        self, starter: Starter, algorithm: models.Algorithm, posted: Posted, before: int
+        self,
+        starter: JobStarter,
+        algorithm: models.Algorithm,
+        inputs: PreparedValues,
+        before: int,
     ) -> None:
         self._starter = starter
-        self._algorithm = algorithm
-        self._posted = posted
-        self._values = {value["interface"]: plain(value) for value in posted.values}
+        self._filter = _filter(algorithm)
+        self._inputs = inputs
+        self._values = {value["interface"]: plain(value) for value in inputs.values}
         self._before = before
         self.ours: list[models.HyperlinkedJob] = []
         #: Jobs that may be ours, and do not show all of their inputs.
         self.unclear: list[models.HyperlinkedJob] = []
 
     def is_decided(self) -> bool | None:
-        """Look, and return `True` when one job is found and nothing says that it is not ours; else `None`."""
-        jobs = self._starter.listed_after(self._algorithm, self._before)
+        """List the new jobs; return `True` if exactly one can be ours and all of its inputs show, else `None`."""
+        jobs = self._starter.jobs.page(self._before, MAX_PAGE_SIZE, self._filter)
         possible = [job for job in jobs if self._may_be_ours(job)]
         self.ours = [job for job in possible if len(job.inputs) == len(self._values)]
         self.unclear = [job for job in possible if job not in self.ours]
-        return (
-            True if len(self.ours) == 1 and not self.unclear and self._has_our_uploads() else None
-        )
+        if len(self.ours) != 1 or self.unclear:
+            return None
+        has_our_uploads = not self._inputs.files or self._inputs.are_used(self._starter.uploads)
+        return has_our_uploads or None
 
-    def _has_our_uploads(self) -> bool:
-        """Tell whether there are none, or one was used: the server removes them once they are inputs."""
-        return not self._posted.uploads or self._posted.is_used(self._starter.uploads)
-
-    def what_was_seen(self) -> str:
-        """Say what stands in the way of a decision."""
-        if self.unclear:
-            return f"{_listed(self.unclear)} may be it: not all inputs show."
-        if self.ours:
-            return f"{_listed(self.ours)} may be it, and nothing tells for certain."
-        return "Its uploads were used, but no new job shows these inputs."
+    def findings(self) -> str:
+        """Return why the search is not decided."""
+        candidates = self.unclear or self.ours
+        if not candidates:
+            return "Its uploads were used, but no new job shows these inputs."
+        noun = "Job" if len(candidates) == 1 else "One of the jobs"
+        why = "not all inputs show" if self.unclear else "nothing tells for certain"
+        return f"{noun} {', '.join(job.pk for job in candidates)} may be it: {why}."
 
     def _may_be_ours(self, job: models.HyperlinkedJob) -> bool:
         inputs = {value.interface.slug: value for value in job.inputs}
@@ -198,66 +230,59 @@ class _Search:
             self._is_same(value, self._values[slug]) for slug, value in inputs.items()
         )
 
-    def _is_same(self, value: Any, posted: Mapping[str, Any]) -> bool:
-        if "value" in posted:
-            return bool(value.value == posted["value"])
-        if "image" in posted:
-            return same_path(value.image, posted["image"])
-        return self._shown_name(value) in self._names_of(posted)
+    def _is_same(self, value: Any, sent: Mapping[str, Any]) -> bool:
+        if "value" in sent:
+            return bool(value.value == sent["value"])
+        if "image" in sent:
+            return same_path(value.image, sent["image"])
+        sent_names = (*self._inputs.files[sent["interface"]].names, sent.get("image_name") or "")
+        return self._shown_name(value) in {_comparable(name) for name in sent_names if name}
 
     def _shown_name(self, value: Any) -> str:
         if isinstance(value.image, str):
-            return _bare(self._starter.image_name(value.image))
-        return _bare(last_segment(httpx.URL(value.file).path)) if value.file else ""
-
-    def _names_of(self, posted: Mapping[str, Any]) -> set[str]:
-        given = self._posted.names[posted["interface"]]
-        return {_bare(name) for name in (*given, posted.get("image_name") or "") if name}
+            return _comparable(self._starter.images.detail(api_url=value.image).name)
+        return _comparable(last_segment(httpx.URL(value.file).path)) if value.file else ""
 
 
-def _lost_words(algorithm: models.Algorithm) -> str:
+def _lock_of(algorithm: models.Algorithm) -> Lock:
+    return _locks.setdefault(algorithm.api_url, Lock())
+
+
+def _filter(algorithm: models.Algorithm) -> dict[str, str]:
+    return {"algorithm_image__algorithm": algorithm.pk}
+
+
+def _lost_message(algorithm: models.Algorithm) -> str:
     return (
-        f"The answer to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
+        f"The response to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
         " before you start it again."
     )
 
 
-def _listed(jobs: Sequence[models.HyperlinkedJob]) -> str:
-    """Return how a message names jobs."""
-    return f"{'Job' if len(jobs) == 1 else 'The jobs'} {', '.join(job.pk for job in jobs)}"
-
-
-def _bare(name: str) -> str:
-    """Return a file name without what the server replaces or leaves out."""
+def _comparable(name: str) -> str:
+    """Return a file name without the characters that the server replaces or leaves out."""
     return re.sub(r"[\W_]+", "", name)
 
 
-def _of(algorithm: models.Algorithm) -> dict[str, str]:
-    """Return the filter for the jobs of an algorithm."""
-    return {"algorithm_image__algorithm": algorithm.pk}
-
-
 def _as_written(job: models.HyperlinkedJob) -> models.JobPost:
-    from gcapi.models import JobPost
-
     inputs = as_written(job.to_dict()["inputs"])
-    return JobPost.from_dict({"pk": job.pk, "status": job.status, "inputs": inputs})
+    return models.JobPost.from_dict({"pk": job.pk, "status": job.status, "inputs": inputs})
 
 
 def invoke_once(
-    invocations: AlgorithmInvocations, endpoint: models.Endpoint, posted: Posted
+    invocations: AlgorithmInvocations, endpoint: models.Endpoint, inputs: PreparedValues
 ) -> models.InvocationPost:
-    """Invoke an endpoint, once.
+    """Invoke an endpoint, at most once.
 
     Raises:
-        AmbiguousWriteError: The answer was lost: the API tells nothing by which an invocation is known.
+        AmbiguousWriteError: The response was lost, and the API shows nothing by which to find the invocation.
     """
     try:
-        return invocations.create(endpoint=endpoint.api_url, inputs=posted.values)
+        return invocations.create(endpoint=endpoint.api_url, inputs=inputs.values)
     except WRITE_ERRORS as error:
         if not is_lost(error):
             raise
         raise AmbiguousWriteError(
-            f"The answer to invoking endpoint {endpoint.pk} was lost. Look at your latest invocations before you invoke"
-            f" it again. ({error})"
+            f"The response to invoking endpoint {endpoint.pk} was lost. Look at your latest invocations before you"
+            f" invoke it again. ({error})"
         ) from error

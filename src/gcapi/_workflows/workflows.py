@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
-from gcapi._workflows.cases import Cases
-from gcapi._workflows.job_start import Starter
+from gcapi._workflows.case_kinds import CaseKind, CaseParent, archive_items, display_sets
+from gcapi._workflows.cases import Cases, PendingValue
+from gcapi._workflows.import_watch import wait_for_values
+from gcapi._workflows.job_start import JobStarter
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
-from gcapi._workflows.prepare import Submit
+from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gcapi import models
     from gcapi._api.operations import Calls
     from gcapi.progress import Listener
+    from gcapi.sockets import SocketValueSpec
 
 
 class Workflows:
@@ -36,6 +42,8 @@ class Workflows:
         lookup: Finds objects by slug.
         values: Plans and uploads values.
         cases: Creates and changes cases.
+        archive_items: The kind of the cases of archives.
+        display_sets: The kind of the cases of reader studies.
         jobs: Starts jobs.
     """
 
@@ -52,7 +60,7 @@ class Workflows:
             reader_studies=self.resources.reader_studies,
             algorithms=self.resources.algorithms,
         )
-        self.values = Submit(
+        self.values = ValuePreparer(
             uploads=self.file_uploads,
             downloads=self.downloads,
             lookup=self.lookup,
@@ -61,6 +69,51 @@ class Workflows:
         )
         recovery = RecoveryPolicy(self.settings.timeout)
         self.cases = Cases(self.values, self.resources.uploads, recovery)
-        self.jobs = Starter(
+        self.archive_items = archive_items(self.resources.archive_items)
+        self.display_sets = display_sets(self.resources.reader_studies)
+        self.jobs = JobStarter(
             self.resources.algorithm_jobs, self.resources.images, self.resources.uploads, recovery
+        )
+
+    def archive(self, slug: str) -> CaseParent[models.ArchiveItemPost]:
+        """Return an archive as the parent of cases.
+
+        Raises:
+            ObjectNotFound: There is no such archive, or no access to it.
+        """
+        archive = self.lookup.archives.get(slug)
+        return CaseParent(self.archive_items, archive.pk, {"archive": archive.api_url})
+
+    def reader_study(self, slug: str) -> CaseParent[models.DisplaySetPost]:
+        """Return a reader study as the parent of cases.
+
+        Raises:
+            ObjectNotFound: There is no such reader study, or no access to it.
+        """
+        study = self.lookup.reader_studies.get(slug)
+        return CaseParent(self.display_sets, study.pk, {"reader_study": study.slug})
+
+    def wait_for_values(
+        self, item: Any, specs: Iterable[SocketValueSpec], timeout: float | None
+    ) -> Any:
+        """Return a case once its values have arrived.
+
+        Raises:
+            TypeError: The item is not a case.
+        """
+        if hasattr(item, "reader_study"):
+            kind: CaseKind[Any] = self.display_sets
+        elif hasattr(item, "archive"):
+            kind = self.archive_items
+        else:
+            raise TypeError(f"{item!r} is neither an archive item nor a display set.")
+        known = self.cases.pending(item.pk)
+        return wait_for_values(
+            kind.namespace,
+            item.pk,
+            {spec.socket_slug: known.get(spec.socket_slug, PendingValue()) for spec in specs},
+            sessions=self.resources.raw_image_upload_sessions,
+            uploads=self.resources.uploads,
+            listener=self.listener,
+            timeout=timeout,
         )

@@ -13,7 +13,7 @@ from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.parts import part_size, split
 from gcapi._workflows.plans import LocalFile, Upload
-from gcapi.bulk._push.case_worker import home_of
+from gcapi.bulk._push.case_worker import find_parent
 from gcapi.bulk._push.rows import RowReader, upload_sizes
 from gcapi.bulk.cells import CellError
 from gcapi.bulk.manifest import Manifest, Problem, column_of, parse_manifest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gcapi._workflows.plans import Plan
-    from gcapi.bulk._push.rows import Ready
+    from gcapi.bulk._push.rows import ParsedRow
     from gcapi.bulk.manifest import Row
     from gcapi.client import Client
     from gcapi.models import Algorithm
@@ -125,7 +125,7 @@ class _Check:
             if self._target is not None and self._target.kind == "algorithm":
                 return self._client.workflows.lookup.algorithms.get(self._target.slug)
             if self._target is not None:
-                home_of(self._client, self._target)
+                find_parent(self._client, self._target)
         except ObjectNotFound as error:
             self._add(0, "", str(error), "Correct the target's slug, or ask for access")
         return None
@@ -133,10 +133,10 @@ class _Check:
     def _check_row(self, reader: RowReader, row: Row) -> None:
         if not row.cells:
             self._add(row.line, "", "the row has no values", "Fill a cell, or remove the row")
-        ready, errors = reader.read_valid(row)
+        parsed, errors = reader.read_valid(row)
         for column, error in errors:
             self._add_error(row, column, error)
-        plans = list(self._plans(ready))
+        plans = list(self._plans(parsed))
         sizes = upload_sizes(plans)
         if len(sizes) > MAX_USER_UPLOADS:
             what = (
@@ -150,9 +150,9 @@ class _Check:
             _REQUESTS_PER_UPLOAD + len(split(size, part_size(size, 1))) for size in sizes
         )
 
-    def _plans(self, ready: Ready) -> Iterable[Plan]:
+    def _plans(self, parsed: ParsedRow) -> Iterable[Plan]:
         """Yield the plans of the values that can be planned."""
-        for spec in ready.specs:
+        for spec in parsed.specs:
             try:
                 (plan,) = self._client.workflows.values.plan([spec])
                 yield plan
@@ -160,7 +160,7 @@ class _Check:
                     paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
                     self._check_image(paths)
             except (SpecError, OSError) as error:
-                self._add_error(ready.row, column_of(spec.socket_slug), error)
+                self._add_error(parsed.row, column_of(spec.socket_slug), error)
 
     def _add_error(self, row: Row, column: str, error: Exception) -> None:
         if isinstance(error, CellError):

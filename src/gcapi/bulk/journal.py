@@ -1,18 +1,18 @@
-"""The journal of a push: what was begun, made and filled, so that the same command goes on after any end.
+"""The journal of a push: the steps of every row, so that the same command continues after any end.
 
-One SQLite file for each server, target and manifest, in the user's state directory and not beside the data, which may
-lie on a share where locks do not hold (where the home directory does too, name a local file). It has no token in it.
-Every change is a transaction of its own, made before the next step that depends on it.
+There is one SQLite file for each server, target and manifest. It is in the user's state directory rather than beside
+the data, which may be on a network share without working locks (if the home directory is too, choose a local file). It
+contains no token. Every change is a transaction of its own, made before the next step that depends on it.
 
-*Durability.* What a process has written stays when it is killed, since the system has it. What a power failure may take
-with ``synchronous=NORMAL`` in WAL mode are the last transactions, never the file's consistency. For cases that is
-enough: their titles are unique on the server, so that a forgotten one is found there. A job has nothing of the kind, so
-journals of algorithms are written with ``synchronous=FULL``, a few milliseconds a job.
+*Durability.* What a process has written survives its kill. A power failure may lose the last transactions, because WAL
+mode has ``synchronous=NORMAL``, but leaves the file consistent. For cases that is enough: their titles are unique on
+the server, where a forgotten case is found. Jobs have no titles, so the journals of algorithms are written with
+``synchronous=FULL``, which takes a few milliseconds for each job.
 
-*One at a time.* The connection holds SQLite's exclusive lock for as long as it is open; the system takes it back from a
-process that dies.
+*Exclusive use.* The open connection holds SQLite's exclusive lock, which the system releases if the process dies. It is
+released only after the last thread that uses the journal has ended.
 
-*Size.* Some 150 bytes a row, and 80 an upload until the row's values were seen on the server.
+*Size.* Some 150 bytes for each row, and 80 for each upload until the row's values were seen on the server.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,9 +33,9 @@ from gcapi._util.user_dirs import state_dir
 from gcapi.exceptions import GCAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
-#: How far a row has come. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
+#: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
 #: uploading → uploaded → posting → started → ended.
 State = Literal[
     "uploading",
@@ -72,19 +74,19 @@ _READ = "SELECT fingerprint, state, pk, before, error FROM rows"
 
 
 class JournalError(GCAPIError):
-    """Raise for a journal that is in use, of something else, or broken."""
+    """Raised when a journal is in use, belongs to something else, is damaged, or cannot be written."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is known of a row.
+class RowRecord:
+    """What the journal knows of a row.
 
     Attributes:
-        fingerprint: What makes it the row that it is.
+        fingerprint: The row.
         state: How far it has come.
-        pk: The case or the job; empty while there is none.
-        before: What there was before the write that it is at, in words of who wrote it.
-        error: Why it did not get further, the last time; empty if nothing went wrong.
+        pk: The case or the job; empty if there is none yet.
+        before: What there was before the request that it is at, in the form of who wrote it.
+        error: The latest error; empty if there was none.
     """
 
     fingerprint: bytes
@@ -95,59 +97,56 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """An upload.
+class NotedUpload:
+    """An upload of a row.
 
     Attributes:
         pk: The upload.
-        begun: When, in seconds since 1970.
+        created: When it was created, in seconds since 1970.
     """
 
     pk: str
-    begun: int
+    created: int
 
 
 class Journal:
-    """A journal that is open; any thread may use it.
+    """An open journal; any thread may use it.
 
     Args:
-        path: The file; made if missing, with its folder.
-        facts: What it is of: another journal's file is refused.
-        durable: Whether every transaction is brought to the disk before the next step.
+        path: The file; it is created if it is missing, with its folder.
+        facts: What the journal belongs to; the file of another journal is refused.
+        durable: Whether every transaction is on the disk before the next step.
 
     Raises:
-        JournalError: Another process has it open, or it is of something else.
+        JournalError: Another push has it open, it belongs to something else, or it cannot be used.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, str], *, durable: bool) -> None:
         self.path = path
         self._lock = threading.Lock()
-        # Errors that are noted name files, whose names may hold a patient's.
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            path, timeout=0.0, isolation_level=None, check_same_thread=False
-        )
+        self._users = 0
+        self._is_closing = False
+        with self._errors_named():
+            # Noted errors name files, whose names may identify a patient.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=0.0, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._set_up(facts, durable=durable)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextmanager
+    def _errors_named(self) -> Generator[None]:
         try:
-            self._set_up(facts, durable=durable)
-        except sqlite3.OperationalError as error:
-            self._connection.close()
-            if "locked" not in str(error):
-                raise JournalError(f"The journal {path} cannot be used: {error}.") from error
-            raise JournalError(
-                f"Another process is pushing this manifest to this target: it has the journal {path} open. Wait for"
-                " its end, or end it, and run the same command again."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise JournalError(
-                f"{path} is no journal, or broken ({error}). Move it away: what is on the server is found there again."
-            ) from error
-        except BaseException:
-            self._connection.close()
-            raise
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(_explained(self.path, error)) from error
 
     def _set_up(self, facts: Mapping[str, str], *, durable: bool) -> None:
-        # Without this, a second process could read and write between the transactions of the first.
+        # Otherwise a second process could read and write between the transactions of the first.
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -161,12 +160,29 @@ class Journal:
         self._connection.execute("COMMIT")
         if known and known != wanted:
             raise JournalError(
-                f"The journal {self.path} is of {_told(known)}, not of {_told(wanted)}. Choose another file."
+                f"The journal {self.path} belongs to {_listed(known)}, not to {_listed(wanted)}. Choose another file."
             )
 
-    def close(self) -> None:
-        """Let go of it."""
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Keep the journal open until the block ends, even if it is closed meanwhile."""
         with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._close_if_unused()
+
+    def close(self) -> None:
+        """Close the file, and so release its lock, as soon as nobody uses it."""
+        with self._lock:
+            self._is_closing = True
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_closing and not self._users:
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -175,26 +191,26 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _do(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
+    def _run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock, self._errors_named():
             return self._connection.execute(statement, values).fetchall()
 
     # ------------------------------------------------------------ rows
 
-    def record(self, fingerprint: bytes) -> Record | None:
-        """Return what is known of a row."""
-        found = self._do(f"{_READ} WHERE fingerprint = ?", fingerprint)
+    def record(self, fingerprint: bytes) -> RowRecord | None:
+        """Return the record of a row."""
+        found = self._run(f"{_READ} WHERE fingerprint = ?", fingerprint)
         return _record(found[0]) if found else None
 
-    def records(self, *states: State) -> Iterator[Record]:
-        """Yield the rows that are in one of these states."""
+    def records(self, *states: State) -> Iterator[RowRecord]:
+        """Yield the records of the rows in some states."""
         marks = ", ".join("?" * len(states))
-        for found in self._do(f"{_READ} WHERE state IN ({marks})", *states):
+        for found in self._run(f"{_READ} WHERE state IN ({marks})", *states):
             yield _record(found)
 
     def owner(self, pk: str) -> bytes | None:
         """Return the fingerprint of the row that a case was made for or filled by, or `None`."""
-        found = self._do("SELECT fingerprint FROM rows WHERE pk = ?", pk)
+        found = self._run("SELECT fingerprint FROM rows WHERE pk = ?", pk)
         return found[0][0] if found else None
 
     def note(
@@ -209,11 +225,11 @@ class Journal:
 
         Args:
             fingerprint: The row.
-            state: Where it is now.
-            pk: The case or job, once there is one; `None` to leave what is noted.
-            before: What there was before the write that comes next; `None` to leave what is noted.
+            state: Its new state.
+            pk: The case or job; `None` to keep the one that is noted.
+            before: What there was before the next request; `None` to keep what is noted.
         """
-        self._do(
+        self._run(
             "INSERT INTO rows (fingerprint, state, pk, before) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (fingerprint) DO"
             " UPDATE SET state = ?2, pk = coalesce(?3, pk), before = coalesce(?4, before), error = NULL",
             fingerprint,
@@ -223,25 +239,25 @@ class Journal:
         )
 
     def note_error(self, fingerprint: bytes, error: str) -> None:
-        """Note why a row got no further."""
-        self._do("UPDATE rows SET error = ? WHERE fingerprint = ?", error[:1000], fingerprint)
+        """Note the error of a row."""
+        self._run("UPDATE rows SET error = ? WHERE fingerprint = ?", error[:1000], fingerprint)
 
     def forget_other(self, fingerprint: bytes, pk: str) -> None:
-        """Forget the row that a case was made for, as another row is about to change it."""
+        """Forget another row that a case was made for, because this row is about to change the case."""
         owner = self.owner(pk)
         if owner is not None and owner != fingerprint:
             self.forget(owner)
 
     def forget(self, fingerprint: bytes) -> None:
-        """Forget a row whose case is gone from the server, or is no longer what the row says."""
+        """Forget a row whose case is no longer on the server, or no longer has its values."""
         self.forget_uploads(fingerprint)
-        self._do("DELETE FROM rows WHERE fingerprint = ?", fingerprint)
+        self._run("DELETE FROM rows WHERE fingerprint = ?", fingerprint)
 
     # ------------------------------------------------------------ uploads
 
     def note_upload(self, fingerprint: bytes, socket: str, number: int, pk: str) -> None:
-        """Note an upload that was begun for a file of a row."""
-        self._do(
+        """Note an upload that was created for a file of a row."""
+        self._run(
             "INSERT OR REPLACE INTO uploads SELECT id, ?, ?, ?, ? FROM rows WHERE fingerprint = ?",
             socket,
             number,
@@ -250,43 +266,70 @@ class Journal:
             fingerprint,
         )
 
-    def uploads(self, fingerprint: bytes) -> dict[str, dict[int, Begun]]:
+    def uploads(self, fingerprint: bytes) -> dict[str, dict[int, NotedUpload]]:
         """Return the uploads of a row, by socket slug and the number of the file."""
-        found: dict[str, dict[int, Begun]] = {}
-        for socket, number, pk, begun in self._do(
+        found: dict[str, dict[int, NotedUpload]] = {}
+        for socket, number, pk, created in self._run(
             "SELECT socket, number, uploads.pk, begun FROM uploads JOIN rows ON row = id WHERE fingerprint = ?"
             " ORDER BY socket, number",
             fingerprint,
         ):
-            found.setdefault(socket, {})[number] = Begun(pk, begun)
+            found.setdefault(socket, {})[number] = NotedUpload(pk, created)
         return found
 
     def upload_pks(self) -> set[str]:
-        """Return the pks of all uploads that are noted."""
-        return {pk for (pk,) in self._do("SELECT pk FROM uploads")}
+        """Return the pks of all noted uploads."""
+        return {pk for (pk,) in self._run("SELECT pk FROM uploads")}
 
     def forget_uploads(self, fingerprint: bytes) -> None:
-        """Forget the uploads of a row: they are used, or of no use."""
-        self._do(
+        """Forget the uploads of a row, which are used or useless."""
+        self._run(
             "DELETE FROM uploads WHERE row = (SELECT id FROM rows WHERE fingerprint = ?)",
             fingerprint,
         )
 
 
-def _record(found: tuple[Any, ...]) -> Record:
+def _record(found: tuple[Any, ...]) -> RowRecord:
     fingerprint, state, pk, before, error = found
-    return Record(fingerprint, state, pk or "", json.loads(before) if before else {}, error or "")
+    return RowRecord(
+        fingerprint, state, pk or "", json.loads(before) if before else {}, error or ""
+    )
 
 
-def _told(facts: Mapping[str, str]) -> str:
+def _listed(facts: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(facts.items()))
 
 
-# ---------------------------------------------------------------- where it lies
+def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Return what failed, why, and what to do."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return (
+            f"Another push of this manifest to this target is running, or is just ending: it has the journal {path}"
+            " open. Wait until it has ended, or end it, and run the same command again."
+        )
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return (
+            f"{path} is not a journal, or is damaged ({error}). Move it away, and run the same command again: what is"
+            " on the server is found there."
+        )
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        free = shutil.disk_usage(path.parent).free / 2**20
+        return (
+            f"The journal {path} cannot be written ({error}); its disk has {free:,.1f} MiB free. Make room, or raise"
+            " your quota or file size limit, and run the same command again: it continues, and nothing is lost."
+        )
+    return (
+        f"The journal {path} cannot be used ({error}). Make it a file that you can write, or choose another file, and"
+        " run the same command again."
+    )
+
+
+# ---------------------------------------------------------------- its place
 
 
 def journal_path(facts: Mapping[str, str]) -> Path:
-    """Return the file of a journal: readable, and another for each server, target and manifest."""
+    """Return the file of a journal, whose name shows the server, the target and the manifest."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     host = re.sub(r"^\w+://|/api/v1/?$", "", facts["server"])
     words = f"{host}-{facts['target']}-{Path(facts['manifest']).stem}"

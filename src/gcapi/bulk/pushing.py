@@ -1,54 +1,52 @@
-"""Push a manifest to an archive, a reader study or an algorithm, and go on with it after any end.
+"""Push a manifest to an archive, a reader study or an algorithm, and continue after any interruption.
 
-A coordinator on top of what `Client` does for one case. Several rows are at work at once, each in a thread of its own
-that goes through the row's life: its files are begun as uploads, sent, given to a new case (or job), and every step is
-in the journal before the next one that depends on it (`gcapi.bulk.journal` names the states). So the same command, run
-again, goes on: what is uploaded and still there is used, what was half sent is completed, what was made is filled, and
-of a request whose answer nobody heard the server is asked what became of it. Only what moves bytes runs on an executor.
+Several rows are processed at once, each in a thread that takes it through its life: its files are uploaded and given to
+a new case or job, and every step is in the journal before the next one that depends on it (see `gcapi.bulk.journal`).
+So the same command, run again, continues: it uses finished uploads, completes unfinished ones, fills the cases that
+were created, and asks the server about requests whose responses were lost. Only the bytes are sent on an executor.
 
-The server lets a user have 2,001 uploads, used or not: rows wait before they would exceed that. It removes them after a
-day: each row's are sent right before they are used. Of its limits of active jobs, the request that meets one waits. Its
-limits of 16 imports and of 100 files are those of upload sessions, which a push makes none of.
+The server lets a user have 2,001 uploads, used or not, and deletes them after a day: rows wait before they would exceed
+that, and upload their files right before they use them. A request that meets the limit of active jobs waits. The limits
+of 16 imports and of 100 files are those of upload sessions, which a push does not create.
 
-Memory: the manifest and the titles of the target (about 1 KB a row and 300 bytes a case), and for each of `workers`
-rows what its plans hold: JSON values, and paths. Files are read in blocks of 256 KiB, at most `max_concurrent_uploads`
-at once for all rows together. What the report keeps of a row that is done is its pk.
+Memory: the manifest and the titles of the target (about 1 KB for each row and 300 bytes for each case), and what the
+plans of `workers` rows hold: JSON values and paths. Files are read in blocks of 256 KiB, at most
+`max_concurrent_uploads` at once for all rows together. The report keeps the pk of each row that is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from gcapi.bulk._executors import Here, place_of, run_on
-from gcapi.bulk._push.case_worker import CaseWork, Outcome
-from gcapi.bulk._push.decisions import Existing
-from gcapi.bulk._push.import_wait import CaseWatch, JobWatch
-from gcapi.bulk._push.job_worker import JobWork
-from gcapi.bulk._push.row_uploads import Sender
-from gcapi.bulk._push.rows import Ready, RowReader, upload_sizes
-from gcapi.bulk.journal import Journal, journal_path
+from gcapi._util.scheduler import Scheduler, cancel_scope
+from gcapi._workflows.case_kinds import check_existing_case
+from gcapi.bulk._executors import Here, place_of
+from gcapi.bulk._push.case_worker import CaseWorker, RowOutcome, find_parent
+from gcapi.bulk._push.job_worker import JobWorker
+from gcapi.bulk._push.row_uploads import RowUploads
+from gcapi.bulk._push.row_watch import wait_for_imports, wait_for_jobs
+from gcapi.bulk._push.rows import ParsedRow, RowReader, upload_sizes
+from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from gcapi.bulk._executors import Done, Place
+    from gcapi._util.scheduler import TaskResult
+    from gcapi._workflows.case_kinds import ExistingCase
+    from gcapi.bulk._executors import Place
     from gcapi.client import Client
 
-#: The note column that says why a row failed.
+#: The note column with the reason why a row failed.
 ERROR_NOTE = "gc:error"
-#: How a row ended: something was done for it, nothing was left to do, it failed, nobody can tell, or its values were
-#: not there in time.
+#: How a row ended: done, skipped because nothing was left to do, failed, of unknown result, or still waiting.
 Ending = Literal["done", "skipped", "failed", "ambiguous", "waiting"]
-
-Work = CaseWork | JobWork
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class RowDone:
     Attributes:
         row: The row.
         pk: The case or the job.
-        note: What the user should know; often empty.
+        note: What the user should know; usually empty.
     """
 
     row: Row
@@ -68,11 +66,11 @@ class RowDone:
 
 @dataclass(frozen=True)
 class RowFailure:
-    """A row that has not got all that it says.
+    """A row that failed, or whose values or job did not arrive.
 
     Attributes:
         row: The row.
-        error: Why.
+        error: The reason.
     """
 
     row: Row
@@ -85,13 +83,13 @@ class RowFailure:
 
 @dataclass(frozen=True)
 class PushProgress:
-    """One row has ended.
+    """The progress of a push when a row has ended.
 
     Attributes:
         row: The row.
-        how: In a word.
+        how: How it ended.
         ended: How many rows have ended.
-        total: How many there are.
+        total: How many rows there are.
     """
 
     row: Row
@@ -105,17 +103,17 @@ PushListener = Callable[[PushProgress], None]
 
 @dataclass
 class PushReport:
-    """What became of a manifest.
+    """The result of a push.
 
     Attributes:
-        done: Rows for which something was made, changed or finished.
+        done: Rows for which something was created, changed or finished.
         skipped: Rows with nothing left to do, and why where the user should know.
-        failed: Rows that did not get through; the same command tries them again.
-        ambiguous: Rows of which nobody can tell whether their job was started, which is not sent again; or whether a
-            case was made or filled, which the next run finds out by its title.
-        waiting: Rows whose values had not all come when the time was over.
-        manifest: What was pushed.
-        journal: Where the journal is.
+        failed: Rows that failed; the same command tries them again.
+        ambiguous: Rows of which it is unknown whether their job was started, which is not sent again; or whether their
+            case was created or filled, which the next run finds out by its title.
+        waiting: Rows whose values or jobs did not arrive in time.
+        manifest: The manifest.
+        journal: The file of the journal.
     """
 
     manifest: Manifest
@@ -128,27 +126,27 @@ class PushReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every row has what it says."""
+        """Whether every row has its case or job, with all values."""
         return not (self.failed or self.ambiguous or self.waiting)
 
     def failed_manifest(self, path: Path | None = None) -> Path | None:
-        """Write the rows that failed as a manifest of their own, with the reasons in the column ``gc:error``.
+        """Write the rows that failed to a manifest of their own, with the reasons in the column ``gc:error``.
 
         Args:
-            path: Where to, in the manifest's folder, since relative paths count from there; `None` for beside it, as
-                ``<its name>.failed.<its suffix>``.
+            path: The file, in the manifest's folder, which its relative paths refer to; `None` for
+                ``<name>.failed.<suffix>`` beside the manifest.
 
         Returns:
-            The file; `None` if no row failed, and then none is written.
+            The file; `None` if no row failed, in which case none is written.
 
         Raises:
-            ValueError: Another folder.
+            ValueError: The file is in another folder.
         """
         source = self.manifest.path or self.manifest.folder / "manifest.csv"
         target = path or source.with_name(f"{source.stem}.failed{source.suffix}")
         if target.absolute().parent != self.manifest.folder.absolute():
             raise ValueError(
-                f"{target} must lie in {self.manifest.folder}: its paths count from there."
+                f"{target} must be in {self.manifest.folder}, because the paths in it are relative to that folder."
             )
         if not self.failed:
             return None
@@ -160,34 +158,21 @@ class PushReport:
         return target
 
 
-def _add_to(
-    report: PushReport, row: Row, outcome: Outcome | None, error: BaseException | None
-) -> Ending:
-    if outcome is not None:
-        ended = RowDone(row, outcome.pk, outcome.note)
-        (report.skipped if outcome.how == "skipped" else report.done).append(ended)
-        return "skipped" if outcome.how == "skipped" else "done"
-    assert error is not None
-    is_ambiguous = isinstance(error, AmbiguousWriteError)
-    (report.ambiguous if is_ambiguous else report.failed).append(RowFailure(row, error))
-    return "ambiguous" if is_ambiguous else "failed"
-
-
 def _one_line(error: BaseException) -> str:
     return " ".join((str(error) or type(error).__name__).split())
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """What would happen to a row.
+    """What a push would do with a row.
 
     Attributes:
         row: The row.
-        what: ``"make"``, ``"finish"`` what an earlier run began, ``"take"`` a case that is there, ``"nothing"``, or
-            ``"fail"``.
-        files: How many files it has to upload at the most; some may be at the server already.
-        size: Their length in bytes.
-        note: Why.
+        what: ``"make"`` a case or job, ``"finish"`` what an earlier run began, ``"take"`` an existing case,
+            ``"nothing"``, or ``"fail"``.
+        files: How many files it would upload at most; the server may have some of them already.
+        size: Their size in bytes.
+        note: The reason.
     """
 
     row: Row
@@ -208,50 +193,56 @@ def push(
     journal: Path | None = None,
     workers: int = 8,
     executor: Executor | None = None,
-    existing: Existing = "skip",
+    existing: ExistingCase = "skip",
     wait: bool = False,
     timeout: float | None = None,
     token_file: str | Path | None = None,
     progress: PushListener | None = None,
 ) -> PushReport:
-    """Push the rows of a manifest; run again, it goes on where it ended, however that was.
+    """Push the rows of a manifest; run again, it continues where it ended, for whatever reason it did.
+
+    When it ends, for whatever reason, nothing of it is sent any more.
 
     Args:
-        client: Talks to the server.
+        client: The client.
         manifest: The rows, or the file that they are in.
         target: ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``.
-        journal: The file in which is noted what was done; `None` for one in your state directory, of its own for each
+        journal: The file in which every step is noted; `None` for one in your state directory, of its own for each
             server, target and manifest.
-        workers: How many rows are at work at once, at least 1.
-        executor: Moves the bytes, on workers that see the files under the same paths; `None` for this process.
-        existing: What to do about a case of a row's title that no earlier run has made: ``"skip"`` takes it and fills
+        workers: How many rows are processed at once, at least 1.
+        executor: Sends the bytes, on workers that see the files under the same paths; `None` for this process.
+        existing: What to do about a case of a row's title that no earlier run has made: ``"skip"`` keeps it and fills
             what is missing, ``"update"`` changes it, ``"error"`` fails the row. Jobs have no titles.
         wait: Whether to wait until the server has imported everything, or all jobs have ended.
         timeout: Seconds to wait for that after the last row; `None` for as long as it takes.
-        token_file: Where the executor's workers read the token if their environment has none; `None` for nowhere.
+        token_file: The file from which the executor's workers read the token if their environment has none; `None` for
+            no file.
         progress: Called in this thread as each row ends; `None` for nothing.
 
     Returns:
         What became of each row. Rows that fail do not stop the others.
 
     Raises:
-        ManifestError: The manifest cannot be read, with all that is wrong with it.
-        TargetError: The target is not written in one of its three forms.
-        ObjectNotFound: There is no such target, or no access.
-        JournalError: Another process is pushing this manifest to this target.
+        ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
+        TargetError: The target has none of its three forms.
+        ObjectNotFound: There is no such target, or no access to it.
+        JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
     """
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
-    run = _Run(client, manifest, target, journal=journal, existing=existing)
-    with run.open_journal() as opened:
+    run = _PushRun(client, manifest, target, journal=journal, existing=existing)
+    with cancel_scope(), run.open_journal() as opened:
         place = place_of(client, executor, token_file=token_file)
         try:
-            return run.push(opened, place, workers=workers, wait=(wait, timeout), progress=progress)
+            report = run.push(opened, place, workers=workers, progress=progress)
+            if wait:
+                run.wait(opened, report, workers, timeout)
         except KeyboardInterrupt as error:
-            error.add_note("What was done is noted. Run the same command again to go on with it.")
+            error.add_note("Every step is noted. Run the same command again to continue.")
             raise
         finally:
             place.close()
+    return report
 
 
 def plan_push(
@@ -260,36 +251,37 @@ def plan_push(
     target: Target | str,
     *,
     journal: Path | None = None,
-    existing: Existing = "skip",
+    existing: ExistingCase = "skip",
 ) -> list[PlannedRow]:
-    """Tell what `push` would do with each row; nothing is written to the server.
+    """Return what `push` would do with each row; nothing is written to the server.
 
     Args:
-        client: Talks to the server.
+        client: The client.
         manifest: The rows, or the file that they are in.
         target: As for `push`.
-        journal: As for `push`: `None` for the one in your state directory.
+        journal: As for `push`.
         existing: As for `push`.
 
     Raises:
-        ManifestError: The manifest cannot be read, with all that is wrong with it.
-        ObjectNotFound: There is no such target, or no access.
-        JournalError: Another process is pushing this manifest to this target.
+        ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
+        TargetError: The target has none of its three forms.
+        ObjectNotFound: There is no such target, or no access to it.
+        JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
     """
-    run = _Run(client, manifest, target, journal=journal, existing=existing)
-    with run.open_journal() as opened:
+    run = _PushRun(client, manifest, target, journal=journal, existing=existing)
+    with cancel_scope(), run.open_journal() as opened:
         return run.plan(opened)
 
 
-class _Run:
-    """One push, or its plan.
+class _PushRun:
+    """One push, or its dry run.
 
     Args:
-        client: Talks to the server.
+        client: The client.
         manifest: The rows, or the file that they are in.
-        target: Where they go.
-        journal: The journal's file; `None` for the usual one.
-        existing: What to do about cases that are there.
+        target: Where the rows go.
+        journal: The file of the journal; `None` for the default.
+        existing: What to do about existing cases.
     """
 
     def __init__(
@@ -299,15 +291,14 @@ class _Run:
         target: Target | str,
         *,
         journal: Path | None,
-        existing: Existing,
+        existing: ExistingCase,
     ) -> None:
-        if existing not in get_args(Existing):
-            raise ValueError(f"existing={existing!r} must be 'skip', 'update' or 'error'.")
+        check_existing_case(existing)
         self._client = client
         self._manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
         self._target = Target.of(target)
         self._journal_path = journal
-        self._existing: Existing = existing
+        self._existing: ExistingCase = existing
         lookup = client.workflows.lookup
         is_algorithm = self._target.kind == "algorithm"
         algorithm = lookup.algorithms.get(self._target.slug) if is_algorithm else None
@@ -323,73 +314,66 @@ class _Run:
         path = self._journal_path or journal_path(facts)
         return Journal(path, facts, durable=self._target.kind == "algorithm")
 
-    def _work(self, journal: Journal, place: Place) -> Work:
-        sender = Sender(self._client, journal, place)
+    def _worker(self, journal: Journal, place: Place) -> CaseWorker | JobWorker:
+        uploads = RowUploads(self._client, journal, place)
         if self._target.kind == "algorithm":
-            return JobWork(self._client, self._target, journal=journal, sender=sender)
-        return CaseWork(
-            self._client, self._target, journal=journal, sender=sender, existing=self._existing
+            return JobWorker(self._client, self._target, journal=journal, uploads=uploads)
+        return CaseWorker(
+            self._client, self._target, journal=journal, uploads=uploads, existing=self._existing
         )
 
-    def _still_ready(self, row: Row) -> Ready | None:
-        """Return a row that is understood; `None` for one that fails when it is its turn, or has had its turn."""
-        try:
-            return self._reader.read(row)
-        except (SpecError, ObjectNotFound, OSError):
-            return None
+    def _usable_rows(self) -> Iterator[ParsedRow]:
+        """Yield the rows whose cells can be used; the others fail in their turn."""
+        for row in self._manifest.rows:
+            with suppress(SpecError, ObjectNotFound, OSError):
+                yield self._reader.read(row)
 
     # ------------------------------------------------------------ pushing
 
     def push(
-        self,
-        journal: Journal,
-        place: Place,
-        *,
-        workers: int,
-        wait: tuple[bool, float | None],
-        progress: PushListener | None,
+        self, journal: Journal, place: Place, *, workers: int, progress: PushListener | None
     ) -> PushReport:
-        work = self._work(journal, place)
+        worker = self._worker(journal, place)
+        if isinstance(worker, JobWorker):
+            worker.find_requested(self._usable_rows)
         rows = self._manifest.rows
-        work.settle(ready for row in rows if (ready := self._still_ready(row)))
         report = PushReport(self._manifest, journal.path)
 
-        def act(row: Row) -> Outcome:
-            ready = self._reader.read(row)
-            try:
-                return work.do(ready)
-            except Exception as error:
-                journal.note_error(ready.fingerprint, _one_line(error))
-                raise
+        def push_row(row: Row) -> RowOutcome:
+            with journal.in_use():
+                parsed = self._reader.read(row)
+                try:
+                    return worker.push_row(parsed)
+                except JournalError:
+                    raise
+                except Exception as error:
+                    journal.note_error(parsed.fingerprint, _one_line(error))
+                    raise
 
-        ended: Generator[Done[Row, Outcome]] = run_on(workers, rows, act, place=place)
-        with closing(ended):
-            for count, each in enumerate(ended, start=1):
-                how = _add_to(report, each.unit, each.result, each.error)
+        with Scheduler(workers, "gcapi-push") as scheduler:
+            for count, result in enumerate(scheduler.map_unordered(push_row, rows), start=1):
+                if isinstance(result.error, JournalError):
+                    # Without its journal, the push could not continue after the next interruption.
+                    raise result.error
+                how = _reported(report, result)
                 if progress is not None:
-                    progress(PushProgress(each.unit, how, count, len(rows)))
-        if wait[0]:
-            self._wait(journal, work, report, workers, wait[1])
+                    progress(PushProgress(result.item, how, count, len(rows)))
         return report
 
-    def _wait(
-        self, journal: Journal, work: Work, report: PushReport, workers: int, timeout: float | None
+    def wait(
+        self, journal: Journal, report: PushReport, workers: int, timeout: float | None
     ) -> None:
-        """Move the rows whose values or jobs failed, or did not come in time, to where they belong."""
-        of_pk = {each.pk: each for each in (*report.done, *report.skipped)}
-        readies = {
-            pk: ready for pk, each in of_pk.items() if (ready := self._still_ready(each.row))
-        }
-        watch: CaseWatch | JobWatch
-        if isinstance(work, JobWork):
-            watch = JobWatch(self._client, journal, readies, workers=workers)
+        """Wait for imports and jobs, and move the rows that failed or took too long in the report."""
+        by_line = {parsed.row.line: parsed for parsed in self._usable_rows()}
+        ended = {each.pk: each.row for each in (*report.done, *report.skipped)}
+        rows = {pk: by_line[row.line] for pk, row in ended.items() if row.line in by_line}
+        if self._target.kind == "algorithm":
+            failed, late = wait_for_jobs(self._client, journal, rows, workers, timeout)
         else:
-            watch = CaseWatch(self._client, journal, readies, work.kind, work.parent)
-        failed, late = watch.wait(timeout)
-        for pk, error in failed.items():
-            report.failed.append(RowFailure(of_pk[pk].row, error))
-        for pk, error in late.items():
-            report.waiting.append(RowFailure(of_pk[pk].row, error))
+            parent = find_parent(self._client, self._target)
+            failed, late = wait_for_imports(self._client, journal, rows, parent, timeout)
+        report.failed += [RowFailure(ended[pk], error) for pk, error in failed.items()]
+        report.waiting += [RowFailure(ended[pk], error) for pk, error in late.items()]
         left = failed.keys() | late.keys()
         report.done = [each for each in report.done if each.pk not in left]
         report.skipped = [each for each in report.skipped if each.pk not in left]
@@ -397,17 +381,33 @@ class _Run:
     # ------------------------------------------------------------ planning
 
     def plan(self, journal: Journal) -> list[PlannedRow]:
-        work = self._work(journal, Here(self._client))
-        return [self._plan(work, row) for row in self._manifest.rows]
+        worker = self._worker(journal, Here(self._client))
+        return [self._plan_row(worker, row) for row in self._manifest.rows]
 
-    def _plan(self, work: Work, row: Row) -> PlannedRow:
+    def _plan_row(self, worker: CaseWorker | JobWorker, row: Row) -> PlannedRow:
         try:
-            ready = self._reader.read(row)
-            step = work.decide(ready)
-            if step.what == "refuse":
-                return PlannedRow(row, "fail", note=step.note)
-            plans = self._client.workflows.values.plan(ready.only(step.slugs))
+            parsed = self._reader.read(row)
+            decision = worker.decide(parsed)
+            if decision.action == "refuse":
+                return PlannedRow(row, "fail", note=decision.note)
+            plans = self._client.workflows.values.plan(parsed.only(decision.slugs))
         except (SpecError, ObjectNotFound, OSError) as error:
             return PlannedRow(row, "fail", note=str(error))
         sizes = upload_sizes(plans)
-        return PlannedRow(row, step.what, len(sizes), sum(sizes), step.note)
+        return PlannedRow(row, decision.action, len(sizes), sum(sizes), decision.note)
+
+
+def _reported(report: PushReport, result: TaskResult[Row, RowOutcome]) -> Ending:
+    """Add a row to a report, and return how it ended."""
+    if result.result is not None:
+        outcome = result.result
+        skipped = outcome.how == "skipped"
+        ended = RowDone(result.item, outcome.pk, outcome.note)
+        (report.skipped if skipped else report.done).append(ended)
+        return "skipped" if skipped else "done"
+    assert result.error is not None
+    is_ambiguous = isinstance(result.error, AmbiguousWriteError)
+    (report.ambiguous if is_ambiguous else report.failed).append(
+        RowFailure(result.item, result.error)
+    )
+    return "ambiguous" if is_ambiguous else "failed"

@@ -156,7 +156,9 @@ def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: s
     with through(sandbox) as client:
         home = make_home(sandbox, client, kind)
         first = home.add(title="P-0001")
-        with pytest.raises(TitleTaken, match="'P-0001' already; nothing was made") as refused:
+        with pytest.raises(
+            TitleTaken, match="has the title 'P-0001'; nothing was created"
+        ) as refused:
             home.add(*values["inline"], title="P-0001")
         assert isinstance(refused.value, ValueError)
         assert isinstance(refused.value, StatusError)
@@ -318,7 +320,7 @@ def test_a_filling_that_is_never_answered_is_reported(
     fate = Fate("PATCH", CHANGE, *[UNAVAILABLE] * 5)
     with through(sandbox, fate) as client:
         home = make_home(sandbox, client, kind)
-        with pytest.raises(IncompleteCase, match="nothing tells whether it was changed") as left:
+        with pytest.raises(IncompleteCase, match="unknown whether it was changed") as left:
             home.add(*values["all"])
         (case,) = home.all()
         assert (case.pk, case.title[:17]) == (left.value.pk, "gcapi-incomplete-")

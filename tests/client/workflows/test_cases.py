@@ -455,7 +455,7 @@ def test_a_refused_case_says_why_and_leaves_none(home: Home, sandbox: Sandbox) -
     with pytest.raises(TitleTaken, match="must make a unique set") as refused:
         home.add(SocketValueSpec(slug, value=1), title=" The one ")
 
-    assert "'The one' already; nothing was made" in str(refused.value)
+    assert "has the title 'The one'; nothing was created" in str(refused.value)
     assert isinstance(refused.value, ValueError)
     assert isinstance(refused.value, StatusError)
     (case,) = home.all()

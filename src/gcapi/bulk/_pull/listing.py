@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi._util.json_types import is_object
-from gcapi._workflows.cases import title_of
+from gcapi._workflows.case_kinds import title_of
 from gcapi.bulk.cells import value_cell
 from gcapi.exceptions import UnexpectedAnswer
 

@@ -1,45 +1,45 @@
-"""What is to be done about a row, given the journal and what the server has: pure, and so the same in a dry run."""
+"""Deciding what to do about a row, given the journal and the cases on the server: pure, so the same in a dry run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from gcapi._workflows.cases import title_of
+from gcapi._workflows.case_kinds import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gcapi.bulk._push.rows import Ready
-    from gcapi.bulk.journal import Record
+    from gcapi._workflows.case_kinds import ExistingCase
+    from gcapi.bulk._push.rows import ParsedRow
+    from gcapi.bulk.journal import RowRecord
 
-#: What to do about a case of a row's title that this journal did not make: take it and fill what is missing, change
-#: it, or fail the row.
-Existing = Literal["skip", "update", "error"]
-#: Nothing; make a case; finish one that an earlier run began; fill or change one that is there; refuse the row.
-What = Literal["nothing", "make", "finish", "take", "refuse"]
+#: Nothing; make a case; finish one that an earlier run began; fill or change an existing one; refuse the row.
+Action = Literal["nothing", "make", "finish", "take", "refuse"]
+
+CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is to be done about a row.
+class Decision:
+    """What to do about a row.
 
     Attributes:
-        what: In a word.
-        pk: The case that is there.
+        action: The action.
+        pk: The existing case.
         slugs: The sockets that are given values.
-        note: Why, where the user should know.
+        note: The reason, where the user should know it.
     """
 
-    what: What
+    action: Action
     pk: str = ""
     slugs: frozenset[str] = frozenset()
     note: str = ""
 
 
 @dataclass(frozen=True)
-class There:
-    """A case that the server has.
+class IndexedCase:
+    """A case on the server.
 
     Attributes:
         pk: The case.
@@ -51,66 +51,69 @@ class There:
 
 
 @dataclass
-class Index:
-    """The cases of a target, read once: some 300 bytes a case.
+class CaseIndex:
+    """The cases of a target, read once: some 300 bytes for each.
 
     Attributes:
-        by_title: Those that have a title.
-        pks: All of them.
+        by_title: The cases that have a title.
+        pks: The pks of all cases.
     """
 
-    by_title: dict[str, There] = field(default_factory=dict[str, There])
+    by_title: dict[str, IndexedCase] = field(default_factory=dict[str, IndexedCase])
     pks: set[str] = field(default_factory=set[str])
 
     @classmethod
-    def of(cls, cases: Iterable[Any]) -> Index:
-        """Read the cases."""
+    def of(cls, cases: Iterable[Any]) -> CaseIndex:
+        """Return the index of some cases."""
         index = cls()
-        sets: dict[frozenset[str], frozenset[str]] = {}
+        shared: dict[frozenset[str], frozenset[str]] = {}  # most cases have the same sockets
         for case in cases:
             slugs = frozenset(value.interface.slug for value in case.values)
             index.pks.add(case.pk)
-            if title_of(case):
-                # Most cases of a target have the same sockets.
-                index.by_title[title_of(case)] = There(case.pk, sets.setdefault(slugs, slugs))
+            if title := title_of(case):
+                index.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))
         return index
 
 
-CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
-
-
 def decide(
-    ready: Ready, record: Record | None, index: Index, existing: Existing, *, is_known: bool
-) -> Step:
-    """Return what is to be done about a case.
+    row: ParsedRow,
+    record: RowRecord | None,
+    index: CaseIndex,
+    existing: ExistingCase,
+    *,
+    is_known: bool,
+) -> Decision:
+    """Return what to do about a row that is to be a case.
 
     Args:
-        ready: The row.
+        row: The row.
         record: What the journal knows of it.
-        index: What the server has.
+        index: The cases on the server.
         existing: What to do about a case of the title that this journal did not make.
-        is_known: Whether the journal made or filled the case of the title for a row, this one or as it was before.
+        is_known: Whether the journal made or filled the case of the title for a row, this one or an earlier version.
     """
     if record is not None and record.pk in index.pks:
         if record.state in {"filled", "imported"}:
-            return Step("nothing", record.pk, note="done by an earlier run")
-        return Step("finish", record.pk, ready.slugs)
-    there = index.by_title.get(ready.title)
-    if there is None:
-        return Step("make", slugs=ready.slugs)
-    if record is not None and record.state == "creating" and not there.slugs:
-        # The run ended before it heard of the case that it had asked for.
-        return Step("finish", there.pk, ready.slugs)
-    return _about_existing(ready, there, existing, is_known=is_known)
+            return Decision("nothing", record.pk, note="done by an earlier run")
+        return Decision("finish", record.pk, row.slugs)
+    case = index.by_title.get(row.title)
+    if case is None:
+        return Decision("make", slugs=row.slugs)
+    if record is not None and record.state == "creating" and not case.slugs:
+        # The run that requested this case ended before it received the response.
+        return Decision("finish", case.pk, row.slugs)
+    return _decide_existing(row, case, existing, is_known=is_known)
 
 
-def _about_existing(ready: Ready, there: There, existing: Existing, *, is_known: bool) -> Step:
+def _decide_existing(
+    row: ParsedRow, case: IndexedCase, existing: ExistingCase, *, is_known: bool
+) -> Decision:
     if existing == "update":
-        return Step("take", there.pk, ready.slugs)
+        return Decision("take", case.pk, row.slugs)
     if existing == "error":
         note = CHANGED if is_known else "choose another title, or say existing='skip' or 'update'"
-        return Step("refuse", there.pk, note=f"there is a case {ready.title!r} already: {note}")
-    missing = ready.slugs - there.slugs
+        return Decision("refuse", case.pk, note=f"there is a case {row.title!r} already: {note}")
+    missing = row.slugs - case.slugs
     if missing:
-        return Step("take", there.pk, missing)
-    return Step("nothing", there.pk, note=CHANGED if is_known else "it was there already")
+        return Decision("take", case.pk, missing)
+    return Decision("nothing", case.pk, note=CHANGED if is_known else "it was there already")

@@ -1,147 +1,106 @@
-"""One job after another, each started once; what an earlier run left open is looked for before any other is started.
+"""Rows that become jobs, each started once.
 
 A request for a job is noted together with the number of jobs that the algorithm had before it. If the run ends before
-the answer is noted, the next one looks among the jobs that came after for the one with these inputs, as a client does
-after a lost answer. Where that stays undecided, the row is reported and never sent again.
+the response is noted, the next run looks among the newer jobs for the one with these inputs before it starts any other.
+Where that remains undecided, the row is reported and never sent again.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gcapi._api.lost_writes import WRITE_ERRORS, is_lost
-from gcapi._workflows.checks import check_interface
-from gcapi._workflows.plans import Upload
-from gcapi._workflows.prepare import posted_of, upload_names
-from gcapi.bulk._push.case_worker import Outcome
-from gcapi.bulk._push.decisions import Step
+from gcapi.bulk._push.case_worker import RowOutcome
+from gcapi.bulk._push.decisions import Decision
 from gcapi.exceptions import GCAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
+    from gcapi._workflows.job_start import JobRecorder, JobStep
     from gcapi._workflows.plans import Plan
-    from gcapi._workflows.prepare import Posted
-    from gcapi.bulk._push.row_uploads import Sender
-    from gcapi.bulk._push.rows import Ready
-    from gcapi.bulk.journal import Journal, Record
+    from gcapi.bulk._push.row_uploads import RowUploads
+    from gcapi.bulk._push.rows import ParsedRow
+    from gcapi.bulk.journal import Journal
     from gcapi.bulk.targets import Target
     from gcapi.client import Client
 
 
-class JobWork:
+class JobWorker:
     """Start jobs of an algorithm.
 
     Args:
-        client: Talks to the server.
+        client: The client.
         target: The algorithm.
-        journal: Is told of every step.
-        sender: Uploads files.
+        journal: Records every step.
+        uploads: Uploads the files of rows.
     """
 
-    def __init__(self, client: Client, target: Target, *, journal: Journal, sender: Sender) -> None:
-        self._client = client
+    def __init__(
+        self, client: Client, target: Target, *, journal: Journal, uploads: RowUploads
+    ) -> None:
+        self._workflows = client.workflows
         self._journal = journal
-        self._sender = sender
+        self._uploads = uploads
         self._algorithm = client.workflows.lookup.algorithms.get(target.slug)
-        #: The rows of which nobody can tell whether they have a job.
-        self._unsettled: dict[bytes, Exception] = {}
+        #: The rows of which it is unknown whether they have a job.
+        self._ambiguous: dict[bytes, Exception] = {}
 
-    @property
-    def has_open(self) -> bool:
-        """Whether an earlier run left a request open."""
-        return next(self._journal.records("posting"), None) is not None
+    def find_requested(self, rows: Callable[[], Iterable[ParsedRow]]) -> None:
+        """Find the jobs of requests whose response an earlier run did not note.
 
-    def settle(self, rows: Iterable[Ready]) -> None:
-        """Look for the jobs of requests that an earlier run left open."""
-        if not self.has_open:
+        Args:
+            rows: Returns all rows; called only if there is such a request.
+        """
+        if next(self._journal.records("posting"), None) is None:
             return
-        for ready in rows:
-            record = self._journal.record(ready.fingerprint)
+        for row in rows():
+            record = self._journal.record(row.fingerprint)
             if record is not None and record.state == "posting":
                 try:
-                    self._settle(ready, record)
+                    inputs, _ = self._uploads.known(row.fingerprint, self._plan(row))
+                    self._workflows.jobs.find(
+                        self._algorithm, inputs, record.before["jobs"], self._recorder(row)
+                    )
                 except GCAPIError as error:
-                    self._unsettled[ready.fingerprint] = error
+                    self._ambiguous[row.fingerprint] = error
 
-    def _settle(self, ready: Ready, record: Record) -> None:
-        """Look for the job of a row.
-
-        Raises:
-            AmbiguousWriteError: Nobody can tell whether there is one.
-        """
-        noted = self._journal.uploads(ready.fingerprint)
-        plans = self._plan(ready)
-        uploads: dict[str, list[Any]] = {
-            plan.slug: [
-                SimpleNamespace(pk=each.pk, api_url="", filename=name)
-                for each, name in zip(noted[plan.slug].values(), _names(plan), strict=True)
-            ]
-            for plan in plans
-            if plan.slug in noted
-        }
-        job = self._client.workflows.jobs.find(
-            self._algorithm, posted_of(plans, uploads), record.before["jobs"]
-        )
-        if job is None:
-            self._journal.note(ready.fingerprint, "uploaded")
-        else:
-            self._journal.note(ready.fingerprint, "started", pk=job.pk)
-
-    def decide(self, ready: Ready) -> Step:
-        """Return what is to be done about a row."""
-        record = self._journal.record(ready.fingerprint)
+    def decide(self, row: ParsedRow) -> Decision:
+        """Return what to do about a row."""
+        record = self._journal.record(row.fingerprint)
         if record is not None and record.state in {"started", "ended"}:
-            return Step("nothing", record.pk, note="started by an earlier run")
+            return Decision("nothing", record.pk, note="started by an earlier run")
         if record is not None and record.state == "posting":
-            return Step(
-                "finish", slugs=ready.slugs, note="an earlier run ended while it started it"
+            return Decision(
+                "finish", slugs=row.slugs, note="an earlier run ended while it started it"
             )
-        return Step("make", slugs=ready.slugs)
+        return Decision("make", slugs=row.slugs)
 
-    def do(self, ready: Ready) -> Outcome:
-        """Do what is to be done about a row.
+    def push_row(self, row: ParsedRow) -> RowOutcome:
+        """Start the job of a row.
 
         Raises:
-            AmbiguousWriteError: Nobody can tell whether its job was started.
+            AmbiguousWriteError: It is unknown whether the job was started.
             InterfaceMismatch: The algorithm does not take these inputs.
         """
-        if ready.fingerprint in self._unsettled:
-            raise self._unsettled[ready.fingerprint]
-        step = self.decide(ready)
-        if step.what == "nothing":
-            return Outcome("skipped", step.pk, step.note)
-        plans = self._plan(ready)
-        if self._journal.record(ready.fingerprint) is None:
-            self._journal.note(ready.fingerprint, "uploading")
-        begun = self._sender.send(ready.fingerprint, plans)
-        self._journal.note(ready.fingerprint, "uploaded")
-        job = self._start(ready, posted_of(plans, begun))
-        self._sender.used_up(begun)
-        return Outcome("done", job.pk)
+        if row.fingerprint in self._ambiguous:
+            raise self._ambiguous[row.fingerprint]
+        decision = self.decide(row)
+        if decision.action == "nothing":
+            return RowOutcome("skipped", decision.pk, decision.note)
+        plans = self._plan(row)
+        if self._journal.record(row.fingerprint) is None:
+            self._journal.note(row.fingerprint, "uploading")
+        inputs = self._uploads.upload(row.fingerprint, plans)
+        self._journal.note(row.fingerprint, "uploaded")
+        job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
+        return RowOutcome("done", job.pk)
 
-    def _plan(self, ready: Ready) -> list[Plan]:
-        return self._client.workflows.values.plan(
-            ready.specs, before=lambda: check_interface(self._algorithm, ready.specs)
-        )
+    def _plan(self, row: ParsedRow) -> list[Plan]:
+        return self._workflows.values.plan(row.specs)
 
-    def _start(self, ready: Ready, posted: Posted) -> Any:
-        fingerprint = ready.fingerprint
+    def _recorder(self, row: ParsedRow) -> JobRecorder:
+        def record(step: JobStep, *, pk: str = "", jobs_before: int = 0) -> None:
+            before = {"jobs": jobs_before} if step == "posting" else None
+            self._journal.note(row.fingerprint, step, pk=pk or None, before=before)
 
-        def note(jobs: int) -> None:
-            self._journal.note(fingerprint, "posting", before={"jobs": jobs})
-
-        try:
-            job = self._client.workflows.jobs.start(self._algorithm, posted, note=note)
-        except WRITE_ERRORS as error:
-            if not is_lost(error):
-                # It was refused, so there is no job.
-                self._journal.note(fingerprint, "uploaded")
-            raise
-        self._journal.note(fingerprint, "started", pk=job.pk)
-        return job
-
-
-def _names(plan: Plan) -> Sequence[str]:
-    return upload_names(plan) if isinstance(plan, Upload) else ()
+        return record

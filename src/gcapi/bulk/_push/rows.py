@@ -38,7 +38,7 @@ _FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Ready:
+class ParsedRow:
     """A row and the specifications that its cells mean.
 
     Attributes:
@@ -84,7 +84,7 @@ class RowReader:
         self._duplicates = _duplicates(manifest.rows)
         self._missing: dict[str, SocketNotFound] = {}
 
-    def read(self, row: Row) -> Ready:
+    def read(self, row: Row) -> ParsedRow:
         """Return a row whose every cell is valid.
 
         Raises:
@@ -92,14 +92,14 @@ class RowReader:
             SocketNotFound: The server does not have the socket of a column.
             OSError: A file cannot be read.
         """
-        ready, errors = self.read_valid(row)
+        parsed, errors = self.read_valid(row)
         if len(errors) == 1:
             raise errors[0][1]
         if errors:
             raise SpecError(" ".join(f"{column}: {error}" for column, error in errors))
-        return ready
+        return parsed
 
-    def read_valid(self, row: Row) -> tuple[Ready, list[tuple[str, Exception]]]:
+    def read_valid(self, row: Row) -> tuple[ParsedRow, list[tuple[str, Exception]]]:
         """Return the valid cells of a row, and the errors of the others by column."""
         errors: list[tuple[str, Exception]] = []
         if row.line in self._duplicates:
@@ -125,7 +125,7 @@ class RowReader:
                 errors.append(("", error))
         text = json.dumps([row.title, row.order, content], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        return Ready(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
+        return ParsedRow(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
 
     def _socket(self, slug: str) -> ComponentInterface:
         """Return a socket; one that is missing is looked up once, not once per row."""

@@ -1,0 +1,134 @@
+"""Archive items and display sets: what differs between the two kinds of cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import unescape
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+
+from gcapi import models
+from gcapi._api.lost_writes import as_written
+from gcapi._api.page import DEFAULT_PAGE_SIZE
+from gcapi.exceptions import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gcapi.resources import ArchiveItems, ReaderStudies
+
+Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
+
+#: What to do about a case that already has the title: refuse it, keep it and fill what is missing, or change it.
+ExistingCase = Literal["error", "skip", "update"]
+
+
+def check_existing_case(existing: str, title: str | None = None) -> None:
+    """Check the policy for existing cases.
+
+    Args:
+        existing: The policy.
+        title: The title by which a case would be found; `None` if it has one for certain.
+
+    Raises:
+        ValueError: There is no such policy.
+        SpecError: The policy needs a title.
+    """
+    if existing not in get_args(ExistingCase):
+        raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'update'.")
+    if existing != "error" and title == "":
+        raise SpecError(
+            f"existing={existing!r} needs a title, because cases are found by their titles."
+        )
+
+
+@dataclass(frozen=True)
+class CaseKind(Generic[Case]):
+    """One of the two kinds of cases.
+
+    Attributes:
+        namespace: The namespace in which they are created and changed.
+        written_model: Returns the model that a write returns, which is loaded only when it is needed.
+        noun: The kind in messages.
+        parent_filter: The filter that lists the cases of one parent.
+        update_call: The beginning of the call that changes a case; its pk follows.
+        is_newest_last: Whether a new case is at the end of the list.
+        parent_fields: Returns the parent as a write returns it, from a case as it was read.
+    """
+
+    namespace: Any
+    written_model: Callable[[], type[Case]]
+    noun: str
+    parent_filter: str
+    update_call: str
+    is_newest_last: bool
+    parent_fields: Callable[[Any], Mapping[str, Any]]
+
+    def as_written(self, case: Any) -> Case:
+        """Return a case that was read in the form in which a write returns it."""
+        fields = case.to_dict()
+        values = as_written(fields["values"])
+        return self.written_model().from_dict(
+            {**fields, **self.parent_fields(case), "title": title_of(case), "values": values}
+        )
+
+
+@dataclass(frozen=True)
+class CaseParent(Generic[Case]):
+    """An archive or a reader study.
+
+    Attributes:
+        kind: The kind of its cases.
+        pk: Its primary key.
+        fields: The fields of a new case that refer to it.
+    """
+
+    kind: CaseKind[Case]
+    pk: str
+    fields: Mapping[str, Any]
+
+    def cases(self) -> Iterator[Any]:
+        """Yield its cases, beginning with the page that a new one is on."""
+        params = {self.kind.parent_filter: self.pk}
+        if not self.kind.is_newest_last:
+            yield from self.kind.namespace.iterate_all(params)
+            return
+        end = self.kind.namespace.count(params)
+        while end > 0:
+            start = max(0, end - DEFAULT_PAGE_SIZE)
+            yield from reversed(self.kind.namespace.page(start, end - start, params))
+            end = start
+
+    def find(self, title: str) -> Any:
+        """Return the case of a title, or `None`; the API has no filter for titles."""
+        return next((case for case in self.cases() if title_of(case) == title), None)
+
+
+def archive_items(namespace: ArchiveItems) -> CaseKind[models.ArchiveItemPost]:
+    """Return the kind of the cases of archives."""
+    return CaseKind(
+        namespace,
+        lambda: models.ArchiveItemPost,
+        noun="archive item",
+        parent_filter="archive",
+        update_call="client.update_archive_item(archive_item_pk=",
+        is_newest_last=False,
+        parent_fields=lambda _: {},
+    )
+
+
+def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
+    """Return the kind of the cases of reader studies."""
+    return CaseKind(
+        studies.display_sets,
+        lambda: models.DisplaySetPost,
+        noun="display set",
+        parent_filter="reader_study",
+        update_call="client.update_display_set(display_set_pk=",
+        is_newest_last=True,
+        parent_fields=lambda case: {"reader_study": studies.detail(api_url=case.reader_study).slug},
+    )
+
+
+def title_of(case: Any) -> str:
+    """Return the title of a case as it was given; newer servers show that of a display set only as HTML."""
+    return case.title if isinstance(case.title, str) else unescape(case.title_safe)
