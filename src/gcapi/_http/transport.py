@@ -7,7 +7,6 @@ the server would change the time zone of all later responses through a cookie).
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from http.cookiejar import CookieJar
 from importlib.metadata import version
@@ -22,14 +21,12 @@ from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
-from gcapi._util.scheduler import cancel_scope
 from gcapi._util.scheduler import sleep as sleep_on_token
 from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, UnexpectedAnswer
 
 if TYPE_CHECKING:
     import ssl
-    import threading
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from typing import NoReturn
 
     from gcapi._http.settings import Settings
@@ -140,16 +137,6 @@ class Transport:
             response.close()
             raise TransferError(f"{shown_url(response.url)}: more than {MAX_REDIRECTS} redirects.")
         return response
-
-    @contextmanager
-    def until(self, stop: threading.Event) -> Generator[None]:
-        """Let the waits of this thread end when an event is set; a bridge, until downloads use the scheduler."""
-        with cancel_scope() as token:
-            own, token._event = token._event, stop  # noqa: SLF001
-            try:
-                yield
-            finally:
-                token._event = own  # noqa: SLF001
 
     def client_for(self, url: httpx.URL) -> _RetryingClient:
         """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*."""

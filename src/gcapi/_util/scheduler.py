@@ -157,10 +157,10 @@ class Scheduler:
     Args:
         size: The maximal number of threads.
         name: The beginning of their names.
-        grace: Seconds to wait for threads at the end.
+        grace: Seconds to wait for threads at the end; `None` for `GRACE_SECONDS`.
     """
 
-    def __init__(self, size: int, name: str, *, grace: float = GRACE_SECONDS) -> None:
+    def __init__(self, size: int, name: str, *, grace: float | None = None) -> None:
         self.size = size
         self._name = name
         self._grace = grace
@@ -179,7 +179,8 @@ class Scheduler:
 
     def __exit__(self, *_: object) -> None:
         self.token.cancel()
-        deadline = time.monotonic() + self._grace
+        grace = GRACE_SECONDS if self._grace is None else self._grace
+        deadline = time.monotonic() + grace
         with self._changed:
             threads = self._threads - {threading.current_thread()}
         for thread in threads:
