@@ -88,18 +88,12 @@ class SocketValueSpec:
             raise SpecTypeError(f"socket_slug must be a string, not {self.socket_slug!r}.")
         if not self.socket_slug:
             raise SpecError("socket_slug is empty. Use the last part of the socket's URL.")
-        given = self._given()
-        if len(given) != 1:
-            found = f"{' and '.join(given)} are given" if given else "none is given"
-            raise self._error(f"give exactly one of {', '.join(SOURCES)}; {found}.")
-        if not isinstance(self.file, Unset) and not _is_path(self.file):
-            raise self._type_error(
-                f"file must be a path, not {self.file!r}. Use files=[…] for several files."
-            )
-        if not isinstance(self.files, Unset):
-            self._check_files(self.files)
-        if not isinstance(self.image_name, Unset):
-            self._check_image_name(self.image_name)
+        try:
+            self._check_source()
+            self._check_image_name()
+        except SpecError as error:
+            error.args = (f"Socket {self.socket_slug!r}: {error}",)
+            raise
 
     @property
     def source(self) -> str:
@@ -116,32 +110,33 @@ class SocketValueSpec:
     def _given(self) -> list[str]:
         return [name for name in SOURCES if not isinstance(getattr(self, name), Unset)]
 
-    def _check_files(self, files: Sequence[object]) -> None:
+    def _check_source(self) -> None:
+        given = self._given()
+        if len(given) != 1:
+            found = f"{' and '.join(given)} are given" if given else "none is given"
+            raise SpecError(f"give exactly one of {', '.join(SOURCES)}; {found}.")
+        file, files = self.file, self.files
+        if not isinstance(file, Unset) and not _is_path(file):
+            raise SpecTypeError(f"file must be a path, not {file!r}. Use files=[…] for several.")
+        if isinstance(files, Unset):
+            return
         if isinstance(files, str | bytes | PathLike) or not isinstance(files, Sequence):
-            raise self._type_error(
-                f"files must be a list of paths, not {files!r}. Use file= for a single path."
-            )
+            raise SpecTypeError(f"files must be a list of paths, not {files!r}. Use file= for one.")
         for path in files:
             if not _is_path(path):
-                raise self._type_error(f"files has {path!r}, which is not a path.")
+                raise SpecTypeError(f"files has {path!r}, which is not a path.")
 
-    def _check_image_name(self, name: str) -> None:
+    def _check_image_name(self) -> None:
+        name = self.image_name
+        if isinstance(name, Unset):
+            return
         if not isinstance(name, str):
-            raise self._type_error(f"image_name must be a string, not {name!r}.")
+            raise SpecTypeError(f"image_name must be a string, not {name!r}.")
         if not name.strip() or len(name) > MAX_IMAGE_NAME:
-            raise self._error(
-                f"image_name must have 1 to {MAX_IMAGE_NAME} characters, and this one has {len(name)}."
-            )
+            limits = f"1 to {MAX_IMAGE_NAME} characters"
+            raise SpecError(f"image_name must have {limits}, and this one has {len(name)}.")
         if self.source not in {"file", "files"}:
-            raise self._error(
-                f"image_name is for the files of a DICOM image set, and cannot go with {self.source}."
-            )
-
-    def _error(self, message: str) -> SpecError:
-        return SpecError(f"Socket {self.socket_slug!r}: {message}")
-
-    def _type_error(self, message: str) -> SpecTypeError:
-        return SpecTypeError(f"Socket {self.socket_slug!r}: {message}")
+            raise SpecError(f"image_name is for DICOM files, and cannot go with {self.source}.")
 
     def __repr__(self) -> str:
         sources = [

@@ -98,21 +98,23 @@ def check_interface(algorithm: Algorithm, specs: Sequence[SocketValueSpec]) -> N
     nearest = min(interfaces, key=lambda inputs: len(given ^ inputs))
     if given != nearest:
         parts = (("missing", nearest - given), ("not among them", given - nearest))
-        difference = "; ".join(f"{name}: {_listed(slugs)}" for name, slugs in parts if slugs)
+        difference = "; ".join(
+            f"{name}: {_comma_separated(slugs)}" for name, slugs in parts if slugs
+        )
         raise InterfaceMismatch(
             f"The inputs match no interface of algorithm {algorithm.slug!r}. The nearest takes"
-            f" {_listed(nearest)}: {difference}."
+            f" {_comma_separated(nearest)}: {difference}."
         )
 
 
-def _listed(slugs: Collection[str]) -> str:
+def _comma_separated(slugs: Collection[str]) -> str:
     return ", ".join(sorted(slugs)) or "nothing"
 
 
 # ---------------------------------------------------------------- files and images
 
 
-def check_files(paths: Sequence[Path]) -> Sequence[Path]:
+def check_files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     """Return the paths of at least one file, all of which can be read.
 
     Raises:

@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LocalFile:
-    """A file of the user's, uploaded as it is."""
-
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
 class Content:
     """The content of a file that is made from a value."""
 
@@ -42,7 +34,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class RemoteFile:
+class FileCopy:
     """A file on the server, which has to be downloaded and uploaded again to be used twice."""
 
     url: str
@@ -63,14 +55,14 @@ class Upload:
 
     Attributes:
         slug: The socket.
-        files: The files to upload.
+        files: What is uploaded: local files as they are, content, and copies.
         is_image: Whether the uploads make one image, rather than being one file.
         image_name: The name of a DICOM image set, whose files are de-identified before they are uploaded; `None` for
             everything else.
     """
 
     slug: str
-    files: tuple[LocalFile | Content | RemoteFile, ...]
+    files: tuple[Path | Content | FileCopy, ...]
     is_image: bool = False
     image_name: str | None = None
 
@@ -197,7 +189,9 @@ def _plan_json_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
 
 
 def _plan_file(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
-    return Upload(spec.socket_slug, (_local_file(_single_file(spec)),))
+    path = _single_file(spec)
+    check_upload_name(path.name)
+    return Upload(spec.socket_slug, (path,))
 
 
 def _single_file(spec: SocketValueSpec) -> Path:
@@ -209,10 +203,6 @@ def _single_file(spec: SocketValueSpec) -> Path:
     return path
 
 
-def _local_file(path: Path) -> LocalFile:
-    return LocalFile(path, check_upload_name(path.name))
-
-
 def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
     url = _existing_value(spec, socket).file
     if not isinstance(url, str):
@@ -221,24 +211,24 @@ def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
         name = check_upload_name(name_of(url.partition("?")[0]))
     except (UnsafeName, SpecError):
         name = _socket_file_name(socket)
-    return Upload(spec.socket_slug, (RemoteFile(url, name),))
+    return Upload(spec.socket_slug, (FileCopy(url, name),))
 
 
 # ---------------------------------------------------------------- images
 
 
 def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
-    files = tuple(_local_file(path) for path in check_files(spec.paths))
-    check_unique_names(file.name for file in files)
-    return Upload(spec.socket_slug, files, is_image=True)
+    paths = check_files(spec.paths)
+    check_unique_names(check_upload_name(path.name) for path in paths)
+    return Upload(spec.socket_slug, paths, is_image=True)
 
 
 def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
     if isinstance(spec.image_name, Unset):
         raise SpecError("a DICOM image set needs an image_name. Give it one.")
     # The files are renamed when they are de-identified, since their names may include a patient's.
-    files = tuple(LocalFile(path, path.name) for path in check_files(spec.paths))
-    return Upload(spec.socket_slug, files, is_image=True, image_name=spec.image_name)
+    paths = check_files(spec.paths)
+    return Upload(spec.socket_slug, paths, is_image=True, image_name=spec.image_name)
 
 
 def _plan_image_of_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:

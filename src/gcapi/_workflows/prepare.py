@@ -12,7 +12,7 @@ from gcapi._transfer.multipart import COMPLETED
 from gcapi._transfer.upload_sources import BytesSource, PathSource
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
-from gcapi._workflows.plans import Content, Inline, LocalFile, Plan, RemoteFile, Upload, plan_value
+from gcapi._workflows.plans import Content, FileCopy, Inline, Plan, Upload, plan_value
 from gcapi.exceptions import GCAPIError, ObjectNotFound
 
 if TYPE_CHECKING:
@@ -247,13 +247,13 @@ class ValuePreparer:
     def _sources(self, plan: Upload, stack: ExitStack) -> list[Source]:
         if plan.image_name is None:
             return [self._source(file, stack) for file in plan.files]
-        paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
+        paths = [file for file in plan.files if isinstance(file, Path)]
         made = dicom.deidentify(paths, _temporary_directory(stack), self._listener)
         return [PathSource(path, stays=False) for path in made]
 
-    def _source(self, file: LocalFile | Content | RemoteFile, stack: ExitStack) -> Source:
-        if isinstance(file, LocalFile):
-            return PathSource(file.path, file.name)
+    def _source(self, file: Path | Content | FileCopy, stack: ExitStack) -> Source:
+        if isinstance(file, Path):
+            return PathSource(file)
         if isinstance(file, Content):
             return BytesSource(file.data, file.name)
         copy = _temporary_directory(stack) / "copy"

@@ -67,13 +67,17 @@ def storage_kind(socket: ComponentInterface) -> StorageKind:
 def _matching(fits: Callable[[Any], bool], description: str) -> Shape:
     def check(value: Any, place: str) -> Iterator[str]:
         if not fits(value):
-            yield f"{place} must be {description}, not {_shown(value)}"
+            yield _mismatch(place, description, value)
 
     return check
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=repr)
+def _mismatch(place: str, expected: str, value: Any) -> str:
+    return f"{place} must be {expected}, not {shortened(json.dumps(value, default=repr))}"
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text that is fit for a message."""
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
 
 
@@ -90,7 +94,7 @@ def _list_of(item: Shape, length: int | None = None) -> Shape:
 
     def check(value: Any, place: str) -> Iterator[str]:
         if not is_sequence(value) or length not in {None, len(value)}:
-            yield f"{place} must be {description}, not {_shown(value)}"
+            yield _mismatch(place, description, value)
             return
         for index, member in enumerate(value):
             yield from item(member, f"{place}[{index}]")
@@ -98,12 +102,14 @@ def _list_of(item: Shape, length: int | None = None) -> Shape:
     return check
 
 
-def _record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None) -> Shape:
+def _object_with(
+    required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None
+) -> Shape:
     shapes = {**required, **(optional or {})}
 
     def check(value: Any, place: str) -> Iterator[str]:
         if not is_object(value):
-            yield f"{place} must be an object, not {_shown(value)}"
+            yield _mismatch(place, "an object", value)
             return
         for key in required:
             if key not in value:
@@ -130,7 +136,7 @@ _PROBABILITY = _matching(
 )
 _POINT = _list_of(_NUMBER, 3)
 _AXIS = _list_of(_POINT, 2)
-_VERSION = _record({"major": _COUNT, "minor": _COUNT})
+_VERSION_SHAPE = _object_with({"major": _COUNT, "minor": _COUNT})
 _LABELS: dict[str, Shape] = {"name": _STRING, "probability": _PROBABILITY}
 
 _POLYGON: dict[str, Shape] = {
@@ -157,11 +163,11 @@ _ANNOTATIONS: dict[str, tuple[str, str, Mapping[str, Shape]]] = {
 def _annotation_shapes() -> Iterator[tuple[str, Shape]]:
     for singular, (plural, key, fields) in _ANNOTATIONS.items():
         types = _constant(singular), _constant(f"Multiple {plural}")
-        item = _record(fields, {**_LABELS, "type": types[0]})
-        one = {"type": types[0], "version": _VERSION, **fields}
-        many = {"type": types[1], "version": _VERSION, key: _list_of(item)}
-        yield singular.casefold(), _record(one, _LABELS)
-        yield f"multiple {plural}".casefold(), _record(many, {"name": _STRING})
+        item = _object_with(fields, {**_LABELS, "type": types[0]})
+        one = {"type": types[0], "version": _VERSION_SHAPE, **fields}
+        many = {"type": types[1], "version": _VERSION_SHAPE, key: _list_of(item)}
+        yield singular.casefold(), _object_with(one, _LABELS)
+        yield f"multiple {plural}".casefold(), _object_with(many, {"name": _STRING})
 
 
 #: The shape of each JSON kind, by its lowercase label.
@@ -175,7 +181,7 @@ JSON_KINDS: dict[str, Shape] = {
     "chart": _matching(lambda value: isinstance(value, dict), "an object"),
     "choice": _STRING,
     "multiple choice": _list_of(_STRING),
-    "affine transform registration": _record(
+    "affine transform registration": _object_with(
         {"3d_affine_transform": _list_of(_list_of(_NUMBER, 4), 4)}
     ),
     **dict(_annotation_shapes()),
@@ -209,7 +215,7 @@ def encode(value: Any) -> bytes:
         raise ValueError(
             f"JSON has no NaN, no infinity and no circular references ({error})"
         ) from error
-    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _strings(value)):
+    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _iterate_strings(value)):
         raise ValueError(
             "it has a NUL character or an unpaired surrogate, which the server cannot store"
         )
@@ -244,7 +250,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _iterate_strings(value: Any) -> Iterator[str]:
     """Yield every string in a JSON value; not recursive, so that deep nesting is no problem."""
     left = [value]
     while left:

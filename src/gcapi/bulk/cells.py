@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
-from gcapi._workflows.socket_kinds import SHOWN_LIMIT, StorageKind, decode, storage_kind
+from gcapi._workflows.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
@@ -115,7 +115,7 @@ class Cell:
             return parse_value(self.socket.kind, self.content)
         except ValueError as error:
             raise CellError(
-                what=f"{_shown(self.content)} is not JSON ({error}) and does not name a .json file",
+                what=f"{shortened(repr(self.content))} is not JSON ({error}) and does not name a .json file",
                 fix=f"Write a value of kind {self.socket.kind} as JSON",
             ) from error
 
@@ -123,7 +123,7 @@ class Cell:
         parts = self._parts()
         if not parts:
             raise CellError(
-                what=f"{_shown(self.content)} does not name a file",
+                what=f"{shortened(repr(self.content))} does not name a file",
                 fix=f"Write a path, or several separated by {SEPARATOR}",
             )
         return [path for part in parts for path in self._found(part)]
@@ -168,11 +168,6 @@ def _json_list(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
-
-
-def _shown(content: Any) -> str:
-    text = repr(content)
-    return text if len(text) <= SHOWN_LIMIT else text[:SHOWN_LIMIT] + "…"
 
 
 # ---------------------------------------------------------------- values

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.parts import part_size, split
-from gcapi._workflows.plans import LocalFile, Upload
+from gcapi._workflows.plans import Upload
 from gcapi.bulk._push.case_worker import find_parent
 from gcapi.bulk._push.rows import RowReader, upload_sizes
 from gcapi.bulk.cells import CellError
@@ -21,7 +21,7 @@ from gcapi.bulk.targets import Target
 from gcapi.exceptions import InterfaceMismatch, ObjectNotFound, SocketNotFound, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from gcapi._workflows.plans import Plan
@@ -157,8 +157,7 @@ class _Check:
                 (plan,) = self._client.workflows.values.plan([spec])
                 yield plan
                 if isinstance(plan, Upload) and plan.is_image and plan.image_name is None:
-                    paths = [file.path for file in plan.files if isinstance(file, LocalFile)]
-                    self._check_image(paths)
+                    self._check_image(spec.paths)
             except (SpecError, OSError) as error:
                 self._add_error(parsed.row, column_of(spec.socket_slug), error)
 
@@ -178,7 +177,7 @@ class _Check:
             fix = "Name the column after a socket's slug, or put a colon in it to make it a note"
             self._add(0, column, str(error), fix)
 
-    def _check_image(self, paths: list[Path]) -> None:
+    def _check_image(self, paths: Sequence[Path]) -> None:
         """Check the files of an image.
 
         Raises:

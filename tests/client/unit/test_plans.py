@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from gcapi._workflows.plans import (
     Content,
+    FileCopy,
     Inline,
-    LocalFile,
     Plan,
-    RemoteFile,
     Upload,
     plan_value,
 )
@@ -99,10 +98,9 @@ def text_content(_: Path, socket: ComponentInterface) -> Plan:
     return Upload("a-socket", (Content(b"some,text", f"made{suffix(socket.kind)}"),))
 
 
-def given_file(directory: Path, socket: ComponentInterface) -> LocalFile:
+def given_file(directory: Path, socket: ComponentInterface) -> Path:
     """Return the file that `make_spec` gives."""
-    name = f"given{suffix(socket.kind)}"
-    return LocalFile(directory / name, name)
+    return directory / f"given{suffix(socket.kind)}"
 
 
 def upload(directory: Path, socket: ComponentInterface) -> Plan:
@@ -123,7 +121,7 @@ def dicom_upload(directory: Path, socket: ComponentInterface) -> Plan:
 def copy(_: Path, socket: ComponentInterface) -> Plan:
     """Expect the existing file, fetched and uploaded again."""
     name = f"stored{suffix(socket.kind)}"
-    return Upload("a-socket", (RemoteFile(FILE_URL + name, name),))
+    return Upload("a-socket", (FileCopy(FILE_URL + name, name),))
 
 
 #: For each group of sockets, what each source becomes; `None` where it is refused.
@@ -246,7 +244,7 @@ def test_kind_newer_than_this_package_is_stored_by_its_path(tmp_path: Path) -> N
     as_json = make_socket("File", "Sketch", relative_path="sketch.json")
     as_file = make_socket("File", "Sketch", relative_path="sketch.bin")
     assert plan_value(value, as_json) == Upload("a-socket", (Content(b"[1]", "sketch.json"),))
-    assert plan_value(file, as_file) == Upload("a-socket", (LocalFile(path, "a.json"),))
+    assert plan_value(file, as_file) == Upload("a-socket", (path,))
     with pytest.raises(SpecError, match="Use file or files or existing_socket_value"):
         plan_value(value, as_file)
 
@@ -347,7 +345,7 @@ def test_copy_has_a_name_that_the_server_takes(url: str, name: str) -> None:
     socket = make_socket("File", "PDF file")
     existing = make_existing(socket, file=url)
     plan = plan_value(SocketValueSpec("a-socket", existing_socket_value=existing), socket)
-    assert plan == Upload("a-socket", (RemoteFile(url, name),))
+    assert plan == Upload("a-socket", (FileCopy(url, name),))
 
 
 # ---------------------------------------------------------------- anything at all

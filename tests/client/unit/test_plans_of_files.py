@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gcapi._workflows.plans import (
-    LocalFile,
     Upload,
     plan_value,
 )
@@ -129,7 +128,7 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "report.pdf"
     path.write_bytes(b"\xff no PDF")
     plan = plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", "PDF file"))
-    assert plan == Upload("a-socket", (LocalFile(path, "report.pdf"),))
+    assert plan == Upload("a-socket", (path,))
 
 
 UPLOADED = [("File", "Float"), ("File", "CSV file"), ("File", "PDF file"), ("Image", "Image")]
@@ -162,7 +161,7 @@ def test_files_of_an_image_have_different_names(tmp_path: Path) -> None:
         plan_value(file_spec("Image", "Image", *paths), make_socket("Image", "Image"))
     assert plan_value(file_spec(*DICOM[0], *paths), make_socket(*DICOM[0])) == Upload(
         "a-socket",
-        tuple(LocalFile(path, "slice.dcm") for path in paths),
+        tuple(paths),
         is_image=True,
         image_name="CT",
     )
@@ -174,5 +173,5 @@ def test_files_of_an_image_keep_their_order(tmp_path: Path) -> None:
     for path in paths:
         path.touch()
     plan = plan_value(file_spec("Image", "Image", *paths), make_socket("Image", "Image"))
-    files = (LocalFile(paths[0], "b.mhd"), LocalFile(paths[1], "a.raw"))
+    files = (paths[0], paths[1])
     assert plan == Upload("a-socket", files, is_image=True)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi._transfer.local_files import check_local_file
 from gcapi._workflows.checks import check_interface, check_order, check_title
-from gcapi._workflows.plans import Content, LocalFile, Upload
+from gcapi._workflows.plans import Upload
 from gcapi.bulk.cells import Cell, CellError
 from gcapi.bulk.manifest import column_of
 from gcapi.exceptions import SocketNotFound, SpecError
@@ -24,7 +25,6 @@ from gcapi.sockets import MAX_IMAGE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from gcapi._workflows.plans import Plan
     from gcapi._workflows.slug_lookup import Lookup
@@ -181,12 +181,9 @@ def _duplicates(rows: Iterable[Row]) -> dict[int, str]:
 
 def upload_sizes(plans: Iterable[Plan]) -> list[int]:
     """Return the length in bytes of each file that plans upload; 0 for a file on the server."""
-    files = [file for plan in plans if isinstance(plan, Upload) for file in plan.files]
     return [
-        file.path.stat().st_size
-        if isinstance(file, LocalFile)
-        else len(file.data)
-        if isinstance(file, Content)
-        else 0
-        for file in files
+        file.stat().st_size if isinstance(file, Path) else len(getattr(file, "data", b""))
+        for plan in plans
+        if isinstance(plan, Upload)
+        for file in plan.files
     ]
