@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/.installed
-# It finds what is installed by the path, and shall not ask the registry whether it is the newest.
+# pyright finds the environment through PATH; the variable disables its check for a newest version.
 PYRIGHT := PATH="$$(cd $(BIN) && pwd):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-# Half a suite on each core; `make test PYTEST="-n0 -k …"` for one test.
+# `make test PYTEST="-n0 -k …"` runs a single test in one process.
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
@@ -21,19 +21,19 @@ $(INSTALLED): pyproject.toml requirements/dev.txt requirements/docs.txt
 		-r requirements/dev.txt -r requirements/docs.txt -e '.[cli,dicom,progress,sandbox]'
 	@touch $@
 
-demo: $(INSTALLED) ## Do the main job on a sandbox: two cases up, a job on each, outputs in demo-output/
+demo: $(INSTALLED) ## Add two cases to a sandbox, run a job on each, write the outputs to demo-output/
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-test-long: $(INSTALLED) ## Run the tests that take minutes: files of gigabytes, 10,000 items, dozens of kills
+test-long: $(INSTALLED) ## Run the slow tests: files of gigabytes, 10,000 items, dozens of kills
 	$(BIN)/python -m pytest -m long
 
-chaos: $(INSTALLED) ## Run 300 seeded fault schedules over the workflows (about 2 minutes; RUNS=, SEED=)
+chaos: $(INSTALLED) ## Run workflows under 300 seeded fault schedules (about 2 minutes; RUNS=, SEED=)
 	$(BIN)/python -m tests.support.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is what `make generate` makes
+check: $(INSTALLED) ## Check lint, format, types and layers, and that generated/ is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -44,21 +44,21 @@ check: $(INSTALLED) ## Lint, format, types, layers, and whether generated/ is wh
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate.py --check
 
-docs: $(INSTALLED) ## Build the site into site/; a broken link or reference fails
+docs: $(INSTALLED) ## Build the documentation into site/; fail on a broken link or reference
 	$(BIN)/zensical build --clean --strict
 
-bench: $(INSTALLED) ## Measure against the published client and the link's limit (about 8 minutes)
+bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 8 minutes)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/run.py
 
-generate: $(INSTALLED) ## Make generated/ from openapi/ (offline, the same bytes every time)
+generate: $(INSTALLED) ## Generate generated/ from openapi/ (offline, reproducible)
 	$(BIN)/python scripts/generate.py
 
-schema: $(INSTALLED) ## Pull the schema from SCHEMA_URL, show what changed, and regenerate (FORCE=1 to go on)
+schema: $(INSTALLED) ## Pull the schema from SCHEMA_URL, list the changes, and generate (FORCE=1 to override)
 	$(BIN)/python scripts/schema.py
 
-sandbox: $(INSTALLED) ## Start a local Grand Challenge to try things against; stop it with Ctrl-C
+sandbox: $(INSTALLED) ## Start a local Grand Challenge; stop it with Ctrl-C
 	$(BIN)/python -m gcapi_sandbox
 
-clean: ## Remove .venv and what the targets made
+clean: ## Remove .venv and all build results
 	rm -rf $(VENV) .bench demo-output site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

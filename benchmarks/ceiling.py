@@ -1,6 +1,6 @@
-"""Ask the benchmark's server as fast as bare sockets can, to show that it is not what limits the clients.
+"""Measure the benchmark's server with bare sockets, to show that it does not limit the clients.
 
-Run by `run.py` as a process of its own: `ceiling.py upload|download`, a JSON object on standard input.
+`run.py` runs it in a process of its own: `ceiling.py upload|download`, with a JSON object on standard input.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _PIECE = 256 * 1024
 
 
 class Bare:
-    """One connection to the object store at a URL."""
+    """A connection to the object store."""
 
     def __init__(self, url: str, context: ssl.SSLContext) -> None:
         parts = urlsplit(url)
         self._connection = HTTPSConnection(parts.hostname or "", parts.port, context=context)
 
     def upload(self, _: int) -> None:
-        """Send as many bytes as one share of the large file."""
+        """Send a share of the large file."""
         body = pattern.stretch(0, _SHARE, _PIECE)
         self._connection.request("PUT", "/scratch", body, {"Content-Length": str(_SHARE)})
         self._finish(200)
 
     def download(self, number: int) -> None:
-        """Read one share of the large file."""
+        """Receive a share of the large file."""
         first = number * _SHARE
         wanted = {"Range": f"bytes={first}-{first + _SHARE - 1}"}
         self._connection.request("GET", "/media/from-0.mha", headers=wanted)
@@ -51,7 +51,7 @@ class Bare:
 
 
 def measure(work: str, url: str, authority: str) -> float:
-    """Return how many seconds all connections together take."""
+    """Return the seconds that all connections together need."""
     context = ssl.create_default_context(cadata=authority)
     threads = [
         threading.Thread(target=getattr(Bare(url, context), work), args=(number,))

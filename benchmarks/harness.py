@@ -1,4 +1,4 @@
-"""The processes of a benchmark: the server, the two clients, and what each measurement of them gives."""
+"""The processes of the benchmark: the server and the two clients, with their measurements."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PUBLISHED = "0.16.1"
-#: Seconds after which one measurement is given up.
+#: The seconds after which a measurement is stopped.
 LIMIT = 180.0
 
 
@@ -43,9 +43,9 @@ class Mode:
     """A link to measure over.
 
     Attributes:
-        name: How the table calls it.
-        latency: Seconds a request.
-        rate: Bytes a second and connection; 0 for no limit.
+        name: The name in the table.
+        latency: Seconds per request.
+        rate: Bytes per second and connection; 0 for no limit.
     """
 
     name: str
@@ -59,7 +59,7 @@ MODES = {mode.name: mode for mode in (LINK, LOOPBACK)}
 
 @dataclass(frozen=True)
 class Figures:
-    """One measurement of one client: seconds, CPU seconds, bytes of memory, and what the server counted."""
+    """A measurement of a client: seconds, CPU seconds, bytes of memory, and the server's counts."""
 
     seconds: float
     cpu: float
@@ -70,7 +70,7 @@ class Figures:
 
 
 class BenchmarkError(Exception):
-    """A client did not do what the benchmark asks, or a process failed: there is nothing to compare."""
+    """Raised when a client gives a wrong result, or a process fails."""
 
 
 class Server:
@@ -87,7 +87,7 @@ class Server:
         self.ready = self._read()
 
     def take(self) -> dict[str, Any]:
-        """Return what the server saw since this was last asked."""
+        """Return the server's counts since the last call."""
         self._requests.write("\n")
         self._requests.flush()
         return self._read()
@@ -102,7 +102,7 @@ class Server:
 
 @contextmanager
 def running_server(mode: Mode) -> Iterator[Server]:
-    """Start a server for a mode, and end it."""
+    """Run a server in a mode."""
     options = ("--latency-ms", str(mode.latency * 1000), "--rate-mb", str(mode.rate / 1e6))
     command = [sys.executable, str(HERE / "server.py"), *options]
     with subprocess.Popen(
@@ -117,13 +117,13 @@ def running_server(mode: Mode) -> Iterator[Server]:
 
 
 def python_with(what: str, directory: Path, name: str, *, anew: bool) -> Path:
-    """Return the interpreter of an environment that has a client and nothing else.
+    """Return the interpreter of an environment with a client and nothing else.
 
     Args:
-        what: What pip is to install.
-        directory: Where environments are kept.
-        name: What this one is called.
-        anew: Whether what is there already is replaced.
+        what: The requirement to install.
+        directory: The folder of environments.
+        name: The name of this environment.
+        anew: Whether an existing environment is replaced.
     """
     environment = directory / name
     python = environment / "bin" / "python"
@@ -140,23 +140,23 @@ def python_with(what: str, directory: Path, name: str, *, anew: bool) -> Path:
 
 
 def published_python(directory: Path) -> Path:
-    """Return the interpreter that has the published client, installed at the first call."""
+    """Return the interpreter with the published client, which the first call installs."""
     return python_with(f"gcapi=={PUBLISHED}", directory, f"published-{PUBLISHED}", anew=False)
 
 
 def checkout_python(directory: Path) -> Path:
-    """Return the interpreter that has this checkout, installed as users do, anew at each call.
+    """Return the interpreter with this checkout, which every call installs as users do.
 
-    The development environment would not do: the HTTP library imports further packages where they are installed.
+    The development environment differs, because httpx imports further packages if they are installed.
     """
     return python_with(str(HERE.parent), directory, "this", anew=True)
 
 
 class Files:
-    """What the workloads send, and where they write to.
+    """The files that the workloads send, and their output folders.
 
     Args:
-        directory: Empty.
+        directory: An empty folder.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -173,7 +173,7 @@ class Files:
             pattern.write(self.cases / upload_name(offset, "zip"), offset, CASE_SIZE)
 
     def bundle(self, authority: str) -> Path:
-        """Return a CA bundle that holds nothing but the server's authority."""
+        """Return a CA bundle with the server's authority only."""
         path = self.directory / "bundle.pem"
         path.write_text(authority)
         return path
@@ -184,7 +184,7 @@ class Bench:
 
     Args:
         server: The server.
-        files: What the workloads send.
+        files: The files that the workloads send.
     """
 
     def __init__(self, server: Server, files: Files) -> None:
@@ -194,14 +194,14 @@ class Bench:
         self.versions: dict[str, dict[str, str]] = {}
 
     def measure(self, python: Path, workload: str) -> Figures:
-        """Let a client do a workload in a fresh process, and check that it was done.
+        """Run a workload of a client in a new process, and check its result.
 
         Args:
-            python: The interpreter that has the client.
-            workload: A name of `workloads.py`.
+            python: The interpreter with the client.
+            workload: The name of a workload in `workloads.py`.
 
         Raises:
-            BenchmarkError: It failed, or bytes or objects are missing or wrong.
+            BenchmarkError: It failed, or its result is wrong.
         """
         with tempfile.TemporaryDirectory(dir=self._files.directory) as output:
             place = {
@@ -216,7 +216,7 @@ class Bench:
             cost = run_json(
                 [str(python), str(HERE / "workloads.py"), workload],
                 place,
-                # The published client fetches DICOM instances with the defaults of its HTTP library.
+                # The published client downloads DICOM instances with the defaults of httpx.
                 SSL_CERT_FILE=str(self._bundle),
             )
             seen = self._server.take()
@@ -234,7 +234,7 @@ class Bench:
         )
 
     def ceiling(self, work: str) -> float:
-        """Return the seconds that bare sockets need for the large file: ``upload`` or ``download``."""
+        """Return the seconds that bare sockets need to ``upload`` or ``download`` the large file."""
         ready = self._server.ready
         place = {"url": ready["store_url"], "authority": ready["authority"]}
         seconds: float = run_json([sys.executable, str(HERE / "ceiling.py"), work], place)[
@@ -245,15 +245,15 @@ class Bench:
 
 
 def run_json(command: list[str], given: object, **variables: str) -> dict[str, Any]:
-    """Run a program that takes and gives JSON.
+    """Run a program with JSON as input and output.
 
     Args:
         command: The program.
         given: Its standard input.
-        variables: What its environment has beside this one's.
+        variables: Additional environment variables.
 
     Raises:
-        BenchmarkError: It failed or took too long, with the end of what it said.
+        BenchmarkError: It failed or took too long; the message has the end of its output.
     """
     try:
         done = subprocess.run(
@@ -274,7 +274,7 @@ def run_json(command: list[str], given: object, **variables: str) -> dict[str, A
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment without what would make a client behave differently on another machine."""
+    """Return an environment without variables that change the behaviour of a client."""
     drop = {"PYTHONPATH", "PYTHONHOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
     return {
         key: value
@@ -286,7 +286,7 @@ def _environment() -> dict[str, str]:
 
 
 def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> str:
-    """Return what is wrong with what a client did; nothing if it did what it should."""
+    """Return what is wrong with a client's result, or an empty string."""
     refused = seen["api"]["problems"] + seen["store"]["problems"]
     if refused:
         return f"the server refused {refused[:3]}"
@@ -301,7 +301,7 @@ def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> 
     return ""
 
 
-#: The sizes of the uploads of each workload that makes some.
+#: The sizes of the uploads of each workload.
 EXPECTED_UPLOADS = {
     "upload": [LARGE],
     "files": [FILE_SIZE] * FILES,
@@ -329,7 +329,7 @@ def _download_problem(workload: str, output: Path) -> str:
 
 
 def md5_seconds(size: int) -> float:
-    """Return the CPU seconds that the MD5 of this many bytes takes here."""
+    """Return the CPU seconds that the MD5 of this many bytes takes on this machine."""
     block = bytes(pattern.MIB)
     digest = hashlib.md5(usedforsecurity=False)
     started = time.process_time()
@@ -339,12 +339,12 @@ def md5_seconds(size: int) -> float:
 
 
 def limit_seconds(mode: Mode, size: int, transfers: int) -> float | None:
-    """Return how long the link itself needs, with every connection busy all the time.
+    """Return the seconds that the link needs if every connection is always busy.
 
     Args:
         mode: The link.
         size: Bytes.
-        transfers: How many requests move them at least; each connection does its share of them.
+        transfers: The smallest number of requests that can move them.
     """
     if not mode.rate:
         return None

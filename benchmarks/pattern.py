@@ -1,6 +1,6 @@
-"""The bytes that travel: a fixed pattern without end, so that any stretch of it can be made and checked anywhere.
+"""The content of transfers: an infinite fixed pattern, any range of which can be produced and checked.
 
-Its period is prime, so that a stretch that starts at a wrong offset, however round, differs from the right one.
+Its period is prime, so that a range at any other offset, even a round one, has different content.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TWICE = memoryview(_BLOCK * 2)
 
 
 def stretch(offset: int, length: int, piece: int = PERIOD) -> Iterator[memoryview]:
-    """Yield the bytes from an offset on, in pieces of at most `piece` bytes, without copying any.
+    """Yield a range in pieces of at most `piece` bytes, without copying.
 
     Args:
-        offset: Where in the pattern to begin.
-        length: How many bytes.
+        offset: The start of the range.
+        length: The length of the range.
         piece: At most `PERIOD`.
     """
     end = offset + length
@@ -36,7 +36,7 @@ def stretch(offset: int, length: int, piece: int = PERIOD) -> Iterator[memoryvie
 
 
 def md5(offset: int, length: int) -> str:
-    """Return the hex MD5 of a stretch."""
+    """Return the hex MD5 of a range."""
     digest = hashlib.md5(usedforsecurity=False)
     for piece in stretch(offset, length):
         digest.update(piece)
@@ -44,7 +44,7 @@ def md5(offset: int, length: int) -> str:
 
 
 def write(path: Path, offset: int, length: int) -> None:
-    """Write a stretch to a file."""
+    """Write a range to a file."""
     with path.open("wb") as file:
         for piece in stretch(offset, length):
             file.write(piece)

@@ -1,8 +1,8 @@
-"""Measure this client and the published one, in turn, against the benchmark's own server: `make bench`.
+"""Compare this client with the published one, against the benchmark's own server: `make bench`.
 
     run.py [--rounds N] [--only NAME] [--mode link|loopback] [--no-write]
 
-A whole run writes its table into README.md beside this file.
+A complete run writes its table to README.md beside this file.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from table import LOCAL_ROWS, OURS, ROWS, THEIRS, Result, Row, render
 
 README = HERE / "README.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-#: Git-ignored; the published client's environment stays here.
+#: Ignored by git; keeps the environment of the published client.
 KEPT = HERE.parent / ".bench"
 
 
 class Run:
-    """One run: what was asked for, and what was found.
+    """A run of the benchmark, with its results.
 
     Args:
-        options: As parsed.
-        files: What the workloads send.
+        options: The parsed command line.
+        files: The files that the workloads send.
     """
 
     def __init__(self, options: argparse.Namespace, files: Files) -> None:
@@ -57,7 +57,7 @@ class Run:
         self.versions: dict[str, dict[str, str]] = {}
 
     def mode(self, mode: Mode, rows: tuple[Row, ...]) -> None:
-        """Measure rows over one link."""
+        """Measure rows over a link."""
         if not rows:
             return
         with running_server(mode) as server:
@@ -69,7 +69,7 @@ class Run:
             self.versions = {who: bench.versions[str(self._pythons[who])] for who in self._pythons}
 
     def _warm(self, bench: Bench) -> None:
-        """Let both clients be read from disk once, which is not what is measured."""
+        """Load both clients once, so that reading from disk is not measured."""
         for python in self._pythons.values():
             bench.measure(python, "import")
 
@@ -100,10 +100,10 @@ def _md5(row: Row) -> float:
 
 
 def main() -> None:
-    """Measure what the command line asks for, show it, and keep it if it is whole."""
+    """Measure what the command line asks for, print it, and write it if it is complete."""
     options = _options()
     load = os.getloadavg()[0]
-    # On disk, like what users download.
+    # On disk, where users' files are.
     with tempfile.TemporaryDirectory(prefix="gcapi-bench-") as directory:
         run = Run(options, Files(Path(directory)))
         try:
@@ -138,7 +138,7 @@ def _options() -> argparse.Namespace:
 
 
 def _facts(run: Run, rounds: int, load: float) -> str:
-    """Return when and on what this was measured, without anything that names the machine."""
+    """Return the date and the type of the machine."""
     today = datetime.now(UTC).date().isoformat()
     machine = f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}"
     python = f"Python {platform.python_version()}"
@@ -151,7 +151,7 @@ def _facts(run: Run, rounds: int, load: float) -> str:
         "",
         *clients,
         "",
-        "What bare sockets reach with the same server:",
+        "The same server with bare sockets:",
         "",
         *(f"- {line}" for line in run.ceilings),
     ]

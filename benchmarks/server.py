@@ -1,7 +1,7 @@
-"""The benchmark's own server: an API and an object store on two loopback ports, over TLS, behind a made-up link.
+"""The benchmark's server: an API and an object store on two loopback ports, over TLS, behind a simulated link.
 
-Run by `run.py`. It prints one line of JSON when it is ready, answers each line on its standard input with a line of
-JSON (what it saw since the line before), and ends with its standard input.
+`run.py` runs it. It prints a line of JSON when it is ready, responds to each line on standard input with a line of
+JSON (its counts since the previous line), and ends with standard input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from world import API, OBJECTS, World, large_md5
 def main() -> None:
     """Serve until standard input ends."""
     options = _options()
-    # Whatever becomes of who started it, it ends.
+    # It ends even if the parent process is killed.
     end = threading.Timer(options.life, os._exit, (1,))
     end.daemon = True
     end.start()
@@ -43,7 +43,7 @@ def main() -> None:
         }
     )
     for _ in sys.stdin:
-        # The uploads are checked before the answer, so that nothing is left to do when the next client begins.
+        # Check the uploads before responding, so that no work is left when the next client starts.
         counts = {"api": api.counts.take(), "store": store.counts.take()}
         _say({**counts, "filled": world.count_filled(), "uploads": world.take_uploads()})
 
@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
 
 
 def _tls() -> tuple[ssl.SSLContext, str]:
-    """Return server settings with a certificate that nobody else trusts, and its authority as PEM."""
+    """Return TLS settings with a throw-away certificate, and its authority as PEM."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,28 +1,28 @@
-"""How much work each row is; both clients, the server and the table read it here."""
+"""The amount of work of each row, for both clients, the server and the table."""
 
 from __future__ import annotations
 
 from pattern import MIB
 
-#: Connections that either client may use at once: the default of both.
+#: The number of connections, the default of both clients.
 CONNECTIONS = 10
-#: One large file, in bytes, up or down.
+#: The size of the large file in bytes.
 LARGE = 256 * MIB
-#: The files of one case, up.
+#: The number and size of the files of a case.
 FILES, FILE_SIZE = 200, MIB // 2
-#: Cases of one file and one value, one after another or pushed.
+#: The number of cases with a file and a value.
 CASES, CASE_SIZE = 60, MIB // 16
-#: The instances of one DICOM image set, down.
+#: The number and size of the instances of a DICOM image set.
 INSTANCES, INSTANCE_SIZE = 300, MIB // 2
-#: Archive items in the list, and how many the server gives in one page at most.
+#: The number of archive items in the list, and the server's largest page.
 ITEMS, LARGEST_PAGE = 20_000, 1_000
 
 
 def upload_name(offset: int, suffix: str) -> str:
-    """Return a file name that tells the server where in the pattern the file begins."""
+    """Return a file name that contains the file's offset in the pattern."""
     return f"from-{offset}.{suffix}"
 
 
 def offset_of(name: str) -> int:
-    """Return where in the pattern a file of this name begins."""
+    """Return the offset in the pattern that a file name contains."""
     return int(name.removeprefix("from-").partition(".")[0])

@@ -1,8 +1,8 @@
-"""Measure what `gcapi --help` takes beyond bare Python: at most 0.15 s.
+"""Measure the time of `gcapi --help` beyond bare Python, which is limited to 0.15 s.
 
     startup.py [--rounds N]
 
-The rounds take turns, and the least of each counts: the rest is what else the machine does.
+The commands take turns, and the minimum counts, because everything above it is other load of the machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-#: Seconds beyond bare Python.
+#: The limit in seconds beyond bare Python.
 BUDGET = 0.15
 _COMMANDS = {
     "python -c pass": ["-c", "pass"],
@@ -25,7 +25,7 @@ _BARE, _HELP = "python -c pass", "gcapi --help"
 
 
 def main() -> int:
-    """Measure, show, and return 1 if the help takes too long."""
+    """Measure and print the times; return 1 if the help takes too long."""
     parser = argparse.ArgumentParser(
         description="Measure how long the command line takes to start."
     )
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _measure(rounds: int) -> dict[str, tuple[float, float]]:
-    """Return the least seconds of each command, and the least CPU seconds."""
+    """Return the minimum of the seconds and CPU seconds of each command."""
     least = dict.fromkeys(_COMMANDS, (float("inf"), float("inf")))
     for _ in range(rounds):
         for name, arguments in _COMMANDS.items():

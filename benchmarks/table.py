@@ -1,4 +1,4 @@
-"""The rows of the benchmark, what is required of each, and how the result is shown."""
+"""The rows of the benchmark, their requirements, and the Markdown of the result."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ THEIRS, OURS = "published", "this"
 
 @dataclass(frozen=True)
 class Row:
-    """One workload.
+    """A workload and its requirements.
 
     Attributes:
-        name: As in `workloads.py`.
-        title: What the table calls it.
-        size: How many bytes it moves; 0 where the link's limit means nothing.
-        transfers: How many requests move them at least, `CONNECTIONS` for a file that can be split.
-        faster: How many times faster than the published client it has to be over the link.
-        near: Within how many times the link's limit.
-        growth: How many bytes of memory it may take.
-        cpu: Which share of the published client's CPU seconds it may take over the link.
-        connections: How many connections it may open.
-        repeats: Measurements a round.
+        name: The name in `workloads.py`.
+        title: The name in the table.
+        size: The bytes that it moves; 0 if the link's limit does not apply.
+        transfers: The smallest number of requests; `CONNECTIONS` for a file that can be split.
+        faster: The required speed over the link, relative to the published client.
+        near: The required time, relative to the link's limit.
+        growth: The limit for the growth of memory in bytes.
+        cpu: The limit for CPU seconds over the link, relative to the published client.
+        connections: The limit for the number of connections.
+        repeats: The measurements per round.
     """
 
     name: str
@@ -69,7 +69,7 @@ ROWS = (
     ),
     Row("iterate", "`iterate_all` over 20,000 items", faster=4),
 )
-#: Rows that need no server; they are measured once for both links.
+#: Rows without a server, which are measured once.
 LOCAL_ROWS = (
     Row("parse", "parsing 100,000 archive items of two values", faster=1),
     Row("import", "`import gcapi` and its `Client`", repeats=3),
@@ -79,10 +79,10 @@ LOCAL_ROWS = (
 
 @dataclass(frozen=True)
 class Result:
-    """A row over a link: every measurement of both clients.
+    """All measurements of a row over a link.
 
     Attributes:
-        md5: CPU seconds that the MD5 of the row's bytes takes.
+        md5: The CPU seconds for the MD5 of the row's bytes.
     """
 
     row: Row
@@ -91,44 +91,44 @@ class Result:
     md5: float = 0.0
 
     def seconds(self, client: str) -> float:
-        """Return the median."""
+        """Return the median of a client."""
         return median(figure.seconds for figure in self.figures[client])
 
     def cpu(self, client: str) -> float:
-        """Return the median."""
+        """Return the median of a client."""
         return median(figure.cpu for figure in self.figures[client])
 
     def growth(self, client: str) -> int:
-        """Return the largest."""
+        """Return the maximum of a client."""
         return max(figure.growth for figure in self.figures[client])
 
     def peak(self, client: str) -> int:
-        """Return the largest."""
+        """Return the maximum of a client."""
         return max(figure.peak for figure in self.figures[client])
 
     def connections(self, client: str) -> int:
-        """Return the largest."""
+        """Return the maximum of a client."""
         return max(figure.connections for figure in self.figures[client])
 
     def requests(self, client: str) -> int:
-        """Return the largest."""
+        """Return the maximum of a client."""
         return max(figure.requests for figure in self.figures[client])
 
     @property
     def ratio(self) -> float:
-        """How many times faster than the published client."""
+        """The speed relative to the published client."""
         return self.seconds(THEIRS) / self.seconds(OURS)
 
     @property
     def limit(self) -> float | None:
-        """The link's own seconds."""
+        """The seconds that the link needs."""
         row = self.row
         return limit_seconds(self.mode, row.size, row.transfers) if row.size else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A requirement and what was measured."""
+    """A requirement and its measurement."""
 
     title: str
     link: str
@@ -138,7 +138,7 @@ class Verdict:
 
 
 def verdicts(results: Iterable[Result]) -> list[Verdict]:
-    """Hold every result against what is required of it."""
+    """Compare every result with its requirements."""
     return [
         Verdict(result.row.title, result.mode.name, *outcome)
         for result in results

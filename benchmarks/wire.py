@@ -1,7 +1,7 @@
-"""HTTP/1.1 over TLS on loopback, one thread a connection, with a latency per request and a rate per connection.
+"""HTTP/1.1 over TLS on loopback, with a thread per connection, a latency per request and a rate per connection.
 
-Plain blocking sockets: reading, encrypting, hashing and waiting all happen outside the interpreter's lock, so that one
-process keeps ten connections busy and leaves the other core to the client.
+It uses blocking sockets: reading, encrypting, hashing and waiting release the interpreter's lock, so that one process
+keeps ten connections busy and leaves the other core to the client.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
-#: What is read, hashed, paced and sent at once, in bytes.
+#: The size of a block that is read, hashed and sent, in bytes.
 PIECE = 256 * 1024
-#: How far a body may catch up after the machine was busy elsewhere, in seconds.
+#: The delay that a body can catch up on after other load of the machine, in seconds.
 SLACK = 0.1
-#: Seconds without a byte after which a connection is given up.
+#: The timeout of a connection in seconds.
 IDLE = 120.0
 _HEAD_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Link:
-    """What lies between client and server.
+    """The simulated network.
 
     Attributes:
-        latency: Seconds that every request takes.
-        rate: Bytes a second that every connection moves at most, in either direction; 0 for no limit.
+        latency: The seconds that every request is delayed.
+        rate: The limit of every connection in bytes per second, in each direction; 0 for no limit.
     """
 
     latency: float = 0.0
@@ -44,14 +44,14 @@ class Link:
 
 
 class Pace:
-    """Holds one body to the link's rate: no byte earlier than the link could have brought it."""
+    """The rate limit of one body."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._due = time.monotonic()
 
     def moved(self, count: int) -> None:
-        """Wait until the link would have moved this many bytes more."""
+        """Wait until the link would have moved this many more bytes."""
         if not self._rate:
             return
         now = time.monotonic()
@@ -62,7 +62,7 @@ class Pace:
 
 @dataclass
 class Counts:
-    """What an origin saw since it was last asked."""
+    """The counts of an origin since the last call."""
 
     connections: int = 0
     requests: int = 0
@@ -75,14 +75,14 @@ class Counts:
             self.connections += 1
 
     def answered(self, request: Request, status: int) -> None:
-        """Count a request, and keep those that were refused."""
+        """Count a request, and record a refused one."""
         with self._lock:
             self.requests += 1
             if status >= HTTPStatus.BAD_REQUEST:
                 self.problems.append(f"{status} {request.method} {request.path}")
 
     def take(self) -> dict[str, object]:
-        """Return the counts and begin anew."""
+        """Return the counts and reset them."""
         with self._lock:
             taken: dict[str, object] = {
                 "connections": self.connections,
@@ -95,12 +95,12 @@ class Counts:
 
 @dataclass
 class Request:
-    """One request, its body read.
+    """A request with its body.
 
     Attributes:
-        body: Of an API request; empty for a body that was only hashed.
+        body: The body of an API request; empty for a body that was only hashed.
         size: The body's length.
-        md5: The body's hex digest, where it was hashed.
+        md5: The hex MD5 of a hashed body.
     """
 
     method: str
@@ -114,7 +114,7 @@ class Request:
 
 @dataclass
 class Stretch:
-    """A stretch of the pattern as a body."""
+    """A range of the pattern as a body."""
 
     offset: int
     length: int
@@ -122,7 +122,7 @@ class Stretch:
 
 @dataclass
 class Reply:
-    """One answer."""
+    """A response."""
 
     status: int = 200
     body: bytes | Stretch = b""
@@ -134,7 +134,7 @@ class Reply:
         return self.body.length if isinstance(self.body, Stretch) else len(self.body)
 
     def pieces(self) -> Iterable[bytes | memoryview]:
-        """Return the body in pieces as the link moves them."""
+        """Yield the pieces of the body."""
         if isinstance(self.body, Stretch):
             return pattern.stretch(self.body.offset, self.body.length, PIECE)
         whole = memoryview(self.body)
@@ -148,12 +148,12 @@ class Reply:
 
 
 class Origin:
-    """One host and port that answers requests.
+    """A host and port.
 
     Args:
         context: The TLS settings.
         link: The latency and the rate.
-        hashes: Whether bodies are hashed rather than kept.
+        hashes: Whether bodies are hashed instead of kept.
     """
 
     def __init__(self, context: ssl.SSLContext, link: Link, *, hashes: bool) -> None:
@@ -166,7 +166,7 @@ class Origin:
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self) -> None:
-        """Accept connections from now on, until the process ends."""
+        """Accept connections until the process ends."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -178,13 +178,13 @@ class Origin:
     def _serve(self, plain: socket.socket) -> None:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(IDLE)
-        # A client that goes away, in whatever way, ends its connection and nothing else.
+        # A client that disconnects ends only its own connection.
         with plain, suppress(OSError), self._context.wrap_socket(plain, server_side=True) as tls:
             Connection(tls, self).serve()
 
 
 class Connection:
-    """Answers the requests of one connection, one after another."""
+    """A connection, whose requests are answered in order."""
 
     def __init__(self, tls: ssl.SSLSocket, origin: Origin) -> None:
         self._tls = tls
@@ -255,7 +255,7 @@ class Connection:
         for piece in reply.pieces():
             pace.moved(len(piece))
             if head and len(piece) < PIECE:
-                # A small answer goes out as one record, as a real server's does.
+                # Send a small response as one TLS record, like a real server.
                 self._tls.sendall(head + piece)
             else:
                 if head:

@@ -1,7 +1,7 @@
-"""What both clients do, in the words of their common public API, and what it costs them.
+"""The workloads, written with the common public API of both clients.
 
-Run by `run.py` with the interpreter of either client, as a fresh process for each measurement:
-`workloads.py NAME`, a `Place` as JSON on standard input, the `Cost` as JSON on standard output.
+`run.py` runs this program with the interpreter of a client, in a new process for each measurement: `workloads.py NAME`,
+with a `Place` as JSON on standard input and the `Cost` as JSON on standard output.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from gcapi import Client
 
 
-#: Like a real one, and like nothing else that the server says.
+#: A token that occurs nowhere else in the traffic.
 TOKEN = "bec4" * 16
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server is, and the files.
+    """The server and the files.
 
     Attributes:
         base_url: The API's address.
@@ -36,7 +36,7 @@ class Place:
         small: The directory of the files of one case.
         cases: The directory of the files of many cases.
         output: An empty directory.
-        objects: What the server calls its objects, by what they are here.
+        objects: The names of the server's objects, by role.
     """
 
     base_url: str
@@ -50,15 +50,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a workload took.
+    """The cost of a workload.
 
     Attributes:
-        seconds: By the clock.
-        cpu: Seconds of user and system time of this process.
-        peak: The most memory that this process ever held, in bytes.
-        growth: By how much the workload raised that.
-        result: What the workload found, for a check.
-        versions: Of the client and what it stands on.
+        seconds: The elapsed seconds.
+        cpu: The seconds of user and system time of this process.
+        peak: The peak memory of this process in bytes.
+        growth: The growth of the peak during the workload.
+        result: The result of the workload, for checks.
+        versions: The versions of the client and of httpx.
     """
 
     seconds: float
@@ -70,12 +70,12 @@ class Cost:
 
 
 def upload_large(client: Client, place: Place) -> int:
-    """Make a case of one large file."""
+    """Add a case with a large file."""
     return _add_case(client, place, socket=place.objects["file_socket"], file=place.large)
 
 
 def upload_small(client: Client, place: Place) -> int:
-    """Make a case of one image of many files."""
+    """Add a case with an image of many files."""
     files = [str(path) for path in sorted(Path(place.small).iterdir())]
     return _add_case(client, place, socket=place.objects["image_socket"], files=files)
 
@@ -89,7 +89,7 @@ def _add_case(client: Client, place: Place, *, socket: str, **source: Any) -> in
 
 
 def push_cases(client: Client, place: Place) -> int:
-    """Make many cases of one file and one value: by a push, or by the loop that users write where there is none."""
+    """Add many cases with a file and a value: by a push, or by a loop with the published client."""
     files = sorted(Path(place.cases).iterdir())
     if find_spec("gcapi.bulk") is None:
         return _loop_over_cases(client, place, files)
@@ -118,12 +118,12 @@ def _loop_over_cases(client: Client, place: Place, files: list[Path]) -> int:
 
 
 def download_large(client: Client, place: Place) -> int:
-    """Fetch an image of one large file."""
+    """Download an image of one large file."""
     return _download(client, place, place.objects["image"])
 
 
 def download_dicom(client: Client, place: Place) -> int:
-    """Fetch the instances of a DICOM image set."""
+    """Download the instances of a DICOM image set."""
     return _download(client, place, place.objects["dicom_image"])
 
 
@@ -132,7 +132,7 @@ def _download(client: Client, place: Place, pk: str) -> int:
 
 
 def iterate(client: Client, _: Place) -> int:
-    """Go through a long list, keeping nothing of it but the pks."""
+    """Iterate over a long list and keep the pks."""
     return len({item.pk for item in client.archive_items.iterate_all()})
 
 
@@ -147,14 +147,14 @@ WORKLOADS: dict[str, Callable[[Client, Place], int]] = {
 
 
 def measure(name: str, place: Place) -> Cost:
-    """Make a client and let it do one workload; importing it is not part of it."""
+    """Create a client and run a workload; imports are not measured."""
     import gcapi
 
-    # The class may be loaded lazily, and importing is a row of its own.
+    # The class may be imported lazily, and imports are measured by another row.
     client_class = gcapi.Client
 
     def work() -> int:
-        # The published client's annotation knows no path, its HTTP library does.
+        # The published client does not declare paths, but httpx accepts them.
         verify: Any = place.verify
         client = client_class(token=TOKEN, base_url=place.base_url, verify=verify)
         return WORKLOADS[name](client, place)
@@ -170,13 +170,13 @@ def import_client() -> int:
 
 
 def import_http() -> int:
-    """Import the HTTP library, which both clients stand on."""
+    """Import httpx, which both clients use."""
     import httpx
 
     return len([httpx.Client])
 
 
-#: An archive item of two values, as the server shows it.
+#: An archive item with two values.
 _SOCKET = {
     "title": "Score",
     "description": "",
@@ -199,12 +199,12 @@ _ITEM: dict[str, Any] = {
     "optional_hanging_protocols": [],
     "values": [{**_VALUE, "pk": pk} for pk in (1, 2)],
 }
-#: How many items are parsed.
+#: The number of items to parse.
 PARSED = 100_000
 
 
 def parsing() -> Callable[[], int]:
-    """Load the model of an archive item, and return what makes many of them from JSON data."""
+    """Load the model of an archive item, and return a function that parses many of them."""
     import gcapi.models
 
     model: Any = gcapi.models.ArchiveItem
@@ -231,8 +231,8 @@ def _cost(work: Callable[[], int]) -> Cost:
 
 
 def _peak() -> int:
-    """Return the most memory that this process ever held, in bytes."""
-    # On Linux ru_maxrss begins at the peak of the process that started this one, and would hide growth.
+    """Return the peak memory of this process in bytes."""
+    # On Linux ru_maxrss starts at the peak of the parent process, which would hide growth.
     status = Path("/proc/self/status")
     if status.exists():
         lines = status.read_text().splitlines()
@@ -258,7 +258,7 @@ def _measured(name: str, place: dict[str, Any]) -> Cost:
 
 
 def main() -> None:
-    """Measure the workload of the command line."""
+    """Measure the workload that the command line names."""
     name, place = sys.argv[1], json.load(sys.stdin)
     print(json.dumps(asdict(_measured(name, place))))
 

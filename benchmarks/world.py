@@ -1,4 +1,4 @@
-"""What the two origins of the benchmark serve: just what the workloads ask for, in the real API's shapes."""
+"""The responses of the API and the object store, limited to those that the workloads need."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _CREATED = "2025-11-01T12:00:00.000000Z"
 
 
 def name(kind: str, number: int = 0) -> str:
-    """Return the same pk for the same object in every run."""
+    """Return the pk of an object, the same in every run."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind} {number}"))
 
 
 ARCHIVE = name("archive")
-#: One image of one large file, and one that is a DICOM image set.
+#: The image of one large file, and the DICOM image set.
 IMAGE, IMAGE_FILE, DICOM_IMAGE = name("image"), name("image file"), name("DICOM image")
 FILE_SOCKET, IMAGE_SOCKET, VALUE_SOCKET = "bench-file", "bench-image", "bench-value"
 ARCHIVE_SLUG = "bench"
-#: An archive that has nothing but what a workload adds to it.
+#: An archive that is empty at first.
 CASE_ARCHIVE, CASE_ARCHIVE_SLUG = name("archive", 1), "bench-cases"
 ARCHIVES = {ARCHIVE_SLUG: ARCHIVE, CASE_ARCHIVE_SLUG: CASE_ARCHIVE}
-#: What the workloads have to name.
+#: The objects that workloads name.
 OBJECTS = {
     "archive": ARCHIVE_SLUG,
     "case_archive": CASE_ARCHIVE_SLUG,
@@ -82,7 +82,7 @@ SOCKETS = {
         _socket(3, VALUE_SOCKET, "Float", "Value", "bench.json"),
     )
 }
-#: What a case of one file and one value has.
+#: The values of a case with a file and a value.
 _CASE_SOCKETS = {FILE_SOCKET, VALUE_SOCKET}
 VIEW: dict[str, Any] = {
     "hanging_protocol": None,
@@ -93,7 +93,7 @@ VIEW: dict[str, Any] = {
 
 @dataclass
 class Upload:
-    """One multipart upload: the size and MD5 of each part that came."""
+    """A multipart upload: the size and MD5 of each part."""
 
     pk: str
     filename: str
@@ -102,7 +102,7 @@ class Upload:
     parts: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def intact(self) -> bool:
-        """Tell whether its parts, joined, are what the pattern has at the place that its name tells."""
+        """Return whether the content equals the pattern at the offset in its name."""
         offset = offset_of(self.filename)
         for _, (size, digest) in sorted(self.parts.items()):
             if pattern.md5(offset, size) != digest:
@@ -111,12 +111,12 @@ class Upload:
         return True
 
     def size(self) -> int:
-        """Return how many bytes came."""
+        """Return the number of received bytes."""
         return sum(size for size, _ in self.parts.values())
 
 
 class World:
-    """Everything that both origins know.
+    """The state of both origins.
 
     Args:
         api_url: The API's origin.
@@ -136,26 +136,26 @@ class World:
     # ------------------------------------------------------------ the two handlers
 
     def api(self, request: Request) -> Reply:
-        """Answer a request to the API."""
+        """Respond to a request to the API."""
         bare = request.path.startswith("/media/") or request.path == f"{API}/gcapi/"
         if not bare and not _has_token(request):
             return _json({"detail": "Authentication credentials were not provided."}, 401)
         return _route(_API_ROUTES, self, request)
 
     def store(self, request: Request) -> Reply:
-        """Answer a request to the object store, which never takes a token."""
+        """Respond to a request to the object store, which refuses tokens."""
         if _has_token(request):
             return Reply(400)
         return _route(_STORE_ROUTES, self, request)
 
     def count_filled(self) -> int:
-        """Return how many cases got a file and a value since this was last asked."""
+        """Return the number of cases that got a file and a value since the last call."""
         with self._lock:
             filled, self._filled = self._filled, 0
         return filled
 
     def take_uploads(self) -> list[dict[str, Any]]:
-        """Return the uploads since this was last asked, each checked, and forget them."""
+        """Check and return the uploads since the last call."""
         with self._lock:
             uploads, self._uploads, self._items = self._uploads, {}, {}
         return [
@@ -166,15 +166,15 @@ class World:
     # ------------------------------------------------------------ lists
 
     def version(self, _: Request) -> Reply:
-        """Tell which versions are supported."""
+        """Return the supported versions."""
         return _json({"latest_version": "0.16.1", "lowest_supported_version": "0.15.0"})
 
     def archives(self, request: Request) -> Reply:
-        """List the archive of a slug."""
+        """List archives by slug."""
         return self._page([self._archive(_query(request).get("slug", ARCHIVE_SLUG))])
 
     def archive(self, _: Request, pk: str) -> Reply:
-        """Show an archive."""
+        """Return an archive."""
         return _json(self._archive(next(slug for slug in ARCHIVES if ARCHIVES[slug] == pk)))
 
     def _archive(self, slug: str) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class World:
         return f"{self.api_url}{API}/archives/{pk}/"
 
     def sockets(self, request: Request) -> Reply:
-        """List the sockets of a slug."""
+        """List sockets by slug."""
         slug = _query(request).get("slug", "")
         return self._page([SOCKETS[slug]] if slug in SOCKETS else [])
 
@@ -199,7 +199,7 @@ class World:
         return _json({"count": len(results), "next": None, "previous": None, "results": results})
 
     def items(self, request: Request) -> Reply:
-        """List the many archive items; nothing is rendered while a client waits."""
+        """List the archive items, which are rendered in advance."""
         query = _query(request)
         if query.get("archive") == CASE_ARCHIVE:
             return self._page([])  # only asked for before there is anything
@@ -229,7 +229,7 @@ class World:
     # ------------------------------------------------------------ archive items
 
     def create_item(self, request: Request) -> Reply:
-        """Make an empty archive item."""
+        """Create an empty archive item."""
         body = json.loads(request.body)
         item = {
             "pk": str(uuid.uuid4()),
@@ -243,7 +243,7 @@ class World:
         return _json(item, 201)
 
     def update_item(self, request: Request, pk: str) -> Reply:
-        """Take values, of which those with uploads would appear later."""
+        """Accept values for an archive item."""
         values = json.loads(request.body)["values"]
         wanted = [url for value in values for url in _upload_urls(value)]
         with self._lock:
@@ -252,13 +252,13 @@ class World:
         return _json(self._items[pk], 200 if all(done) else 400)
 
     def show_item(self, _: Request, pk: str) -> Reply:
-        """Show an archive item."""
+        """Return an archive item."""
         return _json(self._items[pk]) if pk in self._items else Reply(404)
 
     # ------------------------------------------------------------ uploads
 
     def create_upload(self, request: Request) -> Reply:
-        """Begin a multipart upload."""
+        """Create a multipart upload."""
         filename = json.loads(request.body)["filename"]
         upload = Upload(str(uuid.uuid4()), filename, uuid.uuid4().hex)
         with self._lock:
@@ -270,11 +270,11 @@ class World:
         return self._page([self._upload(upload) for upload in self._uploads.values()])
 
     def show_upload(self, _: Request, pk: str) -> Reply:
-        """Show an upload."""
+        """Return an upload."""
         return _json(self._upload(self._uploads[pk])) if pk in self._uploads else Reply(404)
 
     def presign(self, request: Request, pk: str, s3_upload_id: str) -> Reply:
-        """Give a signed URL for each part that is asked for."""
+        """Return a presigned URL for each requested part."""
         urls = {
             str(
                 number
@@ -284,7 +284,7 @@ class World:
         return _json({**self._upload(self._uploads[pk]), "presigned_urls": urls})
 
     def list_parts(self, _: Request, pk: str, __: str) -> Reply:
-        """Tell which parts are there."""
+        """List the stored parts."""
         upload = self._uploads[pk]
         parts = [
             {"ETag": f'"{digest}"', "PartNumber": number, "LastModified": _CREATED, "Size": size}
@@ -293,7 +293,7 @@ class World:
         return _json({**self._upload(upload), "parts": parts})
 
     def complete(self, request: Request, pk: str, _: str) -> Reply:
-        """Join the parts, if the client names each as it came."""
+        """Complete an upload if the client's list of parts is correct."""
         upload = self._uploads[pk]
         named = {
             part["PartNumber"]: part["ETag"].strip('"')
@@ -305,7 +305,7 @@ class World:
         return _json(self._upload(upload))
 
     def abort(self, _: Request, pk: str, __: str) -> Reply:
-        """Throw the parts away."""
+        """Abort an upload."""
         upload = self._uploads[pk]
         upload.status, upload.s3_upload_id, upload.parts = "Aborted", "", {}
         return _json(self._upload(upload))
@@ -322,7 +322,7 @@ class World:
         }
 
     def put_part(self, request: Request, pk: str) -> Reply:
-        """Take one part, which the wire has hashed."""
+        """Store the size and MD5 of a part."""
         query = _query(request)
         upload = self._uploads.get(pk)
         if upload is None or upload.s3_upload_id != query.get("uploadId"):
@@ -332,17 +332,17 @@ class World:
         return Reply(200, headers={"ETag": f'"{request.md5}"'})
 
     def scratch(self, request: Request) -> Reply:
-        """Take bytes that belong to no upload, from the bare sockets of `ceiling.py`."""
+        """Accept the bytes of `ceiling.py`, which belong to no upload."""
         return Reply(200, headers={"ETag": f'"{request.md5}"'})
 
     # ------------------------------------------------------------ images
 
     def image(self, _: Request, pk: str) -> Reply:
-        """Show the image of one large file, or the DICOM image set."""
+        """Return the image of one large file, or the DICOM image set."""
         if pk == IMAGE:
             return _json(self._image(pk, [self._image_file()], None))
         if pk == DICOM_IMAGE:
-            # The real server leaves out `shape` here, which the published client takes for an error.
+            # The real server omits `shape` here, which the published client cannot parse.
             return _json(self._image(pk, [], {"image_set_id": uuid.UUID(pk).hex}))
         return Reply(404)
 
@@ -376,11 +376,11 @@ class World:
         }
 
     def media(self, _: Request, filename: str) -> Reply:
-        """Send a client on to the store."""
+        """Redirect to the store."""
         return Reply(302, headers={"Location": f"{self.store_url}/media/{filename}?{SIGNED}"})
 
     def stored_file(self, request: Request, _: str) -> Reply:
-        """Give the large file, or the range of it that is asked for."""
+        """Return the large file or a range of it."""
         etag = f'"{large_md5()}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": "binary/octet-stream"}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
@@ -393,7 +393,7 @@ class World:
         return Reply(206, Stretch(first, last - first + 1), headers)
 
     def instances(self, _: Request, __: str) -> Reply:
-        """Give a recipe for each DICOM instance."""
+        """Return the signed request for each DICOM instance."""
         return _raw_json(self._instances)
 
     def _recipes(self) -> dict[str, Any]:
@@ -415,7 +415,7 @@ class World:
         return {"sop_instance_uid": uid, "get_instance": recipe}
 
     def instance(self, request: Request, number: str) -> Reply:
-        """Give one DICOM instance, to who signed for it."""
+        """Return a DICOM instance if the request is signed."""
         if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
             return Reply(403)
         offset = (int(number) - 1) * INSTANCE_SIZE

@@ -1,6 +1,6 @@
-"""The main job on a sandbox: two cases into an archive, a job on each, the outputs home.
+"""Add two cases to an archive, run an algorithm on each, and download the outputs.
 
-Run it with `make demo`. Nothing leaves this machine: the sandbox is a Grand Challenge of its own on a loopback port.
+Run it with `make demo`. It uses a sandbox on a loopback port, so nothing leaves this machine.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 from gcapi import Client, SocketValueSpec
 from gcapi.progress import ProgressEvent
 
-#: Where the outputs go unless another directory is named.
+#: The default output directory.
 OUTPUT = Path(__file__).parent.parent / "demo-output"
-#: What the sandbox is seeded with.
+#: The slugs of the sandbox's default objects.
 ARCHIVE, ALGORITHM, IMAGE_SOCKET = "demo-archive", "demo-algorithm", "generic-medical-image"
 
 
 def sample_images() -> dict[str, Path]:
-    """Find real images that packages ship with their tests: a CT slice and a volume."""
+    """Return two real images from the test data of packages: a CT slice and a volume."""
     import nibabel
     from pydicom.data import get_testdata_file
 
@@ -34,7 +34,7 @@ def sample_images() -> dict[str, Path]:
 
 @contextmanager
 def running_sandbox() -> Generator[dict[str, str]]:
-    """Start a sandbox on a free port, and stop it at the end."""
+    """Run a sandbox on a free port."""
     command = [sys.executable, "-m", "gcapi_sandbox", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -47,14 +47,14 @@ def running_sandbox() -> Generator[dict[str, str]]:
 
 
 def show(event: ProgressEvent) -> None:
-    """Print one line for each file or value that is done."""
+    """Print a line for each completed file or value."""
     if event.total is not None and event.done == event.total:
         size = f"{event.total:>9,} bytes" if event.phase in {"upload", "download"} else ""
         print(f"  {event.phase:<9} {event.name:<45} {size}", flush=True)
 
 
 def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
-    """Do the main job and return what lies where: (case, output, file)."""
+    """Process the images, and return the case, output and file of each result."""
     rows: list[tuple[str, str, Path]] = []
     for title, path in sample_images().items():
         print(f"{title}: {path.name}")
@@ -73,7 +73,7 @@ def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
 
 
 def print_table(rows: list[tuple[str, str, Path]], output: Path) -> None:
-    """Print what lies where."""
+    """Print a table of the results."""
     print(f"\n{'case':<10} {'output':<20} {'bytes':>9}  file")
     for title, slug, file in rows:
         place = file.relative_to(output.parent)
@@ -81,7 +81,7 @@ def print_table(rows: list[tuple[str, str, Path]], output: Path) -> None:
 
 
 def main() -> None:
-    """Run the demo; the directory for the outputs may be named as its argument."""
+    """Run the demo; an argument names the output directory."""
     began = time.monotonic()
     output = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else OUTPUT
     if output == OUTPUT:

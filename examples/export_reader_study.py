@@ -1,9 +1,9 @@
-"""Export a reader study: its answers as a table, and with --values what its display sets hold.
+"""Export the answers of a reader study as a table, and with --values the values of its display sets.
 
     python examples/export_reader_study.py my-study export/
 
-Writes `export/answers.csv`, a row for each answer, with the texts of the questions and of the options that were chosen.
-Editors of the study get everybody's answers, readers their own.
+It writes `export/answers.csv` with a row for each answer, in which questions and chosen options are text. Editors of
+the study get all answers, readers their own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS = ("display set", "reader", "question", "answer", "ground truth", "creat
 
 
 def in_words(question: Question, answer: Any) -> str:
-    """Return an answer as text: the titles of options in place of their numbers, JSON for what is no text."""
+    """Return an answer as text: the titles of chosen options, or JSON for anything that is not text."""
     titles = {option.id: option.title for option in question.options}
     if titles and isinstance(answer, list):
         chosen = cast("list[int]", answer)
@@ -51,7 +51,7 @@ def rows(client: Client, study: ReaderStudy) -> Iterator[tuple[Any, ...]]:
 
 
 def write_table(path: Path, table: Iterator[tuple[Any, ...]]) -> int:
-    """Write the rows below a head, and return how many there were."""
+    """Write the rows below a header, and return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -63,7 +63,7 @@ def write_table(path: Path, table: Iterator[tuple[Any, ...]]) -> int:
 
 
 def download_values(client: Client, study: ReaderStudy, output: Path) -> None:
-    """Download the values of each display set into a folder of its own; what is there already stays."""
+    """Download the values of each display set to a folder of its own, except existing files."""
     for display_set in client.reader_studies.display_sets.iterate_all({"reader_study": study.pk}):
         for value in display_set.values:
             client.download_socket_value(
@@ -72,7 +72,7 @@ def download_values(client: Client, study: ReaderStudy, output: Path) -> None:
 
 
 def main() -> int:
-    """Read the arguments, export, and return the exit code."""
+    """Export what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("study", help="slug of the reader study")
     parser.add_argument("output", type=Path)

@@ -1,10 +1,10 @@
-"""Run an algorithm over the cases of an archive and fetch the outputs; run it again and it goes on where it was.
+"""Run an algorithm on the cases of an archive and download the outputs; an interrupted run can be repeated.
 
     python examples/run_over_archive.py my-archive my-algorithm results/
 
-Each case that has all inputs of one of the algorithm's interfaces gets a job; nothing is uploaded, since the values are
-on the server already. `results/jobs.json` remembers which job belongs to which case, so that none is started twice. The
-outputs of a case go to `results/<pk of the case>/`.
+Each case with all inputs of one of the algorithm's interfaces gets a job. Nothing is uploaded, because the values are
+on the server. `results/jobs.json` records the job of each case, so that none is started twice. The outputs of a case
+are written to `results/<pk of the case>/`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from gcapi.models import Algorithm, ArchiveItem
 
 
 class Started:
-    """The jobs that were started, by the pks of their cases, kept in a file.
+    """The started jobs by the pks of their cases, stored in a file.
 
     Args:
-        path: The file; made with the first job.
+        path: The file, which is created with the first job.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Started:
         self.jobs: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
 
     def add(self, case: str, job: str) -> None:
-        """Remember a job; the file is whole at any moment."""
+        """Record a job, and replace the file atomically."""
         self.jobs[case] = job
         self._path.parent.mkdir(parents=True, exist_ok=True)
         new = self._path.with_suffix(".new")
@@ -40,7 +40,7 @@ class Started:
 
 
 def inputs_of(case: ArchiveItem, algorithm: Algorithm) -> list[SocketValueSpec] | None:
-    """Return the values of a case for the first interface that it can serve, or `None` if it can serve none."""
+    """Return the values of a case for the first interface that it has all inputs of, or `None`."""
     values = {value.interface.slug: value for value in case.values}
     for interface in algorithm.interfaces:
         slugs = [socket.slug for socket in interface.inputs]
@@ -50,7 +50,7 @@ def inputs_of(case: ArchiveItem, algorithm: Algorithm) -> list[SocketValueSpec] 
 
 
 def start(client: Client, archive_slug: str, algorithm_slug: str, started: Started) -> int:
-    """Start a job for each case that has none; return how many the server refused."""
+    """Start a job for each case without one; return the number of refused jobs."""
     algorithm = client.algorithms.detail(slug=algorithm_slug)
     archive = client.archives.detail(slug=archive_slug)
     refused = 0
@@ -59,7 +59,7 @@ def start(client: Client, archive_slug: str, algorithm_slug: str, started: Start
         if case.pk in started.jobs or inputs is None:
             continue
         try:
-            # With 16 jobs at work, the client waits here until one has ended.
+            # With 16 active jobs, the client waits here until one has ended.
             job = client.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         except StatusError as error:  # for instance, that it ran on these values before
             refused += 1
@@ -70,7 +70,7 @@ def start(client: Client, archive_slug: str, algorithm_slug: str, started: Start
 
 
 def fetch(client: Client, started: Started, output: Path) -> int:
-    """Wait for the jobs and download their outputs; return how many failed."""
+    """Wait for the jobs and download their outputs; return the number of failed jobs."""
     failed = 0
     for case, job in started.jobs.items():
         try:
@@ -86,7 +86,7 @@ def fetch(client: Client, started: Started, output: Path) -> int:
 
 
 def main() -> int:
-    """Read the arguments, start, fetch, and return the exit code."""
+    """Start the jobs and download their outputs; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("archive", help="slug of the archive")
     parser.add_argument("algorithm", help="slug of the algorithm")

@@ -1,10 +1,10 @@
-"""Upload a folder of CTs into an archive, a case for each; run it again and it goes on where it was.
+"""Upload a folder of CT scans to an archive, one case for each; an interrupted run can be repeated.
 
     python examples/upload_cts.py scans/ --archive my-archive --socket ct-image
 
-A file in the folder is an image. A folder in it is an image of several files, such as a DICOM series; if the socket is
-of the kind "DICOM Image Set", it is de-identified on this machine before it is sent (extra `dicom`). The case gets the
-name of the file or folder as its title, by which it is known again.
+A file in the folder is an image. A subfolder is an image of several files, such as a DICOM series; for a socket of the
+kind "DICOM Image Set" it is de-identified on this machine before it is sent (extra `dicom`). The title of a case is the
+name of its file or folder.
 
 The token is read from the environment variable GRAND_CHALLENGE_AUTHORIZATION.
 """
@@ -33,14 +33,14 @@ def cases_in(folder: Path) -> Iterator[tuple[str, list[Path]]]:
 
 
 def value_of(socket: ComponentInterface, title: str, files: list[Path]) -> SocketValueSpec:
-    """Say what goes into the socket."""
+    """Return the value of the socket."""
     if socket.kind == "DICOM Image Set":
         return SocketValueSpec(socket.slug, files=files, image_name=title)
     return SocketValueSpec(socket.slug, files=files)
 
 
 def upload(client: Client, folder: Path, archive: str, slug: str) -> int:
-    """Upload all cases and wait until the server has them; return how many failed."""
+    """Upload all cases and wait for their imports; return the number of failures."""
     socket = client.interfaces.detail(slug=slug)
     client.archives.detail(slug=archive)  # before anything is read: is it there?
     added: list[tuple[str, ArchiveItemPost, list[SocketValueSpec]]] = []
@@ -67,7 +67,7 @@ def upload(client: Client, folder: Path, archive: str, slug: str) -> int:
 
 
 def main() -> int:
-    """Read the arguments, upload, and return the exit code."""
+    """Upload what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--archive", required=True, help="slug of the archive")

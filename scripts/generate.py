@@ -1,7 +1,7 @@
 """Generate the low-level package from the schema snapshot and its overlay.
 
-`make generate` runs it; with `--check` it writes nothing, lists what differs from what is checked
-in, and exits 1 if anything does. It needs no network and gives the same bytes every time.
+`make generate` runs it. With `--check` it writes nothing, lists the files that differ from the checked-in ones, and
+exits with 1 if there are any. It works offline and is reproducible.
 """
 
 import argparse
@@ -26,15 +26,15 @@ Json = dict[str, Any]
 
 
 class GenerationError(Exception):
-    """Generation cannot go on; the message says what to do about it."""
+    """Raised when the package cannot be generated; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are, so that tests can work on a copy.
+    """The paths of the sources and of the package, so that tests can use a copy.
 
     Args:
-        root: The folder that holds `openapi/`, `generated/` and `src/`.
+        root: The folder with `openapi/`, `generated/` and `src/`.
     """
 
     root: Path = ROOT
@@ -56,7 +56,7 @@ class Layout:
 
     @property
     def templates(self) -> Path:
-        """The templates that take the place of the generator's own."""
+        """The templates that replace those of the generator."""
         return self.root / "openapi" / "templates"
 
     @property
@@ -69,15 +69,14 @@ def correct(published: Json, overlay: Json) -> tuple[Json, list[str]]:
     """Apply the overlay strictly.
 
     Args:
-        published: The schema as the server publishes it; not changed.
+        published: The schema as the server publishes it; not modified.
         overlay: An OpenAPI Overlay document.
 
     Returns:
         The corrected schema, and a line for each action that was skipped.
 
     Raises:
-        GenerationError: An action matches nothing, or changes nothing, and has no `x-only-if`
-            that excuses it.
+        GenerationError: An action matches or changes nothing, and is not skipped by its `x-only-if`.
     """
     corrected = copy.deepcopy(published)
     skipped = [line for action in overlay["actions"] if (line := _apply(action, corrected))]
@@ -85,17 +84,17 @@ def correct(published: Json, overlay: Json) -> tuple[Json, list[str]]:
 
 
 def _apply(action: Json, schema: Json) -> str | None:
-    """Apply one action in place; return why it was skipped, or None if it was not."""
+    """Apply an action in place; return why it was skipped, or None."""
     matches = parse(action["target"]).find(schema)
     if not matches and "x-only-if" in action and not parse(action["x-only-if"]).find(schema):
         return f"skipped, as there is no {action['x-only-if']}: {action['description'].strip()}"
     before = compact(schema)
-    if matches:  # oas-patch itself says nothing when a target matches nothing
+    if matches:  # oas-patch ignores targets without a match
         apply_overlay(schema, {"actions": [action]})
     if compact(schema) == before:
         raise GenerationError(
             f"An action of the overlay {'changes' if matches else 'matches'} nothing. "
-            "Has the server mended what it corrects? Then remove it.\n"
+            "If the server has fixed what it corrects, remove it.\n"
             f"  target: {action['target']}\n"
             f"  reason: {action['description'].strip()}"
         )
@@ -103,7 +102,7 @@ def _apply(action: Json, schema: Json) -> str | None:
 
 
 def compact(schema: Json) -> str:
-    """Return the schema as one line of JSON, the same for the same content."""
+    """Return the schema as canonical JSON in one line."""
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
 
 
@@ -114,10 +113,10 @@ def load(layout: Layout) -> Json:
 
 
 def build(layout: Layout, published: Json, target: Path) -> list[str]:
-    """Write the whole package into a folder that does not exist yet.
+    """Write the package to a folder that does not exist yet.
 
     Args:
-        layout: Where the overlay, the settings and the templates are.
+        layout: The paths of the overlay, the settings and the templates.
         published: The schema as the server publishes it.
         target: The folder that becomes the package.
 
@@ -125,7 +124,7 @@ def build(layout: Layout, published: Json, target: Path) -> list[str]:
         A line for each action of the overlay that was skipped.
 
     Raises:
-        GenerationError: The overlay does not fit, or the generator has complaints.
+        GenerationError: The overlay does not fit, or the generator fails.
     """
     corrected, skipped = correct(published, YAML(typ="safe", pure=True).load(layout.overlay))
     _generate_code(layout, corrected, target)
@@ -139,17 +138,17 @@ def build(layout: Layout, published: Json, target: Path) -> list[str]:
 
 
 def _headed(schema: Json) -> str:
-    """Return the schema as JSON; its first line, which OpenAPI allows, says how it was made."""
+    """Return the schema as JSON whose first line, an OpenAPI extension, says how it was made."""
     return f'{{"x-generated":{json.dumps(NOTICE)},\n' + compact(schema)[1:]
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the same bytes on every system."""
+    """Write a file with the same bytes on every system."""
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _generate_code(layout: Layout, corrected: Json, target: Path) -> None:
-    """Run the generator; any complaint of its, even a mere warning, means something is left out."""
+    """Run the generator; a warning is an error, because it means that something is left out."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "schema.json"
         _write(source, compact(corrected))
@@ -166,14 +165,14 @@ def _generate_code(layout: Layout, corrected: Json, target: Path) -> None:
 
 
 def _format(target: Path) -> None:
-    """Drop unused imports, sort the rest, lay the code out."""
+    """Remove unused imports, sort the others, and format the code."""
     common = ("--isolated", "--no-cache", "--quiet", "--line-length=100", "--target-version=py311")
     _run("ruff", "check", *common, "--select=F401,I,UP", "--fix", str(target))
     _run("ruff", "format", *common, str(target))
 
 
 def _run(module: str, *arguments: str) -> None:
-    """Run a tool of this interpreter's environment, never one that happens to be in PATH."""
+    """Run a tool of this environment, which is pinned, rather than one from PATH."""
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -181,7 +180,7 @@ def _run(module: str, *arguments: str) -> None:
 
 
 def replace(built: Path, package: Path) -> None:
-    """Put a complete package in the place of the old one, which comes back if that fails."""
+    """Replace the old package, and restore it if that fails."""
     old = built.with_name("replaced")
     if package.exists():
         package.rename(old)
@@ -194,13 +193,13 @@ def replace(built: Path, package: Path) -> None:
 
 
 def differing(built: Path, package: Path) -> list[str]:
-    """Return the paths, relative to the package, that are missing, left over or different."""
+    """Return the relative paths of missing, additional and different files."""
     new, old = _contents(built), _contents(package)
     return sorted(path for path in new.keys() | old.keys() if new.get(path) != old.get(path))
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of each file by its path; what the interpreter caches does not count."""
+    """Return the content of each file by its relative path, without caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -209,20 +208,20 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def generate(layout: Layout, published: Json | None = None) -> list[str]:
-    """Generate the package in the place of the old one.
+    """Generate the package and replace the old one.
 
     Args:
-        layout: Where everything is.
+        layout: The paths.
         published: The schema as the server publishes it; None means the snapshot.
 
     Returns:
         A line for each action of the overlay that was skipped.
 
     Raises:
-        GenerationError: As `build`; the old package is untouched then.
+        GenerationError: See `build`; the old package is unchanged.
     """
     layout.package.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its final place, since a folder can only be renamed within one file system.
+    # Beside its final path, because a folder can only be renamed within a file system.
     with tempfile.TemporaryDirectory(dir=layout.package.parent, prefix=".building-") as folder:
         built = Path(folder) / PACKAGE
         skipped = build(layout, published or load(layout), built)
@@ -231,7 +230,7 @@ def generate(layout: Layout, published: Json | None = None) -> list[str]:
 
 
 def check(layout: Layout) -> list[str]:
-    """Generate the package aside; return the paths of the files that differ from what is there."""
+    """Generate the package in a temporary folder; return the paths of differing files."""
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / PACKAGE
         build(layout, load(layout), built)
@@ -239,9 +238,9 @@ def check(layout: Layout) -> list[str]:
 
 
 def main(arguments: list[str] | None = None, layout: Layout | None = None) -> int:
-    """Generate, or check; return the exit code."""
+    """Generate or check the package; return the exit code."""
     parser = argparse.ArgumentParser(description="Generate the low-level package from openapi/.")
-    parser.add_argument("--check", action="store_true", help="write nothing; list what differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; list differing files")
     options = parser.parse_args(arguments)
     layout = layout or Layout()
     try:

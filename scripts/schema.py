@@ -1,9 +1,8 @@
-"""Pull the schema of a server, say what changed, and generate the low-level package anew.
+"""Pull the schema of a server, list the changes, and generate the low-level package.
 
-`make schema` runs it. The source is the first argument or `SCHEMA_URL`, an address or the path of a
-file, JSON or YAML; by default it is the public server. Nothing is replaced when the overlay no
-longer fits, or when operations or models that `gcapi` uses are gone; with `FORCE=1` or `--force`
-the latter is said and done all the same.
+`make schema` runs it. The source is the first argument or `SCHEMA_URL`: the address or path of a JSON or YAML file. The
+default is the public server. Nothing is replaced if the overlay no longer fits, or if operations or models that `gcapi`
+uses are gone; `FORCE=1` or `--force` overrides the latter.
 """
 
 import argparse
@@ -28,7 +27,7 @@ MODELS = ("grand_challenge_api.models", "gcapi.models")
 
 
 class SchemaError(Exception):
-    """The schema cannot be taken over; the message says why."""
+    """Raised when the schema cannot be used; the message says why."""
 
 
 def fetch(source: str) -> str:
@@ -38,7 +37,7 @@ def fetch(source: str) -> str:
         source: An http(s) address, or the path of a file.
 
     Raises:
-        SchemaError: There is nothing to be had there.
+        SchemaError: The source cannot be read.
     """
     try:
         if not source.startswith(("http://", "https://")):
@@ -52,7 +51,7 @@ def fetch(source: str) -> str:
 
 
 def read(text: str) -> Any:
-    """Return what a JSON or YAML text says.
+    """Parse a JSON or YAML text.
 
     Raises:
         SchemaError: It is neither.
@@ -61,17 +60,17 @@ def read(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         pass
-    try:  # through JSON, so that statuses, which YAML reads as numbers, become strings
+    try:  # through JSON, so that status codes, which YAML reads as numbers, become strings
         return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
     except (YAMLError, TypeError) as error:
         raise SchemaError(f"This is neither JSON nor YAML: {text[:60]!r}") from error
 
 
 def validate(pulled: Any, known: Json) -> None:
-    """Make sure that this is a schema of the API, and not that of another site.
+    """Check that a document is a schema of this API.
 
     Args:
-        pulled: What was read.
+        pulled: The parsed document.
         known: The snapshot.
 
     Raises:
@@ -89,14 +88,14 @@ def validate(pulled: Any, known: Json) -> None:
 
 
 def used(source: Path) -> tuple[set[str], set[str]]:
-    """Find what a package refers to.
+    """Find the operations and models that a package refers to.
 
     Args:
         source: The folder of its modules.
 
     Returns:
-        Every string that could name an operation, `<tag>.<operation id>`, and the name of every
-        model that is imported from, or looked up in, the models.
+        Every string that could name an operation (`<tag>.<operation id>`), and the name of every model that is imported
+        or accessed.
     """
     names: set[str] = set()
     models: set[str] = set()
@@ -118,7 +117,7 @@ def _is_models(module: str, level: int) -> bool:
 
 
 def gone(was: Json, now: Json, source: Path) -> list[str]:
-    """Say which operations and models the package in `source` uses and the new schema lacks."""
+    """Return the operations and models that the package uses and the new schema does not have."""
     names, models = used(source)
     lost_names = operation_names(was) - operation_names(now)
     lost_models = model_facts(was).keys() - model_facts(now).keys()
@@ -129,15 +128,15 @@ def gone(was: Json, now: Json, source: Path) -> list[str]:
 
 
 def update(source: str, layout: Layout, *, force: bool = False) -> None:
-    """Take over the schema at `source`: print what changed, replace the snapshot, and generate.
+    """Print the changes of a schema, generate the package, and replace the snapshot.
 
     Args:
         source: An http(s) address, or the path of a file.
-        layout: Where everything is.
-        force: Go on although something that `gcapi` uses is gone.
+        layout: The paths.
+        force: Continue although something that `gcapi` uses is gone.
 
     Raises:
-        SchemaError: The schema cannot be taken over; nothing is replaced.
+        SchemaError: The schema cannot be used; nothing is replaced.
         GenerationError: The overlay does not fit; nothing is replaced.
     """
     known, pulled = generate.load(layout), read(fetch(source))
@@ -146,16 +145,16 @@ def update(source: str, layout: Layout, *, force: bool = False) -> None:
     print("\n".join(changes) or "No operation, model or field has changed.")
     missing = gone(known, pulled, layout.root / "src" / "gcapi")
     if missing:
-        print("gcapi uses what this schema lacks:", *missing, sep="\n  ")
+        print("gcapi uses these, which the schema does not have:", *missing, sep="\n  ")
         if not force:
-            raise SchemaError("Nothing was replaced. Change gcapi first, or go on with FORCE=1.")
+            raise SchemaError("Nothing was replaced. Change gcapi first, or set FORCE=1.")
     for line in generate.generate(layout, pulled):
         print(line)
     _replace(layout.snapshot, pulled)
 
 
 def _replace(path: Path, schema: Json) -> None:
-    """Write the snapshot under another name first, so that it is never half there."""
+    """Replace the snapshot atomically."""
     text = json.dumps(schema, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text, encoding="utf-8", newline="\n")
@@ -163,10 +162,12 @@ def _replace(path: Path, schema: Json) -> None:
 
 
 def main(arguments: list[str] | None = None, layout: Layout | None = None) -> int:
-    """Pull and generate; return the exit code."""
-    parser = argparse.ArgumentParser(description="Pull the schema of a server, and generate anew.")
+    """Pull the schema and generate the package; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description="Pull the schema of a server, and generate the package."
+    )
     default = os.environ.get("SCHEMA_URL") or DEFAULT_SOURCE
-    parser.add_argument("source", nargs="?", default=default, help="an address, or a file")
+    parser.add_argument("source", nargs="?", default=default, help="an address or a path")
     parser.add_argument("--force", action="store_true", default=os.environ.get("FORCE") == "1")
     options = parser.parse_args(arguments)
     try:

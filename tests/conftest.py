@@ -1,4 +1,4 @@
-"""What all tests share: a sandbox for each module, a client on it, and a scripted server for what no sandbox does."""
+"""Fixtures for all tests: a sandbox for each module, and a client of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_token_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a developer's own token out of every test."""
+    """Hide a developer's token from all tests."""
     monkeypatch.delenv("GRAND_CHALLENGE_AUTHORIZATION", raising=False)
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Give a Grand Challenge of the module's own."""
+    """Run a sandbox for the module."""
     from gcapi_sandbox import Sandbox
 
     with Sandbox() as running:
@@ -30,7 +30,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Client]:
-    """Give a client of the sandbox's default user."""
+    """Connect as the sandbox's default user."""
     from gcapi import Client
 
     with Client(token=sandbox.token, base_url=sandbox.base_url) as connected:

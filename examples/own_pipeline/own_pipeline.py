@@ -1,4 +1,4 @@
-"""Measure a folder of images: all into an archive, an algorithm on each, a table of what came out."""
+"""Upload a folder of images to an archive, run an algorithm on each, and write the results to a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gcapi.models import ArchiveItemPost
 
 @dataclass(frozen=True)
 class Names:
-    """What things are called on the platform, all by slug."""
+    """The slugs of the objects on the platform."""
 
     archive: str
     algorithm: str
@@ -23,7 +23,7 @@ class Names:
 
 
 def upload(client: Client, folder: Path, names: Names) -> dict[str, str]:
-    """Put every image of a folder into the archive; return the images' API addresses by case."""
+    """Add every image of a folder to the archive; return the images' API addresses by case."""
     added: list[tuple[str, ArchiveItemPost, list[SocketValueSpec]]] = []
     for path in sorted(folder.iterdir()):
         values = [SocketValueSpec(names.image, file=path)]
@@ -39,7 +39,7 @@ def upload(client: Client, folder: Path, names: Names) -> dict[str, str]:
 
 
 def measure(client: Client, images: Mapping[str, str], names: Names) -> dict[str, object]:
-    """Run the algorithm on every image; return what it measured by case."""
+    """Run the algorithm on every image; return the measurements by case."""
     jobs = {
         title: client.start_algorithm_job(
             algorithm_slug=names.algorithm,
@@ -56,7 +56,7 @@ def measure(client: Client, images: Mapping[str, str], names: Names) -> dict[str
 
 
 def write_table(measured: Mapping[str, object], table: Path) -> None:
-    """Write one line a case."""
+    """Write a row for each case."""
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["case", "measurement"])
@@ -64,12 +64,12 @@ def write_table(measured: Mapping[str, object], table: Path) -> None:
 
 
 def run(client: Client, folder: Path, table: Path, names: Names) -> None:
-    """Do it all; the table is written when everything has been measured."""
+    """Run the pipeline, and write the table after all measurements."""
     write_table(measure(client, upload(client, folder, names), names), table)
 
 
 def main() -> None:
-    """Run the pipeline with the token of the environment."""
+    """Run the pipeline with the token from the environment."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the images are")
     parser.add_argument("table", type=Path, help="the CSV file to write")

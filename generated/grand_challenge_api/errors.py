@@ -3,7 +3,7 @@
 
 
 class UnexpectedStatus(Exception):
-    """The answer has a status that the schema does not have for this operation.
+    """Raised when the status of a response is not in the schema.
 
     Args:
         status_code: The status.
@@ -13,7 +13,7 @@ class UnexpectedStatus(Exception):
     def __init__(self, status_code: int, content: bytes) -> None:
         self.status_code = status_code
         self.content = content
-        super().__init__(status_code, content)  # the arguments as given, so that it can be pickled
+        super().__init__(status_code, content)  # so that it can be pickled
 
     def __str__(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""The pipeline against a sandbox, as it would run on the platform."""
+"""The pipeline, tested against a sandbox."""
 
 # SimpleITK has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -18,7 +18,7 @@ from gcapi_sandbox import Sandbox
 
 
 def mean_intensity(inputs: Path, outputs: Path) -> None:
-    """Stand in for the algorithm's container: the same folders, the same files."""
+    """Do what the algorithm's container does, with the same folders and files."""
     (path,) = (inputs / "images" / "generic-medical-image").iterdir()
     statistics = sitk.StatisticsImageFilter()
     statistics.Execute(sitk.ReadImage(str(path)))
@@ -27,7 +27,7 @@ def mean_intensity(inputs: Path, outputs: Path) -> None:
 
 @pytest.fixture
 def names(gcapi_sandbox: Sandbox) -> Names:
-    """Set the sandbox up as the platform is: sockets, an archive, an algorithm."""
+    """Add the sockets, the archive and the algorithm to the sandbox."""
     image = gcapi_sandbox.add_socket("Generic Medical Image", "Image")
     measurement = gcapi_sandbox.add_socket("Mean Intensity", "Float")
     archive = gcapi_sandbox.add_archive("Scans")
@@ -39,7 +39,7 @@ def names(gcapi_sandbox: Sandbox) -> Names:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make two small images of one value each."""
+    """Write two small uniform images."""
     made = tmp_path / "scans"
     made.mkdir()
     for name, value in (("dark", 10), ("bright", 200)):
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_table(gcapi_client: Client, names: Names, folder: Path, tmp_path: Path) -> None:
-    """Every image is in the archive under its name, and the table has its measurement."""
+    """Every image is added to the archive under its name, and the table has its measurement."""
     run(gcapi_client, folder, tmp_path / "table.csv", names)
     assert (tmp_path / "table.csv").read_text().splitlines() == [
         "case,measurement",
@@ -62,7 +62,7 @@ def test_table(gcapi_client: Client, names: Names, folder: Path, tmp_path: Path)
 def test_failure(
     gcapi_sandbox: Sandbox, gcapi_client: Client, names: Names, folder: Path, tmp_path: Path
 ) -> None:
-    """When the algorithm fails on an image no table is written."""
+    """If the algorithm fails for an image, no table is written."""
 
     def fail(inputs: Path, outputs: Path) -> None:
         raise ValueError(f"nothing to be seen in {inputs}, nothing for {outputs}")

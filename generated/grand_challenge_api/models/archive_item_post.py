@@ -12,7 +12,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class ArchiveItemPost:
-    """The fields of `ArchiveItemPost`, as the schema has them.
+    """The fields of `ArchiveItemPost`.
 
     Attributes:
         hanging_protocol (HangingProtocol | None):
@@ -34,7 +34,7 @@ class ArchiveItemPost:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["hanging_protocol"] = to_json(self.hanging_protocol)
         field_dict["optional_hanging_protocols"] = to_json(self.optional_hanging_protocols)
@@ -50,11 +50,9 @@ class ArchiveItemPost:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         _hanging_protocol = d.pop("hanging_protocol")
         made.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
@@ -96,7 +94,7 @@ class ArchiveItemPost:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

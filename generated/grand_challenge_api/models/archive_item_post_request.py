@@ -12,7 +12,7 @@ from ..types import UNSET, Unset
 
 @_attrs_define
 class ArchiveItemPostRequest:
-    """The fields of `ArchiveItemPostRequest`, as the schema has them.
+    """The fields of `ArchiveItemPostRequest`.
 
     Attributes:
         archive (str):
@@ -24,7 +24,7 @@ class ArchiveItemPostRequest:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["archive"] = self.archive
         if self.title is not UNSET:
@@ -33,11 +33,9 @@ class ArchiveItemPostRequest:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.archive = d.pop("archive")
         made.title = d.pop("title", UNSET)
         made.additional_properties = d
@@ -45,7 +43,7 @@ class ArchiveItemPostRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -12,7 +12,7 @@ from ..types import UNSET, Unset
 
 @_attrs_define
 class CategoricalOption:
-    """The fields of `CategoricalOption`, as the schema has them.
+    """The fields of `CategoricalOption`.
 
     Attributes:
         id (int):
@@ -26,7 +26,7 @@ class CategoricalOption:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["id"] = self.id
         field_dict["title"] = self.title
@@ -36,11 +36,9 @@ class CategoricalOption:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.id = d.pop("id")
         made.title = d.pop("title")
         made.default = d.pop("default", UNSET)
@@ -49,7 +47,7 @@ class CategoricalOption:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

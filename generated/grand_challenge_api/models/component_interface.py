@@ -12,7 +12,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class ComponentInterface:
-    """The fields of `ComponentInterface`, as the schema has them.
+    """The fields of `ComponentInterface`.
 
     Attributes:
         kind (str):
@@ -40,7 +40,7 @@ class ComponentInterface:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["kind"] = self.kind
         field_dict["look_up_table"] = to_json(self.look_up_table)
@@ -59,11 +59,9 @@ class ComponentInterface:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.kind = d.pop("kind")
         _look_up_table = d.pop("look_up_table")
         made.look_up_table = (
@@ -84,7 +82,7 @@ class ComponentInterface:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

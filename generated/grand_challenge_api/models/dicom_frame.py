@@ -15,8 +15,8 @@ class DICOMFrame:
     """One frame, as the image store encodes it.
 
     Attributes:
-        get_image_frame (DICOMRequest): A request to the image store, signed for a short time.
-            Send it as it is, without the API token.
+        get_image_frame (DICOMRequest): A presigned request to the image store, valid for a
+            short time. Send it unchanged, without the API token.
         image_frame_id (str):
     """
 
@@ -25,7 +25,7 @@ class DICOMFrame:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["get_image_frame"] = to_json(self.get_image_frame)
         field_dict["image_frame_id"] = self.image_frame_id
@@ -33,11 +33,9 @@ class DICOMFrame:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         _get_image_frame = d.pop("get_image_frame")
         made.get_image_frame = (
             DICOMRequest.from_dict(_get_image_frame)
@@ -50,7 +48,7 @@ class DICOMFrame:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -12,11 +12,11 @@ from ..types import to_json
 
 @_attrs_define
 class DICOMFrames:
-    """How to fetch the metadata and the frames of a DICOM image.
+    """The requests for the metadata and the frames of a DICOM image.
 
     Attributes:
-        get_image_set_metadata (DICOMRequest): A request to the image store, signed for a short
-            time. Send it as it is, without the API token.
+        get_image_set_metadata (DICOMRequest): A presigned request to the image store, valid for
+            a short time. Send it unchanged, without the API token.
         image_frames (list[DICOMFrame]):
         image_set_id (str):
     """
@@ -27,7 +27,7 @@ class DICOMFrames:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["get_image_set_metadata"] = to_json(self.get_image_set_metadata)
         field_dict["image_frames"] = to_json(self.image_frames)
@@ -36,11 +36,9 @@ class DICOMFrames:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         _get_image_set_metadata = d.pop("get_image_set_metadata")
         made.get_image_set_metadata = (
             DICOMRequest.from_dict(_get_image_set_metadata)
@@ -66,7 +64,7 @@ class DICOMFrames:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -10,8 +10,8 @@ from attrs import field as _attrs_field
 
 @_attrs_define
 class DICOMRequest:
-    """A request to the image store, signed for a short time. Send it as it is, without the API
-    token.
+    """A presigned request to the image store, valid for a short time. Send it unchanged, without
+    the API token.
 
     Attributes:
         data (Any):
@@ -27,7 +27,7 @@ class DICOMRequest:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["data"] = self.data
         field_dict["headers"] = self.headers
@@ -37,11 +37,9 @@ class DICOMRequest:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.data = d.pop("data")
         made.headers = d.pop("headers")
         made.method = d.pop("method")
@@ -51,7 +49,7 @@ class DICOMRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

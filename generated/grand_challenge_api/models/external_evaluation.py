@@ -13,7 +13,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class ExternalEvaluation:
-    """The fields of `ExternalEvaluation`, as the schema has them.
+    """The fields of `ExternalEvaluation`.
 
     Attributes:
         algorithm_image (ExternalEvaluationAlgorithmImage):
@@ -55,7 +55,7 @@ class ExternalEvaluation:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["algorithm_image"] = self.algorithm_image
         field_dict["algorithm_model"] = self.algorithm_model
@@ -84,11 +84,9 @@ class ExternalEvaluation:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.algorithm_image = d.pop("algorithm_image")
         made.algorithm_model = d.pop("algorithm_model")
         _created = d.pop("created")
@@ -129,7 +127,7 @@ class ExternalEvaluation:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -10,7 +10,7 @@ from attrs import field as _attrs_field
 
 @_attrs_define
 class GCAPIVersion:
-    """The fields of `GCAPIVersion`, as the schema has them.
+    """The fields of `GCAPIVersion`.
 
     Attributes:
         latest_version (str):
@@ -22,7 +22,7 @@ class GCAPIVersion:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["latest_version"] = self.latest_version
         field_dict["lowest_supported_version"] = self.lowest_supported_version
@@ -30,11 +30,9 @@ class GCAPIVersion:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.latest_version = d.pop("latest_version")
         made.lowest_supported_version = d.pop("lowest_supported_version")
         made.additional_properties = d
@@ -42,7 +40,7 @@ class GCAPIVersion:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

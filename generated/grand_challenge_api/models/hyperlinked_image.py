@@ -18,7 +18,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class HyperlinkedImage:
-    """The fields of `HyperlinkedImage`, as the schema has them.
+    """The fields of `HyperlinkedImage`.
 
     Attributes:
         api_url (str):
@@ -33,20 +33,19 @@ class HyperlinkedImage:
         eye_choice (EyeChoiceEnum | Unset):
         field_of_view (FieldOfViewEnum | None | Unset):
         height (int | None | Unset):
-        patient_age (str | Unset): Deprecated, newer servers leave it out.
-        patient_birth_date (datetime.date | None | Unset): Deprecated, newer servers leave it
-            out.
-        patient_id (str | Unset): Deprecated, newer servers leave it out.
-        patient_name (str | Unset): Deprecated, newer servers leave it out.
+        patient_age (str | Unset): Deprecated; newer servers omit it.
+        patient_birth_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
+        patient_id (str | Unset): Deprecated; newer servers omit it.
+        patient_name (str | Unset): Deprecated; newer servers omit it.
         patient_sex (PatientSexEnum | Unset): Deprecated.
         segments (Any | Unset):
-        series_description (str | Unset): Deprecated, newer servers leave it out.
-        series_instance_uid (str | Unset): Deprecated, newer servers leave it out.
+        series_description (str | Unset): Deprecated; newer servers omit it.
+        series_instance_uid (str | Unset): Deprecated; newer servers omit it.
         shape (list[int] | Unset):
         stereoscopic_choice (None | StereoscopicChoiceEnum | Unset):
-        study_date (datetime.date | None | Unset): Deprecated, newer servers leave it out.
-        study_description (str | Unset): Deprecated, newer servers leave it out.
-        study_instance_uid (str | Unset): Deprecated, newer servers leave it out.
+        study_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
+        study_description (str | Unset): Deprecated; newer servers omit it.
+        study_instance_uid (str | Unset): Deprecated; newer servers omit it.
         voxel_depth_mm (float | None | Unset):
         voxel_height_mm (float | None | Unset):
         voxel_width_mm (float | None | Unset):
@@ -89,7 +88,7 @@ class HyperlinkedImage:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["api_url"] = self.api_url
         field_dict["dicom_image_set"] = to_json(self.dicom_image_set)
@@ -150,11 +149,9 @@ class HyperlinkedImage:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.api_url = d.pop("api_url")
         _dicom_image_set = d.pop("dicom_image_set")
         made.dicom_image_set = (
@@ -217,7 +214,7 @@ class HyperlinkedImage:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -13,7 +13,7 @@ from ..types import to_json
 
 @_attrs_define
 class Part:
-    """The fields of `Part`, as the schema has them.
+    """The fields of `Part`.
 
     Attributes:
         e_tag (str):
@@ -29,7 +29,7 @@ class Part:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["ETag"] = self.e_tag
         field_dict["LastModified"] = to_json(self.last_modified)
@@ -39,11 +39,9 @@ class Part:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.e_tag = d.pop("ETag")
         _last_modified = d.pop("LastModified")
         made.last_modified = (
@@ -58,7 +56,7 @@ class Part:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

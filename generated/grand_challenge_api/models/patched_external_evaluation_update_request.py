@@ -13,7 +13,7 @@ from ..types import UNSET, Unset
 
 @_attrs_define
 class PatchedExternalEvaluationUpdateRequest:
-    """The fields of `PatchedExternalEvaluationUpdateRequest`, as the schema has them.
+    """The fields of `PatchedExternalEvaluationUpdateRequest`.
 
     Attributes:
         status (StatusEnum):
@@ -27,7 +27,7 @@ class PatchedExternalEvaluationUpdateRequest:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["status"] = self.status
         if self.error_message is not UNSET:
@@ -38,11 +38,9 @@ class PatchedExternalEvaluationUpdateRequest:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.status = d.pop("status")
         made.error_message = d.pop("error_message", UNSET)
         made.metrics = d.pop("metrics", UNSET)
@@ -51,7 +49,7 @@ class PatchedExternalEvaluationUpdateRequest:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

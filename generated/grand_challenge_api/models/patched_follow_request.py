@@ -12,7 +12,7 @@ from ..types import UNSET, Unset
 
 @_attrs_define
 class PatchedFollowRequest:
-    """The fields of `PatchedFollowRequest`, as the schema has them.
+    """The fields of `PatchedFollowRequest`.
 
     Attributes:
         flag (str | Unset):
@@ -22,7 +22,7 @@ class PatchedFollowRequest:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         if self.flag is not UNSET:
             field_dict["flag"] = self.flag
@@ -30,18 +30,16 @@ class PatchedFollowRequest:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.flag = d.pop("flag", UNSET)
         made.additional_properties = d
         return made
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -12,7 +12,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class ReaderStudy:
-    """The fields of `ReaderStudy`, as the schema has them.
+    """The fields of `ReaderStudy`.
 
     Attributes:
         api_url (str):
@@ -30,13 +30,13 @@ class ReaderStudy:
         allow_show_all_annotations (bool | Unset):
         description (None | str | Unset):
         enable_autosaving (bool | Unset):
-        help_text (str | Unset): Deprecated, newer servers leave it out; use the field of the
-            same name that ends in _safe.
+        help_text (str | Unset): Deprecated; newer servers omit it. Use the field of the same
+            name that ends in _safe.
         instant_verification (bool | Unset):
         is_educational (bool | Unset):
         roll_over_answers_for_n_cases (int | Unset):
-        title (str | Unset): Deprecated, newer servers leave it out; use the field of the same
-            name that ends in _safe.
+        title (str | Unset): Deprecated; newer servers omit it. Use the field of the same name
+            that ends in _safe.
     """
 
     api_url: str
@@ -62,7 +62,7 @@ class ReaderStudy:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["api_url"] = self.api_url
         field_dict["end_of_study_text_safe"] = self.end_of_study_text_safe
@@ -98,11 +98,9 @@ class ReaderStudy:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.api_url = d.pop("api_url")
         made.end_of_study_text_safe = d.pop("end_of_study_text_safe")
         made.has_ground_truth = d.pop("has_ground_truth")
@@ -140,7 +138,7 @@ class ReaderStudy:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

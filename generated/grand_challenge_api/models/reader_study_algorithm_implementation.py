@@ -12,7 +12,7 @@ from ..types import to_json
 
 @_attrs_define
 class ReaderStudyAlgorithmImplementation:
-    """The fields of `ReaderStudyAlgorithmImplementation`, as the schema has them.
+    """The fields of `ReaderStudyAlgorithmImplementation`.
 
     Attributes:
         algorithm (str):
@@ -24,7 +24,7 @@ class ReaderStudyAlgorithmImplementation:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["algorithm"] = self.algorithm
         field_dict["reader_study_algorithm"] = to_json(self.reader_study_algorithm)
@@ -32,11 +32,9 @@ class ReaderStudyAlgorithmImplementation:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.algorithm = d.pop("algorithm")
         _reader_study_algorithm = d.pop("reader_study_algorithm")
         made.reader_study_algorithm = (
@@ -49,7 +47,7 @@ class ReaderStudyAlgorithmImplementation:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

@@ -13,7 +13,7 @@ from ..types import UNSET, Unset, to_json
 
 @_attrs_define
 class UserProfile:
-    """The fields of `UserProfile`, as the schema has them.
+    """The fields of `UserProfile`.
 
     Attributes:
         department (str):
@@ -33,7 +33,7 @@ class UserProfile:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, those that are UNSET left out."""
+        """Return the fields as JSON data, without those that are UNSET."""
         field_dict: dict[str, Any] = dict(self.additional_properties)
         field_dict["department"] = self.department
         field_dict["institution"] = self.institution
@@ -46,11 +46,9 @@ class UserProfile:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Make it from JSON; what the schema does not know goes to `additional_properties`."""
+        """Parse JSON data; unknown fields go to `additional_properties`."""
         d = dict(src_dict)
-        made = cls.__new__(
-            cls
-        )  # as `cls(…)` would, in two thirds of the time: lists have thousands of these
+        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         made.department = d.pop("department")
         made.institution = d.pop("institution")
         made.location = d.pop("location")
@@ -63,7 +61,7 @@ class UserProfile:
 
     @property
     def additional_keys(self) -> list[str]:
-        """The names of the fields that the schema does not know."""
+        """The names of the unknown fields."""
         return list(self.additional_properties)
 
     def __getitem__(self, key: str) -> Any:

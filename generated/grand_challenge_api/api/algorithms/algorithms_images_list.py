@@ -70,16 +70,16 @@ def sync_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedAlgorithmImageList]:
-    """`GET /api/v1/algorithms/images/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/images/`.
 
     Args:
         algorithm (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         algorithm=algorithm,
@@ -96,16 +96,16 @@ def sync(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedAlgorithmImageList | None:
-    """`GET /api/v1/algorithms/images/`.
+    """Return the parsed response of `GET /api/v1/algorithms/images/`.
 
     Args:
         algorithm (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -124,16 +124,16 @@ async def asyncio_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedAlgorithmImageList]:
-    """`GET /api/v1/algorithms/images/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/images/`.
 
     Args:
         algorithm (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         algorithm=algorithm,
@@ -150,16 +150,16 @@ async def asyncio(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedAlgorithmImageList | None:
-    """`GET /api/v1/algorithms/images/`.
+    """Return the parsed response of `GET /api/v1/algorithms/images/`.
 
     Args:
         algorithm (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

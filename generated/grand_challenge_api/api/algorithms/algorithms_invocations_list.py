@@ -65,15 +65,15 @@ def sync_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedInvocationList]:
-    """`GET /api/v1/algorithms/invocations/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/invocations/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -88,15 +88,15 @@ def sync(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedInvocationList | None:
-    """`GET /api/v1/algorithms/invocations/`.
+    """Return the parsed response of `GET /api/v1/algorithms/invocations/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -113,15 +113,15 @@ async def asyncio_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedInvocationList]:
-    """`GET /api/v1/algorithms/invocations/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/invocations/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -136,15 +136,15 @@ async def asyncio(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedInvocationList | None:
-    """`GET /api/v1/algorithms/invocations/`.
+    """Return the parsed response of `GET /api/v1/algorithms/invocations/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -84,7 +84,7 @@ def sync_detailed(
     offset: int | Unset = UNSET,
     output_image: list[str] | Unset = UNSET,
 ) -> Response[PaginatedHyperlinkedJobList]:
-    """`GET /api/v1/algorithms/jobs/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/jobs/`.
 
     Args:
         algorithm_image_algorithm (str | Unset):
@@ -92,10 +92,10 @@ def sync_detailed(
         limit (int | Unset):
         offset (int | Unset):
         output_image (list[str] | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         algorithm_image_algorithm=algorithm_image_algorithm,
@@ -116,7 +116,7 @@ def sync(
     offset: int | Unset = UNSET,
     output_image: list[str] | Unset = UNSET,
 ) -> PaginatedHyperlinkedJobList | None:
-    """`GET /api/v1/algorithms/jobs/`.
+    """Return the parsed response of `GET /api/v1/algorithms/jobs/`.
 
     Args:
         algorithm_image_algorithm (str | Unset):
@@ -124,10 +124,10 @@ def sync(
         limit (int | Unset):
         offset (int | Unset):
         output_image (list[str] | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -150,7 +150,7 @@ async def asyncio_detailed(
     offset: int | Unset = UNSET,
     output_image: list[str] | Unset = UNSET,
 ) -> Response[PaginatedHyperlinkedJobList]:
-    """`GET /api/v1/algorithms/jobs/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/jobs/`.
 
     Args:
         algorithm_image_algorithm (str | Unset):
@@ -158,10 +158,10 @@ async def asyncio_detailed(
         limit (int | Unset):
         offset (int | Unset):
         output_image (list[str] | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         algorithm_image_algorithm=algorithm_image_algorithm,
@@ -182,7 +182,7 @@ async def asyncio(
     offset: int | Unset = UNSET,
     output_image: list[str] | Unset = UNSET,
 ) -> PaginatedHyperlinkedJobList | None:
-    """`GET /api/v1/algorithms/jobs/`.
+    """Return the parsed response of `GET /api/v1/algorithms/jobs/`.
 
     Args:
         algorithm_image_algorithm (str | Unset):
@@ -190,10 +190,10 @@ async def asyncio(
         limit (int | Unset):
         offset (int | Unset):
         output_image (list[str] | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

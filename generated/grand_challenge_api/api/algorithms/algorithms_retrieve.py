@@ -53,14 +53,14 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Algorithm]:
-    """`GET /api/v1/algorithms/{id}/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/{id}/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -73,14 +73,14 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> Algorithm | None:
-    """`GET /api/v1/algorithms/{id}/`.
+    """Return the parsed response of `GET /api/v1/algorithms/{id}/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -95,14 +95,14 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Algorithm]:
-    """`GET /api/v1/algorithms/{id}/`, with the whole answer.
+    """Return the response of `GET /api/v1/algorithms/{id}/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -115,14 +115,14 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> Algorithm | None:
-    """`GET /api/v1/algorithms/{id}/`.
+    """Return the parsed response of `GET /api/v1/algorithms/{id}/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

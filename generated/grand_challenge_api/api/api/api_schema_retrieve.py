@@ -59,14 +59,14 @@ def sync_detailed(
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
 ) -> Response[OpenAPISchema]:
-    """`GET /api/schema/`, with the whole answer.
+    """Return the response of `GET /api/schema/`.
 
     Args:
         lang (ApiSchemaRetrieveLang | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         lang=lang,
@@ -79,14 +79,14 @@ def sync(
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
 ) -> OpenAPISchema | None:
-    """`GET /api/schema/`.
+    """Return the parsed response of `GET /api/schema/`.
 
     Args:
         lang (ApiSchemaRetrieveLang | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -101,14 +101,14 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
 ) -> Response[OpenAPISchema]:
-    """`GET /api/schema/`, with the whole answer.
+    """Return the response of `GET /api/schema/`.
 
     Args:
         lang (ApiSchemaRetrieveLang | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         lang=lang,
@@ -121,14 +121,14 @@ async def asyncio(
     client: AuthenticatedClient,
     lang: ApiSchemaRetrieveLang | Unset = UNSET,
 ) -> OpenAPISchema | None:
-    """`GET /api/schema/`.
+    """Return the parsed response of `GET /api/schema/`.
 
     Args:
         lang (ApiSchemaRetrieveLang | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -70,16 +70,16 @@ def sync_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedArchiveItemList]:
-    """`GET /api/v1/archives/items/`, with the whole answer.
+    """Return the response of `GET /api/v1/archives/items/`.
 
     Args:
         archive (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         archive=archive,
@@ -96,16 +96,16 @@ def sync(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedArchiveItemList | None:
-    """`GET /api/v1/archives/items/`.
+    """Return the parsed response of `GET /api/v1/archives/items/`.
 
     Args:
         archive (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -124,16 +124,16 @@ async def asyncio_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedArchiveItemList]:
-    """`GET /api/v1/archives/items/`, with the whole answer.
+    """Return the response of `GET /api/v1/archives/items/`.
 
     Args:
         archive (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         archive=archive,
@@ -150,16 +150,16 @@ async def asyncio(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedArchiveItemList | None:
-    """`GET /api/v1/archives/items/`.
+    """Return the parsed response of `GET /api/v1/archives/items/`.
 
     Args:
         archive (str | Unset):
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

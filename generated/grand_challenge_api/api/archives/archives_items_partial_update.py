@@ -62,15 +62,15 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: PatchedArchiveItemPostRequest,
 ) -> Response[ArchiveItemPost]:
-    """`PATCH /api/v1/archives/items/{id}/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/archives/items/{id}/`.
 
     Args:
         id (str):
         body (PatchedArchiveItemPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -85,15 +85,15 @@ def sync(
     client: AuthenticatedClient,
     body: PatchedArchiveItemPostRequest,
 ) -> ArchiveItemPost | None:
-    """`PATCH /api/v1/archives/items/{id}/`.
+    """Return the parsed response of `PATCH /api/v1/archives/items/{id}/`.
 
     Args:
         id (str):
         body (PatchedArchiveItemPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -110,15 +110,15 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: PatchedArchiveItemPostRequest,
 ) -> Response[ArchiveItemPost]:
-    """`PATCH /api/v1/archives/items/{id}/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/archives/items/{id}/`.
 
     Args:
         id (str):
         body (PatchedArchiveItemPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -133,15 +133,15 @@ async def asyncio(
     client: AuthenticatedClient,
     body: PatchedArchiveItemPostRequest,
 ) -> ArchiveItemPost | None:
-    """`PATCH /api/v1/archives/items/{id}/`.
+    """Return the parsed response of `PATCH /api/v1/archives/items/{id}/`.
 
     Args:
         id (str):
         body (PatchedArchiveItemPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

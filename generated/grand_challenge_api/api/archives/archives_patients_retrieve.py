@@ -52,14 +52,14 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[list[str]]:
-    """`GET /api/v1/archives/{id}/patients/`, with the whole answer.
+    """Return the response of `GET /api/v1/archives/{id}/patients/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -72,14 +72,14 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> list[str] | None:
-    """`GET /api/v1/archives/{id}/patients/`.
+    """Return the parsed response of `GET /api/v1/archives/{id}/patients/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -94,14 +94,14 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[list[str]]:
-    """`GET /api/v1/archives/{id}/patients/`, with the whole answer.
+    """Return the response of `GET /api/v1/archives/{id}/patients/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -114,14 +114,14 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> list[str] | None:
-    """`GET /api/v1/archives/{id}/patients/`.
+    """Return the parsed response of `GET /api/v1/archives/{id}/patients/`.
 
     Args:
         id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -173,7 +173,7 @@ def sync_detailed(
     study_description_isempty: bool | Unset = UNSET,
     study_instance_uid: str | Unset = UNSET,
 ) -> Response[PaginatedHyperlinkedImageList]:
-    """`GET /api/v1/cases/images/`, with the whole answer.
+    """Return the response of `GET /api/v1/cases/images/`.
 
     Args:
         archive (list[str] | Unset):
@@ -196,10 +196,10 @@ def sync_detailed(
         study_description (str | Unset):
         study_description_isempty (bool | Unset):
         study_instance_uid (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         archive=archive,
@@ -250,7 +250,7 @@ def sync(
     study_description_isempty: bool | Unset = UNSET,
     study_instance_uid: str | Unset = UNSET,
 ) -> PaginatedHyperlinkedImageList | None:
-    """`GET /api/v1/cases/images/`.
+    """Return the parsed response of `GET /api/v1/cases/images/`.
 
     Args:
         archive (list[str] | Unset):
@@ -273,10 +273,10 @@ def sync(
         study_description (str | Unset):
         study_description_isempty (bool | Unset):
         study_instance_uid (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -329,7 +329,7 @@ async def asyncio_detailed(
     study_description_isempty: bool | Unset = UNSET,
     study_instance_uid: str | Unset = UNSET,
 ) -> Response[PaginatedHyperlinkedImageList]:
-    """`GET /api/v1/cases/images/`, with the whole answer.
+    """Return the response of `GET /api/v1/cases/images/`.
 
     Args:
         archive (list[str] | Unset):
@@ -352,10 +352,10 @@ async def asyncio_detailed(
         study_description (str | Unset):
         study_description_isempty (bool | Unset):
         study_instance_uid (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         archive=archive,
@@ -406,7 +406,7 @@ async def asyncio(
     study_description_isempty: bool | Unset = UNSET,
     study_instance_uid: str | Unset = UNSET,
 ) -> PaginatedHyperlinkedImageList | None:
-    """`GET /api/v1/cases/images/`.
+    """Return the parsed response of `GET /api/v1/cases/images/`.
 
     Args:
         archive (list[str] | Unset):
@@ -429,10 +429,10 @@ async def asyncio(
         study_description (str | Unset):
         study_description_isempty (bool | Unset):
         study_instance_uid (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -67,15 +67,15 @@ def sync_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedPublicChallengeList]:
-    """`GET /api/v1/challenges/`, with the whole answer.
+    """Return the response of `GET /api/v1/challenges/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -90,15 +90,15 @@ def sync(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedPublicChallengeList | None:
-    """`GET /api/v1/challenges/`.
+    """Return the parsed response of `GET /api/v1/challenges/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -115,15 +115,15 @@ async def asyncio_detailed(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> Response[PaginatedPublicChallengeList]:
-    """`GET /api/v1/challenges/`, with the whole answer.
+    """Return the response of `GET /api/v1/challenges/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -138,15 +138,15 @@ async def asyncio(
     limit: int | Unset = UNSET,
     offset: int | Unset = UNSET,
 ) -> PaginatedPublicChallengeList | None:
-    """`GET /api/v1/challenges/`.
+    """Return the parsed response of `GET /api/v1/challenges/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -72,16 +72,16 @@ def sync_detailed(
     offset: int | Unset = UNSET,
     slug: str | Unset = UNSET,
 ) -> Response[PaginatedComponentInterfaceList]:
-    """`GET /api/v1/components/interfaces/`, with the whole answer.
+    """Return the response of `GET /api/v1/components/interfaces/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         slug (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -98,16 +98,16 @@ def sync(
     offset: int | Unset = UNSET,
     slug: str | Unset = UNSET,
 ) -> PaginatedComponentInterfaceList | None:
-    """`GET /api/v1/components/interfaces/`.
+    """Return the parsed response of `GET /api/v1/components/interfaces/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         slug (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -126,16 +126,16 @@ async def asyncio_detailed(
     offset: int | Unset = UNSET,
     slug: str | Unset = UNSET,
 ) -> Response[PaginatedComponentInterfaceList]:
-    """`GET /api/v1/components/interfaces/`, with the whole answer.
+    """Return the response of `GET /api/v1/components/interfaces/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         slug (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -152,16 +152,16 @@ async def asyncio(
     offset: int | Unset = UNSET,
     slug: str | Unset = UNSET,
 ) -> PaginatedComponentInterfaceList | None:
-    """`GET /api/v1/components/interfaces/`.
+    """Return the parsed response of `GET /api/v1/components/interfaces/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         slug (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

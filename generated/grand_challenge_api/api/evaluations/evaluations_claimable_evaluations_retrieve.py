@@ -65,14 +65,14 @@ def sync_detailed(
     client: AuthenticatedClient,
     submission_phase: str | Unset = UNSET,
 ) -> Response[list[ExternalEvaluation]]:
-    """`GET /api/v1/evaluations/claimable_evaluations/`, with the whole answer.
+    """Return the response of `GET /api/v1/evaluations/claimable_evaluations/`.
 
     Args:
         submission_phase (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         submission_phase=submission_phase,
@@ -85,14 +85,14 @@ def sync(
     client: AuthenticatedClient,
     submission_phase: str | Unset = UNSET,
 ) -> list[ExternalEvaluation] | None:
-    """`GET /api/v1/evaluations/claimable_evaluations/`.
+    """Return the parsed response of `GET /api/v1/evaluations/claimable_evaluations/`.
 
     Args:
         submission_phase (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -107,14 +107,14 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     submission_phase: str | Unset = UNSET,
 ) -> Response[list[ExternalEvaluation]]:
-    """`GET /api/v1/evaluations/claimable_evaluations/`, with the whole answer.
+    """Return the response of `GET /api/v1/evaluations/claimable_evaluations/`.
 
     Args:
         submission_phase (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         submission_phase=submission_phase,
@@ -127,14 +127,14 @@ async def asyncio(
     client: AuthenticatedClient,
     submission_phase: str | Unset = UNSET,
 ) -> list[ExternalEvaluation] | None:
-    """`GET /api/v1/evaluations/claimable_evaluations/`.
+    """Return the parsed response of `GET /api/v1/evaluations/claimable_evaluations/`.
 
     Args:
         submission_phase (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -64,15 +64,15 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: PatchedExternalEvaluationUpdateRequest,
 ) -> Response[ExternalEvaluationUpdate]:
-    """`PATCH /api/v1/evaluations/{id}/update_external_evaluation/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
 
     Args:
         id (str):
         body (PatchedExternalEvaluationUpdateRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -87,15 +87,15 @@ def sync(
     client: AuthenticatedClient,
     body: PatchedExternalEvaluationUpdateRequest,
 ) -> ExternalEvaluationUpdate | None:
-    """`PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
+    """Return the parsed response of `PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
 
     Args:
         id (str):
         body (PatchedExternalEvaluationUpdateRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -112,15 +112,15 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: PatchedExternalEvaluationUpdateRequest,
 ) -> Response[ExternalEvaluationUpdate]:
-    """`PATCH /api/v1/evaluations/{id}/update_external_evaluation/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
 
     Args:
         id (str):
         body (PatchedExternalEvaluationUpdateRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -135,15 +135,15 @@ async def asyncio(
     client: AuthenticatedClient,
     body: PatchedExternalEvaluationUpdateRequest,
 ) -> ExternalEvaluationUpdate | None:
-    """`PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
+    """Return the parsed response of `PATCH /api/v1/evaluations/{id}/update_external_evaluation/`.
 
     Args:
         id (str):
         body (PatchedExternalEvaluationUpdateRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

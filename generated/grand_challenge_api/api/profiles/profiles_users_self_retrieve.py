@@ -47,13 +47,13 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[UserProfile]:
-    """`GET /api/v1/profiles/users/self/`, with the whole answer.
+    """Return the response of `GET /api/v1/profiles/users/self/`.
 
     Args:
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs()
     return _build_response(client=client, response=client.send(**kwargs))
@@ -63,13 +63,13 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> UserProfile | None:
-    """`GET /api/v1/profiles/users/self/`.
+    """Return the parsed response of `GET /api/v1/profiles/users/self/`.
 
     Args:
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -82,13 +82,13 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[UserProfile]:
-    """`GET /api/v1/profiles/users/self/`, with the whole answer.
+    """Return the response of `GET /api/v1/profiles/users/self/`.
 
     Args:
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs()
     return _build_response(client=client, response=await client.send_async(**kwargs))
@@ -98,13 +98,13 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> UserProfile | None:
-    """`GET /api/v1/profiles/users/self/`.
+    """Return the parsed response of `GET /api/v1/profiles/users/self/`.
 
     Args:
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

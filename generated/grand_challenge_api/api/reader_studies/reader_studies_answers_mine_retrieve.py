@@ -85,7 +85,7 @@ def sync_detailed(
     offset: int | Unset = UNSET,
     question_reader_study: str | Unset = UNSET,
 ) -> Response[PaginatedAnswerList]:
-    """`GET /api/v1/reader-studies/answers/mine/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/answers/mine/`.
 
     Args:
         creator (str | Unset):
@@ -94,10 +94,10 @@ def sync_detailed(
         limit (int | Unset):
         offset (int | Unset):
         question_reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         creator=creator,
@@ -120,7 +120,7 @@ def sync(
     offset: int | Unset = UNSET,
     question_reader_study: str | Unset = UNSET,
 ) -> PaginatedAnswerList | None:
-    """`GET /api/v1/reader-studies/answers/mine/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/answers/mine/`.
 
     Args:
         creator (str | Unset):
@@ -129,10 +129,10 @@ def sync(
         limit (int | Unset):
         offset (int | Unset):
         question_reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -157,7 +157,7 @@ async def asyncio_detailed(
     offset: int | Unset = UNSET,
     question_reader_study: str | Unset = UNSET,
 ) -> Response[PaginatedAnswerList]:
-    """`GET /api/v1/reader-studies/answers/mine/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/answers/mine/`.
 
     Args:
         creator (str | Unset):
@@ -166,10 +166,10 @@ async def asyncio_detailed(
         limit (int | Unset):
         offset (int | Unset):
         question_reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         creator=creator,
@@ -192,7 +192,7 @@ async def asyncio(
     offset: int | Unset = UNSET,
     question_reader_study: str | Unset = UNSET,
 ) -> PaginatedAnswerList | None:
-    """`GET /api/v1/reader-studies/answers/mine/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/answers/mine/`.
 
     Args:
         creator (str | Unset):
@@ -201,10 +201,10 @@ async def asyncio(
         limit (int | Unset):
         offset (int | Unset):
         question_reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -62,17 +62,17 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: AnswerRequest,
 ) -> Response[Answer]:
-    """`PUT /api/v1/reader-studies/answers/{id}/`, with the whole answer.
+    """Return the response of `PUT /api/v1/reader-studies/answers/{id}/`.
 
-    Never succeeds, whatever is sent. Use the PATCH.
+    Never succeeds. Use PATCH.
 
     Args:
         id (str):
         body (AnswerRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -87,17 +87,17 @@ def sync(
     client: AuthenticatedClient,
     body: AnswerRequest,
 ) -> Answer | None:
-    """`PUT /api/v1/reader-studies/answers/{id}/`.
+    """Return the parsed response of `PUT /api/v1/reader-studies/answers/{id}/`.
 
-    Never succeeds, whatever is sent. Use the PATCH.
+    Never succeeds. Use PATCH.
 
     Args:
         id (str):
         body (AnswerRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -114,17 +114,17 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: AnswerRequest,
 ) -> Response[Answer]:
-    """`PUT /api/v1/reader-studies/answers/{id}/`, with the whole answer.
+    """Return the response of `PUT /api/v1/reader-studies/answers/{id}/`.
 
-    Never succeeds, whatever is sent. Use the PATCH.
+    Never succeeds. Use PATCH.
 
     Args:
         id (str):
         body (AnswerRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -139,17 +139,17 @@ async def asyncio(
     client: AuthenticatedClient,
     body: AnswerRequest,
 ) -> Answer | None:
-    """`PUT /api/v1/reader-studies/answers/{id}/`.
+    """Return the parsed response of `PUT /api/v1/reader-studies/answers/{id}/`.
 
-    Never succeeds, whatever is sent. Use the PATCH.
+    Never succeeds. Use PATCH.
 
     Args:
         id (str):
         body (AnswerRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -57,14 +57,14 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: DisplaySetPostRequest,
 ) -> Response[DisplaySetPost]:
-    """`POST /api/v1/reader-studies/display-sets/`, with the whole answer.
+    """Return the response of `POST /api/v1/reader-studies/display-sets/`.
 
     Args:
         body (DisplaySetPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         body=body,
@@ -77,14 +77,14 @@ def sync(
     client: AuthenticatedClient,
     body: DisplaySetPostRequest,
 ) -> DisplaySetPost | None:
-    """`POST /api/v1/reader-studies/display-sets/`.
+    """Return the parsed response of `POST /api/v1/reader-studies/display-sets/`.
 
     Args:
         body (DisplaySetPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -99,14 +99,14 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: DisplaySetPostRequest,
 ) -> Response[DisplaySetPost]:
-    """`POST /api/v1/reader-studies/display-sets/`, with the whole answer.
+    """Return the response of `POST /api/v1/reader-studies/display-sets/`.
 
     Args:
         body (DisplaySetPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         body=body,
@@ -119,14 +119,14 @@ async def asyncio(
     client: AuthenticatedClient,
     body: DisplaySetPostRequest,
 ) -> DisplaySetPost | None:
-    """`POST /api/v1/reader-studies/display-sets/`.
+    """Return the parsed response of `POST /api/v1/reader-studies/display-sets/`.
 
     Args:
         body (DisplaySetPostRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

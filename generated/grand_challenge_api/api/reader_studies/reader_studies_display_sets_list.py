@@ -80,7 +80,7 @@ def sync_detailed(
     unanswered_by_user: bool | Unset = UNSET,
     user: str | Unset = UNSET,
 ) -> Response[PaginatedDisplaySetList]:
-    """`GET /api/v1/reader-studies/display-sets/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/display-sets/`.
 
     Args:
         limit (int | Unset):
@@ -88,10 +88,10 @@ def sync_detailed(
         reader_study (str | Unset):
         unanswered_by_user (bool | Unset):
         user (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -112,7 +112,7 @@ def sync(
     unanswered_by_user: bool | Unset = UNSET,
     user: str | Unset = UNSET,
 ) -> PaginatedDisplaySetList | None:
-    """`GET /api/v1/reader-studies/display-sets/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/display-sets/`.
 
     Args:
         limit (int | Unset):
@@ -120,10 +120,10 @@ def sync(
         reader_study (str | Unset):
         unanswered_by_user (bool | Unset):
         user (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -146,7 +146,7 @@ async def asyncio_detailed(
     unanswered_by_user: bool | Unset = UNSET,
     user: str | Unset = UNSET,
 ) -> Response[PaginatedDisplaySetList]:
-    """`GET /api/v1/reader-studies/display-sets/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/display-sets/`.
 
     Args:
         limit (int | Unset):
@@ -154,10 +154,10 @@ async def asyncio_detailed(
         reader_study (str | Unset):
         unanswered_by_user (bool | Unset):
         user (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -178,7 +178,7 @@ async def asyncio(
     unanswered_by_user: bool | Unset = UNSET,
     user: str | Unset = UNSET,
 ) -> PaginatedDisplaySetList | None:
-    """`GET /api/v1/reader-studies/display-sets/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/display-sets/`.
 
     Args:
         limit (int | Unset):
@@ -186,10 +186,10 @@ async def asyncio(
         reader_study (str | Unset):
         unanswered_by_user (bool | Unset):
         user (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -57,15 +57,15 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[GroundTruth]:
-    """`GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
 
     Args:
         id (str):
         case_pk (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -80,15 +80,15 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> GroundTruth | None:
-    """`GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
 
     Args:
         id (str):
         case_pk (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -105,15 +105,15 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[GroundTruth]:
-    """`GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
 
     Args:
         id (str):
         case_pk (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -128,15 +128,15 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> GroundTruth | None:
-    """`GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/{id}/ground-truth/{case_pk}/`.
 
     Args:
         id (str):
         case_pk (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

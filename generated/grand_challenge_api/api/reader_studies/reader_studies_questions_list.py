@@ -70,16 +70,16 @@ def sync_detailed(
     offset: int | Unset = UNSET,
     reader_study: str | Unset = UNSET,
 ) -> Response[PaginatedQuestionList]:
-    """`GET /api/v1/reader-studies/questions/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/questions/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -96,16 +96,16 @@ def sync(
     offset: int | Unset = UNSET,
     reader_study: str | Unset = UNSET,
 ) -> PaginatedQuestionList | None:
-    """`GET /api/v1/reader-studies/questions/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/questions/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -124,16 +124,16 @@ async def asyncio_detailed(
     offset: int | Unset = UNSET,
     reader_study: str | Unset = UNSET,
 ) -> Response[PaginatedQuestionList]:
-    """`GET /api/v1/reader-studies/questions/`, with the whole answer.
+    """Return the response of `GET /api/v1/reader-studies/questions/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         limit=limit,
@@ -150,16 +150,16 @@ async def asyncio(
     offset: int | Unset = UNSET,
     reader_study: str | Unset = UNSET,
 ) -> PaginatedQuestionList | None:
-    """`GET /api/v1/reader-studies/questions/`.
+    """Return the parsed response of `GET /api/v1/reader-studies/questions/`.
 
     Args:
         limit (int | Unset):
         offset (int | Unset):
         reader_study (str | Unset):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -51,14 +51,14 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Any]:
-    """`DELETE /api/v1/subscriptions/{id}/`, with the whole answer.
+    """Return the response of `DELETE /api/v1/subscriptions/{id}/`.
 
     Args:
         id (int):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -71,14 +71,14 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Any]:
-    """`DELETE /api/v1/subscriptions/{id}/`, with the whole answer.
+    """Return the response of `DELETE /api/v1/subscriptions/{id}/`.
 
     Args:
         id (int):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,

@@ -56,15 +56,15 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[UserUpload]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -79,15 +79,15 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> UserUpload | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -104,15 +104,15 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[UserUpload]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -127,15 +127,15 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> UserUpload | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/abort-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

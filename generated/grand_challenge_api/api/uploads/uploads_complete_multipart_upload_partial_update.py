@@ -65,16 +65,16 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: PatchedUserUploadCompleteRequest,
 ) -> Response[UserUploadComplete]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadCompleteRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -91,16 +91,16 @@ def sync(
     client: AuthenticatedClient,
     body: PatchedUserUploadCompleteRequest,
 ) -> UserUploadComplete | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadCompleteRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -119,16 +119,16 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: PatchedUserUploadCompleteRequest,
 ) -> Response[UserUploadComplete]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadCompleteRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -145,16 +145,16 @@ async def asyncio(
     client: AuthenticatedClient,
     body: PatchedUserUploadCompleteRequest,
 ) -> UserUploadComplete | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/complete-multipart-upload/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadCompleteRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(

@@ -67,16 +67,16 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: PatchedUserUploadPresignedURLsRequest,
 ) -> Response[UserUploadPresignedURLs]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadPresignedURLsRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -93,16 +93,16 @@ def sync(
     client: AuthenticatedClient,
     body: PatchedUserUploadPresignedURLsRequest,
 ) -> UserUploadPresignedURLs | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadPresignedURLsRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         sync_detailed(
@@ -121,16 +121,16 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: PatchedUserUploadPresignedURLsRequest,
 ) -> Response[UserUploadPresignedURLs]:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`, with the whole answer.
+    """Return the response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadPresignedURLsRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        The answer; its `parsed` is None for a status that the schema does not have.
+        The response; its `parsed` is None if its status is not in the schema.
     """
     kwargs = _get_kwargs(
         id=id,
@@ -147,16 +147,16 @@ async def asyncio(
     client: AuthenticatedClient,
     body: PatchedUserUploadPresignedURLsRequest,
 ) -> UserUploadPresignedURLs | None:
-    """`PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
+    """Return the parsed response of `PATCH /api/v1/uploads/{id}/{s3_upload_id}/generate-presigned-urls/`.
 
     Args:
         id (str):
         s3_upload_id (str):
         body (PatchedUserUploadPresignedURLsRequest):
-        client: Sends the request.
+        client: The client.
 
     Returns:
-        What the answer says, or None for a status that the schema does not have.
+        The parsed response, or None if its status is not in the schema.
     """
     return (
         await asyncio_detailed(
