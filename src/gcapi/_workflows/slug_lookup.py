@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._api.resource_mixins import ReadMixin
-    from gcapi.resources import Algorithms, Archives, Interfaces, ReaderStudies
+    from gcapi._workflows.namespaces import Namespaces
     from gcapi.sockets import SocketValueSpec
 
 T = TypeVar("T")
@@ -90,20 +90,17 @@ def _slug_of(model: Any) -> str:
 
 
 class Lookup:
-    """The objects that calls name by slug."""
+    """The objects that calls name by slug.
 
-    def __init__(
-        self,
-        *,
-        interfaces: Interfaces,
-        archives: Archives,
-        reader_studies: ReaderStudies,
-        algorithms: Algorithms,
-    ) -> None:
-        self.archives = SlugLookup(archives, "archive")
-        self.reader_studies = SlugLookup(reader_studies, "reader study")
-        self.algorithms = SlugLookup(algorithms, "algorithm")
-        self._sockets = SlugLookup(interfaces, "socket")
+    Args:
+        resources: Reads the objects.
+    """
+
+    def __init__(self, resources: Namespaces) -> None:
+        self.archives = SlugLookup(resources.archives, "archive")
+        self.reader_studies = SlugLookup(resources.reader_studies, "reader study")
+        self.algorithms = SlugLookup(resources.algorithms, "algorithm")
+        self._sockets = SlugLookup(resources.interfaces, "socket")
 
     def socket(self, slug: str) -> models.ComponentInterface:
         """Return the socket with a slug.

@@ -54,12 +54,7 @@ class Workflows:
         self.downloads = Downloads(calls.transport, listener)
         self.outputs = Outputs(calls, self.downloads)
         self.resources = Namespaces(calls, self.file_uploads, self.downloads)
-        self.lookup = Lookup(
-            interfaces=self.resources.interfaces,
-            archives=self.resources.archives,
-            reader_studies=self.resources.reader_studies,
-            algorithms=self.resources.algorithms,
-        )
+        self.lookup = Lookup(self.resources)
         self.values = ValuePreparer(
             uploads=self.file_uploads,
             downloads=self.downloads,
