@@ -175,20 +175,21 @@ class RangeReader:
 
     def _copy(self, wanted: ByteRange, response: httpx.Response) -> None:
         """Write a body, `WRITE_BLOCK` bytes at a time, including what arrives before a connection breaks."""
-        buffer = memoryview(bytearray(WRITE_BLOCK))
+        missing = WRITE_BLOCK if wanted.end is None else wanted.end - wanted.position
+        buffer = memoryview(bytearray(min(WRITE_BLOCK, missing)))
         filled = 0
         token = current_token()
         try:
             for block in response.iter_raw():
                 token.raise_if_cancelled()
                 self._check_restart()
-                if filled + len(block) > WRITE_BLOCK:
-                    full, filled = filled, 0
-                    self._flush(wanted, buffer[:full])
                 if wanted.end is not None and wanted.position + filled + len(block) > wanted.end:
                     raise TransferError(
                         f"{shown_url(response.url)} sends more than it announced; nothing was kept."
                     )
+                if filled + len(block) > len(buffer):
+                    full, filled = filled, 0
+                    self._flush(wanted, buffer[:full])
                 buffer[filled : filled + len(block)] = block
                 filled += len(block)
         finally:
