@@ -529,9 +529,10 @@ class Client(Namespaces):
         check_existing_file(existing)
         started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
         job = self.wait_for_job(started, timeout=timeout)
-        return self.workflows.outputs.download_job_outputs(
-            job, Path(output_directory), existing=existing
+        files = self.workflows.outputs.download_values(
+            job.outputs, Path(output_directory), existing=existing
         )
+        return jobs.AlgorithmRun(job, files)
 
     def invoke_algorithm_endpoint(
         self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec]

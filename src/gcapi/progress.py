@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, TextIO, TypeVar
 
 from gcapi._util.user_warnings import calling_line, warn_at
@@ -81,37 +82,34 @@ class Progress:
 
     def add(self, count: int) -> None:
         """Add to what is done; a negative count takes back what will be repeated."""
-        with self._lock:
+        with self._reported():
             self._done += count
-            self._append_event()
-        self._deliver()
 
     def set_total(self, total: int | None) -> None:
         """Set the total, which may become known only later; `None` while it is unknown."""
-        with self._lock:
+        with self._reported():
             self._total = total
-            self._append_event()
-        self._deliver()
 
     def reset(self) -> None:
         """Start again from 0."""
-        with self._lock:
+        with self._reported():
             self._done = 0
-            self._append_event()
-        self._deliver()
 
     def give_up(self) -> None:
         """Report that the call failed, unless this file or value is complete."""
-        with self._lock:
-            if self._done != self._total:
-                self._append_event(given_up=True)
-        self._deliver()
+        if self._done != self._total:
+            with self._reported(given_up=True):
+                pass
 
-    def _append_event(self, *, given_up: bool = False) -> None:
-        event = ProgressEvent(
-            self._phase, self._name, self._done, self._total, self._item, given_up=given_up
-        )
-        self._undelivered.append(event)
+    @contextmanager
+    def _reported(self, *, given_up: bool = False) -> Generator[None]:
+        with self._lock:
+            yield
+            event = ProgressEvent(
+                self._phase, self._name, self._done, self._total, self._item, given_up
+            )
+            self._undelivered.append(event)
+        self._deliver()
 
     def _deliver(self) -> None:
         """Call the listener, unless another thread does: it then delivers these events too."""
@@ -225,9 +223,7 @@ class Display:
         interval: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream
-        self._interval = interval
-        self._clock = clock
+        self._make_bar = partial(ProgressBar, stream=stream, interval=interval, clock=clock)
         self._lock = threading.Lock()
         self._sums: dict[Phase, _PhaseSum] = {}
 
@@ -235,18 +231,10 @@ class Display:
         """Show an event."""
         with self._lock:
             if event.phase not in self._sums:
-                bar = ProgressBar(
-                    event.phase,
-                    counts_bytes=event.phase in {"upload", "download"},
-                    stream=self._stream,
-                    interval=self._interval,
-                    clock=self._clock,
-                )
+                counts_bytes = event.phase in {"upload", "download"}
+                bar = self._make_bar(event.phase, counts_bytes=counts_bytes)
                 self._sums[event.phase] = _PhaseSum(bar)
-            phase = self._sums[event.phase]
-            phase.add(event)
-            if phase.is_over:
-                phase.bar.close()
+            if self._sums[event.phase].add(event):
                 del self._sums[event.phase]
 
 
@@ -254,25 +242,24 @@ class _PhaseSum:
     """The sum of all files or values in a phase, shown in a bar."""
 
     def __init__(self, bar: ProgressBar) -> None:
-        self.bar = bar
+        self._bar = bar
         self._latest: dict[int, ProgressEvent] = {}
         self._done = self._total = self._finished = self._given_up = 0
-        #: More items may be announced until the first one moves, and an empty file is complete from its beginning.
-        self._has_moved = False
 
-    @property
-    def is_over(self) -> bool:
-        return self._has_moved and self._finished + self._given_up == len(self._latest)
-
-    def add(self, event: ProgressEvent) -> None:
+    def add(self, event: ProgressEvent) -> bool:
+        """Show an event, and return whether it ends the phase."""
         former = self._latest.get(event.item)
         if former is not None:
-            self._has_moved = True
             self._count(former, -1)
         self._latest[event.item] = event
         self._count(event, 1)
-        items = f"{self._finished} of {len(self._latest)}"
-        self.bar.show(self._done, self._total, items=items)
+        items = len(self._latest)
+        self._bar.show(self._done, self._total, items=f"{self._finished} of {items}")
+        # Until the first item moves, more may be announced; an empty file is complete when it is announced.
+        is_over = former is not None and self._finished + self._given_up == items
+        if is_over:
+            self._bar.close()
+        return is_over
 
     def _count(self, event: ProgressEvent, sign: int) -> None:
         self._done += sign * event.done

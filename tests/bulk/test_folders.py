@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcapi._transfer.file_names import folded, inside, safe_name
+from gcapi._transfer.file_names import case_folded, inside, safe_name
 from gcapi.bulk._pull.folders import OWN_NAMES, name_folders
 
 PKS = [str(UUID(int=number)) for number in range(1, 9)]
@@ -57,7 +57,7 @@ def test_any_titles_make_distinct_folders(titles: list[str], known: int) -> None
     assert folders == name_folders(dict(reversed(given_titles.items())), kept)
     assert kept.items() <= folders.items()
     names = [*folders.values(), *OWN_NAMES]
-    assert len({folded(name) for name in names}) == len(names)
+    assert len({case_folded(name) for name in names}) == len(names)
     for name in folders.values():
         assert safe_name(name) == unicodedata.normalize("NFC", name) == name
         assert inside(Path("root"), name).parent == Path("root").absolute()

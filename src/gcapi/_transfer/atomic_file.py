@@ -160,8 +160,6 @@ def write_atomically(target: Path, data: bytes, *, existing: ExistingFile = "err
     """
     if existing == "skip" and is_taken(target):
         return target
-    if existing == "error":
-        refuse_existing([target])
     file = AtomicFile(target, overwrite=existing == "overwrite")
     try:
         file.write(0, memoryview(data))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gcapi._transfer.atomic_file import (
@@ -116,46 +117,39 @@ class _Connections:
             self._free.release()
 
 
+@dataclass(eq=False)
 class _FileDownload:
     """The download of one file, whose ranges are tasks of a scheduler."""
 
-    def __init__(
-        self,
-        remote: RemoteFile,
-        file: AtomicFile,
-        progress: Progress,
-        scheduler: Scheduler,
-        connections: _Connections,
-    ) -> None:
-        self.file = file
-        self.progress = progress
-        self._remote = remote
-        self._scheduler = scheduler
-        self._connections = connections
-        self._restarts = 0
-        self._lock = threading.Lock()
-        self._unfinished_ranges = 0
+    remote: RemoteFile
+    file: AtomicFile
+    progress: Progress
+    scheduler: Scheduler
+    connections: _Connections
+    restarts: int = 0
+    unfinished_ranges: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read_first(self) -> None:
         """Read the beginning of the file, and submit the other ranges as soon as its length is known."""
-        reader = RangeReader(self._remote, self.file.target.name, self._write)
-        with self._connections.use_one():
+        reader = RangeReader(self.remote, self.file.target.name, self._write)
+        with self.connections.use_one():
             response, first = reader.open_first()
             with closing(response):
                 self.progress.set_total(reader.size)
                 others: list[Part] = []
                 if reader.size is not None and first.end != reader.size:
-                    length = range_size(reader.size - FIRST_RANGE, self._connections.count)
+                    length = range_size(reader.size - FIRST_RANGE, self.connections.count)
                     others = split(reader.size, length, start=FIRST_RANGE)
-                self._unfinished_ranges = 1 + len(others)
+                self.unfinished_ranges = 1 + len(others)
                 for part in others:
                     wanted = ByteRange(part.offset, part.offset + part.length)
-                    self._scheduler.submit(self._read_other, reader, wanted)
+                    self.scheduler.submit(self._read_other, reader, wanted)
                 reader.read(first, response)
         self._end_range(reader, first)
 
     def _read_other(self, reader: RangeReader, wanted: ByteRange) -> None:
-        with self._connections.use_one():
+        with self.connections.use_one():
             reader.read(wanted)
         self._end_range(reader, wanted)
 
@@ -165,9 +159,9 @@ class _FileDownload:
 
     def _end_range(self, reader: RangeReader, done: ByteRange) -> None:
         """After the last range, publish the file or start again."""
-        with self._lock:
-            self._unfinished_ranges -= 1
-            if self._unfinished_ranges:
+        with self.lock:
+            self.unfinished_ranges -= 1
+            if self.unfinished_ranges:
                 return
         current_token().raise_if_cancelled()
         if reader.restart_reason:
@@ -178,12 +172,12 @@ class _FileDownload:
             self.progress.set_total(done.position)
 
     def _restart(self, reason: str) -> None:
-        self._restarts += 1
-        if self._restarts > MAX_RESTARTS:
+        self.restarts += 1
+        if self.restarts > MAX_RESTARTS:
             raise TransferError(
                 f"{self.file.target.name}: {reason} It was started again {MAX_RESTARTS} times. Nothing was kept;"
                 " download it again."
             )
         self.progress.reset()
         self.file.clear()
-        self._scheduler.submit(self.read_first)
+        self.scheduler.submit(self.read_first)

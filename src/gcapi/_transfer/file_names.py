@@ -1,4 +1,4 @@
-"""Rules for file names, both ways: what the server takes as a name, and what a name from the server may become."""
+"""Rules for file names: those that the server accepts, and those that names from the server must follow."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from urllib.parse import unquote
 
 from gcapi.exceptions import SpecError, UnsafeName
 
-#: The longest file name that the server takes for an upload, in characters.
+#: The maximal length of an upload's file name on the server, in characters.
 MAX_FILENAME = 128
-#: Suffixes of two parts that say one thing together.
+#: Suffixes that consist of two parts.
 DOUBLE_SUFFIXES = (".nii.gz", ".ome.tif", ".ome.tiff", ".tar.gz")
-#: How long a folder that is named after a title may be called, in characters and in bytes: beside the key that tells
-#: two of them apart, and below a path of usual length, every system takes it.
+#: The maximal length of a folder name that is made from a title, in characters and in bytes. Followed by a primary key,
+#: below a path of the usual length, it is valid on every system.
 MAX_FOLDER, MAX_FOLDER_BYTES = 80, 160
-#: Names that Windows keeps for devices, whatever suffix they have.
+#: Names that Windows reserves for devices, with any suffix.
 _RESERVED = re.compile(
     r"(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
 )
-#: What cannot stand in a file name on every system.
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
+#: Characters that some system does not allow in file names.
+_UNSAFE_CHARACTERS = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 
 
 def check_upload_name(name: str) -> str:
-    """Return a name under which the server takes an upload.
+    """Return a file name that the server accepts for an upload.
 
     Raises:
-        SpecError: Blank, longer than `MAX_FILENAME`, with a slash in it, or not Unicode.
+        SpecError: It is blank, longer than `MAX_FILENAME`, contains a slash, or is not Unicode text.
     """
     problem = _upload_name_problem(name)
     if problem:
         raise SpecError(
-            f"The file name {name!r} {problem}; the server takes no such name. Rename the file."
+            f"The server does not accept the file name {name!r}: it {problem}. Rename the file."
         )
     return name
 
@@ -51,7 +51,7 @@ def _upload_name_problem(name: str) -> str:
 
 
 def full_suffix(name: str) -> str:
-    """Return the suffix of a name, a known double one such as ``.nii.gz`` whole; empty if it has none."""
+    """Return the suffix of a name, including both parts of a double one such as ``.nii.gz``; empty if it has none."""
     lower = name.lower()
     for suffix in DOUBLE_SUFFIXES:
         if lower.endswith(suffix):
@@ -60,53 +60,53 @@ def full_suffix(name: str) -> str:
 
 
 def name_of(url_path: str) -> str:
-    """Return the last part of a URL's path as a safe file name.
+    """Return the last segment of a URL's path as a safe file name.
 
     Raises:
-        UnsafeName: Nothing that can be a file name.
+        UnsafeName: It cannot be a file name.
     """
     return safe_name(unquote(url_path.rpartition("/")[2]))
 
 
 def safe_name(name: str) -> str:
-    """Return a name from the server as it is, if it is a plain file name on every system.
+    """Return a name from the server unchanged, if it is a plain file name on every system.
 
     Raises:
-        UnsafeName: It would leave its directory, or name a device.
+        UnsafeName: It would leave its directory, or is the name of a device.
     """
     if (
         name in {"", ".", ".."}
-        or _FORBIDDEN.search(name)
+        or _UNSAFE_CHARACTERS.search(name)
         or _RESERVED.fullmatch(name)
         or name != name.rstrip(" .")
     ):
         raise UnsafeName(
-            f"The server names a file {name!r}, which is not written: it is not a plain file name."
+            f"The server names a file {name!r}. It was not written: that is not a plain file name."
         )
     return name
 
 
 def folder_name(title: str) -> str:
-    """Return a name for a folder on every system that is as near to a title as can be; empty if nothing of it is left.
+    """Return a folder name that is valid on every system and similar to a title; empty if no character remains.
 
-    Always the same for the same title; different titles may get the same.
+    The same title always gives the same name; different titles may give the same one.
     """
-    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", " ".join(title.split())))
+    plain = _UNSAFE_CHARACTERS.sub("_", unicodedata.normalize("NFC", " ".join(title.split())))
     cut = plain[:MAX_FOLDER].encode()[:MAX_FOLDER_BYTES].decode("utf-8", "ignore").strip(" .")
     return f"_{cut}" if _RESERVED.fullmatch(cut) else cut
 
 
-def folded(name: str) -> str:
-    """Return what two names have in common that are one to a file system which does not tell cases or accents apart."""
+def case_folded(name: str) -> str:
+    """Return a key that is equal for names which a file system may not distinguish: by case, or by Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def inside(directory: Path, relative_path: str) -> Path:
-    """Return a socket's relative path below a directory.
+    """Return the absolute path of a relative path below a directory.
 
     Args:
-        directory: Where the result lies in; made absolute.
-        relative_path: As the server gives it, with ``/`` between its parts; empty for the directory itself.
+        directory: The directory.
+        relative_path: From the server, with ``/`` between its parts; empty for the directory itself.
 
     Raises:
         UnsafeName: The path would leave the directory.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
@@ -35,20 +36,22 @@ MAX_RESUMES = 5
 RESUME_DELAY = 0.2
 
 
+@dataclass(eq=False)
 class ByteRange:
     """A range of bytes, and how much of it has arrived.
 
-    Args:
+    Attributes:
         position: The next byte to arrive.
         end: The byte after the last one; `None` if only the end of the stream shows it.
         md5: The expected MD5 checksum in hexadecimal; `None` if it is unknown.
     """
 
-    def __init__(self, position: int, end: int | None, md5: str | None = None) -> None:
-        self.position = position
-        self.end = end
-        self._md5 = md5
-        self._digest = hashlib.md5(usedforsecurity=False) if md5 else None
+    position: int
+    end: int | None
+    md5: str | None = None
+
+    def __post_init__(self) -> None:
+        self._digest = hashlib.md5(usedforsecurity=False) if self.md5 else None
 
     @property
     def is_complete(self) -> bool:
@@ -63,9 +66,9 @@ class ByteRange:
 
     def check(self, name: str) -> None:
         """Raise `TransferError` if the checksum is known and differs."""
-        if self._digest is not None and self._digest.hexdigest() != self._md5:
+        if self._digest is not None and self._digest.hexdigest() != self.md5:
             raise TransferError(
-                f"{name} arrived with another checksum than it has in the store, and was not kept. Download it again."
+                f"{name} arrived with another checksum than it has in the store. Nothing was kept; download it again."
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
@@ -93,27 +94,27 @@ class ApiFile:
         return not self._transport.settings.is_api(url)
 
 
+@dataclass(frozen=True)
 class SignedFile:
     """A file behind a request that the server signed.
 
-    Args:
+    Attributes:
         transport: Sends requests.
         url: The URL of the request.
         headers: Its signed headers.
     """
 
-    def __init__(self, transport: Transport, url: httpx.URL, headers: Mapping[str, str]) -> None:
-        self._transport = transport
-        self._url = url
-        self._headers = headers
+    transport: Transport
+    url: httpx.URL
+    headers: Mapping[str, str]
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
         """Send the request as it is signed; signatures do not cover the byte range."""
-        client = self._transport.storage
+        client = self.transport.storage
         sent = httpx.Headers({"Accept-Encoding": "identity"})
-        sent.update(self._headers)
+        sent.update(self.headers)
         sent.update(headers)
-        return client.send(client.build_request("GET", self._url, headers=sent), stream=True)
+        return client.send(client.build_request("GET", self.url, headers=sent), stream=True)
 
     def is_store(self, _: httpx.URL) -> bool:
         """Return true: the API does not answer signed requests."""

@@ -1,4 +1,4 @@
-"""Socket values and the outputs of jobs, written to files."""
+"""Socket values, such as the outputs of jobs, written to files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from gcapi._transfer.file_names import inside
 from gcapi._transfer.image_files import files_of_image
 from gcapi._transfer.remote_files import ApiFile
 from gcapi.exceptions import UnexpectedAnswer
-from gcapi.jobs import AlgorithmRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from gcapi._api.operations import Calls
     from gcapi._transfer.downloads import Downloads
     from gcapi._transfer.remote_files import RemoteFile
-    from gcapi.models import HyperlinkedComponentInterfaceValue, HyperlinkedJob
+    from gcapi.models import HyperlinkedComponentInterfaceValue
 
 #: A file on a server, or its content; and the path that it gets on this machine.
 OutputFile = tuple["RemoteFile | bytes", "Path"]
@@ -81,12 +80,6 @@ class Outputs:
         }
         self.write([output for group in planned.values() for output in group], existing=existing)
         return {slug: [target for _, target in group] for slug, group in planned.items()}
-
-    def download_job_outputs(
-        self, job: HyperlinkedJob, directory: Path, *, existing: ExistingFile
-    ) -> AlgorithmRun:
-        """Write all outputs of a successful job to their sockets' relative paths below a directory."""
-        return AlgorithmRun(job, self.download_values(job.outputs, directory, existing=existing))
 
     def files_of_value(
         self, value: HyperlinkedComponentInterfaceValue, directory: Path

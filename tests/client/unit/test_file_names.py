@@ -132,7 +132,7 @@ def test_plain_name_is_kept(name: str) -> None:
 )
 def test_name_that_is_none_everywhere_is_refused(name: str) -> None:
     """A name that would leave its directory, or cannot be one on some system, is refused."""
-    with pytest.raises(UnsafeName, match="is not written"):
+    with pytest.raises(UnsafeName, match="was not written"):
         safe_name(name)
 
 

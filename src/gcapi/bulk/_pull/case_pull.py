@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from gcapi._transfer.file_names import folded, inside
+from gcapi._transfer.file_names import case_folded, inside
 from gcapi._transfer.remote_files import stored
 from gcapi.bulk._pull.listing import read_again
 from gcapi.bulk._pull.local_files import digests, record_of, remove_partials
@@ -281,7 +281,7 @@ def _check_distinct(targets: Sequence[Path]) -> None:
     Raises:
         UnsafeName: They would.
     """
-    for name, count in Counter(folded(str(target)) for target in targets).items():
+    for name, count in Counter(case_folded(str(target)) for target in targets).items():
         if count > 1:
             raise UnsafeName(f"Several values of this case would be written to {name!r}.")
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gcapi._transfer.file_names import folded, folder_name
+from gcapi._transfer.file_names import case_folded, folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,16 +32,18 @@ def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str
     Raises:
         ValueError: Two cases would have one folder, whatever is tried.
     """
-    taken = {folded(name) for name in (*kept.values(), *OWN_NAMES)}
+    taken = {case_folded(name) for name in (*kept.values(), *OWN_NAMES)}
     wanted = {pk: _wanted(title) for pk, title in titles.items() if pk not in kept}
-    counted = Counter(folded(name) for name in wanted.values())
+    counted = Counter(case_folded(name) for name in wanted.values())
     named = {pk: kept[pk] for pk in titles if pk in kept}
     # Those that need their pk come first, so that no title can imitate what they are called.
-    for pk in sorted(wanted, key=lambda pk: bool(wanted[pk]) and counted[folded(wanted[pk])] == 1):
+    for pk in sorted(
+        wanted, key=lambda pk: bool(wanted[pk]) and counted[case_folded(wanted[pk])] == 1
+    ):
         name = wanted[pk]
-        is_free = name and counted[folded(name)] == 1 and folded(name) not in taken
+        is_free = name and counted[case_folded(name)] == 1 and case_folded(name) not in taken
         named[pk] = name if is_free else _with_pk(name, pk)
-        taken.add(folded(named[pk]))
+        taken.add(case_folded(named[pk]))
     _check_distinct(named.values())
     return named
 
@@ -57,6 +59,8 @@ def _with_pk(name: str, pk: str) -> str:
 
 def _check_distinct(names: Iterable[str]) -> None:
     """Stop where two cases would lie in one folder, which takes a former title that imitates another's key."""
-    twice = [name for name, count in Counter(map(folded, names)).items() if count > 1 or not name]
+    twice = [
+        name for name, count in Counter(map(case_folded, names)).items() if count > 1 or not name
+    ]
     if twice:
         raise ValueError(f"Several cases would lie in the folder {twice[0]!r}: change a title.")
