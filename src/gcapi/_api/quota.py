@@ -1,7 +1,7 @@
-"""Waiting for a limit of the server to pass: visible, bounded, and only where waiting helps.
+"""Waiting for quotas of the server: with a warning, for a bounded time, and only where waiting helps.
 
-The server has no 429 for its limits; each is a 400 or a 403 that says in words what there is too much of. A refusal
-changes nothing, so that what was refused can be asked for again.
+The server has no 429 for its quotas: a refusal is a 400 or a 403 that says in words which quota is used up. A refusal
+changes nothing, so the request can be repeated.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import FIRST_INTERVAL, poll
+from gcapi._util.scheduler import sleep
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi.exceptions import LimitReached, LimitWarning
 
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that uploads can be waited with: the server removes them after a day, and needs them a little while.
-LONGEST_WAIT = 23 * 3600.0
-#: The server lets a user have this many uploads at once, finished or not.
+#: The longest wait in seconds: the server removes uploads after a day, and using them takes a while.
+MAX_QUOTA_WAIT = 23 * 3600.0
+#: The number of uploads that the server lets a user have at once, completed or not.
 MAX_USER_UPLOADS = 2001
 
 
-class LimitWait:
-    """Wait for limits in one call of the user's, in however many threads; warn once.
+class QuotaWait:
+    """The waits for quotas during one call, in any number of threads, with one warning for each quota.
 
     Args:
         on_limit: Whether to wait at all.
-        left: Tells after each refusal how many seconds the wait may go on; 0 or less for no longer. By default
-            `LONGEST_WAIT` from now on.
-        clock: Tells the time in seconds.
+        time_left: Called with each refusal, returns the seconds for which to wait on; 0 or less to stop. `None` for
+            `MAX_QUOTA_WAIT` from now on.
+        clock: Returns the time in seconds.
         sleep: Waits for a number of seconds.
     """
 
@@ -46,76 +47,72 @@ class LimitWait:
         self,
         on_limit: OnLimit,
         *,
-        left: Callable[[LimitReached], float] | None = None,
+        time_left: Callable[[LimitReached], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._waits = on_limit == "wait"
-        end = clock() + LONGEST_WAIT
-        self._left: Callable[[LimitReached], float] = left or (lambda _: end - clock())
+        end = clock() + MAX_QUOTA_WAIT
+        self._time_left: Callable[[LimitReached], float] = time_left or (lambda _: end - clock())
         self._clock = clock
         self._sleep = sleep
-        # The wait may be in a thread of a pool, whose stack does not lead to the user's line.
+        # A wait may be in a thread of the scheduler, whose stack does not lead to the user's line.
         self._line = calling_line()
         self._warned: set[type[LimitReached]] = set()
         self._lock = threading.Lock()
 
-    def call(self, act: Callable[[], T]) -> T:
-        """Do something that the server may refuse because of a limit, again and again while waiting helps.
+    def call(self, request: Callable[[], T]) -> T:
+        """Call a function, again and again as long as a quota refuses it and waiting helps.
 
         Args:
-            act: What is done; it must change nothing when it is refused.
+            request: The function; it must change nothing when it is refused.
 
         Raises:
-            LimitReached: The last refusal, once waiting has not helped in time, or would not help.
+            LimitReached: The last refusal, if waiting did not help in time, or would not help.
         """
         try:
-            return act()
+            return request()
         except LimitReached as error:
             refused = error
-        left = self._time_for(refused)
-        if not left:
+        seconds = self._seconds_for(refused)
+        if not seconds:
             raise refused
-        self._warn(refused, left)
-        return self._repeat(act, refused, left)
+        self._warn(refused, seconds)
+        started = self._clock()
 
-    def _repeat(self, act: Callable[[], T], refused: LimitReached, left: float) -> T:
-        begun = self._clock()
-
-        def look() -> tuple[T] | None:
+        def repeat() -> tuple[T] | None:
             nonlocal refused
             try:
-                return (act(),)
+                return (request(),)
             except LimitReached as error:
                 refused = error
-            if not self._time_for(refused):
-                raise self._in_vain(refused, begun)
+            if not self._seconds_for(refused):
+                raise self._waited_in_vain(refused, started)
             return None
 
-        self._sleep(min(FIRST_INTERVAL, left))
-        done = poll(
-            look, timeout=begun + left - self._clock(), clock=self._clock, sleep=self._sleep
-        )
-        if done is None:
-            raise self._in_vain(refused, begun)
-        return done[0]
+        self._sleep(min(FIRST_INTERVAL, seconds))
+        timeout = started + seconds - self._clock()
+        result = poll(repeat, timeout=timeout, clock=self._clock, sleep=self._sleep)
+        if result is None:
+            raise self._waited_in_vain(refused, started)
+        return result[0]
 
-    def _in_vain(self, refused: LimitReached, begun: float) -> LimitReached:
+    def _seconds_for(self, refused: LimitReached) -> float:
+        """Return the seconds for which to wait, 0 for not at all."""
+        return max(self._time_left(refused), 0.0) if self._waits and refused.awaits else 0.0
+
+    def _waited_in_vain(self, refused: LimitReached, started: float) -> LimitReached:
         if refused.awaits:
-            waited = format_duration(self._clock() - begun)
+            waited = format_duration(self._clock() - started)
             refused.add_note(f"Waited {waited} for {refused.awaits}.")
         return refused
 
-    def _time_for(self, refused: LimitReached) -> float:
-        """Return for how many seconds to wait, 0 for not at all."""
-        return max(self._left(refused), 0.0) if self._waits and refused.awaits else 0.0
-
-    def _warn(self, refused: LimitReached, left: float) -> None:
+    def _warn(self, refused: LimitReached, seconds: float) -> None:
         with self._lock:
             if type(refused) in self._warned:
                 return
             self._warned.add(type(refused))
-        until = (datetime.now(UTC) + timedelta(seconds=left)).astimezone()
+        until = (datetime.now(UTC) + timedelta(seconds=seconds)).astimezone()
         warn_at(
             self._line,
             f"Waiting for {refused.awaits}, until {until:%Y-%m-%d %H:%M} at most. The server says: {refused.words}"
@@ -125,11 +122,11 @@ class LimitWait:
 
 
 @contextmanager
-def unused_noted(count: Callable[[], int]) -> Generator[None]:
-    """Say, where a limit ends a block, what becomes of the files that were uploaded in vain.
+def note_unused_uploads(count: Callable[[], int]) -> Generator[None]:
+    """Add to a `LimitReached` of the block how many files were uploaded in vain.
 
     Args:
-        count: Tells how many there are.
+        count: Returns their number.
     """
     try:
         yield
@@ -144,5 +141,5 @@ def unused_noted(count: Callable[[], int]) -> Generator[None]:
 
 
 def server_time(error: LimitReached) -> datetime:
-    """Return when the server answered by its own clock, which its times are to be compared with."""
+    """Return the time of a response by the server's clock, against which its other times are compared."""
     return parse_http_date(error.response.headers.get("Date", "")) or datetime.now(UTC)

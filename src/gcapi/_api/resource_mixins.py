@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 from gcapi._api.operations import plain, query_parameters
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
-from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS, LimitWait, server_time, unused_noted
+from gcapi._api.quota import (
+    MAX_QUOTA_WAIT,
+    MAX_USER_UPLOADS,
+    QuotaWait,
+    note_unused_uploads,
+    server_time,
+)
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
@@ -243,10 +249,10 @@ class QuotaCreateMixin(CreateMixin[T]):
             attempt: Creates it; called again after each `LimitReached` while waiting helps.
         """
         uploads = set(_upload_pks(plain(fields)))
-        wait = LimitWait(
-            self._calls.settings.on_limit, left=_remaining_lifetime(self._calls, uploads)
+        wait = QuotaWait(
+            self._calls.settings.on_limit, time_left=_remaining_lifetime(self._calls, uploads)
         )
-        with unused_noted(lambda: len(uploads)):
+        with note_unused_uploads(lambda: len(uploads)):
             return wait.call(attempt)
 
 
@@ -261,7 +267,7 @@ def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReach
         nonlocal oldest
         now = server_time(refused)
         oldest = oldest or min((now, *_creation_times(calls, uploads)))
-        return LONGEST_WAIT - (now - oldest).total_seconds()
+        return MAX_QUOTA_WAIT - (now - oldest).total_seconds()
 
     return remaining
 

@@ -21,7 +21,7 @@ from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
-from gcapi._util.scheduler import sleep as sleep_on_token
+from gcapi._util.scheduler import sleep
 from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, UnexpectedAnswer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Transport:
         settings: Settings,
         strategy_factory: RetryStrategyFactory,
         *,
-        sleep: Callable[[float], None] = sleep_on_token,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self.settings = settings
         self.strategy_factory = strategy_factory

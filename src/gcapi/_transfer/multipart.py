@@ -20,7 +20,7 @@ from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.upload_sources import PartBody, Source, blocks_of
 from gcapi._util.fork_safety import Lock, Slots
 from gcapi._util.messages import shown_url
-from gcapi._util.scheduler import sleep as sleep_on_token
+from gcapi._util.scheduler import sleep
 from gcapi.exceptions import (
     GCAPIError,
     PermissionDenied,
@@ -63,7 +63,7 @@ class UploadCalls:
         sleep: Waits for a number of seconds.
     """
 
-    def __init__(self, calls: Calls, *, sleep: Callable[[float], None] = sleep_on_token) -> None:
+    def __init__(self, calls: Calls, *, sleep: Callable[[float], None] = sleep) -> None:
         self._calls = calls
         self.sleep = sleep
         #: The connections to the store, which all calls of the client share.

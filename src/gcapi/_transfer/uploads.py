@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gcapi import models
-from gcapi._api.quota import LONGEST_WAIT, LimitWait, unused_noted
+from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait, note_unused_uploads
 from gcapi._transfer.multipart import (
     COMPLETED,
     INITIALIZED,
@@ -116,7 +116,7 @@ class Uploads(UploadCalls):
     # ------------------------------------------------------------ step by step
 
     def create_all(
-        self, names: Sequence[str], on_created: Callable[[int, UserUpload], None], quota: LimitWait
+        self, names: Sequence[str], on_created: Callable[[int, UserUpload], None], quota: QuotaWait
     ) -> list[UserUpload]:
         """Create uploads without sending anything to them.
 
@@ -171,7 +171,7 @@ class Uploads(UploadCalls):
         try:
             with (
                 given_up_on_error(counters),
-                unused_noted(lambda: sum(file.completed is not None for file in files)),
+                note_unused_uploads(lambda: sum(file.completed is not None for file in files)),
                 self._scheduler() as scheduler,
             ):
                 run = _UploadRun(self, files, scheduler)
@@ -213,7 +213,7 @@ class _UploadRun:
         self._scheduler = scheduler
         self._started = time.monotonic()
         self._connections = uploads.settings.max_concurrent_uploads
-        self._quota = LimitWait(uploads.settings.on_limit, left=self._time_left)
+        self._quota = QuotaWait(uploads.settings.on_limit, time_left=self._time_left)
 
     def start(self, file: FileUpload) -> None:
         """Create an upload, unless one is resumed, and submit its parts."""
@@ -251,7 +251,7 @@ class _UploadRun:
                 f"All your {created} uploads are of this call, so waiting would not help: upload less at once."
             )
             return 0.0
-        return self._started + LONGEST_WAIT - time.monotonic()
+        return self._started + MAX_QUOTA_WAIT - time.monotonic()
 
 
 def _interrupted(error: BaseException, unfinished: Sequence[FileUpload]) -> UploadInterrupted:

@@ -1,18 +1,18 @@
-"""Polling with an interval that grows to a cap, until a condition holds or the time is over."""
+"""Polling with an interval that grows up to a limit."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from gcapi._util.scheduler import sleep as sleep_on_token
+from gcapi._util.scheduler import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-#: Seconds between the first two looks, the most between any two, and how fast it grows.
+#: The first interval and the longest one, in seconds, and the factor between one interval and the next.
 FIRST_INTERVAL, LONGEST_INTERVAL, GROWTH = 0.2, 15.0, 1.5
 
 
@@ -21,19 +21,18 @@ def poll(
     *,
     timeout: float | None,
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = sleep_on_token,
+    sleep: Callable[[float], None] = sleep,
 ) -> T | None:
-    """Look until there is something to see.
+    """Call a function until it returns something, or until the time is over.
 
     Args:
-        look: Returns what was waited for, or `None` to be called again.
-        timeout: Seconds after which it is given up; `None` to wait for as long as it takes. The last look is at
-            its very end.
-        clock: Tells the time in seconds.
+        look: Returns a result, or `None` to be called again.
+        timeout: Seconds after which to stop, with a last call at the very end; `None` for no limit.
+        clock: Returns the time in seconds.
         sleep: Waits for a number of seconds.
 
     Returns:
-        What `look` found; `None` when the time is over.
+        The result of `look`; `None` after the timeout.
     """
     end = None if timeout is None else clock() + timeout
     interval = FIRST_INTERVAL

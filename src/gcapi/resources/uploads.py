@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gcapi._api.quota import LimitWait
+from gcapi._api.quota import QuotaWait
 from gcapi._api.resource_mixins import QuotaCreateMixin, ReadMixin
 from gcapi._transfer.upload_sources import FileObjectSource
 
@@ -38,7 +38,7 @@ class UploadsNamespace(ReadMixin["models.UserUpload"]):
             SpecError: The server does not accept such a name.
             TooManyUploads: You have too many uploads, and the client does not wait, or waited in vain.
         """
-        wait = LimitWait(self._calls.settings.on_limit)
+        wait = QuotaWait(self._calls.settings.on_limit)
         return wait.call(lambda: self._uploads.create(str(filename)))
 
     def generate_presigned_urls(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gcapi._api.quota import LONGEST_WAIT
+from gcapi._api.quota import MAX_QUOTA_WAIT
 from gcapi._workflows.cases import CaseSnapshot
 from gcapi.bulk._push.decisions import CaseIndex, Decision, decide
 from gcapi.exceptions import SpecError
@@ -184,7 +184,7 @@ class CaseWorker:
     def _sent(self, row: ParsedRow, plans: Sequence[Plan]) -> PreparedValues:
         """Return the values that an earlier run sent, with their uploads if they are still evidence."""
         sent, created = self._uploads.known(row.fingerprint, plans)
-        if created is not None and time.time() - created < LONGEST_WAIT:
+        if created is not None and time.time() - created < MAX_QUOTA_WAIT:
             return sent
         # The server deletes old uploads, so that their absence does not show that they were used.
         return replace(sent, files={})

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcapi._api.quota import LONGEST_WAIT, LimitWait
+from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait
 from gcapi._transfer.multipart import COMPLETED, INITIALIZED
 from gcapi._util.polling import poll
 from gcapi._workflows.plans import Upload
@@ -75,7 +75,7 @@ class RowUploads:
         self._place = place
         self._on_limit = client.workflows.settings.on_limit
         self._quota = UploadQuota(client.uploads.count, self._on_limit)
-        self._limits = LimitWait(self._on_limit)
+        self._limits = QuotaWait(self._on_limit)
         self._lock = threading.Lock()
         noted = journal.upload_pks()
         #: The uploads of earlier runs that the server still has.
@@ -161,7 +161,7 @@ class RowUploads:
                 return None
             return True
 
-        if poll(attempt, timeout=LONGEST_WAIT) is None:
+        if poll(attempt, timeout=MAX_QUOTA_WAIT) is None:
             raise refused
 
     def _create(
@@ -202,7 +202,7 @@ class RowUploads:
         """Return an upload that will still exist in an hour, or `None`."""
         with self._lock:
             upload = self._usable.get(pk)
-        if upload is None or time.time() - upload.created.timestamp() > LONGEST_WAIT:
+        if upload is None or time.time() - upload.created.timestamp() > MAX_QUOTA_WAIT:
             return None
         return upload
 

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gcapi._api.quota import LONGEST_WAIT, MAX_USER_UPLOADS
+from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS
 from gcapi._util.fork_safety import Lock
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
@@ -78,7 +78,7 @@ class UploadQuota:
             self.warn(
                 "earlier uploads of yours to be used", f"you may have {MAX_USER_UPLOADS} at once"
             )
-            poll(lambda: self._fits_after_count(number), timeout=LONGEST_WAIT)
+            poll(lambda: self._fits_after_count(number), timeout=MAX_QUOTA_WAIT)
         with self._lock:
             self._used = (self._used or 0) + number
             self._reserved += number
@@ -104,7 +104,7 @@ class UploadQuota:
             self._warned.add(awaited)
         warn_at(
             self._line,
-            f"Waiting for {awaited} ({reason}), for {format_duration(LONGEST_WAIT)} at most."
+            f"Waiting for {awaited} ({reason}), for {format_duration(MAX_QUOTA_WAIT)} at most."
             ' Client(on_limit="raise") does not wait.',
             LimitWarning,
         )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gcapi._api.error_mapping import status_error
-from gcapi._api.quota import LONGEST_WAIT, LimitWait, server_time, unused_noted
+from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait, note_unused_uploads, server_time
 from gcapi._util.polling import LONGEST_INTERVAL
 from gcapi.exceptions import LimitReached, LimitWarning, OutOfCredits, StatusError
 
@@ -73,9 +73,9 @@ def warned(count: int = 1) -> Iterator[list[str]]:
     messages += [str(one.message) for one in caught]
 
 
-def wait(clock: Clock, **options: Any) -> LimitWait:
+def wait(clock: Clock, **options: Any) -> QuotaWait:
     """Return a wait by a clock."""
-    return LimitWait(options.pop("on_limit", "wait"), clock=clock, sleep=clock.sleep, **options)
+    return QuotaWait(options.pop("on_limit", "wait"), clock=clock, sleep=clock.sleep, **options)
 
 
 def test_what_is_not_refused_is_done_at_once() -> None:
@@ -114,8 +114,8 @@ def test_waiting_is_bounded_and_the_last_refusal_comes_through() -> None:
     clock, act = Clock(), Act(refusal(UPLOADS), forever=True)
     with warned(), pytest.raises(LimitReached, match="too many uploads") as caught:
         wait(clock).call(act)
-    assert clock.now - 100.0 == pytest.approx(LONGEST_WAIT)
-    assert LONGEST_WAIT < 24 * 3600
+    assert clock.now - 100.0 == pytest.approx(MAX_QUOTA_WAIT)
+    assert MAX_QUOTA_WAIT < 24 * 3600
     assert caught.value.__notes__ == [
         "Waited 23 h for earlier uploads of yours to be used, or removed after a day."
     ]
@@ -125,7 +125,7 @@ def test_the_bound_counts_from_the_beginning_of_the_call() -> None:
     """Time that was spent before the limit was met is taken off the wait."""
     clock = Clock()
     waiting = wait(clock)
-    clock.now += LONGEST_WAIT - 60
+    clock.now += MAX_QUOTA_WAIT - 60
     with warned(), pytest.raises(LimitReached):
         waiting.call(Act(refusal(JOBS), forever=True))
     assert sum(clock.slept) == pytest.approx(60)
@@ -136,7 +136,7 @@ def test_no_time_is_no_wait(left: float) -> None:
     """Where the uploads at hand have expired, or waiting cannot help, the refusal comes at once."""
     clock, act = Clock(), Act(refusal(JOBS))
     with warned(0), pytest.raises(LimitReached):
-        wait(clock, left=lambda _: left).call(act)
+        wait(clock, time_left=lambda _: left).call(act)
     assert (act.calls, clock.slept) == (1, [])
 
 
@@ -144,7 +144,7 @@ def test_hope_may_end_while_waiting() -> None:
     """A wait that turns out to be in vain ends with the next refusal."""
     clock, act, left = Clock(), Act(refusal(JOBS), forever=True), [9.0, 9.0, 0.0]
     with warned(), pytest.raises(LimitReached):
-        wait(clock, left=lambda _: left.pop(0)).call(act)
+        wait(clock, time_left=lambda _: left.pop(0)).call(act)
     assert act.calls == 3
 
 
@@ -178,7 +178,7 @@ def test_interruption_ends_the_wait() -> None:
         raise KeyboardInterrupt
 
     with warned(), pytest.raises(KeyboardInterrupt):
-        LimitWait("wait", sleep=interrupted).call(Act(refusal(JOBS), forever=True))
+        QuotaWait("wait", sleep=interrupted).call(Act(refusal(JOBS), forever=True))
 
 
 def test_threads_of_one_wait_warn_once() -> None:
@@ -217,7 +217,7 @@ def test_threads_of_one_wait_warn_once() -> None:
 )
 def test_unused_files_are_told_of(files: int, notes: list[str]) -> None:
     """A limit that ends a call says what becomes of the files that it uploaded."""
-    with pytest.raises(LimitReached) as caught, unused_noted(lambda: files):
+    with pytest.raises(LimitReached) as caught, note_unused_uploads(lambda: files):
         raise refusal(CREDITS)
     assert getattr(caught.value, "__notes__", []) == notes
 
