@@ -32,7 +32,7 @@ def test_the_same_schema_has_not_drifted() -> None:
     assert "equals the schema of this gcapi release" in str(same)
 
 
-def test_drift_is_told_in_lines() -> None:
+def test_drift_is_described_in_lines() -> None:
     """A result with differences is true, has a line for each change, and can be pickled."""
     newer = copied(PUBLISHED)
     newer["paths"]["/api/v1/colours/"] = {"get": {"operationId": "colours_list"}}
@@ -102,7 +102,7 @@ def test_sparse_definitions_are_compared(operation: dict[str, Any]) -> None:
         ({"openapi": "3.0.3", "paths": {}, "components": {"schemas": {}}}, "/api/v1/"),
     ],
 )
-def test_what_is_no_schema_is_said(document: Any, reason: str) -> None:
+def test_other_documents_are_not_schemas(document: Any, reason: str) -> None:
     """A document that is not a schema of this API is refused with a reason."""
     assert reason in schema_problem(document)
     with pytest.raises(UnexpectedAnswer, match=reason):

@@ -1,9 +1,9 @@
-"""What users of the published client write today: never run, only type-checked, with `mypy --strict`.
+"""Code that users of the published client write, checked with `mypy --strict` and never run.
 
-Whatever stands here is a promise about types: it has to be accepted, and `assert_type` says what comes out.
+Everything here must be accepted, and `assert_type` states the resulting types.
 """
 
-# Users write it this way, so it stays.
+# Published usage.
 # ruff: noqa: D103, ARG002, B018, PLW0108
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
 
 
 class NoRetries(BaseRetryStrategy):
-    """The strategy of the published documentation."""
+    """The strategy from the published documentation."""
 
     def get_delay(self, latest_response: httpx.Response) -> float | None:
         return None
 
 
 class OnlyWhenBusy(BaseRetryStrategy):
-    """A strategy that looks at the answer."""
+    """A strategy that looks at the response."""
 
     def get_delay(self, latest_response: httpx.Response) -> gcapi.retries.Seconds | None:
         return 1.0 if latest_response.status_code == httpx.codes.TOO_MANY_REQUESTS else None

@@ -1,6 +1,6 @@
-"""What users must not write: never run, only type-checked; each error that is expected is ignored by its code.
+"""Code that type checkers must refuse, never run; each expected error is ignored by its code.
 
-A wrong use that is accepted leaves its `type: ignore` unused, and that is an error of mypy and of pyright.
+A wrong use that is accepted leaves an unused `type: ignore`, which is an error of mypy and of pyright.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true

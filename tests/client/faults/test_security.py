@@ -1,4 +1,4 @@
-"""The token: where it goes, and where it never shows."""
+"""The token is sent to the API only, and never shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})
 
 
 def shown(thing: object) -> str:
-    """Return all that a thing shows of itself."""
+    """Return all representations of an object."""
     return f"{thing!r} {thing!s} {thing:}"
 
 
@@ -34,7 +34,7 @@ def shown(thing: object) -> str:
 
 
 def test_client_and_its_parts_show_no_token() -> None:
-    """No representation of the client or of what it holds has the token."""
+    """No representation of a client or its attributes contains the token."""
     with Loopback(in_turn(EMPTY)) as server, connect(server) as client:
         client.archives.count()
         parts = [client, client.raw, client._settings, client._transport, client._calls]
@@ -61,7 +61,7 @@ CALLS: dict[str, Callable[[Client], object]] = {
 
 
 def failure(call: str, answer: Answer) -> Exception:
-    """Make a call that fails and return its error."""
+    """Return the error of a call that fails."""
     with Loopback(in_turn(answer)) as server, connect(server) as client:
         with pytest.raises((GCAPIError, httpx.TransportError, RuntimeError)) as caught:
             CALLS[call](client)
@@ -71,7 +71,7 @@ def failure(call: str, answer: Answer) -> Exception:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("how", FAILURES)
 def test_errors_show_no_token(call: str, how: str) -> None:
-    """Neither an error nor its traceback, nor the request and the headers that it holds, show the token."""
+    """Errors, their tracebacks and requests do not contain the token."""
     error = failure(call, FAILURES[how])
     text = shown(error) + "".join(traceback.format_exception(error)) + repr(vars(error))
     for holder in (error, getattr(error, "response", None)):
@@ -83,7 +83,7 @@ def test_errors_show_no_token(call: str, how: str) -> None:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("how", FAILURES)
 def test_pickled_errors_hold_no_token(call: str, how: str) -> None:
-    """An error that goes to another process takes no token along, and says there what it said here."""
+    """Pickled errors keep their message and do not contain the token."""
     error = failure(call, FAILURES[how])
     pickled = pickle.dumps(error)
     assert TOKEN.encode() not in pickled
@@ -92,7 +92,7 @@ def test_pickled_errors_hold_no_token(call: str, how: str) -> None:
 
 
 def test_copied_errors_hold_no_token() -> None:
-    """The request of a copied error has no Authorization header either, and its body is gone."""
+    """The request of a copied error has neither an Authorization header nor a body."""
     error: Any = copy.copy(failure("raw call", FAILURES["403"]))
     assert "authorization" not in error.request.headers
     assert "authorization" not in error.response.request.headers
@@ -100,7 +100,7 @@ def test_copied_errors_hold_no_token() -> None:
 
 
 def test_connections_that_fail_show_no_token() -> None:
-    """An error of the connection itself has no token in its request."""
+    """The request of a connection error does not contain the token."""
     with Loopback(in_turn(EMPTY)) as server:
         pass
     with connect(server) as client, pytest.raises(httpx.ConnectError) as caught:
@@ -110,7 +110,7 @@ def test_connections_that_fail_show_no_token() -> None:
 
 
 def test_refused_addresses_show_no_token() -> None:
-    """The error of a request that was not sent shows no token."""
+    """The error for a request that was not sent does not contain the token."""
     with Client(TOKEN) as client, pytest.raises(RuntimeError) as caught:
         client(url="https://example.org/")
     assert TOKEN not in shown(caught.value)
@@ -118,7 +118,7 @@ def test_refused_addresses_show_no_token() -> None:
 
 
 def test_wrong_settings_show_no_token() -> None:
-    """An error of the constructor shows no token."""
+    """An error of the constructor does not contain the token."""
     with pytest.raises(RuntimeError) as caught:
         Client(f"{TOKEN} {TOKEN} {TOKEN}")
     assert TOKEN not in shown(caught.value)
@@ -131,7 +131,7 @@ def test_wrong_settings_show_no_token() -> None:
 
 
 def workflow(sandbox: Sandbox, client: Client, folder: Path, name: str) -> None:
-    """Upload, import, run a job, and download."""
+    """Upload and import a case, run a job, and download the result."""
     archive = sandbox.add_archive(f"{name} archive")
     image = sandbox.add_socket(f"{name} image")
     table = sandbox.add_socket(f"{name} table", "CSV file")
@@ -167,7 +167,7 @@ def workflow(sandbox: Sandbox, client: Client, folder: Path, name: str) -> None:
 def test_storage_sees_no_token_in_a_whole_workflow(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
-    """From the upload to the last download, no request to the object store has an Authorization header."""
+    """No request to the object store has an Authorization header."""
     sandbox.requests.clear()
     workflow(sandbox, client, tmp_path, "Quiet")
     storage = [seen for seen in sandbox.requests if seen.origin == "storage"]
@@ -181,7 +181,7 @@ def test_storage_sees_no_token_in_a_whole_workflow(
 def test_logs_show_no_token(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At the most talkative level, no log record of any library has the token."""
+    """No log record of any library contains the token, at any level."""
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore", "gcapi"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -199,7 +199,7 @@ def test_logs_show_no_token(
 
 
 def test_cookies_are_not_kept() -> None:
-    """A cookie of the server is not sent back, by no part of the client."""
+    """Cookies of the API are not sent back."""
     cookie = {"Set-Cookie": "sessionid=abc; Path=/", "Content-Type": "application/json"}
     with (
         Loopback(in_turn(Answer(body=EMPTY.body, headers=cookie))) as server,
@@ -215,7 +215,7 @@ def test_cookies_are_not_kept() -> None:
 
 
 def test_cookies_of_the_store_are_not_kept(tmp_path: Path) -> None:
-    """Nor are those that come with a file."""
+    """Cookies of the object store are not sent back."""
     with Loopback(in_turn(Answer(body=b"x", headers={"Set-Cookie": "a=b; Path=/"}))) as store:
 
         def redirect(seen: Seen) -> Answer:
@@ -234,7 +234,7 @@ def test_cookies_of_the_store_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_version_check_has_no_token() -> None:
-    """The version is public: asking for it shows the token to nobody."""
+    """The version check is sent without the token."""
     refusing = Loopback(in_turn(Answer(status=404)), with_version=False)
     with refusing as server, connect(server) as client, pytest.raises(GCAPIError):
         client.archives.count()
@@ -242,7 +242,7 @@ def test_version_check_has_no_token() -> None:
 
 
 def test_presigned_keys_show_in_no_message(tmp_path: Path) -> None:
-    """The query of a presigned address is a key, and no message repeats it."""
+    """No message contains the query of a presigned URL, which is a credential."""
     with Loopback(in_turn(Answer(status=403, body=b"<Error/>"))) as store:
         key = "X-Amz-Signature=s3cret"
         away = Answer(status=302, headers={"Location": f"{store.origin}/a.mha?{key}"})
@@ -256,7 +256,7 @@ def test_presigned_keys_show_in_no_message(tmp_path: Path) -> None:
 
 
 def test_token_of_the_generated_client_stays_here() -> None:
-    """What the generated client sends to another origin is refused as well."""
+    """The generated client does not send requests to other origins either."""
     with (
         Loopback(in_turn(EMPTY)) as other,
         Loopback(in_turn(EMPTY)) as server,

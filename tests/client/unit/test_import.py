@@ -1,4 +1,4 @@
-"""What `import gcapi` loads, and the paths that people import from."""
+"""Imports: what `import gcapi` loads, and published import paths."""
 
 import json
 import subprocess
@@ -10,9 +10,9 @@ import pytest
 import gcapi
 
 HEAVY = ["attr", "attrs", "dateutil", "grand_challenge_api", "httpx", "importlib.metadata", "ssl"]
-#: The use that most programs begin with.
+#: The beginning of most programs.
 TOUCHED = "import gcapi; gcapi.Client; gcapi.SocketValueSpec"
-#: All packages that it loads beyond httpx.
+#: The packages that it loads in addition to httpx.
 LIGHT = {"gcapi", "grand_challenge_api"}
 MODULES = [
     "check_version",
@@ -29,7 +29,7 @@ MODULES = [
 
 
 def loaded(code: str) -> set[str]:
-    """Return the modules that a fresh interpreter has loaded after some code, beyond those it starts with."""
+    """Return the modules that code loads in a new interpreter."""
     script = f"import sys; before = set(sys.modules); {code}; after = set(sys.modules) - before"
     shown = "import json; print(json.dumps(sorted(after)))"
     run = subprocess.run(
@@ -43,12 +43,12 @@ def loaded(code: str) -> set[str]:
 
 
 def test_import_loads_nothing_heavy() -> None:
-    """Importing the package alone loads neither the HTTP library nor attrs nor the generated package."""
+    """`import gcapi` loads neither httpx nor attrs nor the generated package."""
     assert loaded("import gcapi") & set(HEAVY) == set()
 
 
 def test_the_two_classes_load_little_more_than_the_http_library() -> None:
-    """`Client` and `SocketValueSpec` load no package beyond httpx but the project's own, and no model."""
+    """`Client` and `SocketValueSpec` load only httpx and the project's own packages, and no model."""
     added = loaded(TOUCHED) - loaded("import httpx")
     packages = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
     assert packages == LIGHT
@@ -56,7 +56,7 @@ def test_the_two_classes_load_little_more_than_the_http_library() -> None:
 
 
 def test_importing_opens_nothing() -> None:
-    """No socket is made, and no file is opened but those of code."""
+    """Importing opens no socket, and no file other than code."""
     script = f"""
 import sys
 seen = []
@@ -73,14 +73,14 @@ print([event for event, _ in seen if event.startswith("socket.")])
 
 
 def test_import_of_models_loads_no_model() -> None:
-    """The models are loaded one by one, when they are touched."""
+    """`import gcapi.models` loads no model."""
     names = loaded("import gcapi.models")
     assert {name for name in names if name.startswith("grand_challenge_api")} == set()
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_is_an_attribute_of_the_package(module: str) -> None:
-    """`import gcapi` alone makes each public module reachable, with nothing imported before."""
+    """Each public module is an attribute of the package after `import gcapi`."""
     assert f"gcapi.{module}" in loaded(f"import gcapi; gcapi.{module}.__name__")
 
 
@@ -97,7 +97,7 @@ def test_module_is_an_attribute_of_the_package(module: str) -> None:
     ],
 )
 def test_published_path_leads_to_the_same_thing(path: str, home: str) -> None:
-    """What people import from where it used to live is what lives elsewhere now."""
+    """Old import paths give the same objects as the current ones."""
     assert resolve(path) is resolve(home)
 
 
@@ -114,28 +114,28 @@ def test_published_path_leads_to_the_same_thing(path: str, home: str) -> None:
     ],
 )
 def test_published_path_exists(path: str) -> None:
-    """Names that people import are where they were."""
+    """Published import paths exist."""
     assert isinstance(resolve(path), type)
 
 
 def resolve(path: str) -> object:
-    """Return what `from module import name` gives."""
+    """Return the result of `from module import name`."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
 
 
 def test_directory_lists_everything() -> None:
-    """Completion in a shell finds the classes and modules that are not loaded yet."""
+    """dir() lists classes and modules that are not loaded yet."""
     assert {"Client", "SocketValueSpec", *MODULES} <= set(dir(gcapi))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    """What the package does not have is no attribute of it."""
+    """An unknown name is an AttributeError."""
     with pytest.raises(AttributeError, match="'gcapi' has no attribute 'Clint'"):
         gcapi.Clint  # noqa: B018
 
 
 def test_star_import_has_the_two_classes() -> None:
-    """A star import brings the client and the specification, and no module."""
+    """A star import brings `Client` and `SocketValueSpec` only."""
     names = loaded("from gcapi import *; assert Client and SocketValueSpec")
     assert {"gcapi.client", "gcapi.sockets"} <= names

@@ -1,4 +1,4 @@
-"""Bodies made of models, and operations that are found by name."""
+"""Models in request bodies, and operations by name."""
 
 import copy
 from typing import Any
@@ -22,19 +22,19 @@ SOCKET = {
 
 
 def make_value() -> HyperlinkedComponentInterfaceValue:
-    """Return a model with another one in it."""
+    """Return a model that contains another model."""
     fields = {"interface": SOCKET, "pk": 1, "value": {"b": [2]}, "file": None, "image": None}
     return HyperlinkedComponentInterfaceValue.from_dict(fields)
 
 
 @pytest.mark.parametrize("value", [None, 1, "words", True, 1.5, [], {}, {"a": [1, {"b": None}]}])
 def test_plain_data_stays_as_it_is(value: Any) -> None:
-    """JSON data comes back equal."""
+    """JSON data without models stays equal."""
     assert plain(value) == value
 
 
 def test_models_become_plain_data() -> None:
-    """A model, wherever it is, becomes what JSON can say, with the fields that the schema does not know."""
+    """Models at any depth become plain data, including fields that are not in the schema."""
     body = {"socket": ComponentInterface.from_dict(SOCKET), "all": (make_value(), 1)}
     assert plain(body) == {
         "socket": SOCKET,
@@ -46,7 +46,7 @@ def test_models_become_plain_data() -> None:
 
 
 def test_own_objects_are_not_changed() -> None:
-    """Neither the caller's dicts and lists nor the models in them change."""
+    """The caller's objects are not changed."""
     body = {"values": [make_value(), {"deep": [make_value()]}], "title": "t"}
     before = copy.deepcopy(body)
     made = plain(body)
@@ -60,13 +60,13 @@ def test_own_objects_are_not_changed() -> None:
 
 
 def test_operation_is_found_by_its_name() -> None:
-    """An operation is named as the schema names it."""
+    """An operation is found by its name in the schema."""
     module = operation_module("archives.archives_items_list")
     assert module.__name__ == "grand_challenge_api.api.archives.archives_items_list"
 
 
 def test_query_parameters_have_their_api_names() -> None:
-    """What the server honours is known by the names that the API has."""
+    """The query parameters of an operation are known by their API names."""
     assert query_parameters("algorithms.algorithms_jobs_list") >= {
         "algorithm_image__algorithm",
         "input_image",

@@ -1,4 +1,4 @@
-"""How long is waited before a request is repeated, and what may decide it."""
+"""Retry strategies: the delays before retries, and the factories of strategies."""
 
 import ssl
 from collections.abc import Callable
@@ -25,14 +25,14 @@ NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 
 class NoRetries(BaseRetryStrategy):
-    """The strategy that the documentation shows."""
+    """The strategy from the documentation."""
 
     def get_delay(self, latest_response: httpx.Response) -> None:  # noqa: ARG002
         return None
 
 
 def answer(status: int, retry_after: str | None = None) -> httpx.Response:
-    """Return an answer, perhaps with a Retry-After header."""
+    """Return a response, optionally with a Retry-After header."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return httpx.Response(status, headers=headers)
 
@@ -43,14 +43,14 @@ def answer(status: int, retry_after: str | None = None) -> httpx.Response:
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
 @pytest.mark.parametrize("factor", [0.1, 1, 3])
 def test_delays_double_until_used_up(status: int, factor: float) -> None:
-    """The nth repeat waits factor times 2 to the n, and after the last one there is none."""
+    """Delays double from the backoff factor on, until the retries are used up."""
     strategy = SelectiveBackoffStrategy(backoff_factor=factor, maximum_number_of_retries=5)
     delays = [strategy.get_delay(answer(status)) for _ in range(7)]
     assert delays == [factor, factor * 2, factor * 4, factor * 8, factor * 16, None, None]
 
 
 def test_statuses_are_counted_by_themselves() -> None:
-    """A repeat for one status does not use up those of another."""
+    """Retries are counted separately for each status."""
     strategy = SelectiveBackoffStrategy(1, 2)
     statuses = [503, 502, 503, 502, 503, 429]
     assert [strategy.get_delay(answer(status)) for status in statuses] == [1, 1, 2, 2, None, 1]
@@ -58,17 +58,17 @@ def test_statuses_are_counted_by_themselves() -> None:
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 409, 500, 501])
 def test_other_statuses_are_final(status: int) -> None:
-    """Success, refusals and 500, which this server answers to mistakes, are never repeated."""
+    """Success, refusals and 500, which this server returns for invalid requests, are never retried."""
     assert SelectiveBackoffStrategy(1, 8).get_delay(answer(status, "1")) is None
 
 
 def test_no_retries_means_none() -> None:
-    """With a maximum of 0 the first answer is final."""
+    """With a maximum of 0 the first response is final."""
     assert SelectiveBackoffStrategy(1, 0).get_delay(answer(503)) is None
 
 
 def test_instance_is_its_own_factory() -> None:
-    """Calling a strategy gives a fresh one with the same numbers, whatever the first has used up."""
+    """Calling a strategy returns a new one with the same arguments and no retries used."""
     used = SelectiveBackoffStrategy(2, 1)
     used.get_delay(answer(503))
     fresh = used()
@@ -77,7 +77,7 @@ def test_instance_is_its_own_factory() -> None:
 
 
 def test_factory_keeps_the_class() -> None:
-    """A strategy derived from the selective one makes its own kind."""
+    """A subclass of the selective strategy creates instances of itself."""
 
     class Own(SelectiveBackoffStrategy):
         pass
@@ -111,20 +111,20 @@ def test_factory_keeps_the_class() -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float | None) -> None:
-    """Seconds are taken as sent, a date as the time until it, at least 0, and all else as nothing."""
+    """Retry-After is a number of seconds or a date, at least 0, and anything else is ignored."""
     assert retry_after(header, now=NOW) == expected
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ Jan \d+ \d+:\d+:\d+ ([+-]\d+|GMT)"))
 def test_any_retry_after_is_seconds_or_nothing(header: str) -> None:
-    """No header, however broken, is more than a number of seconds or nothing."""
+    """Any header gives a non-negative number of seconds or nothing."""
     seconds = retry_after(header, now=NOW)
     assert seconds is None or seconds >= 0
 
 
 def test_clock_is_asked_by_default() -> None:
-    """Without a time given, a date long past is already over."""
+    """By default a date is compared with the current time."""
     assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
 
 
@@ -137,8 +137,8 @@ def test_clock_is_asked_by_default() -> None:
         (None, [1, 2, None]),
     ],
 )
-def test_server_says_how_long(header: str | None, delays: list[float | None]) -> None:
-    """Retry-After goes before the backoff and is counted with it; garbage leaves the backoff."""
+def test_retry_after_replaces_the_backoff(header: str | None, delays: list[float | None]) -> None:
+    """A valid Retry-After header replaces the backoff, and counts as a retry."""
     strategy = SelectiveBackoffStrategy(1, 2)
     assert [strategy.get_delay(answer(503, header)) for _ in range(3)] == delays
 
@@ -147,7 +147,7 @@ def test_server_says_how_long(header: str | None, delays: list[float | None]) ->
 
 
 class Clock:
-    """A clock that stands still unless it is moved."""
+    """A clock that only advances when told to."""
 
     now = 1000.0
 
@@ -157,13 +157,13 @@ class Clock:
 
 
 def patient(**options: Any) -> PatientStrategy:
-    """Return the default strategy, its jitter at the upper bound."""
+    """Return the default strategy, with the jitter at its upper bound."""
     return PatientStrategy(**{"random": lambda: 1.0, "clock": Clock(), **options})
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
 def test_bound_of_the_jitter_doubles_up_to_a_cap(status: int) -> None:
-    """The default strategy repeats eight times, with waits bounded by 0.5 s, doubled each time, and 30 s."""
+    """The default strategy retries eight times, with delays bounded by 0.5 s, doubled each time, up to 30 s."""
     strategy = patient()
     delays = [strategy.get_delay(answer(status)) for _ in range(9)]
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, None]
@@ -172,13 +172,13 @@ def test_bound_of_the_jitter_doubles_up_to_a_cap(status: int) -> None:
 @settings(derandomize=True, deadline=None)
 @given(st.floats(0, 1))
 def test_jitter_is_full(share: float) -> None:
-    """A wait is anything from nothing to its bound."""
+    """A delay is anything from 0 to its bound."""
     strategy = patient(random=lambda: share)
     assert [strategy.get_delay(answer(503)) for _ in range(2)] == [0.5 * share, share]
 
 
 def test_statuses_and_broken_connections_are_counted_together() -> None:
-    """Whatever fails, a request is repeated eight times in all."""
+    """A request is retried eight times in total, whatever the failures are."""
     strategy = patient(random=lambda: 0.0)
     broken = httpx.ReadError("reset")
     delays = [strategy.get_delay(answer(503)), strategy.get_error_delay(broken)]
@@ -189,7 +189,7 @@ def test_statuses_and_broken_connections_are_counted_together() -> None:
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 409, 500, 501])
 def test_other_statuses_are_final_by_default(status: int) -> None:
-    """Refusals, and 500, are never repeated, whatever Retry-After says."""
+    """Refusals and 500 are never retried, whatever Retry-After says."""
     assert patient().get_delay(answer(status, "1")) is None
 
 
@@ -198,12 +198,12 @@ def test_other_statuses_are_final_by_default(status: int) -> None:
     [("7", 7.0), ("31536000", 30.0), ("Fri, 31 Dec 9999 23:59:59 GMT", 30.0), ("0", 0.0)],
 )
 def test_retry_after_is_obeyed_up_to_a_cap(header: str, expected: float) -> None:
-    """A server that asks for a year gets half a minute."""
+    """A Retry-After header of a year is capped at half a minute."""
     assert patient().get_delay(answer(503, header)) == expected
 
 
 def test_total_time_is_bounded() -> None:
-    """No repeat begins later than three minutes after the first failure, however long that took to come."""
+    """No retry starts later than three minutes after the first failure."""
     clock = Clock()
     strategy = patient(clock=clock)
     clock.now += 600
@@ -228,12 +228,12 @@ def test_total_time_is_bounded() -> None:
     ],
 )
 def test_broken_connections_are_repeated(error: httpx.TransportError) -> None:
-    """What the network does is as transient as a 503."""
+    """Transport errors are retried like a 503."""
     assert patient().get_error_delay(error) == 0.5
 
 
 def test_a_certificate_that_is_not_trusted_is_final() -> None:
-    """Asking again would not make it trusted."""
+    """An untrusted certificate is not retried."""
     error = httpx.ConnectError("no TLS")
     error.__cause__ = OSError("handshake")
     error.__cause__.__context__ = ssl.SSLCertVerificationError("self-signed")
@@ -242,7 +242,7 @@ def test_a_certificate_that_is_not_trusted_is_final() -> None:
 
 @pytest.mark.parametrize("kind", [httpx.LocalProtocolError, httpx.UnsupportedProtocol])
 def test_a_request_that_could_not_be_sent_is_final(kind: type[httpx.TransportError]) -> None:
-    """A request that is wrong in itself stays wrong."""
+    """An invalid request is not retried."""
     assert patient().get_error_delay(kind("wrong")) is None
 
 
@@ -258,22 +258,22 @@ def test_a_request_that_could_not_be_sent_is_final(kind: type[httpx.TransportErr
     ],
 )
 def test_factory_is_taken_as_it_is(factory: Callable[[], BaseRetryStrategy]) -> None:
-    """A class, an instance that is its own factory, and any callable that makes a strategy are taken."""
+    """A strategy class, a callable instance and any function that returns a strategy are valid factories."""
     assert check_factory(factory) is factory
 
 
 def test_documented_class_runs_as_it_stands() -> None:
-    """The documented NoRetries class takes every answer as final."""
+    """The documented NoRetries class accepts every response."""
     assert check_factory(NoRetries)().get_delay(answer(503)) is None
 
 
 def test_none_is_the_default() -> None:
-    """Without a strategy the default one is used."""
+    """Without a factory the default strategy is used."""
     assert check_factory(None) is PatientStrategy
 
 
 def raising() -> BaseRetryStrategy:
-    """Fail to make a strategy."""
+    """Raise an error instead of returning a strategy."""
     raise LookupError("no luck")
 
 
@@ -292,13 +292,13 @@ def raising() -> BaseRetryStrategy:
     ],
 )
 def test_what_makes_no_strategy_is_refused(factory: Any, words: str) -> None:
-    """What cannot make a strategy is an error at construction, not with the first broken answer."""
+    """An invalid factory is refused at construction, not at the first failed request."""
     with pytest.raises(ConfigurationError, match=words) as caught:
         check_factory(factory)
     assert isinstance(caught.value, RuntimeError)
 
 
 def test_base_class_asks_for_get_delay() -> None:
-    """A strategy without a get_delay of its own says what it lacks."""
+    """A strategy without get_delay raises an error that says so."""
     with pytest.raises(NotImplementedError, match=r"get_delay\(\)"):
         retries.BaseRetryStrategy().get_delay(answer(503))

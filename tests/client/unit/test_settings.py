@@ -1,4 +1,4 @@
-"""What a client may be told: token, base URL, TLS, timeouts and limits."""
+"""Validation of a client's settings: token, base URL, TLS, timeout and limits."""
 
 import math
 import ssl
@@ -16,7 +16,7 @@ from gcapi.exceptions import ConfigurationError
 
 
 def made(**changes: Any) -> Settings:
-    """Return settings that are good but for what a test changes."""
+    """Return valid settings with the given changes."""
     good: dict[str, Any] = {
         "token": "t0ken",
         "base_url": DEFAULT_BASE_URL,
@@ -38,13 +38,13 @@ def made(**changes: Any) -> Settings:
     ["t0ken", "  t0ken\n", "Bearer t0ken", "TOKEN  t0ken", "\tanything t0ken "],
 )
 def test_token_is_the_last_of_two_words(token: str) -> None:
-    """Blanks are trimmed, and of two words the first is dropped, whatever it is."""
+    """Whitespace is trimmed, and the first of two words is dropped."""
     assert resolve_token(token) == "t0ken"
 
 
 @pytest.mark.parametrize("token", ["", "   ", "\n"])
 def test_no_token_is_an_error(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token the error names the argument and the variable that it can come from."""
+    """The error for a missing token names the argument and the environment variable."""
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     with pytest.raises(ConfigurationError, match=f"token=.*{TOKEN_VARIABLE}") as caught:
         resolve_token(token)
@@ -52,20 +52,20 @@ def test_no_token_is_an_error(token: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_three_words_are_an_error() -> None:
-    """More than two words are no token, and the message does not repeat them."""
+    """A token of more than two words is refused, and the message does not repeat them."""
     with pytest.raises(ConfigurationError, match="has 3 words") as caught:
         resolve_token("Bearer half1 half2")
     assert "half" not in str(caught.value)
 
 
 def test_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the argument the variable is read, in the same forms."""
+    """Without the argument the environment variable is read, in the same forms."""
     monkeypatch.setenv(TOKEN_VARIABLE, " Bearer from-environment ")
     assert resolve_token("") == "from-environment"
 
 
 def test_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is given is taken, whatever the variable says."""
+    """The argument takes precedence over the environment variable."""
     monkeypatch.setenv(TOKEN_VARIABLE, "from-environment")
     assert resolve_token("t0ken") == "t0ken"
 
@@ -73,20 +73,20 @@ def test_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 @settings(derandomize=True, deadline=None)
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 def test_form_of_a_token_is_not_judged(word: str) -> None:
-    """Any one word that a header can hold is a token: only the server knows which it accepts."""
+    """Any word that a header can hold is accepted, since only the server knows its tokens."""
     assert resolve_token(f"Bearer {word}") == word
 
 
 @pytest.mark.parametrize("word", ["s3cr\0t", "s3cr\x7ft", "s3crét", "s3cr\u202et", "s3cr\ud800t"])
 def test_tokens_that_no_header_can_hold_are_refused(word: str) -> None:
-    """A token with characters that would break the header is refused before the HTTP client's error shows it."""
+    """A token that a header cannot hold is refused, before an error of httpx shows it."""
     with pytest.raises(ConfigurationError, match="characters") as caught:
         resolve_token(word)
     assert word not in repr(caught.value)
 
 
 def test_token_is_in_no_repr() -> None:
-    """Printing the settings does not show the token."""
+    """The repr of the settings does not contain the token."""
     told = made(token="s3cret")
     assert "s3cret" not in f"{told!r}{told}"
 
@@ -109,7 +109,7 @@ def test_token_is_in_no_repr() -> None:
     ],
 )
 def test_base_url_is_https_or_this_machine(base_url: str, expected: str) -> None:
-    """A safe base URL is taken and ends in a slash."""
+    """A base URL that is https or loopback is accepted, and ends in a slash."""
     assert str(parse_base_url(base_url)) == expected
 
 
@@ -138,7 +138,7 @@ def test_base_url_is_https_or_this_machine(base_url: str, expected: str) -> None
     ],
 )
 def test_unsafe_base_url_is_refused(base_url: Any) -> None:
-    """What is neither https nor on this machine, or is no URL, is refused before a token could go there."""
+    """A base URL that is neither https nor loopback, or not a URL, is refused."""
     with pytest.raises(ConfigurationError, match="base URL") as caught:
         parse_base_url(base_url)
     assert isinstance(caught.value, RuntimeError)
@@ -152,8 +152,8 @@ def test_unsafe_base_url_is_refused(base_url: Any) -> None:
         "https://user:s3cret@gc.example/api/v1/",
     ],
 )
-def test_base_url_is_an_address_alone(base_url: str) -> None:
-    """A user, a query or a fragment would get into every request, and is refused without being shown."""
+def test_base_url_has_no_user_query_or_fragment(base_url: str) -> None:
+    """A base URL with a user name, a query or a fragment is refused, and they are not shown."""
     with pytest.raises(ConfigurationError, match="must not have") as caught:
         parse_base_url(base_url)
     assert "s3cret" not in str(caught.value)
@@ -162,7 +162,7 @@ def test_base_url_is_an_address_alone(base_url: str) -> None:
 @settings(derandomize=True, deadline=None)
 @given(st.text() | st.text().map("https://{}".format) | st.text().map("http://{}".format))
 def test_any_text_is_a_safe_url_or_refused(text: str) -> None:
-    """No text gives a base URL that is neither https nor on this machine."""
+    """Any text is refused or gives a base URL that is https or loopback."""
     try:
         url = parse_base_url(text)
     except ConfigurationError:
@@ -183,8 +183,8 @@ def test_any_text_is_a_safe_url_or_refused(text: str) -> None:
         ("http://[::1]:8000/api/v1/", "http://[::1]:8000"),
     ],
 )
-def test_root_is_the_base_url_without_the_api(base_url: str, root: str) -> None:
-    """Generated paths, which begin with /api/v1/, are appended to the root."""
+def test_root_is_the_base_url_without_the_api_path(base_url: str, root: str) -> None:
+    """The root is the base URL without /api/v1/, which generated paths begin with."""
     assert made(base_url=base_url).root_url == root
 
 
@@ -203,8 +203,8 @@ def test_root_is_the_base_url_without_the_api(base_url: str, root: str) -> None:
         ("/api/v1/", False),
     ],
 )
-def test_api_is_told_by_its_origin(url: str, expected: bool) -> None:
-    """The token may go where scheme, host and port are the base URL's, and nowhere else."""
+def test_api_is_recognised_by_its_origin(url: str, expected: bool) -> None:
+    """The API's origin is the scheme, host and port of the base URL."""
     assert made(base_url="https://gc.example/api/v1/").is_api(httpx.URL(url)) is expected
 
 
@@ -218,13 +218,13 @@ def test_api_is_told_by_its_origin(url: str, expected: bool) -> None:
         ("https://gc.example:443/api/v1/", "https://gc.example/", True),
     ],
 )
-def test_ports_are_compared_by_what_they_mean(base_url: str, url: str, expected: bool) -> None:
-    """A default port and none are the same, and any other makes another origin."""
+def test_default_ports_equal_no_port(base_url: str, url: str, expected: bool) -> None:
+    """The default port equals no port, and any other port is a different origin."""
     assert made(base_url=base_url).is_api(httpx.URL(url)) is expected
 
 
 def test_origin_of_an_unknown_scheme_has_no_port() -> None:
-    """A scheme without a default port does not stop the comparison."""
+    """The origin of an unknown scheme has no port."""
     assert origin(httpx.URL("s3://bucket/key")) == ("s3", "bucket", None)
 
 
@@ -235,33 +235,33 @@ def test_origin_of_an_unknown_scheme_has_no_port() -> None:
     "timeout", [0, -1, 0.0, math.nan, math.inf, -math.inf, 10**400, 1e300, True, None, "60"]
 )
 def test_bad_timeout_is_refused(timeout: Any) -> None:
-    """A timeout is a finite number above 0 that a socket can wait for."""
+    """A timeout that is not a finite number above 0 is refused."""
     with pytest.raises(ConfigurationError, match=r"timeout=.*above 0"):
         made(timeout=timeout)
 
 
 @pytest.mark.parametrize("timeout", [1, 0.5, 86_400])
 def test_timeout_is_seconds(timeout: float) -> None:
-    """Whole and broken numbers of seconds are taken."""
+    """Integers and floats are valid timeouts."""
     assert made(timeout=timeout).timeout == timeout
 
 
 @pytest.mark.parametrize("name", ["max_concurrent_uploads", "max_concurrent_downloads"])
 @pytest.mark.parametrize("value", [0, -1, 1.0, 2.5, True, None, "10"])
 def test_bad_limit_is_refused(name: str, value: Any) -> None:
-    """A number of connections is a whole number of at least 1."""
+    """A number of connections that is not an integer of at least 1 is refused."""
     with pytest.raises(ConfigurationError, match=f"{name}=.*at least 1"):
         made(**{name: value})
 
 
 def test_limits_are_kept() -> None:
-    """The smallest limits are taken as they are."""
+    """Valid limits are kept."""
     told = made(max_concurrent_uploads=1, max_concurrent_downloads=2)
     assert (told.max_concurrent_uploads, told.max_concurrent_downloads) == (1, 2)
 
 
 def test_verify_takes_all_that_says_how_to_check(tmp_path: Path) -> None:
-    """True, False, a context, and an existing bundle as str or path are taken."""
+    """True, False, an SSL context and the path of an existing bundle are valid."""
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
     told: list[Any] = [True, False, ssl.create_default_context(), bundle, str(bundle), tmp_path]
@@ -270,19 +270,19 @@ def test_verify_takes_all_that_says_how_to_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verify", ["no-such-bundle.pem", Path("no-such-bundle.pem"), ""])
 def test_missing_bundle_is_refused(verify: str | Path) -> None:
-    """A CA bundle that does not exist is an error at once, not with the first request."""
+    """A missing CA bundle is refused at construction, not at the first request."""
     with pytest.raises(ConfigurationError, match="no such CA bundle"):
         made(verify=verify)
 
 
 @pytest.mark.parametrize("verify", [None, 1, 0, b"bundle.pem", []])
 def test_verify_of_another_type_is_refused(verify: Any) -> None:
-    """What does not say how certificates are checked is refused rather than read as yes or no."""
+    """A value of another type is refused rather than converted to a boolean."""
     with pytest.raises(ConfigurationError, match="verify="):
         made(verify=verify)
 
 
 def test_settings_are_frozen() -> None:
-    """What was validated cannot be changed afterwards."""
+    """Settings are immutable."""
     with pytest.raises(AttributeError):
         made().token = "other"  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What a client is: how it is made, whom it talks to, and how it ends."""
+"""Clients: construction, version check, TLS and closing."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"
 
 
 class NoRetries(BaseRetryStrategy):
-    """Takes every answer as it is."""
+    """A strategy that never retries."""
 
     def get_delay(self, latest_response: httpx.Response) -> None:
-        """Never wait."""
+        """Return no delay."""
 
 
 def version_checks(sandbox: Sandbox) -> list[str]:
-    """Return the Authorization scheme of each version check that was seen."""
+    """Return the Authorization header of each version check."""
     return [
         request.authorization for request in sandbox.requests if request.path == "/api/v1/gcapi/"
     ]
@@ -53,8 +53,8 @@ def version_checks(sandbox: Sandbox) -> list[str]:
 # ---------------------------------------------------------------- how it is made
 
 
-def test_arguments_stand_in_the_published_order() -> None:
-    """The published arguments can be given by position, in the published order."""
+def test_arguments_are_in_the_published_order() -> None:
+    """The published parameters are positional, in the published order."""
     parameters = list(inspect.signature(Client).parameters.values())
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert positional == [
@@ -72,7 +72,7 @@ def test_arguments_stand_in_the_published_order() -> None:
 
 
 def test_defaults_are_the_published_ones() -> None:
-    """Without arguments a client is for the public server, with the published numbers."""
+    """The defaults are the published ones."""
     defaults = {
         name: one.default
         for name, one in inspect.signature(Client).parameters.items()
@@ -89,21 +89,21 @@ def test_defaults_are_the_published_ones() -> None:
     }
 
 
-def test_further_options_go_by_name_only() -> None:
-    """An eighth argument by position is a TypeError."""
+def test_other_options_are_keyword_only() -> None:
+    """The other parameters are keyword-only."""
     with pytest.raises(TypeError):
         Client("t", "https://gc.localhost/", True, 5.0, None, 3, 4, print)  # type: ignore[misc]
 
 
 def test_construction_sends_nothing(sandbox: Sandbox) -> None:
-    """No request is seen before the first call."""
+    """Construction sends no request."""
     sandbox.requests.clear()
     Client(token=sandbox.token, base_url=sandbox.base_url).close()
     assert len(sandbox.requests) == 0
 
 
 def test_construction_opens_no_file_and_no_socket() -> None:
-    """Neither a socket nor a file, other than of code, is opened by the constructor."""
+    """Construction opens no socket, and no file other than code."""
     script = """
 import sys
 from gcapi.client import Client
@@ -132,7 +132,7 @@ def test_token_is_the_last_of_at_most_two_words(given: str) -> None:
 def test_token_comes_from_the_environment(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an argument the token of the environment is used."""
+    """Without the argument, the token of the environment variable is used."""
     monkeypatch.setenv(VARIABLE, f"Bearer {sandbox.token}")
     with Client(base_url=sandbox.base_url) as client:
         assert client.profiles.self().user.username == "sandbox"
@@ -141,7 +141,7 @@ def test_token_comes_from_the_environment(
 def test_token_argument_wins_over_the_environment(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that is given is used, whatever the environment says."""
+    """The argument takes precedence over the environment variable."""
     monkeypatch.setenv(VARIABLE, "ff")
     with Client(sandbox.token, base_url=sandbox.base_url) as client:
         assert client.profiles.self().user.username == "sandbox"
@@ -149,7 +149,7 @@ def test_token_argument_wins_over_the_environment(
 
 @pytest.mark.parametrize("given", ["", "  ", "Bearer abc s3cret"])
 def test_no_token_or_too_many_words_are_refused(given: str) -> None:
-    """No token, or more than two words, is an error that is also a RuntimeError and quotes nothing of it."""
+    """A missing token, or one of more than two words, is a RuntimeError that does not quote it."""
     with pytest.raises(ConfigurationError) as caught:
         Client(token=given)
     assert isinstance(caught.value, RuntimeError)
@@ -157,14 +157,14 @@ def test_no_token_or_too_many_words_are_refused(given: str) -> None:
 
 
 def test_missing_token_says_where_one_comes_from() -> None:
-    """The message names the argument and the variable."""
+    """The error for a missing token names the argument and the environment variable."""
     with pytest.raises(ConfigurationError, match=rf"token=.*{VARIABLE}.*API tokens"):
         Client()
 
 
 @pytest.mark.parametrize("wrong", ["ff" * 32, "not-hexadecimal", "f"])
 def test_wrong_token_says_what_to_do(sandbox: Sandbox, wrong: str) -> None:
-    """The form of a token is not judged, and the server's 401 becomes advice."""
+    """A token that the server refuses gives an error with advice."""
     client = Client(token=wrong, base_url=sandbox.base_url)
     with client, pytest.raises(AuthenticationError) as caught:
         client.archives.count()
@@ -191,7 +191,7 @@ def test_wrong_token_says_what_to_do(sandbox: Sandbox, wrong: str) -> None:
     ],
 )
 def test_base_url_without_https_is_refused(base_url: str) -> None:
-    """Neither https nor loopback is an error that is also a RuntimeError."""
+    """A base URL that is neither https nor loopback is a RuntimeError."""
     with pytest.raises(ConfigurationError) as caught:
         Client(token="t", base_url=base_url)
     assert isinstance(caught.value, RuntimeError)
@@ -208,7 +208,7 @@ def test_base_url_without_https_is_refused(base_url: str) -> None:
     ],
 )
 def test_base_url_of_https_or_loopback_is_taken(base_url: str) -> None:
-    """Any host by https, and loopback by http, is taken, with or without a slash at the end."""
+    """An https URL, or an http URL of loopback, is valid, with or without a trailing slash."""
     assert str(Client(token="t", base_url=base_url).base_url) == base_url
     assert str(Client(token="t", base_url=base_url.rstrip("/")).base_url) == base_url
 
@@ -225,7 +225,7 @@ def test_base_url_of_https_or_loopback_is_taken(base_url: str) -> None:
     ],
 )
 def test_what_makes_no_strategy_is_refused(factory: object) -> None:
-    """What makes no strategy is a RuntimeError at construction."""
+    """An invalid retry strategy is a RuntimeError at construction."""
     with pytest.raises(RuntimeError, match="retry_strategy="):
         Client(token="t", retry_strategy=factory)  # type: ignore[arg-type]
 
@@ -233,10 +233,10 @@ def test_what_makes_no_strategy_is_refused(factory: object) -> None:
 @pytest.mark.parametrize(
     "factory", [NoRetries, partial(NoRetries), SelectiveBackoffStrategy(0.1, 2), None]
 )
-def test_a_class_or_anything_that_makes_a_strategy_is_taken(
+def test_strategy_classes_and_factories_are_accepted(
     factory: Callable[[], BaseRetryStrategy] | None,
 ) -> None:
-    """A strategy class, a function and an instance that is its own factory all do."""
+    """A strategy class, a function and a callable instance are valid retry strategies."""
     Client(token="t", retry_strategy=factory)
 
 
@@ -250,21 +250,21 @@ def test_a_class_or_anything_that_makes_a_strategy_is_taken(
         {"verify": "/no/such/bundle.pem"},
     ],
 )
-def test_settings_that_cannot_work_are_refused(options: dict[str, object]) -> None:
-    """A number or a path that cannot work is named before anything is sent."""
+def test_invalid_settings_are_refused(options: dict[str, object]) -> None:
+    """An invalid number or path is named before anything is sent."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Client(token="t", **options)  # type: ignore[arg-type]
 
 
-def test_it_is_no_http_client() -> None:
-    """Nothing of the HTTP library is inherited that would go around the client's checks."""
+def test_client_is_not_an_httpx_client() -> None:
+    """A client does not inherit methods of httpx that would bypass its checks."""
     client = Client(token="t")
     assert not isinstance(client, httpx.Client)
     assert not {"get", "post", "send", "request", "headers"} & set(dir(client))
 
 
 def test_settings_can_be_read_and_not_changed() -> None:
-    """The address and the limits are read-only."""
+    """The base URL and the limits are read-only."""
     client = Client(token="t")
     for name in ("base_url", "max_concurrent_uploads", "max_concurrent_downloads"):
         with pytest.raises(AttributeError):
@@ -272,7 +272,7 @@ def test_settings_can_be_read_and_not_changed() -> None:
 
 
 def test_imports_that_people_wrote_keep_working() -> None:
-    """The published names are the same objects, wherever they are imported from."""
+    """Published names are the same objects, wherever they are imported from."""
     from gcapi.check_version import UnsupportedVersionError as OfThePublished
     from gcapi.client import Client as ClientOfThePublished
     from gcapi.create_strategies import SocketValueSpec
@@ -298,7 +298,7 @@ CALLS: dict[str, Callable[[Client], object]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_use_after_close_is_an_error(sandbox: Sandbox, call: str) -> None:
-    """A closed client says that it is closed, whichever part of it is used, and sends nothing."""
+    """Every use of a closed client is an error, and sends nothing."""
     with Client(token=sandbox.token, base_url=sandbox.base_url) as client:
         CALLS[call](client)
     sandbox.requests.clear()
@@ -308,14 +308,14 @@ def test_use_after_close_is_an_error(sandbox: Sandbox, call: str) -> None:
 
 
 def test_closing_twice_does_no_harm(sandbox: Sandbox) -> None:
-    """A client may be closed again, and before it was used."""
+    """A client can be closed twice, and before it is used."""
     client = Client(token=sandbox.token, base_url=sandbox.base_url)
     client.close()
     client.close()
 
 
 def test_context_manager_gives_the_client_and_closes_it(sandbox: Sandbox) -> None:
-    """`with` gives the client itself, and closes it at its end."""
+    """The context manager returns the client, and closes it."""
     client = Client(token=sandbox.token, base_url=sandbox.base_url)
     with client as entered:
         assert entered is client
@@ -327,7 +327,7 @@ def test_context_manager_gives_the_client_and_closes_it(sandbox: Sandbox) -> Non
 
 
 def test_version_is_checked_once_with_the_first_request(sandbox: Sandbox) -> None:
-    """The first request is preceded by one check without the token, and no other request is."""
+    """The version is checked once, before the first request and without the token."""
     sandbox.requests.clear()
     with Client(token=sandbox.token, base_url=sandbox.base_url) as client:
         client.archives.count()
@@ -338,7 +338,7 @@ def test_version_is_checked_once_with_the_first_request(sandbox: Sandbox) -> Non
 
 
 def test_threads_that_share_a_client_check_once(sandbox: Sandbox) -> None:
-    """Sixteen threads that begin together check the version once, and all get their answers."""
+    """Sixteen threads that share a client check the version once."""
     sandbox.requests.clear()
     begin = threading.Barrier(16)
     counts: list[int] = []
@@ -358,7 +358,7 @@ def test_threads_that_share_a_client_check_once(sandbox: Sandbox) -> None:
 
 
 def test_below_the_lowest_version_every_call_fails() -> None:
-    """A server that no longer supports this version is not asked anything else, ever."""
+    """If the server does not support this version, every call fails without a request."""
     with (
         Sandbox(latest_version="99.0.0", lowest_supported_version="98.0.0") as sandbox,
         Client(token=sandbox.token, base_url=sandbox.base_url) as client,
@@ -370,7 +370,7 @@ def test_below_the_lowest_version_every_call_fails() -> None:
 
 
 def test_below_the_latest_version_warns_once() -> None:
-    """A newer release is told of once, and the call goes on."""
+    """A newer release causes one warning, and the call continues."""
     with (
         Sandbox(latest_version="99.0.0") as sandbox,
         Client(token=sandbox.token, base_url=sandbox.base_url) as client,
@@ -394,7 +394,7 @@ def test_below_the_latest_version_warns_once() -> None:
     ],
 )
 def test_failed_check_is_made_again(failure: Answer, error: type[Exception]) -> None:
-    """A check that failed fails that call only; the next request checks again."""
+    """A failed version check is repeated with the next request."""
     script = in_turn(failure, Answer(body=VERSION), Answer(body=EMPTY_PAGE))
     with (
         Loopback(script, with_version=False) as server,
@@ -410,8 +410,8 @@ def test_failed_check_is_made_again(failure: Answer, error: type[Exception]) -> 
     ]
 
 
-def test_what_is_no_grand_challenge_is_said_to_be_none() -> None:
-    """A login page in place of the API leads to advice about the address."""
+def test_other_servers_are_recognised() -> None:
+    """A login page in place of the API gives advice about the base URL."""
     with (
         Loopback(in_turn(Answer(body=b"<html>Log in")), with_version=False) as server,
         connect(server) as client,
@@ -424,14 +424,14 @@ def test_what_is_no_grand_challenge_is_said_to_be_none() -> None:
 
 
 def https_server(authority: trustme.CA) -> Loopback:
-    """Return a server on localhost with a certificate of this authority."""
+    """Return an https server on localhost with a certificate of this authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     return Loopback(in_turn(Answer(body=EMPTY_PAGE)), tls=context)
 
 
 def test_verify_takes_a_bundle_a_context_or_nothing(tmp_path: Path) -> None:
-    """A CA bundle by its path, a context and `False` are all honoured."""
+    """`verify` accepts the path of a CA bundle, a context and `False`."""
     authority = trustme.CA()
     bundle = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(os.fspath(bundle))
@@ -443,7 +443,7 @@ def test_verify_takes_a_bundle_a_context_or_nothing(tmp_path: Path) -> None:
 
 
 def test_unknown_certificates_are_refused() -> None:
-    """By default a certificate of an unknown authority ends the call before the token is sent."""
+    """A certificate of an unknown authority is refused before the token is sent."""
     with https_server(trustme.CA()) as server, Client(TOKEN, server.base_url) as client:
         with pytest.raises(httpx.ConnectError):
             client.archives.count()
@@ -464,7 +464,7 @@ def test_unknown_certificates_are_refused() -> None:
 def test_withdrawn_methods_name_their_successors(
     sandbox: Sandbox, client: Client, name: str, successor: str
 ) -> None:
-    """A withdrawn method sends nothing and says what to use."""
+    """A withdrawn method sends nothing and names its replacement."""
     sandbox.requests.clear()
     with pytest.raises(NotImplementedError, match=rf"use {successor}\b"):
         getattr(client, name)("anything", at="all")
@@ -472,7 +472,7 @@ def test_withdrawn_methods_name_their_successors(
 
 
 def test_every_error_is_of_one_family() -> None:
-    """Everything that the package raises can be caught as GCAPIError."""
+    """All exceptions of the package are GCAPIErrors."""
     errors = [
         one
         for one in vars(gcapi.exceptions).values()

@@ -1,4 +1,4 @@
-"""Pages, iteration, counts and `detail`, on lists that are longer than a page."""
+"""Pages, iteration, counts and `detail`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ITEMS = 230
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox) -> models.Archive:
-    """Give an archive of many items, beside a smaller one."""
+    """Return an archive of many items; there is a smaller one too."""
     slugs = [sandbox.add_archive("Many cases"), sandbox.add_archive("Few cases")]
     with Client(token=sandbox.token, base_url=sandbox.base_url) as client:
         many, few = (client.archives.detail(slug=slug) for slug in slugs)
@@ -46,7 +46,7 @@ def archive(sandbox: Sandbox) -> models.Archive:
 
 
 def queries(sandbox: Sandbox) -> list[dict[str, str]]:
-    """Return the query of each request but the version check."""
+    """Return the query of each request other than the version check."""
     return [
         dict(pair.split("=") for pair in request.query.split("&") if pair)
         for request in sandbox.requests
@@ -58,7 +58,7 @@ def queries(sandbox: Sandbox) -> list[dict[str, str]]:
 
 
 def test_page_is_a_sequence(client: Client, archive: models.Archive) -> None:
-    """A page can be measured, indexed from both ends, sliced, searched and walked through."""
+    """A page supports len, indexing, slicing, searching and iteration."""
     page = client.archive_items.page(offset=10, limit=7, params={"archive": archive.pk})
     assert isinstance(page, Sequence)
     assert (page.offset, page.limit, page.total_count, len(page)) == (10, 7, ITEMS, 7)
@@ -73,23 +73,23 @@ def test_page_is_a_sequence(client: Client, archive: models.Archive) -> None:
 
 
 def test_page_beyond_the_end_has_no_objects(client: Client, archive: models.Archive) -> None:
-    """A page after the last one has no objects and still knows how many there are."""
+    """A page beyond the end is empty and has the total count."""
     page = client.archive_items.page(offset=10_000, params={"archive": archive.pk})
     assert (len(page), page.total_count, bool(page)) == (0, ITEMS, False)
 
 
 def test_page_is_one_request(sandbox: Sandbox, client: Client, archive: models.Archive) -> None:
-    """The offset, the limit and the filters go to the server as they are given."""
+    """A page is one request with the given offset, limit and filters."""
     sandbox.requests.clear()
     client.archive_items.page(20, 30, {"archive": archive.pk})
     assert queries(sandbox) == [{"archive": archive.pk, "offset": "20", "limit": "30"}]
 
 
 @pytest.mark.parametrize(("offset", "limit"), [(-1, 10), (0, 0), (0, -5)])
-def test_impossible_pages_are_refused(
+def test_invalid_pages_are_refused(
     sandbox: Sandbox, client: Client, offset: int, limit: int
 ) -> None:
-    """The server would answer with another page than was asked for, so it is not asked."""
+    """A negative offset or a limit below 1 is refused before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match="at least"):
         client.archive_items.page(offset, limit)
@@ -97,7 +97,7 @@ def test_impossible_pages_are_refused(
 
 
 def test_index_out_of_range(client: Client, archive: models.Archive) -> None:
-    """An index outside of the page is an IndexError, as for any sequence."""
+    """An index out of range is an IndexError."""
     with pytest.raises(IndexError):
         client.archive_items.page(0, 5, {"archive": archive.pk})[5]
 
@@ -108,7 +108,7 @@ def test_index_out_of_range(client: Client, archive: models.Archive) -> None:
 def test_iteration_gives_every_object_once(
     sandbox: Sandbox, client: Client, archive: models.Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three pages are walked through, and each object comes exactly once; no empty page is asked for."""
+    """Iteration over three pages yields each object once, and requests no empty page."""
     monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", ITEMS // 2 - 10)
     sandbox.requests.clear()
     titles = [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
@@ -119,7 +119,7 @@ def test_iteration_gives_every_object_once(
 def test_iteration_asks_for_the_largest_page(
     sandbox: Sandbox, client: Client, archive: models.Archive
 ) -> None:
-    """The server gives 1,000 objects at the most, so a list of fewer is one request."""
+    """Iteration requests pages of 1,000 objects, the server's maximum."""
     sandbox.requests.clear()
     assert len(list(client.archive_items.iterate_all({"archive": archive.pk}))) == ITEMS
     assert [query["limit"] for query in queries(sandbox)] == ["1000"]
@@ -128,7 +128,7 @@ def test_iteration_asks_for_the_largest_page(
 def test_iteration_asks_as_it_goes(
     sandbox: Sandbox, client: Client, archive: models.Archive
 ) -> None:
-    """Nothing is asked before the first object, and no more pages than are needed."""
+    """Iteration is lazy, and requests no more pages than needed."""
     sandbox.requests.clear()
     items = client.archive_items.iterate_all(params={"archive": archive.pk})
     assert queries(sandbox) == []
@@ -136,13 +136,13 @@ def test_iteration_asks_as_it_goes(
     assert len(queries(sandbox)) == 1
 
 
-def test_iteration_over_nothing_ends(client: Client) -> None:
-    """An empty list is walked through at once."""
+def test_iteration_over_an_empty_list_ends(client: Client) -> None:
+    """Iteration over an empty list ends."""
     assert list(client.archives.iterate_all({"slug": "no-such-archive"})) == []
 
 
 def test_iteration_ends_when_the_list_shrinks() -> None:
-    """A list that says it has more than it gives is read again a few times, and then that is said."""
+    """A list that is shorter than its count is read again, and then causes a warning."""
     empty = Answer(body={"count": 500, "next": None, "previous": None, "results": []})
     with (
         Loopback(in_turn(empty)) as server,
@@ -156,7 +156,7 @@ def test_iteration_ends_when_the_list_shrinks() -> None:
 def test_count_is_one_small_request(
     sandbox: Sandbox, client: Client, archive: models.Archive
 ) -> None:
-    """Counting asks for a single object."""
+    """Counting requests a single object."""
     sandbox.requests.clear()
     assert client.archive_items.count(params={"archive": archive.pk}) == ITEMS
     assert queries(sandbox) == [{"archive": archive.pk, "offset": "0", "limit": "1"}]
@@ -167,7 +167,7 @@ def test_count_is_one_small_request(
 
 @pytest.mark.usefixtures("archive")
 def test_filters_go_by_their_api_names(client: Client) -> None:
-    """A filter narrows pages, counts and iteration alike."""
+    """Filters apply to pages, counts and iteration."""
     few = {"archive": client.archives.detail(slug="few-cases").pk}
     assert client.archive_items.page(params=few).total_count == 3
     assert client.archive_items.count(few) == len(list(client.archive_items.iterate_all(few))) == 3
@@ -186,8 +186,8 @@ LISTING: dict[str, Callable[[Client, dict[str, object]], object]] = {
 @pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("how", LISTING)
 def test_unknown_filter_warns(client: Client, how: str) -> None:
-    """A filter that the server would ignore draws a warning that names it and lists the honoured ones."""
-    several = suppress(MultipleObjectsReturned)  # which is what `detail` makes of an ignored filter
+    """A filter that the server ignores causes a warning that names it and the known filters."""
+    several = suppress(MultipleObjectsReturned)  # `detail` raises it for an ignored filter
     with pytest.warns(UnknownFilterWarning, match=WARNING) as seen, several:
         LISTING[how](client, {"archive_slug": "many-cases"})
     assert len(seen) == 1
@@ -197,7 +197,7 @@ def test_unknown_filter_warns(client: Client, how: str) -> None:
 def test_unknown_filter_warns_once_for_all_pages(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Walking through several pages draws one warning, and it points at the caller's line."""
+    """Iteration over several pages causes one warning, which points at the caller's line."""
     monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", 100)
     with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
         assert len(list(client.archive_items.iterate_all({"archive_slug": "x"}))) == ITEMS + 3
@@ -205,13 +205,13 @@ def test_unknown_filter_warns_once_for_all_pages(
 
 
 def test_list_without_filters_says_so(client: Client) -> None:
-    """Where the server honours no filter at all, the warning says that."""
+    """For a list without filters the warning says so."""
     with pytest.warns(UnknownFilterWarning, match=r"ignores status\b.*Filters: none"):
         client.uploads.count({"status": "Completed"})
 
 
 def test_honoured_filters_do_not_warn(client: Client, archive: models.Archive) -> None:
-    """What the server honours is sent without a word."""
+    """Known filters cause no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         client.archive_items.count({"archive": archive.pk})
@@ -221,20 +221,20 @@ def test_honoured_filters_do_not_warn(client: Client, archive: models.Archive) -
 
 @pytest.mark.usefixtures("archive")
 def test_filters_of_none_are_left_out(sandbox: Sandbox, client: Client) -> None:
-    """A filter whose value is `None` is not sent."""
+    """Filters with the value `None` are not sent."""
     sandbox.requests.clear()
     assert client.archive_items.count({"archive": None}) == ITEMS + 3
     assert "archive" not in queries(sandbox)[0]
 
 
 def test_refused_filter_shows_the_servers_words(client: Client) -> None:
-    """A value that the server refuses is quoted with the name of the filter."""
+    """The error for a refused filter has the name of the filter and the server's words."""
     with pytest.raises(StatusError, match=r"archive: .*“no-uuid” is not a valid UUID"):
         client.archive_items.count({"archive": "no-uuid"})
 
 
 def test_the_callers_dict_is_not_changed(client: Client, archive: models.Archive) -> None:
-    """Params are read and never written."""
+    """The caller's params are not changed."""
     params = {"archive": archive.pk, "limit": 3, "offset": 1}
     before = copy.deepcopy(params)
     client.archive_items.page(5, 5, params)
@@ -247,7 +247,7 @@ def test_the_callers_dict_is_not_changed(client: Client, archive: models.Archive
 
 
 def test_detail_by_pk_url_and_filter_is_the_same(client: Client, archive: models.Archive) -> None:
-    """The three ways to name an object lead to the same one."""
+    """pk, API URL and filter give the same object."""
     by_pk = client.archives.detail(pk=archive.pk)
     assert by_pk == client.archives.detail(archive.pk)
     assert by_pk == client.archives.detail(api_url=archive.api_url)
@@ -275,15 +275,15 @@ PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 def test_detail_wants_exactly_one_of_three(
     sandbox: Sandbox, client: Client, name: str, given: dict[str, str]
 ) -> None:
-    """None or several of pk, api_url and filters is a ValueError before anything is sent."""
+    """None or several of pk, api_url and filters are a ValueError, and nothing is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match="exactly one"):
         getattr(client, name).detail(**given)
     assert len(sandbox.requests) == 0
 
 
-def test_several_objects_are_too_many(client: Client, archive: models.Archive) -> None:
-    """A filter that several objects fit raises, and says how many there are."""
+def test_several_objects_are_an_error(client: Client, archive: models.Archive) -> None:
+    """A filter that matches several objects is an error with their number."""
     with pytest.raises(MultipleObjectsReturned, match=rf"{ITEMS} objects") as caught:
         client.archive_items.detail(archive=archive.pk)
     assert isinstance(caught.value, GCAPIError)
@@ -306,14 +306,14 @@ MISSING: dict[str, Callable[[Client], object]] = {
 
 @pytest.mark.parametrize("how", MISSING)
 def test_missing_object_is_not_found(client: Client, how: str) -> None:
-    """However an object is missed, in JSON or HTML, it is ObjectNotFound and may be a matter of access."""
+    """A missing object raises ObjectNotFound, which mentions access, for JSON and HTML responses."""
     with pytest.raises(ObjectNotFound) as caught:
         MISSING[how](client)
     assert "not found, or no access" in str(caught.value).lower()
 
 
 def test_missing_object_keeps_the_answer(client: Client) -> None:
-    """What the server answered is at hand, and its words are quoted."""
+    """The error for a missing object has the response and the server's words."""
     with pytest.raises(NotFoundError) as caught:
         client.archives.detail(pk=PK)
     assert caught.value.status_code == 404
@@ -321,8 +321,8 @@ def test_missing_object_keeps_the_answer(client: Client) -> None:
     assert caught.value.body == {"detail": "No Archive matches the given query."}
 
 
-def test_what_others_have_is_not_found(sandbox: Sandbox, archive: models.Archive) -> None:
-    """An object that exists and may not be seen reads as one that does not exist."""
+def test_objects_of_others_are_not_found(sandbox: Sandbox, archive: models.Archive) -> None:
+    """An object that the user may not see looks like a missing one."""
     token = sandbox.add_user("a-stranger")
     with Client(token=token, base_url=sandbox.base_url) as stranger:
         with pytest.raises(ObjectNotFound, match="or no access"):
@@ -330,8 +330,8 @@ def test_what_others_have_is_not_found(sandbox: Sandbox, archive: models.Archive
         assert stranger.archives.count() == 0
 
 
-def test_urls_of_other_hosts_are_not_asked(sandbox: Sandbox, client: Client) -> None:
-    """The address of an object on another host is refused, since it would get the token."""
+def test_urls_of_other_hosts_are_not_requested(sandbox: Sandbox, client: Client) -> None:
+    """An API URL of another host is refused, since that host would get the token."""
     sandbox.requests.clear()
     with pytest.raises(InvalidTarget):
         client.archives.detail(api_url="https://gc.localhost/api/v1/archives/x/")

@@ -1,7 +1,4 @@
-"""Every namespace: what it can do, against the sandbox, and what it sends.
-
-Longer than 500 lines, since it has a part for each namespace, on one world that all of them share.
-"""
+"""Every namespace, against the sandbox."""
 
 from __future__ import annotations
 
@@ -24,12 +21,8 @@ from gcapi.exceptions import (
     ObjectNotFound,
     PermissionDenied,
     StatusError,
-    UnsupportedVersionError,
 )
-from gcapi.retries import SelectiveBackoffStrategy
 from gcapi_sandbox import Sandbox
-from grand_challenge_api.api.archives import archives_items_create, archives_list
-from grand_challenge_api.models import ArchiveItemPostRequest
 from tests.support.loopback import Answer, Loopback, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
@@ -37,7 +30,7 @@ READ = {"detail", "page", "iterate_all", "count"}
 WRITE = {"create", "update", "partial_update", "delete"}
 CHANGE = {"update", "partial_update"}
 
-#: What each namespace offers beside reading; the writes are exactly those that the API has.
+#: The methods of each namespace other than reading; the writes are exactly those of the API.
 NAMESPACES: dict[str, set[str]] = {
     "images": {"download"},
     "uploads": {
@@ -73,9 +66,9 @@ NAMESPACES: dict[str, set[str]] = {
     "sessions": {"keep_alive"},
     "feedback": {"create"},
 }
-#: Those that have no list.
+#: The methods of namespaces without a list.
 SINGLE = {"profiles": {"self"}, "timezone": {"update"}}
-#: What an object is made of, and whether its pk can be known.
+#: The model of each namespace, and the attribute with its primary key.
 MODELS = {
     "images": "HyperlinkedImage",
     "uploads": "UserUpload",
@@ -102,7 +95,7 @@ MODELS = {
     "sessions": "Session",
     "feedback": "Feedback",
 }
-#: Objects that the API lists without telling their pk.
+#: Namespaces whose lists have no primary keys.
 NAMELESS = {"notifications", "feedback"}
 HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
 
@@ -113,7 +106,7 @@ def _count(_: Path, output: Path) -> None:
 
 @pytest.fixture(scope="module")
 def world(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Give a sandbox that has at least one object of every kind."""
+    """Return a sandbox that has at least one object of every kind."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "a.mha").write_bytes(HEADER + b"\0\1\2\3")
     scan, count = sandbox.add_socket("Scan"), sandbox.add_socket("Count", "Integer")
@@ -168,7 +161,7 @@ def world(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def public_methods(thing: object) -> set[str]:
-    """Return what can be called on a thing by a public name."""
+    """Return the names of the public methods of an object."""
     return {
         name for name, _ in inspect.getmembers(thing, inspect.ismethod) if not name.startswith("_")
     }
@@ -176,18 +169,18 @@ def public_methods(thing: object) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_namespace_offers_what_the_api_has(client: Client, name: str) -> None:
-    """Each namespace reads, and has exactly the writes that the API has."""
+    """Each namespace can read, and has exactly the API's writes."""
     assert public_methods(attrgetter(name)(client)) == READ | NAMESPACES[name]
 
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_namespace_without_a_list(client: Client, name: str) -> None:
-    """What the API cannot list, a namespace does not list."""
+    """A namespace without a list in the API has exactly the API's operations."""
     assert public_methods(getattr(client, name)) == SINGLE[name]
 
 
 def test_there_are_no_other_namespaces(client: Client) -> None:
-    """The table names every namespace that a client has."""
+    """The table has every namespace of a client."""
 
     def found(parent: object, prefix: str) -> Iterator[str]:
         for name, value in vars(parent).items():
@@ -199,14 +192,14 @@ def test_there_are_no_other_namespaces(client: Client) -> None:
 
 
 def _shown(one: object) -> str:
-    """Write an object out, without the seconds that an endpoint has left: they run down between two requests."""
+    """Return the repr of an object without the remaining lifetime, which changes between two requests."""
     return re.sub(r"remaining_lifetime='[0-9:]+'", "remaining_lifetime", repr(one))
 
 
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_reading(client: Client, name: str) -> None:
-    """Pages, iteration, counts and single objects agree, and are of the right model."""
+    """Pages, iteration, counts and single objects agree, and have the right model."""
     namespace = attrgetter(name)(client)
     page = namespace.page(limit=1000)
     assert len(page) == namespace.count() == page.total_count >= 1
@@ -220,8 +213,8 @@ def test_reading(client: Client, name: str) -> None:
 
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("name", sorted(NAMESPACES.keys() - {"reader_studies.answers.mine"}))
-def test_what_does_not_exist(client: Client, name: str) -> None:
-    """An object that does not exist is ObjectNotFound in every namespace."""
+def test_missing_objects_are_not_found(client: Client, name: str) -> None:
+    """A missing object raises ObjectNotFound in every namespace."""
     with pytest.raises(ObjectNotFound, match="or no access"):
         attrgetter(name)(client).detail(pk=str(uuid.uuid4()))
 
@@ -229,14 +222,14 @@ def test_what_does_not_exist(client: Client, name: str) -> None:
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_wrong_token(sandbox: Sandbox, name: str) -> None:
-    """A wrong token is said to be wrong by every namespace, rather than showing empty lists."""
+    """An invalid token is an error in every namespace, rather than an empty list."""
     with Client("ff", sandbox.base_url) as stranger, pytest.raises(AuthenticationError):
         attrgetter(name)(stranger).count()
 
 
 @pytest.mark.usefixtures("world")
 def test_strangers_see_nothing_of_others(sandbox: Sandbox) -> None:
-    """What is not public shows as empty to another account."""
+    """Objects that are not public are invisible to other accounts."""
     public = {"interfaces", "challenges", "workstations", "workstation_configs"}
     with Client(sandbox.add_user("stranger"), sandbox.base_url) as stranger:
         seen = {name for name in NAMESPACES if attrgetter(name)(stranger).count()}
@@ -248,7 +241,7 @@ def test_strangers_see_nothing_of_others(sandbox: Sandbox) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_archive_item_through_its_life(client: Client) -> None:
-    """An item is created, changed in part, and replaced, which clears what is not given."""
+    """An archive item can be created, partially updated, and replaced, which clears omitted fields."""
     archive = client.archives.detail(slug="world")
     made = client.archive_items.create(archive=archive.api_url, title="made")
     assert isinstance(made, models.ArchiveItemPost)
@@ -261,7 +254,7 @@ def test_archive_item_through_its_life(client: Client) -> None:
 
 
 def test_archive_needs_its_fields(sandbox: Sandbox, client: Client) -> None:
-    """A field that the API needs and was not given is named before anything is sent."""
+    """The error for a missing required field names it, and nothing is sent."""
     sandbox.requests.clear()
     with pytest.raises(TypeError, match="'archive'"):
         client.archive_items.create(title="nowhere")
@@ -270,7 +263,7 @@ def test_archive_needs_its_fields(sandbox: Sandbox, client: Client) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_models_that_were_read_can_be_sent(client: Client) -> None:
-    """Values of a request may be models that came from the server, and stay as they were."""
+    """Models from the server are valid in a request, and are not changed."""
     archive = client.archives.detail(slug="world")
     item = client.archive_items.create(archive=archive.api_url)
     posted = client.archive_items.partial_update(
@@ -285,7 +278,7 @@ def test_models_that_were_read_can_be_sent(client: Client) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_patients_and_studies(client: Client) -> None:
-    """An archive's patients and studies are lists of strings."""
+    """Patients and studies of an archive are lists of strings."""
     archive = client.archives.detail(slug="world")
     patients = client.archives.patients(archive.pk)
     assert all(isinstance(one, str) for one in patients)
@@ -294,7 +287,7 @@ def test_patients_and_studies(client: Client) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_display_set_through_its_life(client: Client) -> None:
-    """A display set is created by the study's slug, changed, and replaced."""
+    """A display set can be created by the study's slug, updated, and replaced."""
     made = client.reader_studies.display_sets.create(reader_study="study", title="made", order=50)
     assert (made.title, made.order) == ("made", 50)
     changed = client.reader_studies.display_sets.partial_update(made.pk, order=60)
@@ -305,13 +298,13 @@ def test_display_set_through_its_life(client: Client) -> None:
 
 
 def world_study(client: Client) -> str:
-    """Return the pk of the study."""
+    """Return the primary key of the study."""
     return str(client.reader_studies.detail(slug="study").pk)
 
 
 @pytest.mark.parametrize("form", ["pk", "uuid", "url"])
 def test_answers_accept_bare_pks(client: Client, world: SimpleNamespace, form: str) -> None:
-    """The question and the display set of an answer go by pk as well as by address."""
+    """The question and the display set of an answer can be primary keys or API URLs."""
     shown = client.reader_studies.display_sets.create(reader_study="study")
     question = world.question
     refer: dict[str, Callable[[Any], object]] = {
@@ -334,7 +327,7 @@ def test_answers_accept_bare_pks(client: Client, world: SimpleNamespace, form: s
 
 
 def test_own_answers(sandbox: Sandbox, client: Client, world: SimpleNamespace) -> None:
-    """`answers.mine` lists the caller's answers, and takes the filters of answers."""
+    """`answers.mine` lists the user's answers, and has the filters of answers."""
     mine = client.reader_studies.answers.mine
     assert {answer.creator for answer in mine.iterate_all()} == {"sandbox"}
     assert mine.count({"question__reader_study": world_study(client)}) == mine.count()
@@ -345,7 +338,7 @@ def test_own_answers(sandbox: Sandbox, client: Client, world: SimpleNamespace) -
 
 
 def test_ground_truth(sandbox: Sandbox, client: Client, world: SimpleNamespace) -> None:
-    """The ground truth of a display set comes by the pks of the questions."""
+    """The ground truth of a display set is keyed by the primary keys of the questions."""
     with pytest.raises(ObjectNotFound):
         client.reader_studies.ground_truth(str(uuid.uuid4()), world.display_set)
     sandbox.add_ground_truth(world.display_set, {"Sure?": True})
@@ -358,7 +351,7 @@ def test_ground_truth(sandbox: Sandbox, client: Client, world: SimpleNamespace) 
 
 
 def test_jobs_by_input_image(sandbox: Sandbox, client: Client, world: SimpleNamespace) -> None:
-    """Jobs of an image are found by the filter that the server honours."""
+    """Jobs can be listed by an input image."""
     sandbox.requests.clear()
     jobs = list(client.algorithm_jobs.by_input_image(pk=world.image.pk))
     assert [job.pk for job in jobs] == [world.job]
@@ -366,7 +359,7 @@ def test_jobs_by_input_image(sandbox: Sandbox, client: Client, world: SimpleName
 
 
 def test_job_is_created_by_hand(client: Client, world: SimpleNamespace) -> None:
-    """A job can be created with the API's own fields; a second one of the same inputs is refused."""
+    """A job can be created from the API's fields, and a second one with the same inputs is refused."""
     algorithm = client.algorithms.detail(slug="counter")
     inputs = [{"interface": "scan", "image": world.image.api_url}]
     with pytest.raises(StatusError, match="already exists"):
@@ -374,7 +367,7 @@ def test_job_is_created_by_hand(client: Client, world: SimpleNamespace) -> None:
 
 
 def test_endpoint_is_kept_alive(client: Client, world: SimpleNamespace) -> None:
-    """An endpoint can be created, and kept from being stopped."""
+    """An endpoint can be created and kept alive."""
     algorithm = client.algorithms.detail(slug="counter")
     assert isinstance(client.algorithm_endpoints.keep_alive(world.endpoint), dict)
     made = client.algorithm_endpoints.create(algorithm=algorithm.api_url)
@@ -382,7 +375,7 @@ def test_endpoint_is_kept_alive(client: Client, world: SimpleNamespace) -> None:
 
 
 def test_invocation_is_created_by_hand(client: Client, world: SimpleNamespace) -> None:
-    """An invocation can be created with the API's own fields."""
+    """An invocation can be created from the API's fields."""
     made = client.algorithm_invocations.create(
         endpoint=f"{client.base_url}algorithms/endpoints/{world.endpoint}/",
         inputs=[{"interface": "scan", "image": world.image.api_url}],
@@ -391,8 +384,8 @@ def test_invocation_is_created_by_hand(client: Client, world: SimpleNamespace) -
 
 
 @pytest.mark.usefixtures("world")
-def test_import_is_begun_by_hand(client: Client) -> None:
-    """An upload session can be created of uploads."""
+def test_upload_session_is_created_by_hand(client: Client) -> None:
+    """An upload session can be created from uploads."""
     upload = client.uploads.upload_fileobj(
         fileobj=io.BytesIO(HEADER + b"\0\0\0\0"), filename="b.mha"
     )
@@ -405,7 +398,7 @@ def test_import_is_begun_by_hand(client: Client) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_challenge_by_its_short_name(sandbox: Sandbox, client: Client) -> None:
-    """A challenge has no pk: its short name is one, and a single request gets it."""
+    """A challenge is retrieved by its short name in one request."""
     client.challenges.count()
     sandbox.requests.clear()
     by_slug = client.challenges.detail(slug="challenge")
@@ -417,7 +410,7 @@ def test_challenge_by_its_short_name(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_evaluation_is_claimed_and_reported(sandbox: Sandbox) -> None:
-    """An external evaluator finds, claims and reports an evaluation; failures show the server's words."""
+    """An external evaluation can be listed, claimed and reported, and errors have the server's words."""
     pk = sandbox.add_evaluation("claims", "first", evaluators=["evaluator"])
     other = sandbox.add_evaluation("claims", "second", evaluators=["evaluator"])
     with Client(sandbox.add_user("evaluator"), sandbox.base_url) as client:
@@ -440,7 +433,7 @@ def test_evaluation_is_claimed_and_reported(sandbox: Sandbox) -> None:
 
 
 def test_failed_evaluation_is_reported(sandbox: Sandbox) -> None:
-    """A failure is reported with its message and without metrics."""
+    """A failed evaluation is reported with a message and without metrics."""
     pk = sandbox.add_evaluation("failures", "only", evaluators=["unlucky"])
     with Client(sandbox.add_user("unlucky"), sandbox.base_url) as client:
         client.evaluations.claim(pk)
@@ -451,19 +444,19 @@ def test_failed_evaluation_is_reported(sandbox: Sandbox) -> None:
 
 
 def test_own_profile(client: Client) -> None:
-    """The profile is that of the token's account."""
+    """The profile belongs to the token's account."""
     assert client.profiles.self().user.username == "sandbox"
 
 
 def test_timezone(client: Client) -> None:
-    """A time zone is echoed, and one that is none is refused with the server's words."""
+    """A time zone can be set, and an invalid one is refused with the server's words."""
     assert client.timezone.update("Europe/Amsterdam").timezone == "Europe/Amsterdam"
     with pytest.raises(StatusError, match="not a valid choice"):
         client.timezone.update("Mars")
 
 
 def test_session_is_kept_alive(sandbox: Sandbox, client: Client, world: SimpleNamespace) -> None:
-    """A viewer session is extended, and its end is an error with the server's words."""
+    """A viewer session can be extended, until the server refuses with its words."""
     assert client.sessions.keep_alive(world.session) == {"status": "session extended"}
     before = sandbox.limits.session_seconds
     sandbox.limits.session_seconds = 0
@@ -475,14 +468,14 @@ def test_session_is_kept_alive(sandbox: Sandbox, client: Client, world: SimpleNa
 
 
 def test_feedback(client: Client, world: SimpleNamespace) -> None:
-    """Feedback on a session of one's own is taken, with and without a context."""
+    """Feedback on an own session can be created, with and without a context."""
     session = f"{client.base_url}workstations/sessions/{world.session}/"
     given = client.feedback.create(session=session, user_comment="slow", context={"a": [1]})
     assert (given.user_comment, given.context, given.screenshot) == ("slow", {"a": [1]}, None)
 
 
 def test_subscription_is_changed_and_deleted(sandbox: Sandbox, client: Client) -> None:
-    """A subscription is changed by its flag, and gone once it is deleted."""
+    """A subscription can be updated and deleted."""
     pk = str(sandbox.add_subscription())
     assert client.subscriptions.partial_update(pk, flag="all").flag == "all"
     assert client.subscriptions.update(pk, flag="none").flag == "none"
@@ -492,7 +485,7 @@ def test_subscription_is_changed_and_deleted(sandbox: Sandbox, client: Client) -
 
 
 def test_notification_is_read_and_deleted() -> None:
-    """A notification whose pk is known is marked as read, and deleted without an answer."""
+    """A notification can be marked as read and deleted."""
     answers = [Answer(body={"read": True})] * 3 + [Answer(status=204)]
     with Loopback(in_turn(*answers)) as server, connect(server) as client:
         assert client.notifications.detail(pk=PK).read is True
@@ -509,8 +502,8 @@ def test_notification_is_read_and_deleted() -> None:
     assert server.seen[1].json() == {"read": True}
 
 
-def test_role_that_is_missing(sandbox: Sandbox, client: Client) -> None:
-    """What may be seen and not changed is PermissionDenied, with whom to ask."""
+def test_missing_permission(sandbox: Sandbox, client: Client) -> None:
+    """Changing a read-only object raises PermissionDenied, which says whom to ask."""
     slug = sandbox.add_archive("Read only", editors=["editor"], users=["sandbox"])
     with Client(sandbox.add_user("editor"), sandbox.base_url) as editor:
         archive = editor.archives.detail(slug=slug)
@@ -521,66 +514,15 @@ def test_role_that_is_missing(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_bodies_are_json() -> None:
-    """A write sends JSON, as all of them do."""
+    """Writes send JSON."""
     with Loopback(in_turn(Answer(body={"timezone": "UTC"}))) as server, connect(server) as client:
         client.timezone.update("UTC")
     assert server.seen[0].header("Content-Type") == "application/json"
     assert server.seen[0].json() == {"timezone": "UTC"}
 
 
-# ---------------------------------------------------------------- the generated functions
-
-
-def test_generated_functions_use_the_client(sandbox: Sandbox, client: Client) -> None:
-    """`client.raw` has the token, the address and the version check of the client."""
-    slug = sandbox.add_archive("By generated functions")
-    sandbox.requests.clear()
-    answer = archives_list.sync_detailed(client=client.raw, slug=slug)
-    assert answer.status_code == 200
-    assert answer.parsed is not None
-    assert [archive.title for archive in answer.parsed.results] == ["By generated functions"]
-    seen = [(one.path.rpartition("v1/")[2], one.authorization) for one in sandbox.requests]
-    assert seen == [("gcapi/", ""), ("archives/", "Bearer")]
-
-
-def test_generated_writes(sandbox: Sandbox, client: Client) -> None:
-    """A generated write takes a request model."""
-    archive = client.archives.detail(slug=sandbox.add_archive("Generated writes"))
-    body = ArchiveItemPostRequest(archive=archive.api_url, title="generated")
-    made = archives_items_create.sync(client=client.raw, body=body)
-    assert made is not None
-    assert client.archive_items.detail(pk=made.pk).title == "generated"
-
-
-def test_generated_functions_leave_errors_to_the_caller(client: Client) -> None:
-    """As documented for generated functions, an error status is not raised but handed back."""
-    answer = archives_list.sync_detailed(client=client.raw, offset=-1)
-    assert answer.status_code == 200
-    raw = client.raw.send(method="get", url="/api/v1/no/such/page/")
-    assert raw.status_code == 404
-
-
-def test_generated_functions_use_the_retries() -> None:
-    """A transient answer to a generated function is asked again."""
-    page = {"count": 0, "next": None, "previous": None, "results": []}
-    answers = [Answer(status=503)] * 3 + [Answer(body=page)]
-    retries = SelectiveBackoffStrategy(0.0, 8)
-    with Loopback(in_turn(*answers)) as server, connect(server, retry_strategy=retries) as client:
-        assert archives_list.sync(client=client.raw).count == 0  # type: ignore[union-attr]
-    assert len(server.seen) == 4
-
-
-def test_generated_functions_check_the_version() -> None:
-    """A server that is too new refuses generated functions as well."""
-    version = {"latest_version": "99.0", "lowest_supported_version": "99.0"}
-    server = Loopback(in_turn(Answer(body=version)), with_version=False)
-    with server, connect(server) as client, pytest.raises(UnsupportedVersionError):
-        archives_list.sync(client=client.raw)
-    assert [seen.path for seen in server.seen] == ["/api/v1/gcapi/"]
-
-
 def test_models_are_those_of_the_generated_package() -> None:
-    """What a namespace returns, what is annotated and what is generated are the same classes."""
+    """Namespaces return the models of the generated package."""
     from grand_challenge_api.models import Archive
 
     assert gcapi.models.Archive is Archive

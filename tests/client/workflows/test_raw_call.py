@@ -1,4 +1,4 @@
-"""The call that sends any request to the API: what goes out, what comes back, and what is never sent."""
+"""The raw call, which sends any request to the API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_tu
 
 
 def say(answer: Answer, *args: Any, **kwargs: Any) -> tuple[Any, Seen]:
-    """Call a server that always gives this answer; return what the call gives, and what it sent."""
+    """Call a server that always returns this response; return the result and the request."""
     with (
         Loopback(in_turn(answer)) as server,
         connect(server) as client,
@@ -47,7 +47,7 @@ def say(answer: Answer, *args: Any, **kwargs: Any) -> tuple[Any, Seen]:
 )
 @pytest.mark.parametrize("value", [{"a": [1, None]}, [], {}, "text", 3, None])
 def test_json_is_parsed(content_type: str, value: object) -> None:
-    """A body whose type is JSON, with or without a charset, comes back parsed."""
+    """A JSON body is parsed, with or without a charset."""
     answer = Answer(body=value, headers={"Content-Type": content_type})
     assert say(answer, path="x/")[0] == value
 
@@ -56,7 +56,7 @@ def test_json_is_parsed(content_type: str, value: object) -> None:
     "content_type", ["text/csv", "text/html; charset=utf-8", "application/jsonlines", ""]
 )
 def test_other_types_come_back_as_the_response(content_type: str) -> None:
-    """A body of any other type comes back as the whole response."""
+    """A body of another type is returned as the response."""
     headers = {"Content-Type": content_type} if content_type else {}
     response = say(Answer(body=b'{"a": 1}', headers=headers), path="x/")[0]
     assert isinstance(response, httpx.Response)
@@ -68,21 +68,21 @@ def test_other_types_come_back_as_the_response(content_type: str) -> None:
     [Answer(status=204), Answer(headers={"Content-Type": "application/json"}), Answer()],
 )
 def test_empty_bodies_come_back_as_the_response(answer: Answer) -> None:
-    """An answer without a body comes back as the response, whatever its type says."""
+    """An empty body is returned as the response, whatever its content type is."""
     response = say(answer, "DELETE", path="x/")[0]
     assert isinstance(response, httpx.Response)
     assert (response.status_code, response.content) == (answer.status, b"")
 
 
 def test_broken_json_is_an_unexpected_answer() -> None:
-    """A body that calls itself JSON and is not names the address."""
+    """The error for invalid JSON has the URL."""
     answer = Answer(body=b"{", headers={"Content-Type": "application/json"})
     with pytest.raises(UnexpectedAnswer, match=r"/api/v1/x/ answered with invalid JSON"):
         say(answer, path="x/")
 
 
 def test_csv_by_accept(sandbox: Sandbox, client: Client) -> None:
-    """Other formats can be asked for with a header of one's own."""
+    """Other formats can be requested with a header."""
     sandbox.add_archive("As CSV")
     response = client(path="archives/", extra_headers={"Accept": "text/csv"})
     assert response.headers["Content-Type"].startswith("text/csv")
@@ -93,12 +93,12 @@ def test_csv_by_accept(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_it_gets_by_default(client: Client) -> None:
-    """Without a method it is a GET of a path below the base URL."""
+    """The default method is GET, and paths are relative to the base URL."""
     assert client(path="profiles/users/self/")["user"] == {"username": "sandbox"}
 
 
-def test_arguments_stand_in_the_published_order() -> None:
-    """Method, url, path, params, json and extra headers can be given by position."""
+def test_arguments_are_in_the_published_order() -> None:
+    """The parameters are positional, in the published order."""
     _, seen = say(Answer(body=1), "post", "", "x/", {"a": [1, 2]}, {"b": None}, {"X-Own": "own"})
     assert (seen.method, seen.path) == ("POST", "/api/v1/x/?a=1&a=2")
     assert seen.json() == {"b": None}
@@ -109,19 +109,19 @@ def test_arguments_stand_in_the_published_order() -> None:
 
 @pytest.mark.parametrize("body", [{}, [], 0, False, ""])
 def test_falsy_json_is_sent(body: object) -> None:
-    """A JSON body that is empty or false is a body nonetheless."""
+    """An empty or false JSON body is sent."""
     assert say(Answer(body=1), "POST", path="x/", json=body)[1].json() == body
 
 
 def test_forms_are_sent() -> None:
-    """`data` makes a form body."""
+    """`data` is sent as a form."""
     _, seen = say(Answer(body=1), "POST", path="x/", data={"a": "ü", "b": ["1", "2"]})
     assert seen.header("Content-Type") == "application/x-www-form-urlencoded"
     assert seen.body == b"a=%C3%BC&b=1&b=2"
 
 
 def test_files_are_sent() -> None:
-    """`files` makes a multipart body, beside the fields of `data`."""
+    """`files` are sent as a multipart body with the fields of `data`."""
     files = {"screenshot": ("s.png", io.BytesIO(b"\x89PNG"), "image/png")}
     _, seen = say(Answer(body=1), "POST", path="x/", files=files, data={"user_comment": "slow"})
     assert seen.header("Content-Type").startswith("multipart/form-data; boundary=")
@@ -131,7 +131,7 @@ def test_files_are_sent() -> None:
 
 
 def test_writes_reach_the_server(sandbox: Sandbox, client: Client) -> None:
-    """An object can be made, changed and read through the raw call alone."""
+    """The raw call can create, update and read objects."""
     archive = client.archives.detail(slug=sandbox.add_archive("Raw writes"))
     made = client("POST", path="archives/items/", json={"archive": archive.api_url, "values": []})
     changed = client("PATCH", path=f"archives/items/{made['pk']}/", json={"title": "new"})
@@ -139,7 +139,7 @@ def test_writes_reach_the_server(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_a_whole_address_is_taken(client: Client) -> None:
-    """Links that the server gave can be followed by hand."""
+    """The raw call accepts absolute URLs from the server."""
     page = client(url=f"{client.base_url}components/interfaces/?limit=1")
     assert (
         client(url=httpx.URL(f"{client.base_url}components/interfaces/"))["count"] == page["count"]
@@ -147,7 +147,7 @@ def test_a_whole_address_is_taken(client: Client) -> None:
 
 
 def test_the_callers_objects_are_not_changed(client: Client) -> None:
-    """Params, JSON, headers, data and files are read and never written."""
+    """The caller's params, JSON, headers, data and files are not changed."""
     given: dict[str, Any] = {
         "params": {"limit": 1},
         "json": {"values": [{"interface": "a"}]},
@@ -179,7 +179,7 @@ def test_the_callers_objects_are_not_changed(client: Client) -> None:
 )
 @pytest.mark.parametrize("how", ["url", "path"])
 def test_other_hosts_get_nothing(url: str, how: str) -> None:
-    """Another host, scheme or port is refused with a RuntimeError, and not even the version is asked."""
+    """A URL with another host, scheme or port is a RuntimeError, and nothing is sent."""
     with (
         Loopback(in_turn(Answer(body=1)), with_version=False) as server,
         connect(server) as client,
@@ -191,8 +191,8 @@ def test_other_hosts_get_nothing(url: str, how: str) -> None:
     assert server.seen == []
 
 
-def test_a_path_is_no_way_to_another_host(sandbox: Sandbox, client: Client) -> None:
-    """A path that names a host is refused like a whole address."""
+def test_paths_to_other_hosts_are_refused(sandbox: Sandbox, client: Client) -> None:
+    """A path that names another host is refused."""
     sandbox.requests.clear()
     with pytest.raises(InvalidTarget):
         client(path="//example.org/api/v1/archives/")
@@ -200,7 +200,7 @@ def test_a_path_is_no_way_to_another_host(sandbox: Sandbox, client: Client) -> N
 
 
 def test_the_refusal_quotes_no_query_and_no_password() -> None:
-    """What stood in the address beside host and path is not repeated."""
+    """The error for a refused URL shows neither its query nor its password."""
     with (
         Client(token=TOKEN) as client,
         pytest.raises(InvalidTarget) as caught,
@@ -242,7 +242,7 @@ SHAPES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_every_shape_of_error_is_quoted(shape: str, status: int) -> None:
-    """Whatever shape the server's words come in, the message has them with their place."""
+    """Each shape of error body is quoted, with the places of its messages."""
     body, words = SHAPES[shape]
     with pytest.raises(GCAPIError) as caught:
         say(Answer(status=status, body=body), "PATCH", path="archives/items/x/")
@@ -266,30 +266,30 @@ def test_every_shape_of_error_is_quoted(shape: str, status: int) -> None:
         (b"", ""),
     ],
 )
-def test_what_is_no_json_is_named_or_quoted(body: bytes, words: str) -> None:
-    """HTML pages are named, and plain text is quoted in one line."""
+def test_error_bodies_that_are_not_json_are_quoted(body: bytes, words: str) -> None:
+    """HTML pages are not quoted, and plain text is quoted in one line."""
     with pytest.raises(StatusError) as caught:
         say(Answer(status=500, body=body), path="x/")
     assert caught.value.words == words
 
 
 def test_long_words_are_cut() -> None:
-    """A message quotes at most 1,024 characters."""
+    """A quote has at most 1,024 characters."""
     with pytest.raises(StatusError) as caught:
         say(Answer(status=400, body={"detail": "x" * 5000}), path="x/")
     assert len(caught.value.words) == 1024
     assert len(str(caught.value)) < 1200
 
 
-def test_error_body_that_lies_about_its_type() -> None:
-    """A broken JSON body of an error is quoted as text."""
+def test_invalid_json_error_bodies_are_quoted() -> None:
+    """An invalid JSON error body is quoted as text."""
     answer = Answer(status=400, body=b"{oops", headers={"Content-Type": "application/json"})
     with pytest.raises(StatusError, match=r"\{oops"):
         say(answer, path="x/")
 
 
 def test_errors_of_the_sandbox(client: Client) -> None:
-    """A refused write of the server itself shows the field, the words and the class of the problem."""
+    """The error for a refused write has the field, the server's words and the right class."""
     with pytest.raises(StatusError, match=r"400 Bad Request: archive: This field is required\."):
         client("POST", path="archives/items/", json={})
     with pytest.raises(PermissionDenied, match="ask an editor"):
@@ -299,7 +299,7 @@ def test_errors_of_the_sandbox(client: Client) -> None:
 
 
 def test_missing_slash_is_explained(client: Client) -> None:
-    """A path without its slash at the end is an error that says so."""
+    """The error for a path without a trailing slash says so."""
     with pytest.raises(StatusError, match=r"301.*Paths of the API end in a slash") as caught:
         client(path="archives")
     assert caught.value.status_code == 301
@@ -310,7 +310,7 @@ def test_missing_slash_is_explained(client: Client) -> None:
 
 @pytest.fixture
 def file_url(sandbox: Sandbox, client: Client, tmp_path: Path) -> str:
-    """Give the address of a text file in an archive."""
+    """Return the URL of a text file in an archive."""
     number = client.archives.count()
     archive = sandbox.add_archive(f"Files {number}")
     socket = sandbox.add_socket(f"Report {number}", "CSV file")
@@ -323,7 +323,7 @@ def file_url(sandbox: Sandbox, client: Client, tmp_path: Path) -> str:
 
 
 def test_redirects_are_followed_on_demand(sandbox: Sandbox, client: Client, file_url: str) -> None:
-    """A file's way to the object store is followed if asked for, and the token stays behind."""
+    """Redirects to the object store are followed on request, without the token."""
     sandbox.requests.clear()
     response = client(url=file_url, follow_redirects=True)
     assert response.content == b"a;b\n"
@@ -332,7 +332,7 @@ def test_redirects_are_followed_on_demand(sandbox: Sandbox, client: Client, file
 
 
 def test_redirects_are_not_followed_by_themselves(client: Client, file_url: str) -> None:
-    """Without being asked to, the client goes nowhere else."""
+    """Redirects are not followed by default."""
     with pytest.raises(StatusError) as caught:
         client(url=file_url)
     assert caught.value.status_code == 302
@@ -341,7 +341,7 @@ def test_redirects_are_not_followed_by_themselves(client: Client, file_url: str)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 def test_redirects_of_writes_are_never_followed(method: str, status: int) -> None:
-    """A write is not sent a second time, wherever the server points."""
+    """Redirects of writes are never followed."""
     answer = Answer(status=status, headers={"Location": "/api/v1/elsewhere/"})
     with Loopback(in_turn(answer)) as server, connect(server) as client:
         with pytest.raises(StatusError):
@@ -350,7 +350,7 @@ def test_redirects_of_writes_are_never_followed(method: str, status: int) -> Non
 
 
 def hops(count: int) -> Loopback:
-    """Return a server that sends its visitors on `count` times before it answers."""
+    """Return a server that redirects `count` times before it responds."""
 
     def script(seen: Seen) -> Answer:
         number = int(seen.path.rstrip("/").rpartition("/")[2])
@@ -361,7 +361,7 @@ def hops(count: int) -> Loopback:
 
 
 def test_five_redirects_are_followed_and_no_more() -> None:
-    """A way of five hops is gone to its end; on a longer one the client stops after five."""
+    """Five redirects are followed, and a sixth is an error."""
     with hops(5) as server, connect(server) as client:
         assert client(path="0/", follow_redirects=True) == 5
     with hops(99) as server, connect(server) as client:
@@ -374,7 +374,7 @@ def test_five_redirects_are_followed_and_no_more() -> None:
     "location", ["http://example.org/file", "ftp://127.0.0.1/file", "file:///etc/hosts"]
 )
 def test_redirects_to_unencrypted_hosts_are_refused(location: str) -> None:
-    """A hop that is neither https nor on this machine ends the call with a RuntimeError."""
+    """A redirect to a URL that is neither https nor loopback is a RuntimeError."""
     answer = Answer(status=302, headers={"Location": location})
     with pytest.raises(RuntimeError, match="not fetched: it is not https") as caught:
         say(answer, path="x/", follow_redirects=True)
@@ -383,13 +383,13 @@ def test_redirects_to_unencrypted_hosts_are_refused(location: str) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "http://[::1"}, {"Location": "https://"}])
 def test_redirects_to_nowhere_are_errors(headers: dict[str, str]) -> None:
-    """A redirect without a usable address is an error of this package or of the protocol."""
+    """A redirect with an invalid URL is an error of this package or of the protocol."""
     with pytest.raises((GCAPIError, httpx.RemoteProtocolError)):
         say(Answer(status=302, headers=headers), path="x/", follow_redirects=True)
 
 
 def test_the_token_comes_back_to_the_api_alone() -> None:
-    """On a way from the API to another origin and back, only the API's origin sees the token."""
+    """When redirects lead to another origin and back, only the API's origin gets the token."""
     with Loopback(in_turn(Answer(status=404))) as away:
         back = {"/api/v1/x/": f"{away.origin}/away", "/api/v1/y/": ""}
 

@@ -1,4 +1,4 @@
-"""Answers of success that are not what the API promises, and those that are a little more than it promises."""
+"""Successful responses that differ from the schema."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ IMAGE: dict[str, Any] = {
 
 
 def page(*results: Any) -> dict[str, Any]:
-    """Return a page that is the whole list."""
+    """Return a page with the whole list."""
     return {"count": len(results), "next": None, "previous": None, "results": list(results)}
 
 
 def ask(answer: Answer, call: Callable[[Client], Any]) -> Any:
-    """Make a call to a server that always gives this answer."""
+    """Make a call to a server that always returns this response."""
     with Loopback(in_turn(answer)) as server, connect(server) as client:
         return call(client)
 
@@ -88,7 +88,7 @@ WRONG: dict[str, Answer] = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
-    """What is not of the promised shape is an error of this package that names the address and quotes the beginning."""
+    """A response of another shape raises UnexpectedAnswer, which names the URL and quotes the beginning."""
     body = WRONG[wrong].content()
     status = 201 if call == "write" else 200
     answer = Answer(status=status, body=body, headers=WRONG[wrong].all_headers())
@@ -114,28 +114,28 @@ def test_other_shapes_are_unexpected_answers(call: str, wrong: str) -> None:
 )
 @pytest.mark.parametrize("call", ["list", "count"])
 def test_pages_without_objects_or_a_count_are_unexpected(body: dict[str, Any], call: str) -> None:
-    """A page needs a list of objects and a count."""
+    """A page without a list of objects or a count is unexpected."""
     with pytest.raises(UnexpectedAnswer, match="is not a page with a count"):
         ask(Answer(body=body), CALLS[call])
 
 
 @pytest.mark.parametrize("field", UPLOAD)
 def test_missing_fields_are_named(field: str) -> None:
-    """A required field that is missing is named."""
+    """The error for a missing required field names it."""
     lacking = {name: value for name, value in UPLOAD.items() if name != field}
     with pytest.raises(UnexpectedAnswer, match=f"'{field}'"):
         ask(Answer(body=lacking), CALLS["detail"])
 
 
-def test_dates_that_are_none_are_unexpected() -> None:
-    """A date that cannot be read is not handed on as something else."""
+def test_invalid_dates_are_unexpected() -> None:
+    """An invalid date is unexpected."""
     with pytest.raises(UnexpectedAnswer, match="yesterday"):
         ask(Answer(body={**UPLOAD, "created": "yesterday"}), CALLS["detail"])
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206])
-def test_undocumented_statuses_of_success_are_unexpected(status: int) -> None:
-    """A status of success that the schema does not have is not taken for the one that it has."""
+def test_undocumented_successful_statuses_are_unexpected(status: int) -> None:
+    """A successful status that is not in the schema is unexpected."""
     with pytest.raises(UnexpectedAnswer, match=str(status)):
         ask(Answer(status=status, body=UPLOAD if status != 204 else b""), CALLS["detail"])
 
@@ -145,7 +145,7 @@ def test_undocumented_statuses_of_success_are_unexpected(status: int) -> None:
     "content", [b"x" * 200_000, json.dumps({"created": "y" * 200_000, **UPLOAD, "pk": 3}).encode()]
 )
 def test_quotes_are_short(status: int, content: bytes) -> None:
-    """However long the answer is, the message is not."""
+    """The message is short, however long the response is."""
     answer = Answer(status=status, body=content[: len(content) - (status == 200)], headers=JSON)
     with pytest.raises(UnexpectedAnswer) as caught:
         ask(answer, CALLS["detail"])
@@ -153,7 +153,7 @@ def test_quotes_are_short(status: int, content: bytes) -> None:
 
 
 def test_long_values_are_quoted_in_part() -> None:
-    """A long value that cannot be read is not quoted whole."""
+    """A long invalid value is quoted in part."""
     with pytest.raises(UnexpectedAnswer) as caught:
         ask(Answer(body={**UPLOAD, "created": "y" * 200_000}), CALLS["detail"])
     assert len(str(caught.value)) < 2_500
@@ -161,7 +161,7 @@ def test_long_values_are_quoted_in_part() -> None:
 
 @pytest.mark.parametrize("body", [{"a": "patient"}, "patient", None, 3])
 def test_lists_of_strings_are_lists(body: object) -> None:
-    """Where the API promises a bare list, another shape is unexpected too."""
+    """Another shape in place of a plain list is unexpected."""
     with pytest.raises(UnexpectedAnswer):
         ask(Answer(body=body), lambda client: client.archives.patients(PK))
 
@@ -170,7 +170,7 @@ def test_lists_of_strings_are_lists(body: object) -> None:
 
 
 def test_unknown_fields_are_kept() -> None:
-    """A field that is newer than this client can be read, and survives being sent back."""
+    """An unknown field can be read, and is sent back unchanged."""
     newer = {**UPLOAD, "checksum": {"md5": "e"}, "tags": ["a"]}
     upload = ask(Answer(body=newer), CALLS["detail"])
     assert upload["checksum"] == {"md5": "e"}
@@ -181,7 +181,7 @@ def test_unknown_fields_are_kept() -> None:
     "field", ["color_space", "eye_choice", "stereoscopic_choice", "field_of_view"]
 )
 def test_unknown_enum_values_are_kept(field: str) -> None:
-    """A choice that is newer than this client is read as it is."""
+    """An unknown enum value is read as it is."""
     image = ask(
         Answer(body={**IMAGE, field: "HOLOGRAM"}), lambda client: client.images.detail(pk=PK)
     )
@@ -189,7 +189,7 @@ def test_unknown_enum_values_are_kept(field: str) -> None:
 
 
 def test_enum_values_are_members_by_their_value() -> None:
-    """A field's value equals the member of the published enum."""
+    """An enum field equals the member of the published enum."""
     from gcapi.models import ColorSpaceEnum
 
     image = ask(Answer(body=IMAGE), lambda client: client.images.detail(pk=PK))
@@ -199,13 +199,13 @@ def test_enum_values_are_members_by_their_value() -> None:
 
 @pytest.mark.parametrize("field", sorted(set(IMAGE) - {"pk", "files", "api_url", "name"}))
 def test_null_is_read_where_the_schema_has_none(field: str) -> None:
-    """The server answers null in more places than its schema says; all are read."""
+    """Null is accepted in fields that are not nullable in the schema."""
     image = ask(Answer(body={**IMAGE, field: None}), lambda client: client.images.detail(pk=PK))
     assert getattr(image, field) is None
 
 
 def test_missing_shape_is_read() -> None:
-    """The server leaves the shape of DICOM images out, and gives their plane as nulls."""
+    """DICOM images, whose shape the server leaves out, are parsed."""
     body = {**IMAGE, "shape_without_color": [None, None], "color_space": ""}
     del body["shape"]
     image = ask(Answer(body=body), lambda client: client.images.detail(pk=PK))
@@ -214,7 +214,7 @@ def test_missing_shape_is_read() -> None:
 
 
 def test_times_become_datetimes() -> None:
-    """A time is a datetime with its zone, with and without a fraction."""
+    """Times are parsed as aware datetimes, with or without fractions of a second."""
     upload = ask(Answer(body=UPLOAD), CALLS["detail"])
     assert upload.created == datetime(2026, 11, 22, 0, 56, 50, 8000, tzinfo=UTC)
     whole = {**UPLOAD, "created": "2026-11-22T00:56:50Z"}
@@ -222,7 +222,7 @@ def test_times_become_datetimes() -> None:
 
 
 def test_more_than_was_asked_for_is_taken() -> None:
-    """A page that is longer than its limit is handed on as it is."""
+    """A page with more objects than its limit is returned unchanged."""
     uploads = ask(
         Answer(body=page(UPLOAD, UPLOAD, UPLOAD)), lambda client: client.uploads.page(limit=1)
     )

@@ -1,4 +1,4 @@
-"""Addresses from the server that are none, lead elsewhere, or in circles."""
+"""URLs from the server that are invalid, lead to other hosts or redirect in circles."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Loopback, Seen, co
         ("mailto:a.mha", InvalidTarget),
     ],
 )
-def test_addresses_that_are_none(tmp_path: Path, address: str, error: type[GCAPIError]) -> None:
-    """A file's, an image's, a redirect's or a recipe's address that cannot be used is an error of this package."""
+def test_unusable_urls_are_errors(tmp_path: Path, address: str, error: type[GCAPIError]) -> None:
+    """An unusable URL of a file, an image, a redirect or a DICOM recipe is an error of this package."""
     hop = Answer(status=302, headers={"Location": address})
     with Loopback(in_turn(hop)) as server, connect(server) as client:
         with pytest.raises(error):
             client.images.download(files=[image_file(address)], output_directory=tmp_path)
         with pytest.raises(error):
             client.download_socket_value(socket_value("a", file=address), output_directory=tmp_path)
-        # An image's address without a host is one of the API's.
+        # An image URL without a host belongs to the API.
         with pytest.raises(GCAPIError):
             client.download_socket_value(
                 socket_value("a", image=address), output_directory=tmp_path
@@ -62,7 +62,7 @@ def test_addresses_that_are_none(tmp_path: Path, address: str, error: type[GCAPI
 
 @pytest.mark.parametrize("hops", [5, 6])
 def test_five_hops_are_followed(tmp_path: Path, hops: int) -> None:
-    """A file may be five redirects away, and not six."""
+    """Five redirects to a file are followed, and six are an error."""
 
     def script(seen: Seen) -> Answer:
         if seen.path.count("x") < hops:
@@ -80,8 +80,8 @@ def test_five_hops_are_followed(tmp_path: Path, hops: int) -> None:
         assert len(server.seen) == 6
 
 
-def test_link_that_leads_back_has_no_token_for_others(tmp_path: Path) -> None:
-    """On a way API, store, API, only the API sees the token."""
+def test_redirects_back_to_the_api_give_the_token_to_nobody_else(tmp_path: Path) -> None:
+    """When redirects lead from the API to the store and back, only the API gets the token."""
     with Loopback(in_turn(Answer(status=302))) as store, Loopback(in_turn(Answer())) as api:
         store._script = in_turn(Answer(status=302, headers={"Location": f"{api.origin}/c"}))
         away = Answer(status=302, headers={"Location": f"{store.origin}/b"})
@@ -94,8 +94,8 @@ def test_link_that_leads_back_has_no_token_for_others(tmp_path: Path) -> None:
     assert {seen.header("Authorization") for seen in api.seen} == {f"Bearer {TOKEN}"}
 
 
-def test_store_that_is_not_there(tmp_path: Path) -> None:
-    """A store that cannot be reached is httpx's own error at once, and nothing is left."""
+def test_unreachable_store_leaves_no_file(tmp_path: Path) -> None:
+    """An unreachable store is httpx's own error, and leaves no file."""
     with Loopback(in_turn(Answer())) as gone:
         origin = gone.origin
     away = in_turn(Answer(status=302, headers={"Location": f"{origin}/a"}))

@@ -1,4 +1,4 @@
-"""Servers that are newer or older than this release: read, kept, and no crash for what nobody asked for."""
+"""Servers that are newer or older than this release."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gcapi.exceptions import AuthenticationError, GCAPIError, NotFoundError, Une
 from gcapi_sandbox import Sandbox
 from tests.support.loopback import Answer, Loopback, Seen, connect
 
-#: Headers that the relay's own server sets.
+#: Headers that the relay's server sets itself.
 _HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date", "server"})
-#: Fields whose content has no fixed fields: the user's own values, URLs by part number.
+#: Fields with arbitrary content: the user's values, and URLs by part number.
 _MAPS = frozenset({"value", "answer", "presigned_urls", "view_content"})
-#: What a drift does to each JSON object of an answer.
+#: A change to each JSON object of a response.
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def everywhere(body: Any, change: Change) -> Any:
-    """Change every object of a JSON body, the inner ones first."""
+    """Change every object of a JSON body, inner objects first."""
     if isinstance(body, dict):
         inner = {
             key: item if key in _MAPS else everywhere(item, change) for key, item in body.items()
@@ -36,12 +36,12 @@ def everywhere(body: Any, change: Change) -> Any:
 
 @contextmanager
 def drifted(sandbox: Sandbox, change: Change, gone: str = "") -> Iterator[Client]:
-    """Give a client of the sandbox as if it were of another age.
+    """Return a client of a relay that makes the sandbox look newer or older.
 
     Args:
-        sandbox: Answers, behind a server of this test's own.
-        change: What its answers have more or less.
-        gone: What it has no address for.
+        sandbox: The sandbox behind the relay.
+        change: The change to the objects of its responses.
+        gone: Part of the paths of endpoints that do not exist.
     """
     root = sandbox.base_url.removesuffix("/api/v1/")
     with httpx.Client(trust_env=False) as upstream:
@@ -67,7 +67,7 @@ def drifted(sandbox: Sandbox, change: Change, gone: str = "") -> Iterator[Client
 
 
 def _objects(body: Any, change: Change) -> Any:
-    """Change the objects of an answer; a page is none, it is what the API itself is made of."""
+    """Change the objects of a response, but not the page around them."""
     if isinstance(body, dict) and "results" in body:
         return {**body, "results": everywhere(body["results"], change)}
     return everywhere(body, change)
@@ -78,7 +78,7 @@ def _objects(body: Any, change: Change) -> Any:
 
 @pytest.fixture(scope="module")
 def world(sandbox: Sandbox) -> Sandbox:
-    """Give a sandbox with something of most kinds."""
+    """Return a sandbox with most kinds of objects."""
 
     def run(_: Path, outputs: Path) -> None:
         (outputs / "answer.json").write_text("42")
@@ -98,7 +98,7 @@ _numbers = iter(range(1, 1_000_000))
 
 
 def values() -> list[SocketValueSpec]:
-    """Return values that no earlier call had: one in the request, one uploaded."""
+    """Return new values: one sent in the request, and one uploaded."""
     fresh = next(_numbers)
     return [
         SocketValueSpec("number", value=float(fresh)),
@@ -107,7 +107,7 @@ def values() -> list[SocketValueSpec]:
 
 
 def fill_a_case(client: Client, directory: Path) -> None:
-    """Put a case into an archive, wait for its values, change it and bring one home."""
+    """Add a case to an archive, wait for its values, update it and download its files."""
     given = values()
     item = client.add_case_to_archive(archive_slug="cases", values=given)
     case = client.wait_for_values(item, values=given, timeout=20)
@@ -119,7 +119,7 @@ def fill_a_case(client: Client, directory: Path) -> None:
 
 
 def fill_a_display_set(client: Client, directory: Path) -> None:
-    """Put a case into a reader study, and wait for its values."""
+    """Add a case to a reader study and wait for its values."""
     given = values()
     item = client.add_case_to_reader_study(reader_study_slug="study", values=given)
     assert len(client.wait_for_values(item, values=given, timeout=20).values) == 2
@@ -127,7 +127,7 @@ def fill_a_display_set(client: Client, directory: Path) -> None:
 
 
 def run_a_job(client: Client, directory: Path) -> None:
-    """Run an algorithm and bring its output home."""
+    """Run an algorithm and download its output."""
     run = client.run_algorithm(
         algorithm_slug="adder", inputs=values(), output_directory=directory, timeout=20
     )
@@ -136,7 +136,7 @@ def run_a_job(client: Client, directory: Path) -> None:
 
 
 def look_at_everything(client: Client, directory: Path) -> None:
-    """List what there is of most kinds, and show one of each that has a pk."""
+    """List most kinds of objects, and retrieve one of each by primary key."""
     assert directory
     for namespace in (
         client.archives,
@@ -168,7 +168,7 @@ WORK: dict[str, Callable[[Client, Path], None]] = {
 
 
 def newer(found: dict[str, Any]) -> dict[str, Any]:
-    """Give an object fields that this release does not know, and values that its enums do not have."""
+    """Add unknown fields and unknown enum values to an object."""
     enums = {
         name: "HOLOGRAM"
         for name in ("color_space", "eye_choice", "field_of_view", "patient_sex", "answer_type")
@@ -178,14 +178,14 @@ def newer(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_newer_servers_are_worked_with(world: Sandbox, tmp_path: Path, work: str) -> None:
-    """With unknown fields in every object and unknown choices in every enum, all work is done as ever."""
+def test_newer_servers_work(world: Sandbox, tmp_path: Path, work: str) -> None:
+    """Everything works with unknown fields and unknown enum values in every object."""
     with drifted(world, newer) as client:
         WORK[work](client, tmp_path / "out")
 
 
 def test_unknown_fields_are_kept_at_every_depth(world: Sandbox, tmp_path: Path) -> None:
-    """What is newer than this release can be read, in an object and in those within it, and goes back as it came."""
+    """Unknown fields at any depth can be read, and survive to_dict()."""
     with drifted(world, newer) as client:
         fill_a_case(client, tmp_path / "out")
         item = next(client.archive_items.iterate_all())
@@ -198,7 +198,7 @@ def test_unknown_fields_are_kept_at_every_depth(world: Sandbox, tmp_path: Path) 
 
 
 def older(found: dict[str, Any]) -> dict[str, Any]:
-    """Take from an object what servers have only since July 2026."""
+    """Remove the fields that only servers from July 2026 have."""
     return {
         key: item
         for key, item in found.items()
@@ -207,8 +207,8 @@ def older(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_older_servers_are_worked_with(world: Sandbox, tmp_path: Path, work: str) -> None:
-    """Without the fields and addresses of July 2026 all work is done as ever."""
+def test_older_servers_work(world: Sandbox, tmp_path: Path, work: str) -> None:
+    """Everything works without the fields and endpoints of July 2026."""
     with drifted(world, older, gone="/algorithms/endpoints/") as client:
         WORK[work](client, tmp_path / "out")
 
@@ -221,10 +221,8 @@ def test_older_servers_are_worked_with(world: Sandbox, tmp_path: Path, work: str
         lambda client: client.invoke_algorithm_endpoint(endpoint_pk="x", inputs=values()),
     ],
 )
-def test_what_an_older_server_lacks_is_not_found(
-    world: Sandbox, call: Callable[[Client], object]
-) -> None:
-    """What an older server has no address for is a NotFoundError that names the address, and no crash."""
+def test_missing_endpoints_are_not_found(world: Sandbox, call: Callable[[Client], object]) -> None:
+    """An endpoint that an older server lacks raises a NotFoundError with its URL."""
     with (
         drifted(world, older, gone="/algorithms/endpoints/") as client,
         pytest.raises(NotFoundError, match="/algorithms/endpoints/"),
@@ -234,7 +232,7 @@ def test_what_an_older_server_lacks_is_not_found(
 
 # ---------------------------------------------------------------- null
 
-#: What the work cannot be done without, so that a null there is an error.
+#: Fields that the calls need, so that null is an error.
 NEEDED = frozenset(
     {"pk", "slug", "api_url", "interface", "interfaces", "inputs", "values", "kind", "super_kind"}
     | {"status", "presigned_urls", "s3_upload_id", "file", "relative_path", "outputs", "value"}
@@ -243,7 +241,7 @@ NEEDED = frozenset(
 
 
 def fields_of(sandbox: Sandbox, work: str, directory: Path) -> set[str]:
-    """Return the names of all fields that come in the answers to some work."""
+    """Return the names of all fields in the responses to some calls."""
     names: set[str] = set()
 
     def note(found: dict[str, Any]) -> dict[str, Any]:
@@ -256,13 +254,15 @@ def fields_of(sandbox: Sandbox, work: str, directory: Path) -> set[str]:
 
 
 def without(names: frozenset[str]) -> Change:
-    """Return a change that makes fields null."""
+    """Return a change that sets fields to null."""
     return lambda found: {key: None if key in names else item for key, item in found.items()}
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_null_in_fields_that_nobody_asked_for(world: Sandbox, tmp_path: Path, work: str) -> None:
-    """With null in every field that some work does not need, whatever the schema says, it is done as ever."""
+def test_null_in_fields_that_are_not_needed_works(
+    world: Sandbox, tmp_path: Path, work: str
+) -> None:
+    """Everything works with null in every field that it does not need."""
     spare = fields_of(world, work, tmp_path / "first") - NEEDED
     assert {"title", "description"} <= spare
     with drifted(world, without(frozenset(spare))) as client:
@@ -270,8 +270,10 @@ def test_null_in_fields_that_nobody_asked_for(world: Sandbox, tmp_path: Path, wo
 
 
 @pytest.mark.parametrize("field", ["interfaces", "inputs", "kind", "super_kind", "interface"])
-def test_null_in_a_field_that_is_needed_is_told(world: Sandbox, tmp_path: Path, field: str) -> None:
-    """Null where the work needs more is an error of this package, not a crash in it."""
+def test_null_in_a_field_that_is_needed_is_an_error(
+    world: Sandbox, tmp_path: Path, field: str
+) -> None:
+    """Null in a field that is needed is an error of this package."""
     with drifted(world, without(frozenset({field}))) as client, pytest.raises(GCAPIError):
         run_a_job(client, tmp_path)
 
@@ -280,7 +282,7 @@ def test_null_in_a_field_that_is_needed_is_told(world: Sandbox, tmp_path: Path, 
 
 
 def test_the_sandbox_has_not_drifted(world: Sandbox) -> None:
-    """Against the server that a release was made from, there is nothing to tell."""
+    """The sandbox's schema equals the schema of this release."""
     world.requests.clear()
     with connect_to(world) as client:
         drift = client.check_schema()
@@ -290,12 +292,12 @@ def test_the_sandbox_has_not_drifted(world: Sandbox) -> None:
 
 
 def connect_to(sandbox: Sandbox) -> Client:
-    """Connect to a sandbox."""
+    """Return a client of a sandbox."""
     return Client(token=sandbox.token, base_url=sandbox.base_url)
 
 
-def test_drift_is_told_in_words(world: Sandbox) -> None:
-    """What a server has more, less, or in another form is told in a line each."""
+def test_drift_is_described(world: Sandbox) -> None:
+    """Each addition, removal and change in a server's schema has a line."""
     schema = httpx.get(
         world.base_url.replace("/api/v1/", "/api/schema/"), params={"format": "json"}
     ).json()
@@ -328,8 +330,8 @@ def test_drift_is_told_in_words(world: Sandbox) -> None:
         (Answer(401, {"detail": "Invalid token."}), AuthenticationError),
     ],
 )
-def test_what_is_no_schema_is_told(answer: Answer, error: type[Exception]) -> None:
-    """A server whose schema cannot be had is told so by an error of this package."""
+def test_unreadable_schemas_are_errors(answer: Answer, error: type[Exception]) -> None:
+    """A server without a readable schema raises an error of this package."""
     with (
         Loopback(lambda _: answer) as server,
         connect(server) as client,
@@ -340,7 +342,7 @@ def test_what_is_no_schema_is_told(answer: Answer, error: type[Exception]) -> No
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_the_schema_can_only_be_read(world: Sandbox, method: str) -> None:
-    """The sandbox's schema is read-only, needs no token, and refuses a wrong one."""
+    """The sandbox's schema is read-only, needs no token, and refuses an invalid one."""
     url = world.base_url.replace("/api/v1/", "/api/schema/")
     assert httpx.request(method, url).status_code == 405
     document = httpx.get(url)
