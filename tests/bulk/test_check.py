@@ -1,4 +1,4 @@
-"""The check of a manifest: everything that is wrong at once, and the same as a push finds."""
+"""The check of a manifest: all problems at once, and the same that a push finds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gcapi_sandbox import Sandbox
 from tests.support.data import found, nothing_written, unique, written
 
 
-def test_a_check_tells_everything_at_once(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Every wrong cell is told with its line, its column and what to do; good ones are counted."""
+def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """Each invalid cell is reported with its line, its column and what to do; the valid ones are counted."""
     score, scan, table = (
         sandbox.add_socket(unique("score"), "Float"),
         sandbox.add_socket(unique("scan")),
@@ -69,7 +69,7 @@ def test_a_check_tells_everything_at_once(sandbox: Sandbox, client: Client, tmp_
 
 
 def test_a_check_knows_an_algorithm(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Rows that match no interface are told; so is a target that is not there."""
+    """Rows that match no interface are reported, and so is a missing target."""
     one, two = (sandbox.add_socket(unique("in"), "Float") for _ in range(2))
     algorithm = sandbox.add_algorithm(
         unique("algorithm"), interfaces=[([one, two], [])], run="math:sqrt"

@@ -31,12 +31,12 @@ sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be remove
 
 
 def without_lines(rows: Any) -> list[Any]:
-    """Return what rows say, wherever it stands."""
+    """Return the content of rows without their line numbers."""
     return [(row.title, row.order, dict(row.cells), dict(row.notes)) for row in rows]
 
 
 def test_subfolders_are_cases(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Each subfolder is a row: its series as a folder, its image, and a file whose name is a socket's slug."""
+    """Each subfolder is a row with its series as a folder, its image, and a file named after a socket's slug."""
     score = sandbox.add_socket(unique("score"), "Float")
     for case in ("a", "b"):
         folder = tmp_path / case
@@ -57,7 +57,7 @@ def test_subfolders_are_cases(sandbox: Sandbox, client: Client, tmp_path: Path) 
 
 
 def test_files_of_one_name_are_a_case(tmp_path: Path) -> None:
-    """Without subfolders, files that differ in their suffix are a row; two images of it are told apart by number."""
+    """Without subfolders, files that differ only in their suffix are one row; its second image gets a number."""
     for name in ("p1.nii.gz", "p1.json", "p2.nii.gz", "p2.mha", "manifest.csv"):
         written(tmp_path / name, "x")
 

@@ -1,4 +1,4 @@
-"""Manifests: three forms that say the same, everything that is wrong at once, and a guess to begin with."""
+"""Manifests: reading and writing in three formats, the values of cells, and targets."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ROWS = [
 
 
 def without_lines(rows: Any) -> list[Any]:
-    """Return what rows say, wherever it stands."""
+    """Return the content of rows without their line numbers."""
     return [(row.title, row.order, dict(row.cells), dict(row.notes)) for row in rows]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".ndjson", ".parquet"])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
-    """Titles, orders, cells and notes survive each form, sockets called like a column of the manifest included."""
+    """Titles, orders, cells and notes survive each format, also of sockets that are named like another column."""
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / f"manifest{suffix}"
@@ -46,7 +46,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
 
 
 def test_lists_and_values_need_no_text_in_json_lines(tmp_path: Path) -> None:
-    """In JSON Lines a cell may be any JSON; null and the empty text are cells that are not there."""
+    """A cell in JSON Lines can be any JSON value; null and the empty text count as missing."""
     path = written(
         tmp_path / "m.jsonl",
         '{"title": 17, "scan": ["a", "b"], "x": {"deep": 1}, "y": null, "z": ""}\n\n{"title": "t"}',
@@ -82,10 +82,10 @@ def test_lists_and_values_need_no_text_in_json_lines(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_broken_table_is_told_as_a_whole(
+def test_all_problems_of_a_table_are_reported(
     tmp_path: Path, name: str, text: str, expected: list[tuple[int, str, str]]
 ) -> None:
-    """Everything that keeps a file from being read as a manifest is told at once, with its line and column."""
+    """All problems of a table are reported at once, each with line and column."""
     path = written(tmp_path / name, text)
     with pytest.raises(ManifestError) as refused:
         read_manifest(path)
@@ -96,7 +96,7 @@ def test_a_broken_table_is_told_as_a_whole(
 
 @pytest.mark.parametrize("name", ["m.xlsx", "m"])
 def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
-    """A file of another suffix is refused with the suffixes that there are."""
+    """An unknown suffix is refused with the list of known ones."""
     with pytest.raises(ManifestError, match=r"\.csv, \.jsonl, \.ndjson, \.parquet"):
         read_manifest(written(tmp_path / name, "title\n"))
 
@@ -111,7 +111,7 @@ def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_the_cell_of_a_value_is_read_back_as_the_value(kind: str, value: Any) -> None:
-    """Whatever a value is, the cell that is written for it says the same and is not empty."""
+    """The cell that is written for a value is not empty, and is read back as the same value."""
     cell = value_cell(kind, value)
     assert cell
     assert parse_value(kind, cell) == value
@@ -119,7 +119,7 @@ def test_the_cell_of_a_value_is_read_back_as_the_value(kind: str, value: Any) ->
 
 @pytest.mark.parametrize("text", ["archive", "archive:", "archive:a b", "x:slug", "study:a/b", ""])
 def test_a_target_has_three_forms(text: str) -> None:
-    """Whatever else is written is refused with the three forms; what is right is printed as it was written."""
+    """A target has one of three forms, and is printed as it was written."""
     with pytest.raises(TargetError, match="archive:SLUG, study:SLUG or algorithm:SLUG"):
         Target.parse(text)
     assert str(Target.parse("study:a-b_1")) == "study:a-b_1"

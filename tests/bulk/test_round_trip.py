@@ -1,4 +1,4 @@
-"""Down, up, and down again: what was pulled can be pushed, and comes home the same."""
+"""Pull, push and pull again give the same cases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.pull import (
 
 
 def digests(row: Row, slug: str) -> list[str]:
-    """Return the SHA-256 of the files of a value, whatever they are called."""
+    """Return the SHA-256 of the files of a value, without their names."""
     note = row.notes[f"sha256:{slug}"]
     return sorted(json.loads(note).values()) if note.startswith("{") else [note]
 
@@ -36,12 +36,12 @@ def pixels(home: Path, row: Row, slug: str) -> list[bytes]:
 
 
 def rows_of(home: Path) -> dict[str, Any]:
-    """Return the rows of what was pulled, by their titles."""
+    """Return the rows of a pulled folder by title."""
     return {row.title: row for row in read_manifest(home / "manifest.csv").rows}
 
 
 def test_an_archive_goes_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Real cases pulled, verified, pulled again without a byte, pushed elsewhere and pulled from there are the same."""
+    """Real cases are the same after a pull, a verification, a second pull, a push elsewhere and a pull from there."""
     sockets = add_sockets(sandbox)
     (tmp_path / "sources").mkdir()
     cases = real_cases(sockets, tmp_path / "sources")
@@ -90,7 +90,7 @@ def test_an_archive_goes_round(sandbox: Sandbox, client: Client, tmp_path: Path)
 
 
 def test_strings_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """Texts that look like something else, and JSON of every shape, are the same values after a pull and a push."""
+    """Strings that look like something else, and JSON of every shape, are unchanged by a pull and a push."""
     text, anything = (
         sandbox.add_socket(unique("text"), "String"),
         sandbox.add_socket(unique("anything"), "Anything"),
@@ -127,7 +127,7 @@ def test_strings_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> N
 
 
 def test_jobs_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """The manifest of pulled jobs, pushed to the algorithm's twin, runs the same again."""
+    """The manifest of pulled jobs starts the same jobs of another algorithm."""
     image = sandbox.add_socket("Scan", relative_path="images/scan")
     number = sandbox.add_socket("Number", "Float", relative_path="number.json")
     sockets = [image, number]

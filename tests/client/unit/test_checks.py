@@ -29,26 +29,26 @@ def specs(*slugs: str) -> list[SocketValueSpec]:
 
 @pytest.mark.parametrize("slugs", [(), ("a",), ("a", "b", "c")])
 def test_different_sockets_go_together(slugs: tuple[str, ...]) -> None:
-    """Values of different sockets are no problem."""
+    """Values for different sockets are accepted."""
     check_specs(specs(*slugs))
 
 
 @pytest.mark.parametrize("slugs", [("a", "a"), ("a", "b", "a")])
 def test_socket_given_twice_is_refused(slugs: tuple[str, ...]) -> None:
-    """Of two values for a socket the server would keep one and say nothing."""
+    """Two values for one socket are refused, because the server would silently keep one."""
     with pytest.raises(SpecError, match="Socket 'a' is given twice"):
         check_specs(specs(*slugs))
 
 
 @pytest.mark.parametrize("other", [{"socket_slug": "a", "value": 1}, "a", None, ("a", 1)])
 def test_values_are_specifications(other: Any) -> None:
-    """Something else among the values is named."""
+    """A value that is not a specification is named in the error."""
     with pytest.raises(SpecTypeError, match="must be SocketValueSpec objects"):
         check_specs([*specs("a"), other])
 
 
 def make_algorithm(*interfaces: Sequence[str]) -> Algorithm:
-    """Return an algorithm whose interfaces take sockets of these slugs."""
+    """Return an algorithm with interfaces for sockets of these slugs."""
     described = [
         {
             "inputs": [make_socket("Value", "Float", slug=slug).to_dict() for slug in slugs],
@@ -73,12 +73,12 @@ def make_algorithm(*interfaces: Sequence[str]) -> Algorithm:
 
 @pytest.mark.parametrize("slugs", [("a",), ("a", "b"), ("b", "a"), ("c",)])
 def test_exact_inputs_fit(slugs: tuple[str, ...]) -> None:
-    """Exactly the sockets of one interface, in any order, can be run."""
+    """Inputs for exactly the sockets of one interface are accepted in any order."""
     check_interface(make_algorithm(["a"], ["a", "b"], ["c"]), specs(*slugs))
 
 
 def test_no_inputs_fit_an_interface_of_none() -> None:
-    """An interface without inputs takes none."""
+    """No inputs match an interface without inputs."""
     check_interface(make_algorithm([]), [])
 
 
@@ -93,7 +93,7 @@ def test_no_inputs_fit_an_interface_of_none() -> None:
     ],
 )
 def test_mismatch_shows_the_nearest_interface(slugs: tuple[str, ...], words: str) -> None:
-    """Inputs that fit no interface are shown with the nearest one and the difference."""
+    """Inputs that match no interface are reported with the nearest one and the difference."""
     algorithm = make_algorithm(["c", "d", "e", "f"], ["a", "b"])
     with pytest.raises(InterfaceMismatch, match="algorithm 'lung-finder'") as caught:
         check_interface(algorithm, specs(*slugs))
@@ -101,12 +101,12 @@ def test_mismatch_shows_the_nearest_interface(slugs: tuple[str, ...], words: str
 
 
 def test_inputs_for_an_interface_of_none_are_too_many() -> None:
-    """The nearest interface may take nothing."""
+    """Inputs for an interface without inputs are reported as too many."""
     with pytest.raises(InterfaceMismatch, match="takes nothing: not among them: a"):
         check_interface(make_algorithm([]), specs("a"))
 
 
 def test_algorithm_without_interfaces_cannot_be_run() -> None:
-    """Without an interface no inputs fit, not even none."""
+    """An algorithm without interfaces cannot be run, not even without inputs."""
     with pytest.raises(InterfaceMismatch, match="'lung-finder' has no interface yet"):
         check_interface(make_algorithm(), [])

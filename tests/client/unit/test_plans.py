@@ -57,7 +57,7 @@ DICOM = [("Image", DICOM_KIND)]
 def make_spec(
     source: str, socket: ComponentInterface, directory: Path, **more: Any
 ) -> SocketValueSpec:
-    """Return a specification from a source, with what that source would need at this socket."""
+    """Return a specification from a source, with valid content for the socket."""
     path = directory / f"given{suffix(socket.kind)}"
     path.write_text(json.dumps(VALID.get(socket.kind, "any content")), "utf-8")
     given = {
@@ -78,48 +78,48 @@ Expected = Callable[[Path, ComponentInterface], Plan]
 
 
 def inline_value(_: Path, socket: ComponentInterface) -> Plan:
-    """Expect the value in the request."""
+    """Return the plan of a value that is sent in the request."""
     return Inline("a-socket", {"value": VALID[socket.kind]})
 
 
 def inline_image(_: Path, __: ComponentInterface) -> Plan:
-    """Expect the image's URL in the request."""
+    """Return the plan of an image URL that is sent in the request."""
     return Inline("a-socket", {"image": IMAGE_URL})
 
 
 def json_content(_: Path, socket: ComponentInterface) -> Plan:
-    """Expect the value as an uploaded JSON file."""
+    """Return the plan of a value that is uploaded as a JSON file."""
     data = json.dumps(VALID[socket.kind]).encode()
     return Upload("a-socket", (Content(data, "made.json"),))
 
 
 def text_content(_: Path, socket: ComponentInterface) -> Plan:
-    """Expect the text as an uploaded file."""
+    """Return the plan of text that is uploaded as a file."""
     return Upload("a-socket", (Content(b"some,text", f"made{suffix(socket.kind)}"),))
 
 
 def given_file(directory: Path, socket: ComponentInterface) -> Path:
-    """Return the file that `make_spec` gives."""
+    """Return the file that `make_spec` makes."""
     return directory / f"given{suffix(socket.kind)}"
 
 
 def upload(directory: Path, socket: ComponentInterface) -> Plan:
-    """Expect the user's file, uploaded as it is."""
+    """Return the plan of a file that is uploaded as it is."""
     return Upload("a-socket", (given_file(directory, socket),))
 
 
 def image_upload(directory: Path, socket: ComponentInterface) -> Plan:
-    """Expect the user's file, uploaded as an image."""
+    """Return the plan of a file that is uploaded as an image."""
     return Upload("a-socket", (given_file(directory, socket),), is_image=True)
 
 
 def dicom_upload(directory: Path, socket: ComponentInterface) -> Plan:
-    """Expect the user's file, to be de-identified."""
+    """Return the plan of a file that is de-identified and uploaded."""
     return Upload("a-socket", (given_file(directory, socket),), is_image=True, image_name="CT")
 
 
 def copy(_: Path, socket: ComponentInterface) -> Plan:
-    """Expect the existing file, fetched and uploaded again."""
+    """Return the plan of an existing file that is downloaded and uploaded again."""
     name = f"stored{suffix(socket.kind)}"
     return Upload("a-socket", (FileCopy(FILE_URL + name, name),))
 
@@ -201,7 +201,7 @@ REFUSED = [cell[:3] for cell in CELLS if cell[3] is None]
 def test_working_cell_is_planned(
     super_kind: str, kind: str, source: str, expected: Expected, tmp_path: Path
 ) -> None:
-    """A source that a kind of socket takes becomes the plan of its row."""
+    """Each source that a kind of socket takes has the plan in the table."""
     socket = make_socket(super_kind, kind)
     plan = plan_value(make_spec(source, socket, tmp_path), socket)
     assert plan == expected(tmp_path, socket)
@@ -211,7 +211,7 @@ def test_working_cell_is_planned(
 def test_refused_cell_names_what_works(
     super_kind: str, kind: str, source: str, tmp_path: Path
 ) -> None:
-    """A source that a kind of socket does not take is refused, and each source named instead plans."""
+    """Each source that a kind of socket does not take is refused with all sources that work."""
     socket = make_socket(super_kind, kind)
     with pytest.raises(SpecError, match=rf"\({kind}\): .*cannot be made from {source}") as caught:
         plan_value(make_spec(source, socket, tmp_path), socket)
@@ -227,7 +227,7 @@ def test_refused_cell_names_what_works(
 def test_case_of_kinds_does_not_matter(
     super_kind: str, kind: str, change: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """Kinds and super kinds are compared without regard to case."""
+    """Kinds and super kinds are compared case-insensitively."""
     socket = make_socket(super_kind, kind)
     spec = make_spec("file", socket, tmp_path)
     changed = make_socket(
@@ -237,7 +237,7 @@ def test_case_of_kinds_does_not_matter(
 
 
 def test_kind_newer_than_this_package_is_stored_by_its_path(tmp_path: Path) -> None:
-    """A file socket of an unknown kind takes JSON if its path says so, and else files only."""
+    """A file socket of an unknown kind takes JSON if its path ends in .json, and otherwise files."""
     path = tmp_path / "a.json"
     path.write_text("[1]")
     value, file = SocketValueSpec("a-socket", value=[1]), SocketValueSpec("a-socket", file=path)
@@ -256,7 +256,7 @@ def test_kind_newer_than_this_package_is_stored_by_its_path(tmp_path: Path) -> N
     ("super_kind", "kind"), [*VALUES[:1], *JSON_FILES[:1], *TEXT_FILES, *BINARY_FILES, *IMAGES]
 )
 def test_image_name_is_for_dicom_alone(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """An image_name elsewhere is refused: the server would take it, and no image would ever appear."""
+    """An image_name for another kind is refused, because the server would never make an image of it."""
     socket = make_socket(super_kind, kind)
     with pytest.raises(SpecError, match="image_name is for DICOM image sets only"):
         plan_value(make_spec("files", socket, tmp_path, image_name="CT"), socket)
@@ -264,7 +264,7 @@ def test_image_name_is_for_dicom_alone(super_kind: str, kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("source", ["file", "files"])
 def test_dicom_needs_an_image_name(source: str, tmp_path: Path) -> None:
-    """A DICOM image set without an image_name says what to add."""
+    """A DICOM image set without an image_name is refused."""
     socket = make_socket(*DICOM[0])
     spec = make_spec(source, socket, tmp_path, image_name=UNSET)
     with pytest.raises(SpecError, match="needs an image_name"):
@@ -275,7 +275,7 @@ def test_dicom_needs_an_image_name(source: str, tmp_path: Path) -> None:
     "url", ["", "0a1b", None, 7, "https://gc.example/api/v1/archives/1/", "cases/images"]
 )
 def test_image_is_named_by_its_api_url(url: Any) -> None:
-    """What is not the api_url of an image is refused."""
+    """Only the api_url of an image is accepted as an existing image."""
     spec = SocketValueSpec("a-socket", existing_image_api_url=url)
     with pytest.raises(SpecTypeError, match="must be the api_url of an image"):
         plan_value(spec, make_socket("Image", "Image"))
@@ -288,7 +288,7 @@ EVERY = [sockets[0] for sockets, _ in TABLE]
 
 @pytest.mark.parametrize(("super_kind", "kind"), EVERY)
 def test_existing_value_is_of_the_same_socket(super_kind: str, kind: str) -> None:
-    """A value of another socket is refused, and that socket named."""
+    """A value of another socket is refused, and the error names that socket."""
     socket = make_socket(super_kind, kind)
     other = make_socket(super_kind, kind, pk=8, slug="another-socket")
     spec = SocketValueSpec("a-socket", existing_socket_value=make_existing(other))
@@ -298,8 +298,8 @@ def test_existing_value_is_of_the_same_socket(super_kind: str, kind: str) -> Non
 
 @pytest.mark.parametrize(("super_kind", "kind"), EVERY)
 @pytest.mark.parametrize("interface", ["a-socket", None, 7])
-def test_answer_of_a_write_is_no_existing_value(super_kind: str, kind: str, interface: Any) -> None:
-    """A value as a write is answered, which has only the socket's slug, is refused with where to get one."""
+def test_value_from_a_write_response_is_refused(super_kind: str, kind: str, interface: Any) -> None:
+    """A value from the response to a write, which lacks its socket, is refused."""
     socket = make_socket(super_kind, kind)
     existing = make_existing(socket, interface=interface)
     with pytest.raises(SpecTypeError, match=r"as read from the server, an item of \.values"):
@@ -308,7 +308,7 @@ def test_answer_of_a_write_is_no_existing_value(super_kind: str, kind: str, inte
 
 @pytest.mark.parametrize("existing", [None, 7, "a-socket", {"interface": "a-socket"}, object()])
 def test_existing_value_is_a_model(existing: Any) -> None:
-    """Whatever else is given as an existing value is refused with where to get one."""
+    """An existing value that is not a model is refused."""
     with pytest.raises(SpecTypeError, match="as read from the server"):
         plan_value(
             SocketValueSpec("a-socket", existing_socket_value=existing),
@@ -321,8 +321,10 @@ def test_existing_value_is_a_model(existing: Any) -> None:
     [("File", "PDF file", "file"), ("File", "Float", "file"), ("Image", "Image", "image")],
 )
 @pytest.mark.parametrize("nothing", [None, UNSET])
-def test_existing_value_has_something(super_kind: str, kind: str, field: str, nothing: Any) -> None:
-    """An existing value without its file or image cannot be used again."""
+def test_existing_value_without_content_is_refused(
+    super_kind: str, kind: str, field: str, nothing: Any
+) -> None:
+    """An existing value without its file or image is refused."""
     socket = make_socket(super_kind, kind)
     existing = make_existing(socket, **{field: nothing})
     with pytest.raises(SpecError, match=f"the existing value has no {field}"):
@@ -341,7 +343,7 @@ def test_existing_value_has_something(super_kind: str, kind: str, field: str, no
     ],
 )
 def test_copy_has_a_name_that_the_server_takes(url: str, name: str) -> None:
-    """A copy keeps its name, or takes the socket's where its own would be refused."""
+    """A copy keeps its file name, or gets the socket's if the server would refuse it."""
     socket = make_socket("File", "PDF file")
     existing = make_existing(socket, file=url)
     plan = plan_value(SocketValueSpec("a-socket", existing_socket_value=existing), socket)
@@ -366,7 +368,7 @@ def some_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_anything_is_planned_or_refused(
     socket: ComponentInterface, data: st.DataObject, some_files: Path
 ) -> None:
-    """Whatever meets whatever socket, there is a plan or a SpecError, and nothing else."""
+    """Any specification for any socket gives a plan or a SpecError."""
     said = data.draw(any_source(some_files))
     try:
         plan = plan_value(SocketValueSpec("a-socket", **said), socket)
@@ -377,6 +379,6 @@ def test_anything_is_planned_or_refused(
 
 
 def test_plural_annotations_are_files_or_older_values() -> None:
-    """The table above has both super kinds of the kinds that new sockets store as files."""
+    """The table covers plural annotations as files and as values of older sockets."""
     assert {("Value", kind) for kind in MULTIPLE} <= set(VALUES)
     assert {("File", kind) for kind in MULTIPLE} <= set(JSON_FILES)

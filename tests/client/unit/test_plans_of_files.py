@@ -32,7 +32,7 @@ ALL_FILES = [*READ, ("File", "CSV file"), ("File", "PDF file"), ("Image", "Image
 
 
 def file_spec(super_kind: str, kind: str, *paths: Path | str) -> SocketValueSpec:
-    """Return a specification of files, named if a DICOM image set needs it."""
+    """Return a specification of files, with an image name for a DICOM image set."""
     name: dict[str, Any] = {"image_name": "CT"} if (super_kind, kind) in DICOM else {}
     return SocketValueSpec("a-socket", files=list(paths), **name)
 
@@ -41,8 +41,8 @@ def file_spec(super_kind: str, kind: str, *paths: Path | str) -> SocketValueSpec
 @pytest.mark.parametrize(
     "name", ["missing.json", "missing/in/there.json", "file/under.json", "\x00"]
 )
-def test_missing_file_is_found(super_kind: str, kind: str, name: str, tmp_path: Path) -> None:
-    """A file that does not exist is named, as a FileNotFoundError."""
+def test_missing_file_is_reported(super_kind: str, kind: str, name: str, tmp_path: Path) -> None:
+    """A missing file is a FileNotFoundError that names it."""
     (tmp_path / "file").touch()
     with pytest.raises(SpecFileNotFound, match=r"^Socket 'a-socket' .* cannot be read: ") as caught:
         plan_value(file_spec(super_kind, kind, tmp_path / name), make_socket(super_kind, kind))
@@ -51,22 +51,22 @@ def test_missing_file_is_found(super_kind: str, kind: str, name: str, tmp_path: 
 
 
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES)
-def test_directory_is_no_file(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """A directory is refused with how to name its files."""
+def test_directory_is_refused(super_kind: str, kind: str, tmp_path: Path) -> None:
+    """A directory is refused with a hint how to name its files."""
     with pytest.raises(SpecFileError, match=r"is a directory. Name its files: files=sorted"):
         plan_value(file_spec(super_kind, kind, tmp_path), make_socket(super_kind, kind))
 
 
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES)
 def test_empty_list_of_files_is_refused(super_kind: str, kind: str) -> None:
-    """No files make no value."""
+    """An empty list of files is refused."""
     with pytest.raises(SpecError, match="files is empty"):
         plan_value(file_spec(super_kind, kind), make_socket(super_kind, kind))
 
 
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES)
 def test_unreadable_file_is_refused(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """A file that the system does not open, here for its endless name, is an error of the specification."""
+    """A file that the system refuses to open, here for its long name, is a SpecFileError."""
     spec = file_spec(super_kind, kind, tmp_path / ("x" * 5000))
     with pytest.raises(SpecFileError, match="cannot be read"):
         plan_value(spec, make_socket(super_kind, kind))
@@ -94,8 +94,8 @@ def test_message_has_the_words_of_the_system(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES)
-def test_pipe_is_no_file(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """What is neither a file nor a directory is refused, rather than waited for."""
+def test_pipe_is_refused(super_kind: str, kind: str, tmp_path: Path) -> None:
+    """A named pipe is refused instead of being opened."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SpecFileError, match="is not a regular file"):
         plan_value(file_spec(super_kind, kind, tmp_path / "pipe"), make_socket(super_kind, kind))
@@ -103,7 +103,7 @@ def test_pipe_is_no_file(super_kind: str, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES[:4])
 def test_two_files_for_one_are_refused(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """Only images are made of several files."""
+    """Several files are refused for a socket that takes one."""
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text("1")
     spec = file_spec(super_kind, kind, tmp_path / "a.json", tmp_path / "b.json")
@@ -115,8 +115,10 @@ def test_two_files_for_one_are_refused(super_kind: str, kind: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"NaN", b"[Infinity]", b"1e400", b"\xff\xfe", b"1.5,2.5"]
 )
-def test_broken_json_is_found(super_kind: str, kind: str, content: bytes, tmp_path: Path) -> None:
-    """A file that holds no JSON, or NaN, is named with what is wrong."""
+def test_invalid_json_is_reported(
+    super_kind: str, kind: str, content: bytes, tmp_path: Path
+) -> None:
+    """A file that is not valid JSON is named with the reason."""
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     with pytest.raises(SpecError, match=r"broken\.json is not valid JSON: "):
@@ -124,7 +126,7 @@ def test_broken_json_is_found(super_kind: str, kind: str, content: bytes, tmp_pa
 
 
 def test_other_files_are_not_read(tmp_path: Path) -> None:
-    """What is in a file of another kind is left to the server."""
+    """Files of other kinds are not read, and are left to the server."""
     path = tmp_path / "report.pdf"
     path.write_bytes(b"\xff no PDF")
     plan = plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", "PDF file"))
@@ -136,7 +138,7 @@ UPLOADED = [("File", "Float"), ("File", "CSV file"), ("File", "PDF file"), ("Ima
 
 @pytest.mark.parametrize(("super_kind", "kind"), UPLOADED)
 def test_long_file_name_is_refused(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """A file whose name the server does not take is refused before it is uploaded."""
+    """A file name that is too long for the server is refused before the upload."""
     path = tmp_path / ("x" * 129)
     path.write_text("1")
     with pytest.raises(SpecError, match="has 129 characters, and 128 is the limit"):
@@ -145,14 +147,14 @@ def test_long_file_name_is_refused(super_kind: str, kind: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(("super_kind", "kind"), [("Value", "Float"), *DICOM])
 def test_name_that_is_not_sent_may_be_long(super_kind: str, kind: str, tmp_path: Path) -> None:
-    """The name of a file that is read here, or renamed when it is de-identified, does not matter."""
+    """A file whose name is not sent may have a long one."""
     path = tmp_path / ("x" * 129)
     path.write_text("1")
     assert plan_value(file_spec(super_kind, kind, path), make_socket(super_kind, kind))
 
 
 def test_files_of_an_image_have_different_names(tmp_path: Path) -> None:
-    """Two files of one name cannot be told apart at the server."""
+    """Two files of one image with the same name are refused."""
     paths = [tmp_path / folder / "slice.dcm" for folder in ("a", "b")]
     for path in paths:
         path.parent.mkdir()
@@ -168,7 +170,7 @@ def test_files_of_an_image_have_different_names(tmp_path: Path) -> None:
 
 
 def test_files_of_an_image_keep_their_order(tmp_path: Path) -> None:
-    """An image is made of several files in the order in which they are given."""
+    """The files of an image keep their order."""
     paths = [tmp_path / name for name in ("b.mhd", "a.raw")]
     for path in paths:
         path.touch()

@@ -1,4 +1,4 @@
-"""Planning, watched from below: it reads files, and touches nothing else."""
+"""Planning reads local files and does nothing else, as an audit hook sees it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be taken 
 
 
 def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether an event leaves the disk and the world as they are."""
+    """Return whether an event writes nothing and contacts nobody."""
     if event == "open":
         flags = arguments[2]
         return not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -49,8 +49,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_the_watch_sees_what_it_should() -> None:
-    """A socket and a written file do not go unseen."""
+def test_audit_hook_sees_sockets_and_writes() -> None:
+    """The audit hook reports a socket and a file that is opened for writing."""
     import socket
 
     watched.on = True
@@ -71,7 +71,7 @@ def test_the_watch_sees_what_it_should() -> None:
 def test_any_specification_is_planned_without_leaving_the_machine(
     socket: ComponentInterface, data: st.DataObject, files: Path
 ) -> None:
-    """Whatever is specified, a plan or a SpecError comes of reading local files: no socket, no process, no write."""
+    """Planning any specification opens no socket, starts no process and writes no file."""
     said = data.draw(any_source(files))
     EVENTS.clear()
     watched.on = True

@@ -1,4 +1,4 @@
-"""What JSON each kind of socket takes, and how JSON is written and read."""
+"""The JSON shape of each socket kind, and reading and writing of JSON."""
 
 import json
 import math
@@ -23,19 +23,19 @@ JSON_VALUES = st.recursive(
 
 
 def test_table_has_every_json_kind() -> None:
-    """Each JSON kind of the server has a shape, and nothing else has one."""
+    """The table has a shape for each JSON kind of the server, and for nothing else."""
     assert set(JSON_KINDS) == {kind.casefold() for kind in VALID}
 
 
 @pytest.mark.parametrize(("kind", "value"), [*VALID.items(), *ALSO_VALID])
 def test_fitting_values_have_no_problem(kind: str, value: Any) -> None:
-    """A value of the shape that the server checks is taken."""
+    """A value of the shape that the server requires has no problems."""
     assert list(shape_problems(kind, value)) == []
 
 
 @pytest.mark.parametrize(("kind", "value"), INVALID)
 def test_other_values_have_problems(kind: str, value: Any) -> None:
-    """A value that the server would refuse, often without telling, is refused here with words."""
+    """A value that the server would refuse, often silently, is reported."""
     found = list(shape_problems(kind, value))
     assert found
     assert all(isinstance(words, str) for words in found)
@@ -73,37 +73,37 @@ def test_other_values_have_problems(kind: str, value: Any) -> None:
     ],
 )
 def test_problem_says_where_and_what(kind: str, value: Any, words: str) -> None:
-    """A problem names the place in the value, what must be there, and what is."""
+    """A problem names the place in the value, the expected content and the actual one."""
     assert list(shape_problems(kind, value)) == [words]
 
 
 def test_every_problem_is_found() -> None:
-    """All that is wrong is told, not the first thing alone."""
+    """All problems are reported, not only the first."""
     assert len(list(shape_problems("Multiple choice", [1, "left", 2]))) == 2
 
 
 def test_long_values_are_cut() -> None:
-    """A message shows the beginning of a wrong value only."""
+    """A message shows only the beginning of an invalid value."""
     (words,) = shape_problems("Integer", "x" * 5000)
     assert len(words) < 100 + SHOWN_LIMIT
 
 
 @pytest.mark.parametrize("kind", ["integer", "INTEGER", "Integer"])
 def test_case_of_a_kind_does_not_matter(kind: str) -> None:
-    """Kinds are compared without regard to case."""
+    """Kinds are compared case-insensitively."""
     assert [len(list(shape_problems(kind, value))) for value in (1, "1")] == [0, 1]
 
 
 @pytest.mark.parametrize("value", [1, "words", None, {"a": []}])
 def test_unknown_kind_is_left_to_the_server(value: Any) -> None:
-    """A kind newer than this package takes anything."""
+    """A kind that is newer than this package accepts any value."""
     assert list(shape_problems("Holographic sketch", value)) == []
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(VALID)), JSON_VALUES)
 def test_any_json_value_fits_or_does_not(kind: str, value: Any) -> None:
-    """Whatever JSON value meets whatever kind, the answer is a list of problems."""
+    """Any JSON value can be checked against any kind without an exception."""
     assert all(isinstance(words, str) for words in shape_problems(kind, value))
 
 
@@ -111,14 +111,14 @@ def test_any_json_value_fits_or_does_not(kind: str, value: Any) -> None:
 
 
 def holding_itself() -> list[Any]:
-    """Return a list that is its own item."""
+    """Return a list that contains itself."""
     value: list[Any] = []
     value.append(value)
     return value
 
 
 def nested(depth: int) -> list[Any]:
-    """Return a list in a list, and so on."""
+    """Return a deeply nested list."""
     value: list[Any] = []
     for _ in range(depth):
         value = [value]
@@ -147,7 +147,7 @@ def nested(depth: int) -> list[Any]:
     ],
 )
 def test_what_the_server_cannot_store_is_refused(value: Any, words: str) -> None:
-    """NaN, infinities, NUL, half a surrogate pair and what is no JSON are refused before they are sent."""
+    """NaN, infinities, NUL, unpaired surrogates and values that are not JSON are refused."""
     with pytest.raises(ValueError, match=words):
         encode(value)
 
@@ -156,14 +156,14 @@ def test_what_the_server_cannot_store_is_refused(value: Any, words: str) -> None
     "value", ["\\u0000", "\\ud800", "😀", "naïve", "", 0, None, [], {}, 10**400, ["\\", "\x01"]]
 )
 def test_what_only_looks_odd_is_written(value: Any) -> None:
-    """Text that spells out an escape, characters outside the first plane and large numbers are fine."""
+    """Literal escapes, characters outside the first plane and large numbers are accepted."""
     assert decode(encode(value)) == value
 
 
 @settings(derandomize=True, deadline=None)
 @given(JSON_VALUES)
 def test_what_is_written_reads_back(value: Any) -> None:
-    """Any value that can be written at all is read back as an equal one."""
+    """Encoding and decoding a value gives an equal value."""
     try:
         content = encode(value)
     except ValueError:
@@ -174,7 +174,7 @@ def test_what_is_written_reads_back(value: Any) -> None:
 @settings(derandomize=True, deadline=None)
 @given(JSON_VALUES)
 def test_only_the_unstorable_is_refused(value: Any) -> None:
-    """A JSON value is refused exactly if it has a number or a character that the server cannot store."""
+    """A JSON value is refused if and only if it has a number or character that the server cannot store."""
     try:
         encode(value)
     except ValueError:
@@ -184,7 +184,7 @@ def test_only_the_unstorable_is_refused(value: Any) -> None:
 
 
 def is_storable(value: Any) -> bool:
-    """Tell whether JSON and the server's database can hold a value."""
+    """Return whether JSON and the server's database can store a value."""
     if isinstance(value, dict):
         return all(is_storable(part) for pair in value.items() for part in pair)
     if isinstance(value, list):
@@ -215,8 +215,8 @@ def is_storable(value: Any) -> bool:
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_json_is_refused(content: bytes) -> None:
-    """NaN, infinities, broken JSON, and bytes that are not UTF-8 are an error of value."""
+def test_invalid_json_is_refused(content: bytes) -> None:
+    """NaN, infinities, malformed JSON and bytes that are not UTF-8 raise a ValueError."""
     with pytest.raises(ValueError, match=r"."):
         decode(content)
 
@@ -233,14 +233,14 @@ def test_what_is_no_json_is_refused(content: bytes) -> None:
     ],
 )
 def test_json_is_read(content: bytes, value: Any) -> None:
-    """JSON is read, with a byte order mark too."""
+    """JSON is decoded, with or without a byte order mark."""
     assert decode(content) == value
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.binary() | st.text().map(str.encode))
-def test_any_bytes_are_json_or_an_error_of_value(content: bytes) -> None:
-    """Whatever a file holds, reading it gives a value or a ValueError."""
+def test_any_bytes_are_json_or_a_value_error(content: bytes) -> None:
+    """Decoding arbitrary bytes returns a value or raises a ValueError."""
     try:
         value = decode(content)
     except ValueError:

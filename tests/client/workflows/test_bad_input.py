@@ -1,7 +1,4 @@
-"""Bad input: a clear error that says what to do, before anything is uploaded or created.
-
-Longer than 500 lines: a catalogue of mistakes, each with the message that it gets.
-"""
+"""Invalid input: a clear error before anything is uploaded or created."""
 
 from __future__ import annotations
 
@@ -50,13 +47,13 @@ from tests.support.data import (
 
 @pytest.fixture(params=["archive", "reader study"])
 def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive, and then a reader study."""
+    """Return an archive, and then a reader study."""
     return make_home(sandbox, client, request.param)
 
 
 @dataclass(frozen=True)
 class Sockets:
-    """One socket of each sort."""
+    """One socket of each storage kind."""
 
     number: str
     json: str
@@ -68,7 +65,7 @@ class Sockets:
 
 @pytest.fixture
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Make a socket of each sort."""
+    """Make a socket of each storage kind."""
     return Sockets(
         number=sandbox.add_socket(unique("number"), "Float"),
         json=sandbox.add_socket(unique("json"), "Anything", store_in_database=False),
@@ -81,7 +78,7 @@ def sockets(sandbox: Sandbox) -> Sockets:
 
 @dataclass(frozen=True)
 class Bad:
-    """A specification that cannot be made, and what is said of it."""
+    """An invalid specification, and its error."""
 
     make: Callable[[Sockets, Path], SocketValueSpec]
     error: type[Exception]
@@ -280,7 +277,7 @@ def _folder(directory: Path) -> Path:
 def test_a_bad_value_is_refused_before_a_good_one_is_sent(
     home: Home, sandbox: Sandbox, sockets: Sockets, tmp_path: Path, way: str
 ) -> None:
-    """Of good and bad values neither is sent; the error names the socket, and no case is made or changed."""
+    """If one of several values is invalid, none is sent, and no case is created or changed."""
     bad = BAD[way]
     good = sandbox.add_socket(unique("good"), "CSV file")
     item = home.add(title="before")
@@ -300,7 +297,7 @@ def test_a_bad_value_is_refused_before_a_good_one_is_sent(
 def test_json_of_another_shape_is_refused(
     sandbox: Sandbox, client: Client, tmp_path: Path, kind: str, source: str
 ) -> None:
-    """Whatever a JSON kind's shape, what does not have it is not sent: of files the server would tell nobody."""
+    """JSON of another shape than its kind requires is refused, as a value and as a file."""
     home = make_home(sandbox, client, "archive")
     slug = sandbox.add_socket(unique(kind), kind, store_in_database=False)
     wrong = {"type": kind, "unknown": 1} if kind != "Chart" else ["no object"]
@@ -314,10 +311,10 @@ def test_json_of_another_shape_is_refused(
     assert ("wrong.json" in str(refused.value)) == (source == "file")
 
 
-def test_a_file_that_may_not_be_read_is_refused(
+def test_a_named_pipe_is_refused(
     home: Home, sandbox: Sandbox, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """What is neither a file nor a directory is no source."""
+    """A named pipe is refused as a source."""
     os.mkfifo(tmp_path / "pipe")
 
     with nothing_written(sandbox), pytest.raises(SpecFileError, match="is not a regular file"):
@@ -344,7 +341,7 @@ def test_a_file_that_may_not_be_read_is_refused(
 def test_a_specification_needs_one_source(
     fields: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    """What no server and no disk is needed to see is refused by the constructor."""
+    """The constructor refuses what can be checked without the server and the disk."""
     with pytest.raises(error, match=words):
         SocketValueSpec("any-socket", **fields)
 
@@ -353,7 +350,7 @@ def test_a_specification_needs_one_source(
 
 
 def test_an_unknown_socket_lists_near_names(home: Home, sandbox: Sandbox, sockets: Sockets) -> None:
-    """A mistyped slug is an error with the slug and those that are near, and nothing else is sent."""
+    """A misspelt slug is reported with similar slugs, and nothing is written."""
     mistyped = sockets.image.replace("image", "imgae")
 
     with nothing_written(sandbox), pytest.raises(SocketNotFound, match="Did you mean") as missing:
@@ -367,7 +364,7 @@ def test_an_unknown_socket_lists_near_names(home: Home, sandbox: Sandbox, socket
 
 
 def test_a_socket_twice_is_refused(home: Home, sandbox: Sandbox, sockets: Sockets) -> None:
-    """Two values for one socket are an error that names it: the server would keep one and say nothing."""
+    """Two values for one socket are refused, and the error names it."""
     with nothing_written(sandbox), pytest.raises(SpecError, match="is given twice") as refused:
         home.add(
             SocketValueSpec(sockets.number, value=1),
@@ -379,7 +376,7 @@ def test_a_socket_twice_is_refused(home: Home, sandbox: Sandbox, sockets: Socket
 
 
 def test_values_must_be_specifications(sandbox: Sandbox, client: Client) -> None:
-    """A single specification, and something else among them, are refused by their type."""
+    """Values that are not a list of specifications are refused."""
     slug = sandbox.add_archive(unique("archive"))
     wrong: list[Any] = [SocketValueSpec("a", value=1), [{"interface": "a", "value": 1}], None]
     with nothing_written(sandbox):
@@ -403,7 +400,7 @@ def test_a_title_that_the_server_refuses_is_refused(
     error: type[Exception],
     words: str,
 ) -> None:
-    """A title that is too long, or none, stops the call before its files are uploaded."""
+    """An invalid title is refused before files are uploaded."""
     item = home.add()
     spec = SocketValueSpec(sockets.text, value="a;b")
     with nothing_written(sandbox):
@@ -430,7 +427,7 @@ def test_an_order_that_the_server_refuses_is_refused(
     error: type[Exception],
     words: str,
 ) -> None:
-    """A place that no display set can have stops the call before its files are uploaded."""
+    """An invalid order is refused before files are uploaded."""
     home = make_home(sandbox, client, "reader study")
     item = home.add()
     spec = SocketValueSpec(sockets.text, value="a;b")
@@ -444,7 +441,7 @@ def test_an_order_that_the_server_refuses_is_refused(
 def test_an_existing_value_of_another_socket_is_refused(
     home: Home, sandbox: Sandbox, sockets: Sockets
 ) -> None:
-    """A value can be used again for its own socket only; the error names both."""
+    """An existing value can only be reused for its own socket; the error names both."""
     other = sandbox.add_socket(unique("other"), "Float")
     case = home.cases.detail(pk=home.add(SocketValueSpec(sockets.number, value=1)).pk)
     spec = SocketValueSpec(other, existing_socket_value=value_of(case, sockets.number))
@@ -474,7 +471,7 @@ def test_an_existing_value_of_another_socket_is_refused(
 def test_a_name_that_the_server_refuses_is_refused(
     sandbox: Sandbox, client: Client, name: str, words: str
 ) -> None:
-    """No upload is begun under such a name, and the error says to rename the file."""
+    """A file name that the server refuses is reported before an upload is created."""
     with nothing_written(sandbox):
         with pytest.raises(SpecError, match=words) as refused:
             client.uploads.upload_fileobj(fileobj=BytesIO(b"x"), filename=name)
@@ -487,14 +484,14 @@ def test_a_name_that_the_server_refuses_is_refused(
 
 
 def test_a_name_of_128_characters_is_taken(client: Client) -> None:
-    """The longest name that the server takes is sent as it is."""
+    """The longest file name that the server accepts is sent as it is."""
     name = "ü" * 124 + ".pdf"
 
     assert client.uploads.upload_fileobj(fileobj=BytesIO(b"x"), filename=name).filename == name
 
 
 def test_a_file_in_text_mode_is_refused(sandbox: Sandbox, client: Client) -> None:
-    """A file object that gives text is refused with what to do, before an upload is begun."""
+    """A file object in text mode is refused before an upload is created."""
     with (
         nothing_written(sandbox),
         pytest.raises(SpecTypeError, match="open the file in binary mode"),
@@ -507,7 +504,7 @@ def test_a_file_in_text_mode_is_refused(sandbox: Sandbox, client: Client) -> Non
 
 @pytest.mark.parametrize("kind", ["archive", "reader study", "job"])
 def test_a_wrong_token_says_what_to_do(sandbox: Sandbox, kind: str) -> None:
-    """A token that the server does not know is refused with the first request that needs it."""
+    """An invalid token is reported by the first request, with how to make a new one."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
     specs = [SocketValueSpec(slug, value="a;b")]
     with Client("0" * 64, sandbox.base_url) as stranger, nothing_written(sandbox):
@@ -528,7 +525,7 @@ def test_a_wrong_token_says_what_to_do(sandbox: Sandbox, kind: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "TOKEN", "bearer", "anything"])
 def test_a_wrong_scheme_does_not_make_anybody_anonymous(sandbox: Sandbox, scheme: str) -> None:
-    """A scheme before the token is dropped, since the server would answer another one with empty lists."""
+    """A scheme in front of the token is removed, because the server would treat an unknown one as anonymous."""
     archive = sandbox.add_archive(unique("archive"))
 
     with Client(f"  {scheme} {sandbox.token} \n", sandbox.base_url) as client:
@@ -540,7 +537,7 @@ def test_a_wrong_scheme_does_not_make_anybody_anonymous(sandbox: Sandbox, scheme
 def test_what_may_not_be_seen_is_not_found(
     sandbox: Sandbox, client: Client, kind: str, there: bool
 ) -> None:
-    """What is not there, and what is there for others, are told alike, and nothing is uploaded."""
+    """A missing object and one without access are reported alike, and nothing is uploaded."""
     slug, table = unique("foreign"), sandbox.add_socket(unique("table"), "CSV file")
     if there:
         if kind == "algorithm":
@@ -569,7 +566,7 @@ def test_what_may_not_be_seen_is_not_found(
 def test_an_image_that_may_not_be_seen_is_not_found(
     home: Home, sandbox: Sandbox, sockets: Sockets, there: bool
 ) -> None:
-    """An image of others cannot be used, which is known before a case is created for it."""
+    """An image without access is reported before a case is created."""
     url = f"{sandbox.base_url}cases/images/00000000-0000-4000-8000-000000000000/"
     if there:
         archive = sandbox.add_archive(unique("foreign"), editors=["someone"])
@@ -593,7 +590,7 @@ def test_an_image_that_may_not_be_seen_is_not_found(
 def test_an_image_of_the_other_sort_is_refused(
     home: Home, sandbox: Sandbox, sockets: Sockets
 ) -> None:
-    """A plain image is no DICOM image set, and the other way round, which is known before the creation."""
+    """A plain image for a DICOM socket, or the reverse, is refused before a case is created."""
     case = home.filled(
         home.add(
             SocketValueSpec(sockets.image, file=ct_slice()),
@@ -629,7 +626,7 @@ with Client(token=token, base_url=base_url) as client:
 def test_a_full_disk_stops_the_de_identification(
     sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Where there is no room for de-identified files, the error says so, none is left and none is sent."""
+    """If the disk is full during de-identification, the error says so, and no file is left or sent."""
     home = make_home(sandbox, client, "archive")
     (tmp_path / "temporary").mkdir()
     files = [str(path) for path in series(tmp_path, 2)]
@@ -662,8 +659,8 @@ def test_a_full_disk_stops_the_de_identification(
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_half_a_character_is_refused(home: Home, sandbox: Sandbox, kind: str) -> None:
-    """Text that cannot be written as UTF-8 is a wrong value like any other."""
+def test_an_unpaired_surrogate_is_refused(home: Home, sandbox: Sandbox, kind: str) -> None:
+    """Text that cannot be encoded as UTF-8 is refused."""
     slug = sandbox.add_socket(unique(kind), kind)
 
     with nothing_written(sandbox), pytest.raises(SpecError, match=re.escape(slug)):

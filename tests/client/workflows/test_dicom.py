@@ -1,4 +1,4 @@
-"""DICOM image sets: what leaves the machine, what is left on it, and what comes back."""
+"""DICOM image sets: what is sent, what is left on this machine, and what is downloaded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SECRETS = {
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make temporary files in a directory of the test's own."""
+    """Put temporary files into the test's own directory."""
     directory = tmp_path / "temporary"
     directory.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(directory))
@@ -55,13 +55,13 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def home(sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive."""
+    """Return an archive."""
     return make_home(sandbox, client, "archive")
 
 
 @pytest.fixture
 def slug(sandbox: Sandbox) -> str:
-    """Give a socket for DICOM image sets."""
+    """Return a socket for DICOM image sets."""
     return sandbox.add_socket(unique("dicom"), "DICOM Image Set")
 
 
@@ -78,7 +78,7 @@ def _everything_in(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
-    """Names, numbers and dates of a patient are in no request, no file name and nothing that the server stores."""
+    """Names, numbers and dates of a patient are in no request, no file name and no stored file."""
     source = tmp_path / "Verschwiegen^Patientin"
     source.mkdir()
     files = [
@@ -112,7 +112,7 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
 
 
 def test_the_users_files_are_left_as_they_are(home: Home, slug: str, tmp_path: Path) -> None:
-    """De-identification makes copies; what it was given does not change."""
+    """De-identification does not change the original files."""
     files = series(tmp_path, 2, **SECRETS)
     before = [path.read_bytes() for path in files]
 
@@ -122,7 +122,7 @@ def test_the_users_files_are_left_as_they_are(home: Home, slug: str, tmp_path: P
 
 
 def test_any_file_name_will_do(home: Home, slug: str, tmp_path: Path) -> None:
-    """Since the uploads have names of their own, the user's may be longer than the server takes, or the same."""
+    """Original file names may be longer than the server accepts, or equal, because they are not sent."""
     (first, second), far = series(tmp_path, 2), tmp_path / "far"
     far.mkdir()
     name = "ü" * 120 + ".dcm"
@@ -137,7 +137,7 @@ def test_any_file_name_will_do(home: Home, slug: str, tmp_path: Path) -> None:
 
 
 def _private(directory: Path) -> list[tuple[int, int]]:
-    """Return each temporary directory's mode and number of files."""
+    """Return the mode and the number of files of each temporary directory."""
     return [
         (stat.S_IMODE(path.stat().st_mode), len(list(path.iterdir())))
         for path in directory.iterdir()
@@ -148,7 +148,7 @@ def _private(directory: Path) -> list[tuple[int, int]]:
 def test_temporary_files_are_private_and_gone_afterwards(
     sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
-    """De-identified files lie in a directory that only this user can enter, and only for the upload."""
+    """De-identified files are in a directory of mode 0700 during the upload, and removed afterwards."""
     during: list[tuple[int, int]] = []
 
     def look(event: ProgressEvent) -> None:
@@ -166,7 +166,7 @@ def test_temporary_files_are_private_and_gone_afterwards(
 def test_temporary_files_are_gone_after_a_refused_file(
     home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
-    """When a file cannot be de-identified, those before it are removed, and none is sent."""
+    """If a file cannot be de-identified, those before it are removed, and none is sent."""
     bad = written(tmp_path / "bad.dcm", "no DICOM")
     spec = SocketValueSpec(slug, files=[*series(tmp_path), bad], image_name="CT")
 
@@ -179,7 +179,7 @@ def test_temporary_files_are_gone_after_a_refused_file(
 def test_temporary_files_are_gone_after_a_failed_upload(
     home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
-    """When the server takes no upload, nothing is left on this machine."""
+    """If the upload fails, the temporary files are removed."""
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
         with pytest.raises(UploadLimitReached):
@@ -191,7 +191,7 @@ def test_temporary_files_are_gone_after_a_failed_upload(
 
 
 def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporary: Path) -> None:
-    """A file of the server that is used again passes through a private directory too."""
+    """The copy of a file on the server is in a private directory, too, and removed afterwards."""
     table = sandbox.add_socket(unique("table"), "CSV file")
     during: list[tuple[int, int]] = []
 
@@ -212,10 +212,10 @@ def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporar
 # ---------------------------------------------------------------- files that are refused
 
 
-def test_a_file_that_is_no_dicom_is_not_sent(
+def test_a_file_that_is_not_dicom_is_not_sent(
     home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
-    """Text, an empty file and half a file are refused by their names, whatever they are called."""
+    """A text file, an empty file and a truncated file are refused by name and not sent."""
     files = [
         written(tmp_path / "text.dcm", "Patient: Verschwiegen"),
         written(tmp_path / "empty.dcm", ""),
@@ -232,7 +232,7 @@ def test_a_file_that_is_no_dicom_is_not_sent(
 
 
 def test_a_file_of_another_series_is_not_sent(home: Home, sandbox: Sandbox, slug: str) -> None:
-    """Files of two series, which the server would refuse without telling, are refused here."""
+    """Files of two series are refused, because the server would refuse them silently."""
     spec = SocketValueSpec(slug, files=[ct_slice(), mr_slice()], image_name="Mixed")
 
     with (
@@ -245,7 +245,7 @@ def test_a_file_of_another_series_is_not_sent(home: Home, sandbox: Sandbox, slug
 def test_a_file_of_another_patient_is_not_sent(
     home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
-    """Files that differ in what the server wants to be the same are refused, with the name of what differs."""
+    """Files of different patients are refused, and the error names the attribute."""
     (tmp_path / "other").mkdir()
     files = [*series(tmp_path, 1), *series(tmp_path / "other", 1, PatientID="SOMEONE-ELSE")]
 
@@ -256,7 +256,7 @@ def test_a_file_of_another_patient_is_not_sent(
 def test_the_missing_extra_is_named_before_anything_is_sent(
     home: Home, sandbox: Sandbox, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the de-identifier the error has the command that installs it, and other sockets work as ever."""
+    """Without the extra, the error has the command that installs it, and other sockets work."""
     for name in list(sys.modules):
         if name.partition(".")[0] == "grand_challenge_dicom_de_identifier":
             monkeypatch.delitem(sys.modules, name)
@@ -280,7 +280,7 @@ def test_the_missing_extra_is_named_before_anything_is_sent(
 def test_instances_come_back_by_their_recipes(
     home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
-    """Each instance is fetched once, under its own uid, with the pixels that it had, and without the token."""
+    """Each instance is downloaded once, named after its UID, with its original pixels, and without the token."""
     files = series(tmp_path, 3)
     case = home.filled(home.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
     sandbox.requests.clear()
@@ -304,7 +304,7 @@ def test_instances_come_back_by_their_recipes(
 def test_an_instance_of_several_frames_comes_back_once(
     home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
-    """The server lists an instance for each of its frames; it is fetched once and has them all."""
+    """A multi-frame instance, which the server lists once per frame, is downloaded once."""
     dataset = dcmread(ct_slice())
     dataset.SOPClassUID = VLWholeSlideMicroscopyImageStorage
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -327,7 +327,7 @@ def test_an_instance_of_several_frames_comes_back_once(
 
 
 def test_instances_keep_their_names(home: Home, slug: str, tmp_path: Path) -> None:
-    """A file name for a set of many files is refused."""
+    """A file name for a set of several files is refused."""
     case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
 
     with pytest.raises(ValueError, match="leave filename out"):
@@ -339,7 +339,7 @@ def test_instances_keep_their_names(home: Home, slug: str, tmp_path: Path) -> No
 def test_instances_that_are_there_already_are_not_fetched(
     home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
-    """A second download to one place stops before it transfers anything."""
+    """A second download to the same place fails before any transfer."""
     case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
     value = value_of(case, slug)
     home.client.download_socket_value(value, output_directory=tmp_path)
