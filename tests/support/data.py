@@ -184,6 +184,30 @@ def content_of(client: Client, value: Any) -> bytes:
     )
 
 
+@dataclass(frozen=True)
+class Sockets:
+    """One socket of each storage kind."""
+
+    number: str
+    json: str
+    text: str
+    pdf: str
+    image: str
+    dicom: str
+
+
+def add_each_socket(sandbox: Sandbox) -> Sockets:
+    """Make a socket of each storage kind."""
+    return Sockets(
+        number=sandbox.add_socket(unique("number"), "Float"),
+        json=sandbox.add_socket(unique("json"), "Anything", store_in_database=False),
+        text=sandbox.add_socket(unique("text"), "CSV file"),
+        pdf=sandbox.add_socket(unique("pdf"), "PDF file"),
+        image=sandbox.add_socket(unique("image")),
+        dicom=sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
+    )
+
+
 @dataclass
 class Home:
     """An archive or a reader study, with a common interface.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -207,6 +210,56 @@ def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporar
 
     assert set(during) == {(0o700, 1)}
     assert list(temporary.iterdir()) == []
+
+
+# ---------------------------------------------------------------- a full disk
+
+#: Runs in a process that can write no file of more than 4 KiB, which is what a full disk looks like.
+_ON_A_FULL_DISK = """
+import json, resource, sys, tempfile
+from gcapi import Client, SocketValueSpec
+base_url, token, archive, socket, tempfile.tempdir, *files = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+with Client(token=token, base_url=base_url) as client:
+    try:
+        spec = SocketValueSpec(socket, files=files, image_name="CT")
+        client.add_case_to_archive(archive_slug=archive, values=[spec])
+    except OSError as error:
+        print(json.dumps({"errno": error.errno, "words": str(error)}))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file size limit is set by resource.setrlimit")
+def test_a_full_disk_stops_the_de_identification(
+    sandbox: Sandbox, client: Client, slug: str, tmp_path: Path
+) -> None:
+    """If the disk is full during de-identification, the error says so, and no file is left or sent."""
+    home = make_home(sandbox, client, "archive")
+    (tmp_path / "temporary").mkdir()
+    files = [str(path) for path in series(tmp_path, 2)]
+    arguments = [sandbox.base_url, sandbox.token, home.slug, slug]
+
+    with nothing_written(sandbox):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-W", "error", "-c", _ON_A_FULL_DISK),
+                *arguments,
+                *(str(tmp_path / "temporary"), *files),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+        )
+
+    told = json.loads(done.stdout)
+    assert os.strerror(told["errno"]) == "File too large"
+    assert (
+        "nothing was sent: File too large. Temporary files are written to the directory in TMPDIR"
+        in told["words"]
+    )
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert home.all() == []
 
 
 # ---------------------------------------------------------------- files that are refused
