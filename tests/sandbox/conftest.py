@@ -1,4 +1,4 @@
-"""Plain HTTP access to the sandbox, for the tests of the server itself."""
+"""Fixtures for the tests of the sandbox, which use plain HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def web(sandbox: Sandbox) -> Iterator[Web]:
-    """Give plain HTTP access as the default user."""
+    """Return a plain HTTP client of the default user."""
     user = Web(sandbox)
     yield user
     user.close()
@@ -24,7 +24,7 @@ def web(sandbox: Sandbox) -> Iterator[Web]:
 
 @pytest.fixture
 def stranger(sandbox: Sandbox) -> Iterator[Web]:
-    """Give plain HTTP access as somebody who belongs to nothing."""
+    """Return a plain HTTP client of a user without any role."""
     user = Web(sandbox, sandbox.add_user("stranger"))
     yield user
     user.close()
@@ -32,5 +32,5 @@ def stranger(sandbox: Sandbox) -> Iterator[Web]:
 
 @pytest.fixture
 def scan() -> bytes:
-    """Give the bytes of a small image."""
+    """Return the bytes of a small image."""
     return image_bytes()

@@ -1,4 +1,4 @@
-"""Who is let in, and which of several refusals comes first."""
+"""Authentication, permissions, and which of several errors is reported."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ if TYPE_CHECKING:
     from tests.support.raw_http import Web
 
 
-def ask(
+def send_with_header(
     sandbox: Sandbox,
     authorization: str | bytes | None,
     path: str = "archives/",
     method: str = "GET",
 ):
-    """Send one request with this header."""
+    """Send a request with an Authorization header."""
     headers = {} if authorization is None else {"Authorization": authorization}
     return httpx.request(method, f"{sandbox.base_url}{path}", headers=headers)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
 def test_scheme_is_case_insensitive(sandbox: Sandbox, scheme: str) -> None:
-    """The word Bearer is accepted in any case and with several blanks."""
-    assert ask(sandbox, f"{scheme} {sandbox.token}", "components/interfaces/").status_code == 200
+    """The scheme Bearer is accepted in any case and with several spaces."""
+    assert (
+        send_with_header(sandbox, f"{scheme} {sandbox.token}", "components/interfaces/").status_code
+        == 200
+    )
 
 
 @pytest.mark.parametrize("case", [str.upper, str.lower])
-def test_token_case_does_not_matter(sandbox: Sandbox, case) -> None:
-    """A token's hexadecimal digits may be written in either case."""
-    assert ask(sandbox, f"Bearer {case(sandbox.token)}").status_code == 200
+def test_token_is_case_insensitive(sandbox: Sandbox, case) -> None:
+    """The hexadecimal digits of a token are accepted in either case."""
+    assert send_with_header(sandbox, f"Bearer {case(sandbox.token)}").status_code == 200
 
 
 @pytest.mark.parametrize("template", ["Token {}", "{}", "Basic {}"])
 def test_other_schemes_are_anonymous(sandbox: Sandbox, template: str) -> None:
-    """Another scheme, or none, is not refused: the request is nobody's and sees nothing."""
+    """A request with another scheme, or without one, is anonymous and sees no objects."""
     sandbox.add_archive(f"Archive {uuid.uuid4()}")
-    reply = ask(sandbox, template.format(sandbox.token))
+    reply = send_with_header(sandbox, template.format(sandbox.token))
     assert (reply.status_code, reply.json()["count"]) == (200, 0)
 
 
@@ -58,9 +61,9 @@ def test_other_schemes_are_anonymous(sandbox: Sandbox, template: str) -> None:
         ),
     ],
 )
-def test_bad_tokens(sandbox: Sandbox, header: str | bytes, detail: str) -> None:
-    """A bad token is a 401 with its own words, on public endpoints too."""
-    reply = ask(sandbox, header, "gcapi/")
+def test_invalid_tokens_are_refused(sandbox: Sandbox, header: str | bytes, detail: str) -> None:
+    """An invalid token is a 401 with a specific message, on public endpoints too."""
+    reply = send_with_header(sandbox, header, "gcapi/")
     assert reply.status_code == 401
     assert reply.json() == {"detail": detail}
     assert reply.headers["WWW-Authenticate"] == "Bearer"
@@ -68,9 +71,9 @@ def test_bad_tokens(sandbox: Sandbox, header: str | bytes, detail: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["components/interfaces/", "workstations/configs/", ""])
-def test_closed_resources_need_a_token(sandbox: Sandbox, path: str) -> None:
-    """Sockets, viewer settings and the root are not for anonymous readers."""
-    reply = ask(sandbox, None, path)
+def test_private_resources_require_a_token(sandbox: Sandbox, path: str) -> None:
+    """Sockets, viewer settings and the API root require a token."""
+    reply = send_with_header(sandbox, None, path)
     assert (reply.status_code, reply.json()) == (
         401,
         {"detail": "Authentication credentials were not provided."},
@@ -78,14 +81,14 @@ def test_closed_resources_need_a_token(sandbox: Sandbox, path: str) -> None:
 
 
 def test_root_is_forbidden_to_users(web: Web) -> None:
-    """The root of the API is for staff."""
+    """The API root is a 403 for ordinary users."""
     assert web.api.get("").status_code == 403
 
 
 @pytest.mark.parametrize("path", ["archives/items/", "uploads/", "algorithms/jobs/"])
 def test_anonymous_writes_are_refused(sandbox: Sandbox, path: str) -> None:
-    """Nobody writes without a token."""
-    assert ask(sandbox, None, path, "POST").status_code == 401
+    """Every write requires a token."""
+    assert send_with_header(sandbox, None, path, "POST").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_anonymous_writes_are_refused(sandbox: Sandbox, path: str) -> None:
     ],
 )
 def test_methods_are_checked_before_objects(web: Web, method: str, path: str, status: int) -> None:
-    """A missing permission is 403, a missing method 405, both before the object is looked up."""
+    """A missing permission is a 403 and a missing method a 405, both before the object is looked up."""
     reply = web.api.request(method, path.format(uuid.uuid4()))
     assert reply.status_code == status
     expected = {
@@ -128,7 +131,7 @@ def test_methods_are_checked_before_objects(web: Web, method: str, path: str, st
     ],
 )
 def test_unknown_and_malformed_pks(web: Web, path: str, name: str) -> None:
-    """An unknown pk names the model, a malformed one does not."""
+    """The error for an unknown pk names the model, the one for a malformed pk does not."""
     unknown = web.api.get(f"{path}{uuid.uuid4()}/")
     assert (unknown.status_code, unknown.json()) == (
         404,
@@ -137,22 +140,22 @@ def test_unknown_and_malformed_pks(web: Web, path: str, name: str) -> None:
     assert web.api.get(f"{path}nonsense/").json() == {"detail": "Not found."}
 
 
-def test_invisible_objects_do_not_exist(web: Web, stranger: Web) -> None:
-    """What a user may not see is a 404, for writing too, and never a 403."""
+def test_invisible_objects_are_not_found(web: Web, stranger: Web) -> None:
+    """An object that is not visible to the user is a 404 for reads and writes, never a 403."""
     path = web.item("mine")
     assert stranger.api.get(path).status_code == 404
     assert stranger.api.patch(path, json={"values": "nonsense"}).status_code == 404
 
 
-def test_visible_but_not_changeable(web: Web, stranger: Web) -> None:
-    """Who may look but not change is told so before the body is read."""
+def test_permission_is_checked_before_the_body(web: Web, stranger: Web) -> None:
+    """A write without permission to a visible object is a 403 before the body is read."""
     web.sandbox.add_archive("Readable", users=["stranger"])
     path = web.item("readable")
     assert stranger.api.get(path).status_code == 200
     assert stranger.api.patch(path, content=b"{broken").status_code == 403
 
 
-def test_unknown_urls_are_pages(web: Web) -> None:
+def test_unknown_urls_are_html_404s(web: Web) -> None:
     """An unknown URL below the root is a 404 in HTML."""
     reply = web.api.get("nothing/here/")
     assert reply.status_code == 404
@@ -161,7 +164,7 @@ def test_unknown_urls_are_pages(web: Web) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
 def test_missing_slash_redirects(web: Web, method: str) -> None:
-    """A missing slash is a 301 for every method, with the query kept."""
+    """A missing trailing slash is a 301 for every method, and the query is kept."""
     reply = web.api.request(method, "archives/items?limit=3")
     assert reply.status_code == 301
     assert reply.headers["Location"] == "/api/v1/archives/items/?limit=3"
@@ -181,14 +184,16 @@ def test_missing_slash_redirects(web: Web, method: str) -> None:
         (b"", "application/json", 400, {"filename": ["This field is required."]}),
     ],
 )
-def test_bodies(web: Web, content: bytes, content_type: str, status: int, body: object) -> None:
-    """Bodies of another kind or shape are refused in the server's words."""
+def test_invalid_bodies_are_refused(
+    web: Web, content: bytes, content_type: str, status: int, body: object
+) -> None:
+    """Bodies of an unsupported type or structure are refused with the server's messages."""
     reply = web.api.post("uploads/", content=content, headers={"Content-Type": content_type})
     assert (reply.status_code, reply.json()) == (status, body)
 
 
-def test_forms_are_read(web: Web) -> None:
-    """Urlencoded and multipart bodies are as good as JSON."""
+def test_forms_are_accepted(web: Web) -> None:
+    """URL-encoded and multipart bodies are accepted like JSON."""
     assert web.api.post("uploads/", data={"filename": "a.txt"}).status_code == 201
     reply = web.api.post("uploads/", files={"filename": (None, "b.txt")})
     assert reply.json()["filename"] == "b.txt"
@@ -200,8 +205,8 @@ def test_forms_are_read(web: Web) -> None:
     assert web.api.patch(f"{path}complete-multipart-upload/", files=parts).status_code == 500
 
 
-def test_negotiation(web: Web) -> None:
-    """CSV is rendered for some lists; elsewhere it is refused by parameter and by header."""
+def test_csv_negotiation(web: Web) -> None:
+    """Some lists are available as CSV; for others CSV is refused by parameter and by header."""
     path = web.item("csv", "with, comma")
     assert path
     archives = web.api.get("archives/?format=csv&slug=csv")
@@ -222,7 +227,7 @@ def test_negotiation(web: Web) -> None:
 
 
 def test_requests_are_recorded(web: Web) -> None:
-    """Every request is recorded with the scheme of its header, not the token."""
+    """Every request is logged with the scheme of its Authorization header, but not the token."""
     web.sandbox.requests.clear()
     web.api.get("archives/?limit=1")
     httpx.get(f"{web.sandbox.base_url}gcapi/")

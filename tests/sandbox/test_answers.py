@@ -1,4 +1,4 @@
-"""What counts as an answer, and as the value of a socket, by the kind of annotation; and how long answering took."""
+"""Annotations as answers and as values of sockets, and the durations of answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLYGON = {"seed_point": P, "path_points": [P, P], "sub_type": "brush", "groups"
 LINE = {"seed_points": [P], "path_point_lists": [[P, P]]}
 ANGLE = {"lines": [[P, P], [P, P]]}
 ELLIPSE = {"major_axis": [P, P], "minor_axis": [P, P]}
-# What one annotation of a kind needs.
+# The required properties of a single annotation.
 ONE: dict[str, dict[str, Any]] = {
     "2D bounding box": {"corners": [P, P, P, P]},
     "Distance measurement": {"start": P, "end": P},
@@ -28,7 +28,7 @@ ONE: dict[str, dict[str, Any]] = {
     "Ellipse": ELLIPSE,
     "Three-point angle": {"angle": [P, P, P]},
 }
-# The kind of many, and the key under which they stand.
+# The type of several annotations, and the key of their list.
 MANY = {
     "2D bounding box": ("Multiple 2D bounding boxes", "boxes"),
     "Distance measurement": ("Multiple distance measurements", "lines"),
@@ -58,14 +58,14 @@ DEGREE = {"question_text": "Degree?", "answer_type": "Number", "answer_max_value
 
 @pytest.fixture(scope="module", autouse=True)
 def _study(sandbox: Sandbox) -> None:
-    """Make a study with a question of each kind of annotation, and a socket of each single one."""
+    """Create a study with a question for each annotation type, and a socket for each single one."""
     questions = [{"question_text": kind, "answer_type": kind} for kind in KINDS]
     sandbox.add_reader_study("Study", questions=[*questions, TIMES, CODE, DEGREE])
     for kind in ONE:
         sandbox.add_socket(kind, kind, slug=f"one-{kind}".lower().replace(" ", "-"))
 
 
-def ask(web: Web, text: str, content: Any, **body: Any) -> Any:
+def answer_new_display_set(web: Web, text: str, content: Any, **body: Any) -> Any:
     """Answer a question about a new display set."""
     case = web.made("reader-studies/display-sets/", {"reader_study": "study"})
     (study,) = web.get("reader-studies/", slug="study")["results"]
@@ -75,14 +75,14 @@ def ask(web: Web, text: str, content: Any, **body: Any) -> Any:
 
 
 def changed(annotation: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Return an annotation with other keys; None takes one away."""
+    """Return a copy of an annotation with other keys; None removes a key."""
     made = {**copy.deepcopy(annotation), **changes}
     return {key: value for key, value in made.items() if value is not None}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_annotations(web: Web, kind: str) -> None:
-    """Each kind of annotation is an answer in its own form only; sockets hold it to the same."""
+def test_annotations_must_match_their_schema(web: Web, kind: str) -> None:
+    """An annotation is accepted only in the form of its type, as an answer and as a value."""
     good = KINDS[kind]
     key = next(name for name in good if name not in ("type", "version"))
     bad = [
@@ -93,11 +93,11 @@ def test_annotations(web: Web, kind: str) -> None:
         changed(good, **{key: [[1, 2]]}),
         changed(good, version=None),
     ]
-    assert ask(web, kind, changed(good, name="a name")).status_code == 201
+    assert answer_new_display_set(web, kind, changed(good, name="a name")).status_code == 201
     for content in bad:
-        (message,) = ask(web, kind, content).json()["answer"]
+        (message,) = answer_new_display_set(web, kind, content).json()["answer"]
         assert message.startswith("JSON does not fulfill schema: ")
-    (message,) = ask(web, kind, "x").json()["non_field_errors"]
+    (message,) = answer_new_display_set(web, kind, "x").json()["non_field_errors"]
     assert message == f"Your answer is not the correct type. {kind} expected, <class 'str'> found."
     if kind in ONE:
         path, slug = web.item(), f"one-{kind}".lower().replace(" ", "-")
@@ -107,9 +107,9 @@ def test_annotations(web: Web, kind: str) -> None:
         }
 
 
-def test_an_annotation_of_another_kind(web: Web) -> None:
-    """What is an annotation, but not of the question's kind, is of the wrong type."""
-    reply = ask(web, "Point", KINDS["Line"])
+def test_annotation_of_another_type(web: Web) -> None:
+    """An annotation of another type than the question's is refused as a wrong type."""
+    reply = answer_new_display_set(web, "Point", KINDS["Line"])
     assert reply.json() == {
         "non_field_errors": [
             "Your answer is not the correct type. Point expected, <class 'dict'> found."
@@ -125,9 +125,9 @@ def test_an_annotation_of_another_kind(web: Web) -> None:
         ("Degree?", 6, "Ensure this value is less than or equal to 5."),
     ],
 )
-def test_bounds(web: Web, text: str, content: Any, problem: str) -> None:
-    """Length, pattern and range are told in the server's words."""
-    reply = ask(web, text, content)
+def test_answers_out_of_bounds(web: Web, text: str, content: Any, problem: str) -> None:
+    """Violations of length, pattern and range are reported in the server's words."""
+    reply = answer_new_display_set(web, text, content)
     assert (reply.status_code, reply.json()) == (400, {"non_field_errors": [problem]})
 
 
@@ -145,13 +145,15 @@ def test_bounds(web: Web, text: str, content: Any, problem: str) -> None:
     ],
 )
 def test_durations(web: Web, given: Any, shown: str | None) -> None:
-    """Durations come in several forms and leave in one."""
-    made = ask(web, "Times?", "x", last_edit_duration=given).json()
+    """Durations are accepted in several formats and returned in one."""
+    made = answer_new_display_set(web, "Times?", "x", last_edit_duration=given).json()
     assert (made["last_edit_duration"], made["total_edit_duration"]) == (shown, shown)
 
 
 @pytest.mark.parametrize("given", ["soon", "", True, "1:2:3:4"])
-def test_bad_durations(web: Web, given: Any) -> None:
-    """What is no duration is refused with the form that it should have."""
-    (message,) = ask(web, "Times?", "x", last_edit_duration=given).json()["last_edit_duration"]
+def test_invalid_durations(web: Web, given: Any) -> None:
+    """An invalid duration is refused with the expected format."""
+    (message,) = answer_new_display_set(web, "Times?", "x", last_edit_duration=given).json()[
+        "last_edit_duration"
+    ]
     assert message.startswith("Duration has wrong format.")

@@ -1,4 +1,4 @@
-"""What happens to uploads behind the scenes: images, files, DICOM image sets."""
+"""Import of uploads in the background: images, files and DICOM image sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
-    """Make the sockets of this module."""
+    """Add the sockets of this module."""
     sandbox.add_socket("Picture")
     sandbox.add_socket("Generic Medical Image")
     sandbox.add_socket("Series", "DICOM Image Set")
@@ -28,15 +28,15 @@ def _sockets(sandbox: Sandbox) -> None:
 
 
 def session_of(web: Web, upload: str) -> dict[str, Any]:
-    """Return the session that a failed import of an upload left."""
+    """Return the upload session of a failed import."""
     pk = upload.rstrip("/").rpartition("/")[2]
     sessions = web.get("cases/upload-sessions/", limit=1000)["results"]
     (found,) = (one for one in sessions if pk in one["user_uploads"])
     return found
 
 
-def test_pending_and_done(web: Web, scan: bytes) -> None:
-    """The reply and the next GET show the state before the work; then it appears."""
+def test_values_appear_after_the_import(web: Web, scan: bytes) -> None:
+    """The reply and the next GET show the state before the import; later the value appears."""
     path, upload = web.item(), web.upload("scan.mha", scan)
     with web.sandbox.hold_background():
         reply = web.patch(
@@ -54,8 +54,8 @@ def test_pending_and_done(web: Web, scan: bytes) -> None:
     assert web.api.get(upload).status_code == 404
 
 
-def test_images_become_one_file(web: Web, scan: bytes) -> None:
-    """An image keeps its name and becomes one compressed file named after its pk."""
+def test_image_is_stored_as_one_file(web: Web, scan: bytes) -> None:
+    """An image keeps its name and is stored as one compressed file named after its pk."""
     path = web.item()
     web.patch(path, {"interface": "picture", "user_uploads": [web.upload("my scan.mha", scan)]})
     url = web.values(path)["picture"]["image"]
@@ -72,7 +72,7 @@ def test_images_become_one_file(web: Web, scan: bytes) -> None:
 
 @pytest.mark.parametrize("suffix", [".mha", ".nii", ".nii.gz", ".nrrd"])
 def test_volume_formats(web: Web, suffix: str) -> None:
-    """Volumes are read whatever their format."""
+    """Volumes are imported from every supported format."""
     path = web.item()
     upload = web.upload(f"scan{suffix}", image_bytes(suffix=suffix))
     web.patch(path, {"interface": "picture", "user_uploads": [upload]})
@@ -80,8 +80,8 @@ def test_volume_formats(web: Web, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff"])
-def test_picture_formats(web: Web, suffix: str) -> None:
-    """Pictures have no voxel sizes."""
+def test_picture_formats_have_no_spacing(web: Web, suffix: str) -> None:
+    """Pictures are imported without voxel sizes."""
     path = web.item()
     upload = web.upload(f"photo{suffix}", image_bytes((4, 3), suffix=suffix))
     web.patch(path, {"interface": "picture", "user_uploads": [upload]})
@@ -89,8 +89,8 @@ def test_picture_formats(web: Web, suffix: str) -> None:
     assert (image["shape"], image["voxel_width_mm"]) == ([3, 4], None)
 
 
-def test_header_with_data(web: Web) -> None:
-    """A header and its data are one image, named after the header."""
+def test_header_and_data_file_are_one_image(web: Web) -> None:
+    """A header and its data file are one image, named after the header."""
     header = (
         b"ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementType = MET_UCHAR\n"
         b"ElementDataFile = scan.raw\n"
@@ -102,8 +102,8 @@ def test_header_with_data(web: Web) -> None:
     assert (image["name"], image["shape"]) == ("scan.mhd", [2, 2])
 
 
-def test_dicom_series_on_an_image_socket(web: Web) -> None:
-    """The files of one series become one image on an ordinary socket."""
+def test_dicom_series_is_one_image(web: Web) -> None:
+    """The files of a DICOM series become one image for an ordinary image socket."""
     path = web.item()
     uploads = [web.upload(f"{number}.dcm", dicom_bytes(number)) for number in (1, 2, 3)]
     web.patch(path, {"interface": "picture", "user_uploads": uploads})
@@ -118,10 +118,10 @@ def test_dicom_series_on_an_image_socket(web: Web) -> None:
         ({"a.mha": b"junk", "b.txt": b"junk"}, "2 files could not be imported", True),
     ],
 )
-def test_files_that_are_no_images(
+def test_failed_import_keeps_session_and_uploads(
     web: Web, files: dict[str, bytes], reason: str, kept: bool
 ) -> None:
-    """A failed import leaves a session that tells why, and its uploads."""
+    """A failed import leaves an upload session with the reason, and its uploads."""
     path = web.item()
     uploads = [web.upload(name, data) for name, data in files.items()]
     web.patch(path, {"interface": "picture", "user_uploads": uploads})
@@ -135,8 +135,8 @@ def test_files_that_are_no_images(
     assert all((web.api.get(url).status_code == 200) is kept for url in uploads)
 
 
-def test_several_images(web: Web, scan: bytes) -> None:
-    """A socket wants one image; several use the uploads up."""
+def test_several_images_for_one_socket(web: Web, scan: bytes) -> None:
+    """A socket takes one image; an import of several fails and deletes the uploads."""
     path = web.item()
     uploads = [web.upload(name, scan) for name in ("a.mha", "b.mha")]
     web.patch(path, {"interface": "picture", "user_uploads": uploads})
@@ -146,16 +146,16 @@ def test_several_images(web: Web, scan: bytes) -> None:
     assert {web.api.get(url).status_code for url in uploads} == {404}
 
 
-def test_duplicate_names(web: Web, scan: bytes) -> None:
-    """Two files of one name cannot be told apart."""
+def test_duplicate_file_names(web: Web, scan: bytes) -> None:
+    """An import of two files with the same name fails."""
     uploads = [web.upload("a.mha", scan) for _ in range(2)]
     web.patch(web.item(), {"interface": "picture", "user_uploads": uploads})
     web.sandbox.wait_idle()
     assert "Duplicate files uploaded" in session_of(web, uploads[0])["error_message"]
 
 
-def test_unfinished_upload(web: Web) -> None:
-    """An upload that was never completed is accepted and fails later."""
+def test_incomplete_upload_fails_later(web: Web) -> None:
+    """An upload that was not completed is accepted, and its import fails."""
     upload, _ = web.begin("a.mha")
     path = web.item()
     reply = web.patch(path, {"interface": "picture", "user_uploads": [upload["api_url"]]})
@@ -164,8 +164,8 @@ def test_unfinished_upload(web: Web) -> None:
     assert "An unexpected error occurred" in session_of(web, upload["api_url"])["error_message"]
 
 
-def test_one_upload_feeds_one_socket(web: Web) -> None:
-    """Of two sockets that name one upload the first gets it."""
+def test_upload_is_used_once(web: Web) -> None:
+    """If two sockets name the same upload, only the first gets it."""
     web.sandbox.add_socket("Second Report", "PDF file")
     path, upload = web.item(), web.upload("a.pdf")
     values = [{"interface": name, "user_upload": upload} for name in ("report", "second-report")]
@@ -177,8 +177,8 @@ def test_one_upload_feeds_one_socket(web: Web) -> None:
     }
 
 
-def test_files_are_not_looked_into(web: Web) -> None:
-    """A file socket takes any bytes under any name; each file is a new record."""
+def test_file_content_is_not_checked(web: Web) -> None:
+    """A file socket accepts any content under any name, and every file is a new value."""
     path = web.item()
     pks = []
     for name in ("virus of doom.exe", "empty.pdf"):
@@ -190,8 +190,8 @@ def test_files_are_not_looked_into(web: Web) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{broken", b'"text"'])
-def test_json_files_are_checked(web: Web, content: bytes) -> None:
-    """JSON of the wrong shape leaves a notification without text, and the upload."""
+def test_invalid_json_file(web: Web, content: bytes) -> None:
+    """An invalid JSON file leaves a notification without text, and the upload."""
     path, upload = web.item(), web.upload("findings.json", content)
     before = web.get("notifications/")["count"]
     web.patch(path, {"interface": "findings", "user_upload": upload})
@@ -202,8 +202,8 @@ def test_json_files_are_checked(web: Web, content: bytes) -> None:
     assert {"read": False} in page["results"]
 
 
-def test_json_files(web: Web) -> None:
-    """JSON of the right shape becomes a file, and the upload is used up."""
+def test_valid_json_file(web: Web) -> None:
+    """A valid JSON file becomes a value, and the upload is deleted."""
     path, upload = web.item(), web.upload("findings.json", b"7")
     web.patch(path, {"interface": "findings", "user_upload": upload})
     value = web.values(path)["findings"]
@@ -211,8 +211,8 @@ def test_json_files(web: Web) -> None:
     assert web.api.get(upload).status_code == 404
 
 
-def test_put_keeps_what_is_pending(web: Web) -> None:
-    """PUT keeps the old value of a socket whose new one is on its way."""
+def test_put_keeps_pending_values(web: Web) -> None:
+    """PUT keeps the old value of a socket until the new one is imported."""
     path = web.item()
     web.patch(path, {"interface": "report", "user_upload": web.upload("old.pdf")})
     old = web.values(path)["report"]
@@ -224,7 +224,7 @@ def test_put_keeps_what_is_pending(web: Web) -> None:
 
 
 def test_dicom_image_set(web: Web) -> None:
-    """A DICOM image set has no files, no shape, and recipes for its instances."""
+    """A DICOM image set has no files and no shape, but recipes for its instances."""
     path = web.item()
     contents = [dicom_bytes(number) for number in (1, 2)]
     uploads = [web.upload(f"{n}.dcm", data) for n, data in enumerate(contents)]
@@ -248,15 +248,15 @@ def test_dicom_image_set(web: Web) -> None:
 
 @pytest.fixture
 def recipe(web: Web) -> dict[str, Any]:
-    """Give the recipe of one instance."""
+    """Return the recipe of an instance."""
     path, upload = web.item(), web.upload("a.dcm", dicom_bytes())
     web.patch(path, {"interface": "series", "user_uploads": [upload], "image_name": "CT"})
     url = web.values(path)["series"]["image"]
     return web.get(f"{url}dicom/instances/")["instances"][0]["get_instance"]
 
 
-def test_recipes_need_their_headers(web: Web, recipe: dict[str, Any]) -> None:
-    """A recipe without its headers, changed, or with a token is refused."""
+def test_recipes_are_signed(web: Web, recipe: dict[str, Any]) -> None:
+    """A recipe without its headers, with changed headers, or with a token is refused."""
     assert web.storage.get(recipe["url"]).status_code == 403
     changed = {**recipe["headers"], "Accept": "text/plain"}
     assert web.storage.get(recipe["url"], headers=changed).status_code == 403
@@ -264,15 +264,15 @@ def test_recipes_need_their_headers(web: Web, recipe: dict[str, Any]) -> None:
     assert web.storage.get(recipe["url"], headers=token).status_code == 400
 
 
-def send(web: Web, recipe: dict[str, Any]) -> httpx.Response:
-    """Send a recipe that has a body."""
+def send_recipe(web: Web, recipe: dict[str, Any]) -> httpx.Response:
+    """Send the request of a recipe."""
     return web.storage.request(
         recipe["method"], recipe["url"], headers=recipe["headers"], json=recipe["data"]
     )
 
 
-def test_frames(web: Web) -> None:
-    """Instances are listed once a frame, and frames have recipes of their own."""
+def test_frames_have_recipes(web: Web) -> None:
+    """Instances are listed once for each frame, and each frame has its own recipe."""
     path = web.item()
     pixels = bytes(range(64))
     upload = web.upload("a.dcm", dicom_bytes(NumberOfFrames=2, PixelData=pixels))
@@ -285,9 +285,9 @@ def test_frames(web: Web) -> None:
     assert len({one["image_frame_id"] for one in frames["image_frames"]}) == 2
     recipes = [one["get_image_frame"] for one in frames["image_frames"]]
     assert {one["method"] for one in recipes} == {"POST"}
-    assert b"".join(send(web, one).content for one in recipes) == pixels
+    assert b"".join(send_recipe(web, one).content for one in recipes) == pixels
     unknown = {**recipes[0], "data": {"imageFrameId": "none"}}
-    assert [send(web, one).status_code for one in (unknown, {**recipes[0], "data": {}})] == [
+    assert [send_recipe(web, one).status_code for one in (unknown, {**recipes[0], "data": {}})] == [
         404,
         400,
     ]
@@ -301,7 +301,7 @@ def test_frames(web: Web) -> None:
     "change", [{"PatientID": "other"}, {"StudyDate": "20010101"}, {"SOPInstanceUID": "1.2.3"}]
 )
 def test_dicom_files_must_agree(web: Web, change: dict[str, str]) -> None:
-    """Files of two studies make no image set; all uploads are gone all the same."""
+    """Files of two studies are not an image set, and all uploads are deleted nevertheless."""
     path = web.item()
     first = {"SOPInstanceUID": "1.2.3"} if "SOPInstanceUID" in change else {}
     uploads = [
@@ -316,8 +316,8 @@ def test_dicom_files_must_agree(web: Web, change: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("socket", "name"), [("picture", "x"), ("series", "x" * 256)])
-def test_image_names_that_lead_nowhere(web: Web, socket: str, name: str) -> None:
-    """A name for an ordinary image, or one too long, is accepted and nothing appears."""
+def test_invalid_image_names_fail_silently(web: Web, socket: str, name: str) -> None:
+    """An image name for an ordinary image socket, or one that is too long, is accepted without an effect."""
     path, upload = web.item(), web.upload("a.dcm", dicom_bytes())
     value = {"interface": socket, "user_uploads": [upload], "image_name": name}
     assert web.patch(path, value).status_code == 200
@@ -325,7 +325,7 @@ def test_image_names_that_lead_nowhere(web: Web, socket: str, name: str) -> None
 
 
 def test_ordinary_images_have_no_recipes(web: Web) -> None:
-    """Asking an ordinary image for instances is a 404 with its own words."""
+    """A request for the instances of an ordinary image is a 404 with a specific message."""
     reply = web.api.get(f"{web.image()['api_url']}dicom/instances/")
     assert (reply.status_code, reply.json()) == (
         404,
@@ -333,8 +333,8 @@ def test_ordinary_images_have_no_recipes(web: Web) -> None:
     )
 
 
-def test_sessions_into_an_archive(web: Web, scan: bytes) -> None:
-    """A session with an archive makes an item of every image."""
+def test_session_for_an_archive(web: Web, scan: bytes) -> None:
+    """An upload session for an archive creates an item for each image."""
     archive = web.archive("imports")
     uploads = [web.upload(name, scan) for name in ("a.mha", "b.mha")]
     session = web.made("cases/upload-sessions/", {"uploads": uploads, "archive": "imports"})
@@ -346,8 +346,8 @@ def test_sessions_into_an_archive(web: Web, scan: bytes) -> None:
     assert {one["values"][0]["interface"]["slug"] for one in items} == {"generic-medical-image"}
 
 
-def test_sessions_wait_for_a_socket(web: Web, scan: bytes) -> None:
-    """A session without target stays queued until a socket value uses it, once."""
+def test_session_without_target_waits(web: Web, scan: bytes) -> None:
+    """An upload session without a target stays queued until a socket value uses it, once."""
     session = web.made("cases/upload-sessions/", {"uploads": [web.upload("s.mha", scan)]})
     web.sandbox.wait_idle()
     assert web.get(session["api_url"])["status"] == "Queued"
@@ -380,8 +380,8 @@ def test_sessions_wait_for_a_socket(web: Web, scan: bytes) -> None:
         ),
     ],
 )
-def test_bad_sessions(web: Web, body: dict[str, Any], error: object) -> None:
-    """Targets must be one, and complete."""
+def test_invalid_session_targets(web: Web, body: dict[str, Any], error: object) -> None:
+    """An upload session is refused unless it has one complete target."""
     item = web.item("sessions").split("/")[2]
     filled = {key: item if value == "{item}" else value for key, value in body.items()}
     uploads = {} if "uploads" in error else {"uploads": []}
@@ -390,7 +390,7 @@ def test_bad_sessions(web: Web, body: dict[str, Any], error: object) -> None:
 
 
 def test_sessions_need_completed_uploads(web: Web) -> None:
-    """Here, and only here, uploads must be complete."""
+    """Only upload sessions require completed uploads."""
     upload, _ = web.begin()
     reply = web.api.post("cases/upload-sessions/", json={"uploads": [upload["api_url"]]})
     assert reply.json() == {"uploads": ["Invalid hyperlink - Object does not exist."]}
@@ -403,8 +403,8 @@ def test_sessions_need_completed_uploads(web: Web) -> None:
         ("BIOM format", b"\x89HDF\r\n\x1a\nrest", b"text"),
     ],
 )
-def test_files_that_are_looked_into(web: Web, kind: str, good: bytes, bad: bytes) -> None:
-    """Trees and BIOM files must look like what they are; other files may be anything."""
+def test_newick_and_biom_are_checked(web: Web, kind: str, good: bytes, bad: bytes) -> None:
+    """Newick and BIOM files are validated; other files are not."""
     slug, path = web.sandbox.add_socket(kind, kind), web.item()
     upload = web.upload("a", bad)
     assert web.patch(path, {"interface": slug, "user_upload": upload}).is_success

@@ -1,4 +1,7 @@
-"""Whatever the sandbox is asked, it answers as the schema says or refuses; it breaks only where the server does."""
+"""Conformance of the sandbox with the schema, tested with generated requests.
+
+Every response is described by the schema, and only the known failures of the real server are status 500.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,31 @@ from gcapi_sandbox._http import openapi
 from tests.support.contract_seeding import EVALUATOR, Good, Seeded, good
 
 load_all_checks()
-# The server's own failures are known, so this one is asked first whether it is one of them.
-FAILURE = "not_a_server_error"
-ON = ("content_type_conformance", "response_headers_conformance", "response_schema_conformance")
-# What the real server fails by design, and why.
-OFF = {
-    "status_code_conformance": "the schema declares successes only, and no refusal anywhere",
+# Applied unless the real server fails for the request, too.
+SERVER_ERROR_CHECK = "not_a_server_error"
+ENABLED_CHECKS = (
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+# Checks that the real server fails by design, with reasons.
+EXCLUDED_CHECKS = {
+    "status_code_conformance": "the schema declares no error responses",
     "ignored_auth": "lists are public and empty without a token; wrong schemes count as no token",
     "negative_data_rejection": "unknown keys and parameters are ignored, numbers become text",
     "positive_data_acceptance": "links must lead to objects, titles be unique, answers fit",
     "missing_required_header": "no header is declared, and the token may be missing for reads",
-    "unsupported_method": "a permission that is missing is a 403 before the 405",
-    "allow_header_conformance": "OPTIONS are undeclared, and every read has its HEAD",
-    "use_after_free": "two resources have DELETE, which the sandbox's own tests look after",
-    "ensure_resource_availability": "an imported image is hidden until something uses it",
-    "object_level_authorization": "what may be seen follows memberships, of which the schema says nothing",
+    "unsupported_method": "a missing permission is a 403 before the 405",
+    "allow_header_conformance": "OPTIONS and HEAD are not declared",
+    "use_after_free": "only two resources have DELETE, which other tests cover",
+    "ensure_resource_availability": "an imported image is not visible until a value uses it",
+    "object_level_authorization": "visibility depends on memberships, which the schema does not describe",
 }
-# A success is out of reach here, and why.
-NEVER = {"reader_studies_answers_update": "PUT sends what may not change, so it is always refused"}
-# Nothing about a request can be wrong: no parameter, no body, no token.
-FLAWLESS = {"gcapi_retrieve"}
-# An account claims once, and the default one did.
+# Operations that cannot succeed, with reasons.
+NEVER_SUCCESSFUL = {"reader_studies_answers_update": "PUT sends fields that cannot change"}
+# Operations without parameters, body or token, for which no request is invalid.
+ALWAYS_VALID = {"gcapi_retrieve"}
+# A user can claim one evaluation, and the default user has one.
 USERS = {"evaluations_claim_partial_update": EVALUATOR}
 
 SCHEMA = schemathesis.openapi.from_dict(openapi.corrected())
@@ -50,8 +57,8 @@ OPERATIONS = {
 }
 
 
-def _over(_: schemathesis.Case) -> bool:
-    """An upload that is over, or parts that S3 refuses."""
+def _always(_: schemathesis.Case) -> bool:
+    """Return True, as S3 refuses the call for completed uploads and for invalid parts."""
     return True
 
 
@@ -67,7 +74,7 @@ def _body(case: schemathesis.Case) -> dict[str, object]:
     return case.body if isinstance(case.body, dict) else {}
 
 
-def _bad_reader(case: schemathesis.Case) -> bool:
+def _has_invalid_reader(case: schemathesis.Case) -> bool:
     query = case.query or {}
     return "user" in query or str(query.get("unanswered_by_user", "true")).lower() not in (
         "true",
@@ -75,13 +82,13 @@ def _bad_reader(case: schemathesis.Case) -> bool:
     )
 
 
-# The requests that make the real server fail, as its description lists them.
-BREAKS: dict[str, Callable[[schemathesis.Case], bool]] = {
-    "uploads_complete_multipart_upload_partial_update": _over,
-    "uploads_abort_multipart_upload_partial_update": _over,
-    "uploads_list_parts_retrieve": _over,
+# The requests for which the real server fails with status 500.
+SERVER_FAILURES: dict[str, Callable[[schemathesis.Case], bool]] = {
+    "uploads_complete_multipart_upload_partial_update": _always,
+    "uploads_abort_multipart_upload_partial_update": _always,
+    "uploads_list_parts_retrieve": _always,
     "reader_studies_answers_create": lambda case: not _body(case).get("display_set"),
-    "reader_studies_display_sets_list": _bad_reader,
+    "reader_studies_display_sets_list": _has_invalid_reader,
     "reader_studies_ground_truth_retrieve": lambda case: (
         not _is_uuid(case.path_parameters["case_pk"])
     ),
@@ -91,14 +98,14 @@ BREAKS: dict[str, Callable[[schemathesis.Case], bool]] = {
 }
 
 
-def breaks(operation: str, case: schemathesis.Case) -> bool:
-    """Tell whether the real server fails at a request."""
+def fails_on_server(operation: str, case: schemathesis.Case) -> bool:
+    """Return whether the real server fails with status 500 for a request."""
     sent = json.dumps(case.body) if isinstance(case.body, dict) else ""
-    return "\\u0000" in sent or (operation in BREAKS and BREAKS[operation](case))
+    return "\\u0000" in sent or (operation in SERVER_FAILURES and SERVER_FAILURES[operation](case))
 
 
-class Asking:
-    """Sends cases as one user and looks at the answers."""
+class Prober:
+    """Sends generated requests as one user and checks the responses."""
 
     def __init__(self, seeded: Seeded, operation: str, session: requests.Session) -> None:
         self._operation = operation
@@ -107,22 +114,22 @@ class Asking:
         token = seeded.sandbox.add_user(USERS.get(operation, "sandbox"))
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def ask(self, case: schemathesis.Case) -> int:
-        """Send a case and return the status of an answer that is as it should be."""
-        # A case may have drawn a header of its own that is not the token.
+    def probe(self, case: schemathesis.Case) -> int:
+        """Send a request, check the response, and return its status."""
+        # A generated header may replace the token.
         case.headers = None
         response = case.call(
             base_url=self._origin, session=self._session, headers=self._headers, timeout=60
         )
-        known = response.status_code >= 500 and breaks(self._operation, case)
-        names = ON if known else (*ON, FAILURE)
+        known = response.status_code >= 500 and fails_on_server(self._operation, case)
+        names = ENABLED_CHECKS if known else (*ENABLED_CHECKS, SERVER_ERROR_CHECK)
         case.validate_response(response, checks=[CHECKS.get_one(name) for name in names])
         return response.status_code
 
 
 @pytest.fixture(scope="module")
 def seeded(sandbox: Sandbox) -> Iterator[Seeded]:
-    """Give a sandbox that has one of everything."""
+    """Yield a sandbox with one object of each kind."""
     made = Seeded(sandbox)
     yield made
     made.web.close()
@@ -130,45 +137,42 @@ def seeded(sandbox: Sandbox) -> Iterator[Seeded]:
 
 @st.composite
 def cases(
-    draw: st.DrawFn, operation: str, well: Good, mode: schemathesis.GenerationMode
+    draw: st.DrawFn, operation: str, valid: Good, mode: schemathesis.GenerationMode
 ) -> schemathesis.Case:
-    """Draw a request: existing and other ids, a body of any kind or one that is half good."""
-    path = draw(st.sampled_from([None, *well.paths]))
+    """Draw a request with existing and other ids, and with a random or a partly valid body."""
+    path = draw(st.sampled_from([None, *valid.paths]))
     given_path = {"path_parameters": path} if path else {}
     case = draw(OPERATIONS[operation].as_strategy(generation_mode=mode, **given_path))
-    if well.body and isinstance(case.body, dict):
-        kept = draw(st.sets(st.sampled_from(sorted(well.body))))
-        case.body = {**case.body, **{name: well.body[name] for name in kept}}
+    if valid.body and isinstance(case.body, dict):
+        kept = draw(st.sets(st.sampled_from(sorted(valid.body))))
+        case.body = {**case.body, **{name: valid.body[name] for name in kept}}
     return case
 
 
 def explore(
     seeded: Seeded, operation: str, examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Send an operation a good request, then as many examples of each mode.
-
-    An error that the sandbox did not mean to answer with is logged as one, even where one was due.
-    """
+    """Send a valid request of an operation, then generated requests of each mode."""
     with requests.Session() as session:
-        _explore(Asking(seeded, operation, session), seeded, operation, examples)
+        _explore(Prober(seeded, operation, session), seeded, operation, examples)
     errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert [one for one in errors if one.name == "gcapi_sandbox"] == []
 
 
-def _explore(asking: Asking, seeded: Seeded, operation: str, examples: int) -> None:
+def _explore(prober: Prober, seeded: Seeded, operation: str, examples: int) -> None:
     raw = OPERATIONS[operation]
-    well = good(seeded, operation, raw.path)
-    body = {} if well.body is None else {"body": well.body, "media_type": "application/json"}
-    paths = well.paths[:1] or [{}]
-    first = raw.Case(path_parameters=paths[0], query=well.query, **body)
-    status = asking.ask(first)
-    assert (200 <= status < 300) == (operation not in NEVER), f"{operation}: {status}"
+    valid = good(seeded, operation, raw.path)
+    body = {} if valid.body is None else {"body": valid.body, "media_type": "application/json"}
+    paths = valid.paths[:1] or [{}]
+    first = raw.Case(path_parameters=paths[0], query=valid.query, **body)
+    status = prober.probe(first)
+    assert (200 <= status < 300) == (operation not in NEVER_SUCCESSFUL), f"{operation}: {status}"
     modes = schemathesis.GenerationMode
-    for mode in (modes.POSITIVE,) if operation in FLAWLESS else modes:
-        _examples(asking, cases(operation, well, mode), examples)
+    for mode in (modes.POSITIVE,) if operation in ALWAYS_VALID else modes:
+        _examples(prober, cases(operation, valid, mode), examples)
 
 
-def _examples(asking: Asking, strategy: st.SearchStrategy[schemathesis.Case], count: int) -> None:
+def _examples(prober: Prober, strategy: st.SearchStrategy[schemathesis.Case], count: int) -> None:
     @settings(
         max_examples=count,
         derandomize=True,
@@ -179,26 +183,26 @@ def _examples(asking: Asking, strategy: st.SearchStrategy[schemathesis.Case], co
     )
     @given(case=strategy)
     def send(case: schemathesis.Case) -> None:
-        asking.ask(case)
+        prober.probe(case)
 
     send()
 
 
-def test_every_check_is_on_or_off_for_a_reason() -> None:
-    """A check that a new version brings is looked at before it is left out."""
-    assert {FAILURE, *ON, *OFF} == set(CHECKS.get_all_names())
+def test_every_check_is_enabled_or_excluded() -> None:
+    """Every check of schemathesis is enabled, or excluded with a reason."""
+    assert {SERVER_ERROR_CHECK, *ENABLED_CHECKS, *EXCLUDED_CHECKS} == set(CHECKS.get_all_names())
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_answers_are_what_the_schema_says(
+def test_responses_conform_to_the_schema(
     seeded: Seeded, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A good request succeeds, and no request gets an answer that the schema does not describe."""
+    """A valid request succeeds, and every response is described by the schema."""
     explore(seeded, operation, 5, caplog)
 
 
-def _page(operation: str) -> str:
-    """Return the name of the model that a list's results have, empty for what is no page."""
+def _page_model(operation: str) -> str:
+    """Return the model of the results of a list, empty if the response is not a page."""
     answers = OPERATIONS[operation].definition.raw["responses"]
     schema = answers.get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
     page = MODELS.get(_name(schema), {}).get("properties", {})
@@ -209,21 +213,21 @@ def _name(schema: dict[str, str]) -> str:
     return schema.get("$ref", "").rpartition("/")[2]
 
 
-@pytest.mark.parametrize("operation", sorted(one for one in OPERATIONS if _page(one)))
+@pytest.mark.parametrize("operation", sorted(one for one in OPERATIONS if _page_model(one)))
 def test_objects_have_the_fields_of_the_schema(seeded: Seeded, operation: str) -> None:
-    """Every object has all fields that the schema declares, those that may be missing too, and no other."""
-    fields = set(MODELS[_page(operation)]["properties"])
+    """Every object has exactly the fields that the schema declares, optional ones included."""
+    fields = set(MODELS[_page_model(operation)]["properties"])
     results = seeded.web.get(OPERATIONS[operation].path.removeprefix("/api/v1/"))["results"]
     assert results
     for one in results:
-        # The shape of an image is left out where the colour space is not known, as in DICOM.
+        # The API omits the shape of an image without a color space, such as DICOM.
         assert fields - {"shape"} <= one.keys() <= fields
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_many_answers_are_what_the_schema_says(
+def test_many_responses_conform_to_the_schema(
     seeded: Seeded, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same holds for many more requests."""

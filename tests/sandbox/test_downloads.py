@@ -1,4 +1,4 @@
-"""File URLs, and the storage that hands the bytes out."""
+"""File URLs, and the download of files from the storage origin."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ CONTENT = bytes(range(100))
 
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
-    """Make the sockets of this module."""
+    """Add the sockets of this module."""
     sandbox.add_socket("Picture")
     sandbox.add_socket("Report", "PDF file")
 
 
 @pytest.fixture
 def report(web: Web) -> tuple[str, str]:
-    """Give the path of an item and the URL of its file."""
+    """Return the path of an item and the URL of its file."""
     path = web.item()
     web.patch(path, {"interface": "report", "user_upload": web.upload("report.pdf", CONTENT)})
     return path, web.values(path)["report"]["file"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_redirect(web: Web, report: tuple[str, str], method: str) -> None:
-    """A file URL leads with an empty 302 to the storage origin."""
+def test_file_url_redirects_to_storage(web: Web, report: tuple[str, str], method: str) -> None:
+    """A file URL redirects with an empty 302 to the storage origin."""
     reply = web.api.request(method, report[1])
     assert (reply.status_code, reply.content) == (302, b"")
     assert reply.headers["Location"].startswith(web.sandbox.storage_url)
 
 
-def test_bytes(web: Web, report: tuple[str, str]) -> None:
-    """The bytes come without credentials, with length, type and a validator."""
+def test_download_has_length_type_and_etag(web: Web, report: tuple[str, str]) -> None:
+    """A download needs no credentials and has a length, a type and an ETag."""
     reply = web.storage.get(web.api.get(report[1]).headers["Location"])
     assert reply.content == CONTENT
     assert reply.headers["Content-Type"] == "application/pdf"
@@ -47,8 +47,8 @@ def test_bytes(web: Web, report: tuple[str, str]) -> None:
     assert reply.headers["ETag"].startswith('"')
 
 
-def test_ranges(web: Web, report: tuple[str, str]) -> None:
-    """A range gives a part, a stale validator gives all, one past the end gives 416."""
+def test_range_requests(web: Web, report: tuple[str, str]) -> None:
+    """A range returns a part, a stale validator the whole file, and a range past the end a 416."""
     url = web.api.get(report[1]).headers["Location"]
     etag = web.storage.get(url).headers["ETag"]
     part = web.storage.get(url, headers={"Range": "bytes=10-", "If-Range": etag})
@@ -61,8 +61,8 @@ def test_ranges(web: Web, report: tuple[str, str]) -> None:
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */100")
 
 
-def test_signature(web: Web, report: tuple[str, str]) -> None:
-    """Storage hands nothing out without signature, or with a token."""
+def test_storage_requires_a_signature(web: Web, report: tuple[str, str]) -> None:
+    """The storage origin refuses a request without a signature or with a token."""
     url = web.api.get(report[1]).headers["Location"]
     assert web.storage.get(url.partition("?")[0]).status_code == 403
     leaked = web.storage.get(url, headers={"Authorization": f"Bearer {web.sandbox.token}"})
@@ -70,8 +70,10 @@ def test_signature(web: Web, report: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nonsense"}])
-def test_nobody_downloads(web: Web, report: tuple[str, str], header: dict[str, str]) -> None:
-    """Without a good token a file is a 404, an image file a 403, both as pages."""
+def test_anonymous_users_cannot_download(
+    web: Web, report: tuple[str, str], header: dict[str, str]
+) -> None:
+    """Without a valid token a file is a 404 and an image file a 403, both in HTML."""
     image = web.image()["files"][0]["file"]
     for url, status in ((report[1], 404), (image, 403)):
         reply = httpx.get(url, headers=header)
@@ -79,20 +81,20 @@ def test_nobody_downloads(web: Web, report: tuple[str, str], header: dict[str, s
         assert reply.headers["Content-Type"].startswith("text/html")
 
 
-def test_strangers_do_not_download(web: Web, stranger: Web, report: tuple[str, str]) -> None:
-    """The same holds for users who do not belong."""
+def test_strangers_cannot_download(web: Web, stranger: Web, report: tuple[str, str]) -> None:
+    """The same holds for users without a role."""
     assert stranger.api.get(report[1]).status_code == 404
     assert stranger.api.get(web.image()["files"][0]["file"]).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["media/images/aa/bb/x/y/z.mha", "media/nothing"])
 def test_unknown_files(web: Web, path: str) -> None:
-    """What does not exist is a 404."""
+    """An unknown file is a 404."""
     assert web.api.get(web.sandbox.base_url.replace("api/v1/", path)).status_code == 404
 
 
 def test_replaced_files_are_gone(web: Web, report: tuple[str, str]) -> None:
-    """The URL of a value that was replaced leads nowhere."""
+    """The URL of a replaced value is a 404."""
     path, url = report
     web.patch(path, {"interface": "report", "user_upload": web.upload("report.pdf", b"new")})
     assert web.values(path)["report"]["file"] != url
@@ -100,7 +102,7 @@ def test_replaced_files_are_gone(web: Web, report: tuple[str, str]) -> None:
 
 
 def test_logos_are_public(web: Web) -> None:
-    """Anybody may look at a logo, without a token and without a detour."""
+    """A logo is served without a token and without a redirect."""
     reply = httpx.get(web.archive("cases")["logo"])
     assert (reply.status_code, reply.headers["Content-Type"]) == (200, "image/png")
     assert reply.content[:8] == b"\x89PNG\r\n\x1a\n"

@@ -1,4 +1,4 @@
-"""The fault dial: each fault, its seed, and who may turn it."""
+"""Fault injection: every fault, the seed, and protection from web pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ITEMS = "/api/v1/archives/items/"
 
 @pytest.fixture(autouse=True)
 def _clear(sandbox: Sandbox) -> Iterator[None]:
-    """Begin and end with nothing set, and with a socket for files."""
+    """Clear the faults before and after each test, and add a socket for files."""
     if sandbox.is_new:
         sandbox.add_socket("Table", "CSV file")
         sandbox.add_socket("Picture")
@@ -33,36 +33,36 @@ def _clear(sandbox: Sandbox) -> Iterator[None]:
 
 
 @pytest.fixture
-def dial(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """Give HTTP access to the dial, without a token."""
+def control(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """Return an HTTP client without a token for the faults."""
     with httpx.Client(base_url=sandbox.base_url.removesuffix("/api/v1/")) as client:
         yield client
 
 
-def one(**rule: Any) -> Faults:
-    """Return a dial with one rule."""
+def faults_with(**rule: Any) -> Faults:
+    """Return faults with one rule."""
     return Faults(rules=(Rule(**rule),))
 
 
-def cases(web: Web) -> int:
-    """Count the archive items."""
+def count_items(web: Web) -> int:
+    """Return the number of archive items."""
     return web.get("archives/items/", archive=web.archive("cases")["pk"])["count"]
 
 
 def create(web: Web) -> httpx.Response:
-    """Make an archive item, or meet a fault."""
+    """Create an archive item."""
     return web.api.post("archives/items/", json={"archive": web.archive("cases")["api_url"]})
 
 
 def stored(web: Web, content: bytes) -> str:
-    """Return the signed URL of a file."""
+    """Return the presigned URL of a file."""
     path = web.item()
     web.patch(path, {"interface": "table", "user_upload": web.upload("a.csv", content)})
     return web.api.get(web.values(path)["table"]["file"]).headers["Location"]
 
 
-def raw(url: str) -> tuple[bytes, bytes, type[OSError] | None]:
-    """Return the head and the body of an answer as they come, and the error that ended them."""
+def raw_response(url: str) -> tuple[bytes, bytes, type[OSError] | None]:
+    """Return the head and the body of a response as received, and the error that ended it."""
     parts = urlsplit(url)
     request = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n"
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
@@ -84,10 +84,10 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
 @pytest.mark.parametrize("failure", ["status", "reset"])
 def test_failures_before_and_after_acting(web: Web, failure: str, when: str, made: int) -> None:
-    """A refusal or a reset comes instead of the act, or instead of its answer."""
+    """A failure happens instead of the operation, or instead of its response."""
     create(web)
-    before = cases(web)
-    web.sandbox.faults = one(
+    before = count_items(web)
+    web.sandbox.faults = faults_with(
         path=ITEMS, method="POST", failure=failure, when=when, status=429, retry_after=7, times=1
     )
     if failure == "status":
@@ -97,20 +97,20 @@ def test_failures_before_and_after_acting(web: Web, failure: str, when: str, mad
     else:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
             create(web)
-    assert (web.sandbox.struck, cases(web)) == ([1], before + made)
+    assert (web.sandbox.struck, count_items(web)) == ([1], before + made)
     assert create(web).status_code == 201
 
 
-def test_halves_of_answers(web: Web) -> None:
-    """A truncated body ends early, one that is reset midway ends with a TCP reset."""
+def test_truncated_responses(web: Web) -> None:
+    """A truncated body ends early, and one that is reset midway ends with a TCP reset."""
     content = bytes(range(256)) * 1000
     url = stored(web, content)
-    web.sandbox.faults = one(origin="storage", failure="truncate")
-    head, body, error = raw(url)
+    web.sandbox.faults = faults_with(origin="storage", failure="truncate")
+    head, body, error = raw_response(url)
     assert b"content-length: 256000" in head.lower()
     assert (body, error) == (content[:128_000], None)
-    web.sandbox.faults = one(origin="storage", failure="reset midway")
-    head, body, error = raw(url)
+    web.sandbox.faults = faults_with(origin="storage", failure="reset midway")
+    head, body, error = raw_response(url)
     assert error is ConnectionResetError
     assert len(body) <= 128_000
     assert content.startswith(body)
@@ -118,11 +118,11 @@ def test_halves_of_answers(web: Web) -> None:
     assert httpx.get(url).content == content
 
 
-def test_an_answer_without_a_body_has_no_half(web: Web) -> None:
-    """Where nothing can be cut, the act is done and the connection ends without an answer."""
+def test_empty_responses_are_not_sent(web: Web) -> None:
+    """If the response has no body, the operation is carried out and the connection ends without a response."""
     upload, path = web.begin()
     url = web.presign(path, 1)["1"]
-    web.sandbox.faults = one(origin="storage", failure="truncate", times=1)
+    web.sandbox.faults = faults_with(origin="storage", failure="truncate", times=1)
     with pytest.raises(httpx.RemoteProtocolError):
         web.storage.put(url, content=b"part")
     (part,) = web.get(f"{path}list-parts/")["parts"]
@@ -130,7 +130,7 @@ def test_an_answer_without_a_body_has_no_half(web: Web) -> None:
 
 
 def test_latency_and_rate(web: Web) -> None:
-    """A request is late by the latency, and moves at most so many bytes a second either way."""
+    """A request is delayed by the latency, and the rate limits the transfer in both directions."""
     url = stored(web, bytes(20_000))
     _, path = web.begin()
     target = web.presign(path, 1)["1"]
@@ -139,7 +139,7 @@ def test_latency_and_rate(web: Web) -> None:
         ({"rate": 50_000}, lambda: web.storage.get(url), 0.4),
         ({"rate": 50_000}, lambda: web.storage.put(target, content=bytes(20_000)), 0.4),
     ):
-        web.sandbox.faults = one(**rule)
+        web.sandbox.faults = faults_with(**rule)
         begin = time.monotonic()
         assert ask().status_code == 200
         assert time.monotonic() - begin >= least
@@ -148,11 +148,11 @@ def test_latency_and_rate(web: Web) -> None:
 
 
 def test_expired_links(web: Web) -> None:
-    """Links of a struck answer are over already; the next ones hold."""
+    """Presigned URLs in a struck response are expired, and the next ones are valid."""
     url = stored(web, b"a,b")
     key = urlsplit(url).path.removeprefix("/")
     _, path = web.begin()
-    web.sandbox.faults = one(origin="api", links="expired", times=2)
+    web.sandbox.faults = faults_with(origin="api", links="expired", times=2)
     expired = [
         web.storage.put(web.presign(path, 1)["1"], content=b"x"),
         web.storage.get(
@@ -167,18 +167,18 @@ def test_expired_links(web: Web) -> None:
     assert web.put(web.presign(path, 1)["1"], b"x")
 
 
-def test_limits_set_low(web: Web, dial: httpx.Client) -> None:
-    """A limit is low as long as the dial says so."""
-    assert dial.post("/_sandbox/faults", json={"limits": {"uploads_per_user": 0}}).is_success
+def test_limits_apply_while_faults_are_set(web: Web, control: httpx.Client) -> None:
+    """A limit of the faults applies as long as they are set."""
+    assert control.post("/_sandbox/faults", json={"limits": {"uploads_per_user": 0}}).is_success
     refused = web.api.post("uploads/", json={"filename": "a"})
     assert "too many uploads" in refused.text
     assert web.sandbox.limits.uploads_per_user == 0
-    assert dial.delete("/_sandbox/faults").json() == {"faults": Faults().as_json(), "struck": []}
+    assert control.delete("/_sandbox/faults").json() == {"faults": Faults().as_json(), "struck": []}
     assert web.api.post("uploads/", json={"filename": "a"}).status_code == 201
 
 
-def test_slow_imports(tmp_path: Path) -> None:
-    """Imports wait as long as the dial says, and one that waits when the sandbox ends is done by the next."""
+def test_imports_are_delayed(tmp_path: Path) -> None:
+    """Imports are delayed, and the next sandbox finishes an import that was waiting at the end."""
     with Sandbox(tmp_path) as first:
         first.add_socket("Picture")
         web = Web(first)
@@ -196,7 +196,7 @@ def test_slow_imports(tmp_path: Path) -> None:
 
 
 def test_the_seed_decides(web: Web) -> None:
-    """One seed gives one schedule, another gives another, and skipped requests pass."""
+    """The same seed strikes the same requests, another seed others, and skipped requests pass."""
 
     def schedule(seed: int) -> list[int]:
         rule = Rule(path="*/gcapi/", failure="status", status=502, probability=0.5, skip=3)
@@ -212,7 +212,7 @@ def test_the_seed_decides(web: Web) -> None:
 
 
 def test_rules_add_up(web: Web) -> None:
-    """A rule selects by origin, method and path; all that strike count, the first failure wins."""
+    """A rule selects by origin, method and path; all rules that strike apply, with the first failure."""
     web.sandbox.faults = Faults(
         rules=(
             Rule(origin="storage", failure="status", status=500),
@@ -227,15 +227,15 @@ def test_rules_add_up(web: Web) -> None:
     assert web.sandbox.struck == [0, 0, 1, 1, 2]
 
 
-def test_both_ways_set_the_same(sandbox: Sandbox, dial: httpx.Client) -> None:
-    """What is posted is the model of the Python side, and comes back as it was posted."""
+def test_http_and_python_are_equivalent(sandbox: Sandbox, control: httpx.Client) -> None:
+    """Faults set over HTTP equal those set in Python, and are returned unchanged."""
     faults = Faults(
         seed=7, rules=(Rule(times=0, path="/x"), Rule(rate=5, times=0)), limits={"credits": 3}
     )
-    reply = dial.post("/_sandbox/faults", json=faults.as_json())
+    reply = control.post("/_sandbox/faults", json=faults.as_json())
     assert reply.json() == {"faults": faults.as_json(), "struck": [0, 0]}
     assert sandbox.faults == faults
-    assert dial.get("/_sandbox/faults").json() == reply.json()
+    assert control.get("/_sandbox/faults").json() == reply.json()
 
 
 @pytest.mark.parametrize(
@@ -254,19 +254,19 @@ def test_both_ways_set_the_same(sandbox: Sandbox, dial: httpx.Client) -> None:
         ({"import_seconds": float("inf")}, "import_seconds: must be finite"),
     ],
 )
-def test_mistakes_are_told(dial: httpx.Client, body: Any, words: str) -> None:
-    """What cannot be set is refused with its place and what is allowed, and nothing is set."""
+def test_invalid_faults_are_refused(control: httpx.Client, body: Any, words: str) -> None:
+    """Invalid faults are refused with their key path and the allowed values, and change nothing."""
     headers = {"Content-Type": "application/json"}
-    reply = dial.post("/_sandbox/faults", content=json.dumps(body), headers=headers)
+    reply = control.post("/_sandbox/faults", content=json.dumps(body), headers=headers)
     assert reply.status_code == 400
     assert words in reply.json()["detail"]
-    assert dial.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
+    assert control.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
 
 
 @contextmanager
-def _nothing_set(dial: httpx.Client) -> Iterator[None]:
+def _nothing_set(control: httpx.Client) -> Iterator[None]:
     yield
-    assert dial.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
+    assert control.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
 
 
 @pytest.mark.parametrize(
@@ -282,13 +282,15 @@ def _nothing_set(dial: httpx.Client) -> Iterator[None]:
         ({"Host": "localhost:1@example.org"}, 403),
     ],
 )
-def test_web_pages_cannot_turn_it(dial: httpx.Client, headers: dict[str, str], status: int) -> None:
-    """A request that a page could send is refused, and a preflight gets no leave."""
-    body = json.dumps(one(latency=60).as_json())
-    with _nothing_set(dial):
+def test_web_pages_cannot_set_faults(
+    control: httpx.Client, headers: dict[str, str], status: int
+) -> None:
+    """A request that a web page can send is refused, and a CORS preflight is not allowed."""
+    body = json.dumps(faults_with(latency=60).as_json())
+    with _nothing_set(control):
         headers = {"Content-Type": "application/json", **headers}
-        reply = dial.post("/_sandbox/faults", content=body, headers=headers)
+        reply = control.post("/_sandbox/faults", content=body, headers=headers)
         assert reply.status_code == status
-        preflight = dial.options("/_sandbox/faults", headers=headers)
+        preflight = control.options("/_sandbox/faults", headers=headers)
         assert preflight.status_code in (403, 405)
         assert not [name for name in preflight.headers if name.startswith("access-control")]

@@ -1,4 +1,4 @@
-"""Archive items and their values, as far as they are set at once."""
+"""Archive items, and values that are set at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TABLE = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
-    """Make a socket of each sort."""
+    """Add a socket of each kind."""
     sandbox.add_socket("Text", "String")
     sandbox.add_socket("Number", "Float")
     sandbox.add_socket("Count", "Integer", schema={"maximum": 10})
@@ -48,7 +48,7 @@ def _sockets(sandbox: Sandbox) -> None:
 
 
 def test_sockets(web: Web) -> None:
-    """Sockets show labels, super kinds and derived paths, and nothing of their schema."""
+    """Sockets show labels, super kinds and default paths, but not their schema."""
     shown = {one["slug"]: one for one in web.get("components/interfaces/")["results"]}
     assert shown["count"] == web.get(f"components/interfaces/{shown['count']['pk']}/")
     assert "schema" not in shown["count"]
@@ -65,7 +65,7 @@ def test_sockets(web: Web) -> None:
 
 
 def test_new_item(web: Web) -> None:
-    """A new item has the shape of a write, and a GET shows the same item."""
+    """A new item has the JSON of a write, and a GET shows the same item."""
     archive = web.archive("new")
     item = web.made("archives/items/", {"archive": archive["api_url"], "title": " one "})
     assert item == {
@@ -81,7 +81,7 @@ def test_new_item(web: Web) -> None:
 
 
 def test_parents_are_urls(web: Web) -> None:
-    """A parent is named by its URL, of which only the path counts."""
+    """A parent is given by its URL, of which only the path is used."""
     pk = web.archive("new")["pk"]
     for url in (f"/api/v1/archives/{pk}/", f"https://elsewhere.example/api/v1/archives/{pk}/"):
         assert web.made("archives/items/", {"archive": url})
@@ -98,7 +98,7 @@ def test_parents_are_urls(web: Web) -> None:
 
 
 def test_titles_are_unique(web: Web) -> None:
-    """A title is unique in its archive, unless empty."""
+    """A title is unique in its archive unless empty."""
     url = web.archive("titles")["api_url"]
     for _ in range(2):
         web.made("archives/items/", {"archive": url, "title": ""})
@@ -119,14 +119,14 @@ def test_titles_are_unique(web: Web) -> None:
         ("x" * 256, "Ensure this field has no more than 255 characters."),
     ],
 )
-def test_bad_titles(web: Web, title: str | None, problem: str) -> None:
-    """Titles are text of a sane length."""
+def test_invalid_titles(web: Web, title: str | None, problem: str) -> None:
+    """A title must be text of a limited length."""
     body = {"archive": web.archive("titles")["api_url"], "title": title}
     assert web.api.post("archives/items/", json=body).json() == {"title": [problem]}
 
 
-def test_values_come_with_an_update(web: Web) -> None:
-    """Values in a POST are a bare array of one sentence, after errors in the values."""
+def test_values_in_a_post_are_refused(web: Web) -> None:
+    """Values in a POST are refused with an array of one message, after errors in the values."""
     url = web.archive("new")["api_url"]
     good = {"interface": "text", "value": "x"}
     reply = web.api.post("archives/items/", json={"archive": url, "values": [good]})
@@ -136,8 +136,8 @@ def test_values_come_with_an_update(web: Web) -> None:
     assert web.made("archives/items/", {"archive": url, "values": []})
 
 
-def test_read_and_write_shapes(web: Web) -> None:
-    """Writes show sockets by slug, in the order of pks; reads show them whole, sorted by slug."""
+def test_json_of_reads_and_writes(web: Web) -> None:
+    """Writes show sockets by slug in order of pk; reads show full sockets in order of slug."""
     path = web.item()
     reply = web.patch(
         path,
@@ -154,8 +154,8 @@ def test_read_and_write_shapes(web: Web) -> None:
     assert (read[0]["value"], read[0]["file"], read[0]["image"]) == (2.5, None, None)
 
 
-def test_equal_values_are_one_record(web: Web) -> None:
-    """The same value of the same socket has one pk everywhere."""
+def test_equal_values_share_a_pk(web: Web) -> None:
+    """The same JSON for the same socket has the same pk in all items."""
     value = {"interface": "text", "value": "shared"}
     pks = {web.patch(web.item(), value).json()["values"][0]["pk"] for _ in range(2)}
     assert len(pks) == 1
@@ -164,8 +164,8 @@ def test_equal_values_are_one_record(web: Web) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [(0, False), (1, True), (1, 1.0), ([0], [False]), ({"a": 1}, {"a": True})]
 )
-def test_equal_in_python_is_no_change(web: Web, old: object, new: object) -> None:
-    """What Python holds to be equal does not replace the old value."""
+def test_values_equal_in_python_are_kept(web: Web, old: object, new: object) -> None:
+    """A value that equals the old one in Python does not replace it."""
     path = web.item()
     web.patch(path, {"interface": "free", "value": old})
     (value,) = web.patch(path, {"interface": "free", "value": new}).json()["values"]
@@ -176,7 +176,7 @@ def test_equal_in_python_is_no_change(web: Web, old: object, new: object) -> Non
 
 
 def test_patch_replaces_and_put_removes(web: Web) -> None:
-    """PATCH leaves other sockets alone, PUT removes them and empties the title."""
+    """PATCH keeps the values of other sockets; PUT removes them and the title."""
     path = web.item(title=str(uuid.uuid4()))
     web.patch(path, {"interface": "text", "value": "a"}, {"interface": "number", "value": 1})
     web.patch(path, {"interface": "text", "value": "b"})
@@ -189,15 +189,15 @@ def test_patch_replaces_and_put_removes(web: Web) -> None:
     assert web.api.put(path, json={}).json()["values"] == []
 
 
-def test_last_of_two_wins(web: Web) -> None:
-    """Of one socket given twice the last value stays."""
+def test_last_value_of_a_socket_wins(web: Web) -> None:
+    """If a socket is given twice, the last value is kept."""
     values = [{"interface": "number", "value": number} for number in (1, 2)]
     (value,) = web.patch(web.item(), *values).json()["values"]
     assert value["value"] == 2
 
 
-def test_refusal_changes_nothing(web: Web) -> None:
-    """One bad value refuses the whole request; good ones are shown as empty objects."""
+def test_one_invalid_value_refuses_all(web: Web) -> None:
+    """One invalid value refuses the whole request; valid ones are empty objects in the error."""
     path = web.item(title="kept")
     reply = web.api.patch(
         path,
@@ -214,8 +214,8 @@ def test_refusal_changes_nothing(web: Web) -> None:
     web.api.patch(path, json={"title": ""})
 
 
-def test_moving(web: Web) -> None:
-    """An item moves with another archive of which one is editor."""
+def test_item_can_move(web: Web) -> None:
+    """An item can move to another archive that the user edits."""
     path = web.item("from")
     other = web.archive("to")["api_url"]
     assert web.api.patch(path, json={"archive": other}).json()["archive"] == other
@@ -287,13 +287,13 @@ def test_moving(web: Web) -> None:
     ],
 )
 def test_refused_values(web: Web, value: object, error: object) -> None:
-    """Each mistake has its own words and its own key."""
+    """Each invalid value has its specific message and key."""
     reply = web.patch(web.item(), value)
     assert (reply.status_code, reply.json()) == (400, {"values": [error]})
 
 
-def test_nulls_are_absent(web: Web) -> None:
-    """Every key may be sent, as long as all but one are null."""
+def test_null_fields_are_ignored(web: Web) -> None:
+    """All fields can be sent if all but one are null."""
     keys = ("image", "file", "user_upload", "user_uploads", "upload_session", "image_name")
     value = {"interface": "number", "value": 1, **dict.fromkeys(keys)}
     assert web.patch(web.item(), value).status_code == 200
@@ -323,8 +323,8 @@ def test_nulls_are_absent(web: Web) -> None:
         (b'{"values": [{"interface": "free", "value": "\\u0000"}]}', 500, None),
     ],
 )
-def test_odd_json(web: Web, content: bytes, status: int, body: object) -> None:
-    """Numbers that are none, lists that are none, and the NUL that breaks the server."""
+def test_unusual_json(web: Web, content: bytes, status: int, body: object) -> None:
+    """NaN, non-lists and NUL characters are handled as by the server."""
     reply = web.api.patch(web.item(), content=content, headers={"Content-Type": "application/json"})
     assert reply.status_code == status
     assert body is None or reply.json() == body
@@ -346,8 +346,10 @@ def test_odd_json(web: Web, content: bytes, status: int, body: object) -> None:
         ("plot", [{}, {"mark": "bar"}], ["bar", []]),
     ],
 )
-def test_kinds(web: Web, socket: str, good: list[object], bad: list[object]) -> None:
-    """Each kind takes the JSON of its shape and no other."""
+def test_json_must_match_the_kind(
+    web: Web, socket: str, good: list[object], bad: list[object]
+) -> None:
+    """Each kind accepts only JSON that matches its schema."""
     path = web.item()
     for value in good:
         assert web.patch(path, {"interface": socket, "value": value}).is_success, value
@@ -358,7 +360,7 @@ def test_kinds(web: Web, socket: str, good: list[object], bad: list[object]) -> 
 
 
 def test_existing_images_are_set_at_once(web: Web) -> None:
-    """An image that is there is in the reply; images of the wrong sort are refused."""
+    """An existing image is in the reply, and images that the socket does not accept are refused."""
     image = web.image()["api_url"]
     (value,) = web.patch(web.item(), {"interface": "other-picture", "image": image}).json()[
         "values"
@@ -369,7 +371,7 @@ def test_existing_images_are_set_at_once(web: Web) -> None:
 
 
 def test_segments_are_checked(web: Web) -> None:
-    """A segmentation may hold only the voxel values that its socket declares."""
+    """A segmentation can contain only the voxel values that its socket declares."""
     from tests.support.raw_http import image_bytes
 
     path = web.item()
@@ -383,21 +385,23 @@ def test_segments_are_checked(web: Web) -> None:
 
 
 def test_simultaneous_creates_of_one_title(web: Web) -> None:
-    """Of several creates that began before the first was stored one is made, the others are server errors."""
+    """Of concurrent requests with the same title one succeeds, and the others are server errors."""
     body = {"archive": web.archive("titles")["api_url"], "title": str(uuid.uuid4())}
     web.sandbox.requests.clear()
     with ThreadPoolExecutor(4) as pool:
-        with web.sandbox._state.store.transaction():  # in which nobody else can do anything
+        with web.sandbox._state.store.transaction():  # blocks all other transactions
             replies = [pool.submit(web.api.post, "archives/items/", json=body) for _ in range(4)]
             until(lambda: sum(one.body_size > 0 for one in web.sandbox.requests) == 4)
-            web.storage.get(web.sandbox.storage_url)  # after which the server has begun all four
+            web.storage.get(
+                web.sandbox.storage_url
+            )  # the server has received all four requests before this one
         statuses = sorted(reply.result().status_code for reply in replies)
     assert statuses == [201, 500, 500, 500]
     assert web.api.post("archives/items/", json=body).status_code == 400
 
 
-def test_an_upload_that_is_being_used(web: Web) -> None:
-    """While an upload is worked on, a second request for it is a server error; later it is used up."""
+def test_upload_in_use(web: Web) -> None:
+    """A second request for an upload that is being imported is a server error; later the upload is deleted."""
     from gcapi_sandbox._database.records import Task
     from gcapi_sandbox._object_store import objects as _objects
 
@@ -407,7 +411,7 @@ def test_an_upload_that_is_being_used(web: Web) -> None:
         assert web.patch(path, value).status_code == 200
         state = web.sandbox._state
         (task,) = state.store.rows(Task)
-        _objects.claim(state, [upload.split("/")[-2]], task.pk)  # as the worker does first
+        _objects.claim(state, [upload.split("/")[-2]], task.pk)  # as the worker does
         assert web.patch(path, value).status_code == 500
         assert web.patch(path, {"interface": "number", "value": 2.5}).status_code == 200
     assert web.values(path).keys() == {"picture", "number"}
@@ -416,8 +420,8 @@ def test_an_upload_that_is_being_used(web: Web) -> None:
     }
 
 
-def test_files_in_forms_are_of_no_use(web: Web) -> None:
-    """A file that comes with the form is read, and then refused in a bare array."""
+def test_files_in_forms_are_refused(web: Web) -> None:
+    """A file in a multipart form is read, and then refused with an array of one message."""
     form = {"values[0]interface": "report"}
     file = {"values[0]file": ("a.pdf", b"\xff%PDF", "application/pdf")}
     reply = web.api.patch(web.item(), data=form, files=file)

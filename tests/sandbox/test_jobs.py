@@ -25,7 +25,7 @@ def double(inputs: Path, outputs: Path) -> None:
 
 
 def everything(inputs: Path, outputs: Path) -> None:
-    """Copy an image and describe it in files and values."""
+    """Copy an image and write outputs of all kinds."""
     (image,) = (inputs / "images" / "picture").glob("*.mha")
     target = outputs / "images" / "copy"
     target.mkdir(parents=True)
@@ -42,7 +42,7 @@ def wait(inputs: Path, outputs: Path) -> None:
 
 
 def fail(inputs: Path, outputs: Path) -> None:
-    """Raise."""
+    """Raise an exception."""
     raise ValueError(f"{inputs.name} to {outputs.name}")
 
 
@@ -57,7 +57,7 @@ def text(_inputs: Path, outputs: Path) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _algorithms(sandbox: Sandbox) -> None:
-    """Make sockets and algorithms."""
+    """Add sockets and algorithms."""
     for title, kind in (
         ("Number", "Float"),
         ("Twice", "Float"),
@@ -78,7 +78,7 @@ def _algorithms(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def limits(web: Web) -> Iterator[Any]:
-    """Give the limits, generous, and restore them afterwards."""
+    """Yield generous limits, and restore them afterwards."""
     before = vars(web.sandbox.limits).copy()
     yield web.sandbox.limits
     vars(web.sandbox.limits).update(before)
@@ -91,7 +91,7 @@ def algorithm(web: Web, slug: str) -> str:
 
 
 def start(web: Web, slug: str, *values: dict[str, Any]):
-    """Ask for a job."""
+    """Create a job."""
     return web.api.post(
         "algorithms/jobs/", json={"algorithm": algorithm(web, slug), "inputs": values}
     )
@@ -103,7 +103,7 @@ def number(value: float) -> dict[str, Any]:
 
 
 def job(web: Web, slug: str, *values: dict[str, Any]) -> Any:
-    """Run a job to its end and return it."""
+    """Run a job until it is finished and return it."""
     reply = start(web, slug, *values)
     assert reply.status_code == 201, reply.text
     web.sandbox.wait_idle()
@@ -111,7 +111,7 @@ def job(web: Web, slug: str, *values: dict[str, Any]) -> Any:
 
 
 def test_algorithms(web: Web) -> None:
-    """An algorithm shows its interfaces with their sockets in full."""
+    """An algorithm shows its interfaces with full sockets."""
     one = web.get(algorithm(web, "everything"))
     shown = [
         (
@@ -130,7 +130,7 @@ def test_algorithms(web: Web) -> None:
 
 
 def test_reply_to_a_new_job(web: Web) -> None:
-    """The reply holds pk, inputs and status, and no URL."""
+    """The reply to a new job has its pk, inputs and status, but no URL."""
     with web.sandbox.hold_background():
         reply = start(web, "double", number(1.25)).json()
         assert reply.keys() == {"pk", "inputs", "status"}
@@ -138,8 +138,8 @@ def test_reply_to_a_new_job(web: Web) -> None:
         assert [(one["interface"], one["value"]) for one in reply["inputs"]] == [("number", 1.25)]
 
 
-def test_success(web: Web) -> None:
-    """Outputs appear with success, durations are ISO."""
+def test_successful_job(web: Web) -> None:
+    """Outputs appear when the job succeeds, and durations are in ISO 8601."""
     done = job(web, "double", number(21))
     assert done["status"] == "Succeeded"
     assert [(one["interface"]["slug"], one["value"]) for one in done["outputs"]] == [("twice", 42)]
@@ -148,8 +148,8 @@ def test_success(web: Web) -> None:
     assert web.get(done["api_url"]) == done
 
 
-def test_files_and_images(web: Web, scan: bytes) -> None:
-    """Uploaded inputs are absent while validating; all kinds of outputs come back."""
+def test_jobs_with_files_and_images(web: Web, scan: bytes) -> None:
+    """Uploaded inputs are absent during validation, and outputs of all kinds are returned."""
     uploads = {
         "picture": {"user_uploads": [web.upload("in.mha", scan)]},
         "notes": {"user_upload": web.upload("notes.csv", b"a,b")},
@@ -181,8 +181,8 @@ def test_files_and_images(web: Web, scan: bytes) -> None:
     assert web.get("cases/images/", job_output=done["pk"])["results"] == [image]
 
 
-def test_statuses_on_the_way(web: Web) -> None:
-    """A job is Executing while its container runs, and has no outputs yet."""
+def test_status_while_running(web: Web) -> None:
+    """A job is Executing while its algorithm runs, and has no outputs yet."""
     reply = start(web, "wait", number(3)).json()
     work = web.sandbox.folder / "work"
     until(lambda: bool(list(work.glob("*/output/started"))))
@@ -195,14 +195,14 @@ def test_statuses_on_the_way(web: Web) -> None:
 
 
 @pytest.mark.parametrize("slug", ["fail", "nothing", "text"])
-def test_failure(web: Web, slug: str) -> None:
-    """A run that raises, writes nothing or the wrong thing has Failed, without a word."""
+def test_failed_job(web: Web, slug: str) -> None:
+    """A run that raises or lacks a valid output is Failed, and the API shows no reason."""
     done = job(web, slug, number(1))
     assert (done["status"], done["outputs"]) == ("Failed", [])
     assert "error_message" not in done
 
 
-def test_bad_inputs_cancel(web: Web) -> None:
+def test_invalid_inputs_cancel_the_job(web: Web) -> None:
     """A job whose inputs cannot be imported is Cancelled."""
     values = (
         {"interface": "picture", "user_uploads": [web.upload("in.mha", b"junk")]},
@@ -216,7 +216,7 @@ def test_bad_inputs_cancel(web: Web) -> None:
     [[], [{"interface": "twice", "value": 1}], [number(1), {"interface": "twice", "value": 1}]],
 )
 def test_interfaces_match_exactly(web: Web, values: list[dict[str, Any]]) -> None:
-    """Inputs must be those of one interface, which the refusal lists."""
+    """Inputs must match one interface exactly; the error lists all interfaces."""
     (message,) = start(web, "double", *values).json()["non_field_errors"]
     assert message == (
         "The set of inputs provided does not match any of the algorithm's interfaces. This "
@@ -224,8 +224,8 @@ def test_interfaces_match_exactly(web: Web, values: list[dict[str, Any]]) -> Non
     )
 
 
-def test_duplicates(web: Web) -> None:
-    """The same inputs are not run twice, unless the same socket is given twice."""
+def test_duplicate_jobs_are_refused(web: Web) -> None:
+    """The same inputs are not run twice, unless a socket is given twice."""
     job(web, "double", number(1000))
     reply = start(web, "double", number(1000))
     assert (reply.status_code, reply.json()) == (
@@ -239,8 +239,8 @@ def test_duplicates(web: Web) -> None:
     assert start(web, "double", number(1000), number(1000)).status_code == 201
 
 
-def test_limits(web: Web, limits) -> None:
-    """Active jobs and credits are limited, credits first."""
+def test_job_limits(web: Web, limits) -> None:
+    """Active jobs and credits are limited, and credits are checked first."""
     limits.active_jobs_per_user = 0
     assert start(web, "double", number(-1)).json() == {
         "non_field_errors": [
@@ -253,8 +253,8 @@ def test_limits(web: Web, limits) -> None:
     }
 
 
-def test_roles(web: Web, stranger: Web) -> None:
-    """Only members run an algorithm, and jobs are their creator's."""
+def test_roles_of_algorithms(web: Web, stranger: Web) -> None:
+    """Only members can run an algorithm, and jobs are visible to their creator only."""
     done = job(web, "double", number(77))
     assert stranger.get("algorithms/jobs/")["count"] == 0
     assert stranger.api.get(done["api_url"]).status_code == 404
@@ -264,8 +264,8 @@ def test_roles(web: Web, stranger: Web) -> None:
     assert reply.json() == {"algorithm": ["Invalid hyperlink - Object does not exist."]}
 
 
-def test_input_errors_have_their_place(web: Web) -> None:
-    """Errors in inputs stand under their field."""
+def test_input_errors_are_nested(web: Web) -> None:
+    """Errors in inputs are nested under their field."""
     assert start(web, "double", {"interface": "number"}).json()["inputs"][0]
     assert web.api.post("algorithms/jobs/", json={}).json() == {
         "algorithm": ["This field is required."],
@@ -273,8 +273,8 @@ def test_input_errors_have_their_place(web: Web) -> None:
     }
 
 
-def test_listing(web: Web) -> None:
-    """Jobs are listed by creation, filtered by algorithm, and by nothing that is not known."""
+def test_listing_jobs(web: Web) -> None:
+    """Jobs are listed in order of creation, can be filtered by algorithm, and ignore unknown filters."""
     first, second = (job(web, "double", number(value))["pk"] for value in (501, 502))
     pk = algorithm(web, "double").split("/")[-2]
     listed = [
@@ -285,7 +285,7 @@ def test_listing(web: Web) -> None:
 
 
 def test_endpoints_and_invocations(web: Web) -> None:
-    """An invocation runs the algorithm of an endpoint and tells its error."""
+    """An invocation runs the algorithm of an endpoint and shows its error."""
     endpoint = web.get(f"algorithms/endpoints/{web.sandbox.add_endpoint('double')}/")
     assert (endpoint["status"], endpoint["algorithm"]) == ("Running", algorithm(web, "double"))
     assert isinstance(endpoint["remaining_lifetime"], str)

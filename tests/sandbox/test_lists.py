@@ -1,4 +1,4 @@
-"""Pages and filters."""
+"""Pagination and filters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ITEMS = 5
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox) -> str:
-    """Give the pk of an archive with a few items."""
+    """Return the pk of an archive with a few items."""
     sandbox.add_archive("Full")
     web = Web(sandbox)
     for number in range(ITEMS):
@@ -28,14 +28,14 @@ def archive(sandbox: Sandbox) -> str:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "", "x"])
-def test_bad_limits_are_the_default(web: Web, archive: str, limit: str) -> None:
-    """A limit that makes no sense is the default, silently."""
+def test_invalid_limits_are_ignored(web: Web, archive: str, limit: str) -> None:
+    """An invalid limit is replaced by the default without an error."""
     page = web.get("archives/items/", archive=archive, limit=limit, offset="junk")
     assert (page["count"], len(page["results"]), page["next"]) == (ITEMS, ITEMS, None)
 
 
-def test_links(web: Web, archive: str) -> None:
-    """Links are absolute, keep the other parameters, and lead through all rows once."""
+def test_page_links(web: Web, archive: str) -> None:
+    """Links are absolute, keep the other parameters, and visit every row once."""
     page = web.get("archives/items/", archive=archive, limit=2, junk="kept")
     assert page["previous"] is None
     assert page["next"] == (
@@ -50,27 +50,27 @@ def test_links(web: Web, archive: str) -> None:
     assert "offset" not in web.get(page["previous"])["previous"]
 
 
-def test_limits_are_cut(web: Web, archive: str) -> None:
-    """A limit beyond the maximum becomes the maximum, as the links show."""
+def test_limits_are_capped(web: Web, archive: str) -> None:
+    """A limit above the maximum is replaced by the maximum, also in the links."""
     page = web.get("archives/items/", archive=archive, limit=5000, offset=1)
     assert "limit=1000" in page["previous"]
 
 
 def test_offset_past_the_end(web: Web, archive: str) -> None:
-    """Past the end there is nothing, and a way back."""
+    """A page past the end is empty and has a link to the previous one."""
     page = web.get("archives/items/", archive=archive, offset=50)
     assert (page["count"], page["results"], page["next"]) == (ITEMS, [], None)
     assert page["previous"]
 
 
 def test_unknown_filters_are_ignored(web: Web, archive: str) -> None:
-    """A mistyped filter returns everything."""
+    """An unknown filter returns all rows."""
     assert web.get("archives/", slugg="nothing")["count"] == web.get("archives/")["count"]
     assert archive
 
 
 def test_slug_filter(web: Web, archive: str) -> None:
-    """Slugs are exact, the last one counts, an empty one does not filter."""
+    """Slugs match exactly, the last one is used, and an empty one does not filter."""
     assert [one["pk"] for one in web.get("archives/", slug="full")["results"]] == [archive]
     assert web.get("archives/", slug="ful")["count"] == 0
     assert web.get("archives/?slug=nope&slug=full")["count"] == 1
@@ -102,19 +102,19 @@ def test_slug_filter(web: Web, archive: str) -> None:
         ),
     ],
 )
-def test_bad_filter_values(web: Web, path: str, name: str, value: str, message: str) -> None:
-    """A value that cannot be is a 400 for its parameter."""
+def test_invalid_filter_values(web: Web, path: str, name: str, value: str, message: str) -> None:
+    """An invalid value of a filter is a 400 for its parameter."""
     reply = web.api.get(path, params={name: value})
     assert (reply.status_code, reply.json()) == (400, {name: [message]})
 
 
 def test_invisible_filter_object(stranger: Web, archive: str) -> None:
-    """The uuid of something invisible filters everything away, without an error."""
+    """A filter by an object that is not visible returns no rows and no error."""
     assert stranger.get("archives/items/", archive=archive)["count"] == 0
 
 
 def test_image_filters(web: Web) -> None:
-    """Images are found by archive and by exact name, and unknown parameters do not filter."""
+    """Images can be filtered by archive and by exact name."""
     web.sandbox.add_socket("Picture")
     image = web.image(filename="one.mha")
     web.image(filename="two.mha")

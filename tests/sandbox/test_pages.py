@@ -1,4 +1,4 @@
-"""The pages for people: what they show, to whom, and that nothing of it is markup."""
+"""The pages: their content, their access control, and the escaping of text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
 
 
 class Document(HTMLParser):
-    """A page taken apart: its elements with their attributes, and its text."""
+    """A parsed page: its elements with their attributes, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -35,31 +35,31 @@ class Document(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember an element."""
+        """Store an element."""
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Check that elements are closed in their order."""
+        """Check that elements are closed in order."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Remember the text."""
+        """Store the text."""
         self.text += data
 
     def all(self, *tags: str) -> list[dict[str, str | None]]:
-        """Return the attributes of all elements of some kinds."""
+        """Return the attributes of all elements with the given tags."""
         return [attributes for tag, attributes in self.elements if tag in tags]
 
     def links(self, rel: str = "") -> list[str]:
-        """Return where the links lead."""
+        """Return the targets of all links."""
         return [one["href"] or "" for one in self.all("a") if not rel or one.get("rel") == rel]
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Give a sandbox that holds one of everything, all of it with markup in its texts."""
+    """Yield a sandbox with one object of each kind, with markup in all texts."""
     with Sandbox() as running:
         web = Web(running)
         fill(running, web)
@@ -69,12 +69,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def fail(*_: object) -> None:
-    """Fail as an algorithm with a message of its own."""
+    """Fail as an algorithm with a specific message."""
     raise ValueError(MARKUP)
 
 
 def fill(sandbox: Sandbox, web: Web) -> None:
-    """Make one of everything."""
+    """Add one object of each kind."""
     sandbox.add_socket("Picture")
     sandbox.add_socket("Words", "String")
     sandbox.add_socket("Number", "Float")
@@ -98,7 +98,7 @@ def fill(sandbox: Sandbox, web: Web) -> None:
 
 
 def add_study(sandbox: Sandbox, web: Web, image: str) -> None:
-    """Make a reader study with a display set, questions and answers."""
+    """Add a reader study with a display set, questions and answers."""
     questions: list[dict[str, Any]] = [
         {"question_text": MARKUP, "answer_type": "Text"},
         {"question_text": "Which?", "answer_type": "Choice", "options": ["First", "Second"]},
@@ -120,21 +120,21 @@ def add_study(sandbox: Sandbox, web: Web, image: str) -> None:
 
 @pytest.fixture
 def browser(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """Give what a browser is to a server: no token."""
+    """Yield an HTTP client without a token, like a browser."""
     root = sandbox.base_url.removesuffix("api/v1/")
     with httpx.Client(base_url=root) as plain:
         yield plain
 
 
 def read(browser: httpx.Client, address: str) -> Document:
-    """Return a page that is there."""
+    """Return an existing page."""
     reply = browser.get(address)
     assert reply.status_code == 200, reply.text
     return Document(reply.text)
 
 
 def crawl(browser: httpx.Client) -> dict[str, Document]:
-    """Return every page that can be reached from the first one."""
+    """Return every page that is linked directly or indirectly from the overview."""
     found: dict[str, Document] = {}
     waiting = ["/"]
     while waiting:
@@ -146,8 +146,8 @@ def crawl(browser: httpx.Client) -> dict[str, Document]:
     return found
 
 
-def test_every_page_is_reached_and_well_made(browser: httpx.Client) -> None:
-    """From the first page links lead to every kind of page, and each can be read without eyes or mouse."""
+def test_every_page_is_linked_and_accessible(browser: httpx.Client) -> None:
+    """Every kind of page is linked from the overview, and is accessible without sight or a mouse."""
     pages = crawl(browser)
     kinds = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "*", address) for address in pages}
     assert kinds == {
@@ -177,8 +177,8 @@ def test_every_page_is_reached_and_well_made(browser: httpx.Client) -> None:
         assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_texts_are_texts(browser: httpx.Client) -> None:
-    """Titles, texts, answers, file names and messages of users are shown letter by letter, and are never markup."""
+def test_text_is_escaped(browser: httpx.Client) -> None:
+    """Titles, texts, answers, file names and messages of users are shown as text, never as markup."""
     pages = crawl(browser)
     for page in pages.values():
         assert [one.get("src") for one in page.all("script")] == ["/_pages/page.js"]
@@ -186,15 +186,15 @@ def test_texts_are_texts(browser: httpx.Client) -> None:
         attributes = {name for _, one in page.elements for name in one}
         assert [name for name in attributes if name.startswith("on") or name == "style"] == []
     shown = [address for address, page in pages.items() if MARKUP in page.text]
-    assert len(shown) >= len(pages) - 2  # all but the lists of jobs and uploads, which name none
+    assert len(shown) >= len(pages) - 2  # all but the lists of jobs and uploads
     (job,) = [
         page for address, page in pages.items() if "/jobs/" in address and address != "/jobs/"
     ]
     assert f"The algorithm failed: exit code 1: ValueError: {MARKUP}" in job.text
 
 
-def test_pages_show_what_is_there(browser: httpx.Client, web: Web) -> None:
-    """Slugs, pks, values, answers in words, states and reasons stand on the pages."""
+def test_pages_show_the_contents(browser: httpx.Client, web: Web) -> None:
+    """The pages show slugs, pks, values, answers, states and reasons of failures."""
     archive = web.get("archives/", slug="cases")["results"][0]
     item = next(one for one in web.get("archives/items/")["results"] if one["title"] == MARKUP)
     page = read(browser, f"/archives/cases/items/{item['pk']}/")
@@ -211,17 +211,17 @@ def test_pages_show_what_is_there(browser: httpx.Client, web: Web) -> None:
     assert all(text in page.text for text in ("no-image.mha", "1 file could not be imported"))
 
 
-def write_half(_: Path, outputs: Path) -> None:
-    """Answer as an algorithm with what no encoding can write."""
+def write_surrogate(_: Path, outputs: Path) -> None:
+    """Write an output with an unpaired surrogate, as an algorithm."""
     (outputs / "words.json").write_text(r'"half \ud800 a character"')
 
 
-def test_half_a_character_is_shown() -> None:
-    """An output that cannot be written in UTF-8 does not spoil its page."""
+def test_unpaired_surrogates_are_shown() -> None:
+    """An output that cannot be encoded in UTF-8 does not break its page."""
     with Sandbox() as own, httpx.Client(base_url=own.base_url.removesuffix("api/v1/")) as browser:
         own.add_socket("Words", "String")
         own.add_socket("Number", "Float")
-        slug = own.add_algorithm("Half", interfaces=[(["number"], ["words"])], run=write_half)
+        slug = own.add_algorithm("Half", interfaces=[(["number"], ["words"])], run=write_surrogate)
         web = Web(own)
         algorithm = web.get("algorithms/", slug=slug)["results"][0]["api_url"]
         inputs = [{"interface": "number", "value": 1}]
@@ -231,22 +231,22 @@ def test_half_a_character_is_shown() -> None:
         assert "half ? a character" in read(browser, f"/algorithms/{slug}/jobs/{pk}/").text
 
 
-def test_addresses_of_the_api_are_pages(browser: httpx.Client, web: Web) -> None:
-    """The `url` of an archive, a study, an algorithm or a job leads to its page."""
+def test_urls_of_the_api_are_pages(browser: httpx.Client, web: Web) -> None:
+    """The `url` of an archive, a study, an algorithm or a job is the URL of its page."""
     for path in ("archives/", "reader-studies/", "algorithms/", "algorithms/jobs/"):
         for one in web.get(path)["results"]:
             assert read(browser, urlsplit(one["url"]).path).all("h1")
 
 
 def test_no_token_on_any_page(browser: httpx.Client, sandbox: Sandbox) -> None:
-    """The token is on no page."""
+    """No page contains the token."""
     for address in [*crawl(browser), "/_pages/page.js"]:
         assert sandbox.token not in browser.get(address).text
 
 
 @pytest.mark.parametrize("address", ["/", "/archives/cases/", "/nothing/", "/_pages/page.css"])
-def test_every_answer_is_guarded(browser: httpx.Client, address: str) -> None:
-    """No page takes anything from elsewhere, runs anything of its own, or lets another site frame or read it."""
+def test_security_headers(browser: httpx.Client, address: str) -> None:
+    """No page loads anything from another origin, runs inline scripts, or can be framed or read by another site."""
     headers = browser.get(address.replace("nothing", "archives/nothing")).headers
     policy = dict(one.split(" ", 1) for one in headers["content-security-policy"].split("; "))
     assert {*policy.values()} == {"'none'", "'self'"}
@@ -258,8 +258,8 @@ def test_every_answer_is_guarded(browser: httpx.Client, address: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8000", "LOCALHOST:1"])
-def test_loopback_names_are_answered(browser: httpx.Client, host: str) -> None:
-    """The pages answer to the names of this machine, whatever the port."""
+def test_loopback_hosts_are_accepted(browser: httpx.Client, host: str) -> None:
+    """The pages are served for all loopback names and any port."""
     assert browser.get("/", headers={"Host": host}).status_code == 200
 
 
@@ -268,16 +268,16 @@ def test_loopback_names_are_answered(browser: httpx.Client, host: str) -> None:
     ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "[::1", "", "0.0.0.0"],
 )
 @pytest.mark.parametrize("address", ["/", "/archives/cases/", "/_pages/thumbnails/x.png"])
-def test_other_names_are_refused(browser: httpx.Client, host: str, address: str) -> None:
-    """A name that somebody made point here is refused, and shown nothing."""
+def test_other_hosts_are_refused(browser: httpx.Client, host: str, address: str) -> None:
+    """A request for another host name that resolves to this machine is refused."""
     reply = browser.get(address, headers={"Host": host})
     assert reply.status_code in {421, 400}
     assert "cases" not in reply.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_pages_can_only_be_read(browser: httpx.Client, method: str) -> None:
-    """Nothing but GET and HEAD is answered."""
+def test_pages_are_read_only(browser: httpx.Client, method: str) -> None:
+    """Every method but GET and HEAD is refused."""
     reply = browser.request(method, "/archives/cases/")
     assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
     head = browser.head("/archives/cases/")
@@ -288,15 +288,15 @@ def test_pages_can_only_be_read(browser: httpx.Client, method: str) -> None:
     "address",
     ["/archives/nope/", "/archives/cases/items/nope/", "/algorithms/failing/jobs/nope/"],
 )
-def test_what_is_not_there(browser: httpx.Client, address: str) -> None:
-    """An address of nothing is a page that says so, with status 404."""
+def test_unknown_pages_are_404s(browser: httpx.Client, address: str) -> None:
+    """An unknown URL is a page with status 404."""
     reply = browser.get(address)
     assert reply.status_code == 404
     assert "/" in Document(reply.text).links()
 
 
 def test_long_lists_have_pages() -> None:
-    """A list of more than 50 is shown on pages with links between them, nothing twice and nothing left out."""
+    """A list of more than 50 rows is split into linked pages that show every row once."""
     with Sandbox() as own, httpx.Client(base_url=own.base_url.removesuffix("api/v1/")) as browser:
         web = Web(own)
         pks = [web.item("many").removeprefix("archives/items/").strip("/") for _ in range(51)]

@@ -1,4 +1,4 @@
-"""The pages in a real browser, without a mouse."""
+"""The pages in a real browser, used with the keyboard only."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from gcapi_sandbox import Sandbox
 
-#: Seconds after which what should have come has not.
+#: Timeout of all waits in seconds.
 DEADLINE = 60.0
-#: What Chromium needs to start as root, and to leave the network alone.
+#: Let Chromium start as root and without network access.
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -38,7 +38,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Give a headless Chromium."""
+    """Yield a headless Chromium."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("No browser: apt-get install chromium chromium-driver")
@@ -54,26 +54,26 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 def until(chromium: Chrome, condition: Callable[[Chrome], object]) -> None:
-    """Wait until something holds on the page."""
+    """Wait until a condition holds on the page."""
     from selenium.webdriver.support.wait import WebDriverWait
 
     WebDriverWait(chromium, DEADLINE, poll_frequency=0.05).until(condition)
 
 
 def press(chromium: Chrome, *keys: str) -> None:
-    """Press keys, wherever the focus is."""
+    """Press keys in the focused element."""
     from selenium.webdriver import ActionChains
 
     ActionChains(chromium).send_keys(*keys).perform()
 
 
 def focused(chromium: Chrome) -> str:
-    """Return the text of what has the focus."""
+    """Return the text of the focused element."""
     return str(chromium.execute_script("return document.activeElement.textContent.trim()"))
 
 
 def tab_to(chromium: Chrome, text: str) -> None:
-    """Press Tab until a link has the focus, and check that this can be seen."""
+    """Press Tab until a link has the focus, and check that the focus is visible."""
     from selenium.webdriver import Keys
 
     passed = []
@@ -86,7 +86,7 @@ def tab_to(chromium: Chrome, text: str) -> None:
 
 
 def follow(chromium: Chrome, text: str) -> None:
-    """Go to a link with Tab, follow it with Enter, and wait for the page of this heading."""
+    """Follow a link with Tab and Enter, and wait for the page with a heading."""
     from selenium.webdriver import Keys
 
     tab_to(chromium, text)
@@ -96,29 +96,29 @@ def follow(chromium: Chrome, text: str) -> None:
 
 
 def problems(chromium: Chrome) -> list[str]:
-    """Return what the browser complained about, such as a breach of the content policy."""
+    """Return the problems that the browser logged, such as violations of the content security policy."""
     return [str(entry["message"]) for entry in chromium.get_log("browser")]
 
 
 def add_case(client: Client, archive: str, socket: str, path: Path, title: str) -> str:
-    """Add a case with an image, and return the image's address."""
+    """Add a case with an image, and return the URL of the image."""
     values = [SocketValueSpec(socket, file=path)]
     item = client.add_case_to_archive(archive_slug=archive, values=values, title=title)
     case = client.wait_for_values(item, values=values, timeout=DEADLINE)
     return str(case.values[0].image)
 
 
-def test_from_the_first_page_to_an_image(
+def test_keyboard_navigation_to_an_image(
     chromium: Chrome, sandbox: Sandbox, client: Client
 ) -> None:
-    """With Tab and Enter alone one comes from the first page over an archive to an item, and sees its image."""
+    """With Tab and Enter alone a user gets from the overview to an item and sees its image."""
     socket = sandbox.add_socket(unique("picture"))
     title = unique("Archive")
     archive = sandbox.add_archive(title)
     add_case(client, archive, socket, ct_slice(), "Chest")
     add_case(client, archive, socket, volume(), "Brain")
     chromium.get(sandbox.base_url.removesuffix("api/v1/"))
-    tab_to(chromium, "Skip to the content")
+    tab_to(chromium, "Skip to content")
     follow(chromium, title)
     loaded = "return [...document.querySelectorAll('.thumbnail')].map(it => it.naturalWidth)"
     until(chromium, lambda page: sorted(page.execute_script(loaded)) == [206, 256])
@@ -127,8 +127,8 @@ def test_from_the_first_page_to_an_image(
     assert problems(chromium) == []
 
 
-def test_a_job_updates_by_itself(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
-    """The state of a job changes on its page and brings the outputs; nothing is loaded anew, and the focus stays."""
+def test_job_page_refreshes(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """The page of a job shows its new state and outputs without a reload, and the focus stays."""
     picture, number = (
         sandbox.add_socket(unique("picture")),
         sandbox.add_socket(unique("n"), "Float"),
@@ -154,8 +154,8 @@ def test_a_job_updates_by_itself(chromium: Chrome, sandbox: Sandbox, client: Cli
     assert problems(chromium) == []
 
 
-def test_a_new_item_appears(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
-    """An item that is added while the page is open appears on it, and what has the focus keeps it."""
+def test_archive_page_refreshes(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """A new item appears on an open page, and the focus stays."""
     socket, archive = sandbox.add_socket(unique("picture")), sandbox.add_archive(unique("Growing"))
     add_case(client, archive, socket, ct_slice(), "First")
     chromium.get(f"{sandbox.base_url.removesuffix('api/v1/')}archives/{archive}/")
@@ -167,8 +167,8 @@ def test_a_new_item_appears(chromium: Chrome, sandbox: Sandbox, client: Client) 
     assert problems(chromium) == []
 
 
-def test_a_page_fits_a_phone(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
-    """On a screen of 360 pixels nothing has to be scrolled sideways."""
+def test_pages_fit_a_phone(chromium: Chrome, sandbox: Sandbox, client: Client) -> None:
+    """No page scrolls sideways on a screen of 360 pixels."""
     socket, title = sandbox.add_socket(unique("picture")), f"Without{'a' * 60}space"
     archive = sandbox.add_archive(title)
     add_case(client, archive, socket, ct_slice(), title)

@@ -1,4 +1,4 @@
-"""Starting, stopping, restarting, and the command line."""
+"""Start, stop and restart of a sandbox, and the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.raw_http import Web, image_bytes
 
 
 def test_import_is_cheap() -> None:
-    """Importing the package loads neither the web framework nor the image library."""
+    """Importing the package loads neither the web framework nor SimpleITK."""
     code = (
         "import sys, gcapi_sandbox; "
         "print([m for m in ('starlette', 'uvicorn', 'SimpleITK', 'sqlite3') if m in sys.modules])"
@@ -29,7 +29,7 @@ def test_import_is_cheap() -> None:
 
 
 def test_missing_extra_is_one_line() -> None:
-    """Without its extra the sandbox says in one line what to install."""
+    """Without its extra the sandbox fails with one line that says what to install."""
     code = (
         "import importlib.util as u; u.find_spec = lambda name: None\n"
         "from gcapi_sandbox import Sandbox; Sandbox().start()"
@@ -39,7 +39,7 @@ def test_missing_extra_is_one_line() -> None:
 
 
 def test_nothing_of_the_client_is_imported() -> None:
-    """The sandbox knows neither the client nor its HTTP library."""
+    """The sandbox imports neither the client nor its HTTP library."""
     code = (
         "import sys\nfrom gcapi_sandbox import Sandbox\n"
         "with Sandbox(): print([m for m in ('gcapi', 'httpx', 'numpy') if m in sys.modules])"
@@ -49,7 +49,7 @@ def test_nothing_of_the_client_is_imported() -> None:
 
 
 def test_restart(tmp_path: Path) -> None:
-    """Another sandbox with the same folder finds everything, and takes pending work up."""
+    """Another sandbox with the same folder has all objects, and runs pending tasks."""
     data = tmp_path / "data"
     with Sandbox(data) as first:
         first.add_socket("Picture")
@@ -91,8 +91,8 @@ with Sandbox(Path(sys.argv[1])) as sandbox:
 """
 
 
-def test_crash(tmp_path: Path) -> None:
-    """Work that was pending when the process was killed is done by the next one."""
+def test_tasks_survive_a_crash(tmp_path: Path) -> None:
+    """The next sandbox runs the tasks that were pending when the process was killed."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", CRASH, str(tmp_path)]
     killed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -103,8 +103,8 @@ def test_crash(tmp_path: Path) -> None:
         web.close()
 
 
-def test_named_functions_survive(tmp_path: Path) -> None:
-    """An algorithm given by name runs after a restart, one given as an object does not."""
+def test_named_functions_survive_a_restart(tmp_path: Path) -> None:
+    """After a restart an algorithm given by name runs, and one given as an object does not."""
     with Sandbox(tmp_path) as first:
         for title in ("Generic Medical Image", "Thresholded Image"):
             first.add_socket(title)
@@ -128,16 +128,16 @@ def test_named_functions_survive(tmp_path: Path) -> None:
     assert statuses == {"named": "Succeeded", "object": "Failed"}
 
 
-def test_one_sandbox_a_folder(tmp_path: Path) -> None:
-    """A second sandbox in the same folder is refused, until the first one has ended."""
+def test_one_sandbox_per_folder(tmp_path: Path) -> None:
+    """A second sandbox in the same folder is refused until the first one has stopped."""
     with Sandbox(tmp_path), pytest.raises(RuntimeError, match="Another sandbox uses"):
         Sandbox(tmp_path).start()
     with Sandbox(tmp_path) as again:
         assert again.token
 
 
-def test_a_folder_of_another_version(tmp_path: Path) -> None:
-    """A folder whose tables have other columns is refused with what to do, and stays as it is."""
+def test_folder_of_another_version(tmp_path: Path) -> None:
+    """A folder with different tables is refused with the solution, and stays unchanged."""
     with Sandbox(tmp_path) as first:
         first.add_archive("Cases")
     with closing(sqlite3.connect(tmp_path / "sandbox.sqlite3")) as store:
@@ -149,7 +149,7 @@ def test_a_folder_of_another_version(tmp_path: Path) -> None:
 
 
 def test_stopped_sandbox() -> None:
-    """A sandbox that does not run says so, and stops twice without harm."""
+    """A sandbox that is not running says so, and can be stopped twice."""
     sandbox = Sandbox()
     with pytest.raises(RuntimeError, match="is not running"):
         sandbox.add_archive("x")
@@ -175,15 +175,15 @@ def test_stopped_sandbox() -> None:
         (lambda one: one.add_archive("!!!"), "no characters for a slug"),
     ],
 )
-def test_mistakes_when_adding(sandbox: Sandbox, add, message: str) -> None:
-    """What cannot be added is refused with a reason."""
+def test_invalid_additions_are_refused(sandbox: Sandbox, add, message: str) -> None:
+    """An object that cannot be added is refused with the reason."""
     with pytest.raises(ValueError, match=message):
         add(sandbox)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_command_line(tmp_path: Path, stop: signal.Signals) -> None:
-    """The command prints one line of JSON, serves a seeded sandbox, and ends cleanly."""
+    """The command prints one line of JSON, serves a seeded sandbox, and exits cleanly."""
     command = [sys.executable, "-m", "gcapi_sandbox", "--json", "--data", str(tmp_path), "--reset"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

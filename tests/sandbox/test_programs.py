@@ -1,4 +1,4 @@
-"""What algorithms run: functions and commands, each in a process of its own."""
+"""The programs of algorithms: functions and commands in separate processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCK = threading.Lock()
 
 @pytest.fixture(scope="module", autouse=True)
 def _sockets(sandbox: Sandbox) -> None:
-    """Make what all algorithms here take and give."""
+    """Add the sockets of all algorithms of this module."""
     sandbox.add_socket("Number", "Float")
     sandbox.add_socket("Told", "Anything")
     sandbox.add_socket("Notes", "CSV file")
@@ -32,7 +32,7 @@ def _sockets(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def run(sandbox: Sandbox, web: Web) -> Iterator[Callable[..., Any]]:
-    """Give a function that runs a program once, on a number, and returns the invocation."""
+    """Return a function that runs a program on a number and returns the invocation."""
 
     def once(program: Any, number: float = 1, **options: Any) -> Any:
         return _finished(sandbox, _started(web, program, number, **options), web)
@@ -63,7 +63,7 @@ def _told(invocation: Any) -> Any:
 def test_a_closure_runs_in_another_process(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A closure runs with what it closes over, elsewhere, and without the token of the environment."""
+    """A closure runs with its variables in another process, without the token of the environment."""
     monkeypatch.setenv("GRAND_CHALLENGE_AUTHORIZATION", "secret")
     word = "closed over"
 
@@ -81,7 +81,7 @@ def test_a_closure_runs_in_another_process(
 
 @pytest.mark.parametrize("where", ["placeholders", "environment"])
 def test_a_command_finds_its_folders(run: Callable[..., Any], tmp_path: Path, where: str) -> None:
-    """A command works in its folder, and has input and output as words or in the environment."""
+    """A command runs in its folder, and gets the input and output folders as arguments and variables."""
     (tmp_path / "program.py").write_text(
         "import json, os, sys\n"
         "given = sys.argv[1:] or [os.environ['SANDBOX_INPUT'], os.environ['SANDBOX_OUTPUT']]\n"
@@ -94,7 +94,7 @@ def test_a_command_finds_its_folders(run: Callable[..., Any], tmp_path: Path, wh
 
 
 def test_inputs_json_describes_the_inputs(run: Callable[..., Any]) -> None:
-    """`inputs.json` lists the values as the API shows them."""
+    """`inputs.json` lists the inputs as the API shows values."""
 
     def tell(inputs: Path, outputs: Path) -> None:
         (outputs / "told.json").write_text((inputs / "inputs.json").read_text())
@@ -105,10 +105,8 @@ def test_inputs_json_describes_the_inputs(run: Callable[..., Any]) -> None:
     assert value["interface"]["relative_path"] == "number.json"
 
 
-def test_an_output_that_is_a_link_is_copied(
-    run: Callable[..., Any], web: Web, tmp_path: Path
-) -> None:
-    """What an algorithm links to becomes an output, and stays where it is."""
+def test_linked_output_is_copied(run: Callable[..., Any], web: Web, tmp_path: Path) -> None:
+    """The target of a symbolic link becomes an output, and stays in its place."""
     source = tmp_path / "own.csv"
     source.write_text("a;b")
     done = run(["ln", "-s", str(source), "{output}/notes.csv"], output="notes")
@@ -138,10 +136,10 @@ def _crash(_inputs: Path, _outputs: Path) -> None:
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], "ended with signal 9"),
     ],
 )
-def test_an_end_that_is_not_good_fails_the_job_alone(
+def test_failed_process_fails_only_its_job(
     run: Callable[..., Any], program: Any, words: str
 ) -> None:
-    """Whatever ends the process, the job has Failed with its last words, and the next one runs."""
+    """A job whose process fails is Failed with the last line of output, and the next job runs."""
     failed = run(program)
     assert (failed["status"], failed["outputs"]) == ("Failed", [])
     assert words in failed["error_message"]
@@ -149,10 +147,8 @@ def test_an_end_that_is_not_good_fails_the_job_alone(
 
 
 @pytest.mark.parametrize("ending", ["time limit", "end"])
-def test_nothing_that_was_started_is_left(
-    run: Callable[..., Any], tmp_path: Path, ending: str
-) -> None:
-    """The whole group of processes ends with the time limit, and with the algorithm itself."""
+def test_child_processes_are_killed(run: Callable[..., Any], tmp_path: Path, ending: str) -> None:
+    """The whole process group is killed at the time limit and when the algorithm ends."""
     pids = tmp_path / "pids"
     wait = "time.sleep(600)" if ending == "time limit" else "0"
     program = (
@@ -164,13 +160,13 @@ def test_nothing_that_was_started_is_left(
     assert failed["status"] == "Failed"
     if ending == "time limit":
         assert "time limit of 1.5 s exceeded" in failed["error_message"]
-    if pids.exists():  # on a slow machine the time may be over before it starts
+    if pids.exists():  # on a slow machine the time limit may end before it starts
         pid = int(pids.read_text())
         until(lambda: not is_alive(pid))
 
 
-def test_a_sandbox_that_stops_ends_its_jobs_and_takes_them_up_again(tmp_path: Path) -> None:
-    """A running job does not keep the sandbox from stopping; the next one runs it anew."""
+def test_jobs_are_interrupted_and_run_again(tmp_path: Path) -> None:
+    """A running job does not delay the stop of a sandbox; the next one runs it again."""
     program = tmp_path / "waiting.py"
     program.write_text(
         "import os, pathlib, sys, time\n"
@@ -207,7 +203,7 @@ def test_a_sandbox_that_stops_ends_its_jobs_and_takes_them_up_again(tmp_path: Pa
         (lambda *_: LOCK.locked(), "cannot be pickled"),
     ],
 )
-def test_what_cannot_run_is_refused_at_once(sandbox: Sandbox, program: Any, words: str) -> None:
-    """A name, a command or an object that no process could run is a ValueError when it is added."""
+def test_invalid_programs_are_refused(sandbox: Sandbox, program: Any, words: str) -> None:
+    """A name, a command or an object that cannot run is a ValueError when it is added."""
     with pytest.raises(ValueError, match=words):
         sandbox.add_algorithm("Never", interfaces=[], run=program)

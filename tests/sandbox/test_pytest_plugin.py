@@ -1,4 +1,4 @@
-"""The pytest plugin: what its fixtures give, and what it costs those who do not use it."""
+"""The pytest plugin: its fixtures, and its cost for those who do not use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 BARE = {"extra": ""}
 MODULE = "gcapi_sandbox.pytest_plugin"
-#: How an installed plugin is loaded in a run that loads no other.
+#: Loads the installed plugin in a run without other plugins.
 PLUGIN = ("-p", "gcapi_sandbox")
 
 SHARED = """
@@ -46,7 +46,7 @@ def run(
     python: tuple[str, ...] = (sys.executable,),
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run pytest on a file of tests in a folder, without other plugins and with warnings as errors."""
+    """Run pytest on a test file in a folder, without other plugins and with warnings as errors."""
     if content:
         (folder / "test_it.py").write_text(content)
     return subprocess.run(
@@ -61,7 +61,7 @@ def run(
 
 
 def test_pytest_finds_the_plugin(tmp_path: Path) -> None:
-    """The installed package registers the plugin, and `-p no:gcapi_sandbox` turns it off."""
+    """The installed package registers the plugin, and `-p no:gcapi_sandbox` disables it."""
     (found,) = entry_points(group="pytest11", name="gcapi_sandbox")
     assert found.value == MODULE
     on = run(tmp_path, IDLE, *PLUGIN, "--fixtures")
@@ -73,8 +73,8 @@ def test_pytest_finds_the_plugin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("scope", "left"), [("", ["Mine"]), ("function", [])])
-def test_what_tests_share(tmp_path: Path, scope: str, left: list[str]) -> None:
-    """All tests of a session share one sandbox, empty at first, unless the settings ask for one for each."""
+def test_scope_of_the_sandbox(tmp_path: Path, scope: str, left: list[str]) -> None:
+    """All tests of a session share one sandbox, unless the settings choose another scope."""
     if scope:
         (tmp_path / "pytest.ini").write_text(f"[pytest]\ngcapi_sandbox_scope = {scope}\n")
     done = run(tmp_path, SHARED.replace("{}", repr(left)), *PLUGIN)
@@ -83,13 +83,13 @@ def test_what_tests_share(tmp_path: Path, scope: str, left: list[str]) -> None:
 
 
 def test_nothing_is_imported_until_it_is_used(tmp_path: Path) -> None:
-    """In a run that uses no fixture neither the client nor the sandbox nor what they need is imported."""
+    """A run that uses no fixture imports neither the client nor the sandbox nor their dependencies."""
     done = run(tmp_path, IDLE, *PLUGIN)
     assert done.returncode == 0, done.stdout
 
 
-def needed_by(*names: str) -> set[str]:
-    """Return the distributions that some need, without extras, themselves included."""
+def dependencies_of(*names: str) -> set[str]:
+    """Return distributions and their dependencies without extras."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -102,17 +102,17 @@ def needed_by(*names: str) -> set[str]:
 
 
 def test_without_the_extra_tests_are_skipped(tmp_path: Path) -> None:
-    """Where only the client is installed the tests are skipped, and the reason says what to install."""
+    """Where only the client is installed, tests are skipped with a reason that says what to install."""
     packages = tmp_path / "packages"
     packages.mkdir()
-    for name in needed_by("gcapi", "pytest") - {"gcapi"}:
+    for name in dependencies_of("gcapi", "pytest") - {"gcapi"}:
         installed = distribution(name)
         for top in {file.parts[0] for file in installed.files or ()} - {".."}:
             target = packages / top
             if not target.exists():
                 target.symlink_to(Path(str(installed.locate_file(top))))
     path = os.pathsep.join(map(str, (packages, ROOT / "src", ROOT / "generated")))
-    alone = (sys.executable, "-S", "-B")  # no other packages than these
+    alone = (sys.executable, "-S", "-B")  # no site packages
     content = "def test_it(gcapi_client):\n    pass\n"
     done = run(tmp_path, content, "-p", MODULE, "test_it.py", python=alone, PYTHONPATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,7 +121,7 @@ def test_without_the_extra_tests_are_skipped(tmp_path: Path) -> None:
 
 
 def test_documented_test(tmp_path: Path) -> None:
-    """The test in the documentation passes as it stands."""
+    """The test in the documentation passes unchanged."""
     document = (ROOT / "docs" / "sandbox.md").read_text()
     (block,) = re.findall(r"```python\n((?:(?!```).)*def test_.*?)```", document, re.DOTALL)
     done = run(tmp_path, block, *PLUGIN)
@@ -129,7 +129,7 @@ def test_documented_test(tmp_path: Path) -> None:
 
 
 def test_example_project(tmp_path: Path) -> None:
-    """The example project's own tests pass as they stand."""
+    """The tests of the example project pass unchanged."""
     project = tmp_path / "own_pipeline"
     ignored = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(ROOT / "examples" / "own_pipeline", project, ignore=ignored)

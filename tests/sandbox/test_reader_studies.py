@@ -1,4 +1,4 @@
-"""Reader studies: questions, display sets, answers, ground truth."""
+"""Reader studies: questions, display sets, answers and ground truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ QUESTIONS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _studies(sandbox: Sandbox) -> None:
-    """Make two studies and a socket."""
+    """Add two studies and a socket."""
     sandbox.add_socket("Text", "String")
     sandbox.add_reader_study(
         "Study", questions=QUESTIONS, readers=["reader"], allow_answer_modification=True
@@ -46,7 +46,7 @@ def _studies(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def reader(sandbox: Sandbox) -> Iterator[Web]:
-    """Give plain HTTP access as a reader of both studies."""
+    """Return a plain HTTP client of a reader of both studies."""
     from tests.support.raw_http import Web
 
     user = Web(sandbox, sandbox.add_user("reader"))
@@ -55,7 +55,7 @@ def reader(sandbox: Sandbox) -> Iterator[Web]:
 
 
 def display_set(web: Web, study: str = "study", **body: Any) -> Any:
-    """Make a display set."""
+    """Create a display set."""
     return web.made("reader-studies/display-sets/", {"reader_study": study, **body})
 
 
@@ -66,7 +66,7 @@ def question(web: Web, text: str, study: str = "study") -> Any:
 
 
 def answer(web: Web, text: str, content: Any, case: Any = None, **body: Any):
-    """Ask to store an answer."""
+    """Post an answer."""
     if case is None:
         case = display_set(web)
     question_url = question(web, text)["api_url"]
@@ -77,7 +77,7 @@ def answer(web: Web, text: str, content: Any, case: Any = None, **body: Any):
 
 
 def test_study_and_questions(web: Web) -> None:
-    """A study holds its questions in full and in order, with texts made safe."""
+    """A study has full questions in order, with escaped texts."""
     (study,) = web.get("reader-studies/", slug="study")["results"]
     assert [one["question_text"] for one in study["questions"]] == [
         one["question_text"] for one in QUESTIONS
@@ -92,8 +92,8 @@ def test_study_and_questions(web: Web) -> None:
     assert [one["title"] for one in question(web, "Which?")["options"]] == ["a", "b"]
 
 
-def test_order_goes_by_tens(web: Web) -> None:
-    """Without an order, or with 0, a display set stands last at the next multiple of ten."""
+def test_default_order_is_a_multiple_of_ten(web: Web) -> None:
+    """Without an order, or with 0, a display set gets the next multiple of ten."""
     web.sandbox.add_reader_study("Ordered")
     orders = [
         display_set(web, "ordered", **body)["order"]
@@ -116,8 +116,8 @@ def test_order_goes_by_tens(web: Web) -> None:
     assert [one["index"] for one in listed] == [0, 1, 2, 3, 4]
 
 
-def test_display_set_shapes(web: Web) -> None:
-    """Writes name the study by slug, reads by URL; titles are made safe."""
+def test_json_of_display_sets(web: Web) -> None:
+    """Writes show the study by slug and reads by URL; titles are escaped."""
     case = display_set(web, title="<b>x</b> & y")
     assert (case["reader_study"], case["title_safe"]) == ("study", "x &amp; y")
     read = web.get(case["api_url"])
@@ -127,8 +127,8 @@ def test_display_set_shapes(web: Web) -> None:
     assert [one["interface"]["slug"] for one in web.get(case["api_url"])["values"]] == ["text"]
 
 
-def test_display_set_refusals(web: Web) -> None:
-    """Titles are unique, values come later, the parent is a slug one may edit."""
+def test_invalid_display_sets(web: Web) -> None:
+    """Titles must be unique, values are refused in a POST, and the study is the slug of one that the user edits."""
     title = str(uuid.uuid4())
     display_set(web, title=title)
     post = "reader-studies/display-sets/"
@@ -149,7 +149,7 @@ def test_display_set_refusals(web: Web) -> None:
 
 
 def test_answered_display_sets_are_locked(web: Web, reader: Web) -> None:
-    """Once answered, a display set refuses every change."""
+    """A display set with answers cannot be changed."""
     case = display_set(web)
     assert answer(reader, "Text?", "x", case).status_code == 201
     for body in ({}, {"title": "x"}, {"values": []}):
@@ -160,15 +160,15 @@ def test_answered_display_sets_are_locked(web: Web, reader: Web) -> None:
         )
 
 
-def test_readers_do_not_change_display_sets(web: Web, reader: Web) -> None:
-    """A reader sees display sets and may not change them."""
+def test_readers_cannot_change_display_sets(web: Web, reader: Web) -> None:
+    """A reader can view display sets but not change them."""
     case = display_set(web)
     assert reader.get(case["api_url"])
     assert reader.api.patch(case["api_url"], json={}).status_code == 403
 
 
 def test_new_answer(web: Web, reader: Web) -> None:
-    """An answer names its creator, and durations come out as clock times."""
+    """An answer names its creator, and shows durations as clock times."""
     case = display_set(web)
     made = answer(reader, "Text?", "good", case, last_edit_duration="PT65S", creator="x").json()
     assert (made["creator"], made["answer"], made["is_ground_truth"]) == ("reader", "good", False)
@@ -190,8 +190,8 @@ def test_new_answer(web: Web, reader: Web) -> None:
         ("Mask?", None),
     ],
 )
-def test_good_answers(reader: Web, web: Web, text: str, content: Any) -> None:
-    """Each type takes the answers of its shape."""
+def test_valid_answers(reader: Web, web: Web, text: str, content: Any) -> None:
+    """Each answer type accepts answers that match it."""
     if isinstance(content, list) or text == "Which?":
         ids = [option["id"] for option in question(web, text)["options"]]
         content = [*ids, ids[0]] if isinstance(content, list) else type(content)(ids[0])
@@ -229,20 +229,20 @@ def test_good_answers(reader: Web, web: Web, text: str, content: Any) -> None:
         ("Part two", "x", "Headings are not answerable."),
     ],
 )
-def test_bad_answers(reader: Web, web: Web, text: str, content: Any, problem: str) -> None:
-    """Each mistake has its words."""
+def test_invalid_answers(reader: Web, web: Web, text: str, content: Any, problem: str) -> None:
+    """Each invalid answer has its specific message."""
     reply = answer(reader, text, content, display_set(web))
     assert (reply.status_code, reply.json()) == (400, {"non_field_errors": [problem]})
 
 
-def test_answers_of_no_shape(reader: Web, web: Web) -> None:
-    """An object that is no answer of any type is refused before its question is looked at."""
+def test_answers_that_match_no_type(reader: Web, web: Web) -> None:
+    """An object that is not an answer of any type is refused before the question is checked."""
     reply = answer(reader, "Text?", {"type": "Nothing"}, display_set(web))
     assert reply.json()["answer"][0].startswith("JSON does not fulfill schema")
 
 
-def test_one_answer_each(reader: Web, web: Web) -> None:
-    """A second answer of the same reader to the same question is refused by name."""
+def test_one_answer_per_reader(reader: Web, web: Web) -> None:
+    """A second answer of the same reader to the same question is refused."""
     case = display_set(web)
     answer(reader, "Text?", "x", case)
     assert answer(reader, "Text?", "y", case).json() == {
@@ -252,7 +252,7 @@ def test_one_answer_each(reader: Web, web: Web) -> None:
 
 
 def test_display_set_of_an_answer(reader: Web, web: Web, stranger: Web) -> None:
-    """The display set must be there, of the same study, and visible."""
+    """The display set of an answer must be given, belong to the study, and be visible."""
     url = question(web, "Text?")["api_url"]
     reply = reader.api.post("reader-studies/answers/", json={"question": url, "answer": "x"})
     assert reply.status_code == 500
@@ -265,8 +265,8 @@ def test_display_set_of_an_answer(reader: Web, web: Web, stranger: Web) -> None:
     ]
 
 
-def test_changing_answers(reader: Web, web: Web) -> None:
-    """Readers change content and time of their own answers, where the study lets them."""
+def test_answers_can_be_changed(reader: Web, web: Web) -> None:
+    """Readers can change the content and duration of their own answers if the study allows it."""
     made = answer(reader, "Text?", "x", display_set(web), last_edit_duration=5).json()
     url = made["api_url"]
     changed = reader.api.patch(url, json={"answer": "y", "last_edit_duration": "00:00:02.5"}).json()
@@ -282,8 +282,8 @@ def test_changing_answers(reader: Web, web: Web) -> None:
     assert web.api.patch(url, json={"answer": "z"}).status_code == 403
 
 
-def test_fixed_answers(reader: Web, web: Web) -> None:
-    """A study may forbid changes."""
+def test_answers_cannot_be_changed(reader: Web, web: Web) -> None:
+    """A study can forbid changes of answers."""
     body = {
         "question": question(web, "Text?", "fixed")["api_url"],
         "display_set": display_set(web, "fixed")["api_url"],
@@ -296,7 +296,7 @@ def test_fixed_answers(reader: Web, web: Web) -> None:
 
 
 def test_listing_answers(reader: Web, web: Web) -> None:
-    """Editors see all answers, readers their own, and `mine` is a page like any other."""
+    """Editors see all answers, readers their own, and `mine` is a page."""
     case = display_set(web)
     pk = case["pk"]
     answer(reader, "Text?", "r", case)
@@ -309,8 +309,8 @@ def test_listing_answers(reader: Web, web: Web) -> None:
     assert web.get(path, display_set=pk, is_ground_truth=1)["count"] == 0
 
 
-def test_unanswered(reader: Web, web: Web) -> None:
-    """Unanswered display sets are listed for oneself, and for others to editors."""
+def test_unanswered_display_sets(reader: Web, web: Web) -> None:
+    """Users can list their unanswered display sets, and editors those of others."""
     web.sandbox.add_reader_study("Short", questions=QUESTIONS[:1], readers=["reader"])
     study = web.get("reader-studies/", slug="short")["results"][0]["pk"]
     done, open_ = (display_set(web, "short") for _ in range(2))
@@ -335,7 +335,7 @@ def test_unanswered(reader: Web, web: Web) -> None:
 
 
 def test_mask_answers(reader: Web, web: Web, scan: bytes) -> None:
-    """A mask is answered with null first, and its image comes through a session."""
+    """A mask is answered with null first, and its image is added by an upload session."""
     made = answer(reader, "Mask?", None, display_set(web)).json()
     body = {"uploads": [reader.upload("mask.mha", scan)], "answer": made["pk"]}
     session = reader.made("cases/upload-sessions/", body)
@@ -351,7 +351,7 @@ def test_mask_answers(reader: Web, web: Web, scan: bytes) -> None:
 
 
 def test_ground_truth(reader: Web, web: Web) -> None:
-    """Ground truth is shown in educational studies that have some."""
+    """Ground truth is shown for educational studies that have some."""
     (study,) = web.get("reader-studies/", slug="fixed")["results"]
     case = display_set(web, "fixed")
     path = f"reader-studies/{study['pk']}/ground-truth/"
@@ -375,8 +375,8 @@ def test_ground_truth(reader: Web, web: Web) -> None:
     assert web.get("reader-studies/", slug="fixed")["results"][0]["has_ground_truth"]
 
 
-def test_csv(web: Web) -> None:
-    """Display sets render as CSV, one row each, what is nested as JSON."""
+def test_display_sets_as_csv(web: Web) -> None:
+    """Display sets are available as CSV, one row each, with nested values as JSON."""
     case = display_set(web)
     reply = web.api.get(f"{case['api_url']}?format=csv")
     assert reply.headers["Content-Type"] == "text/csv"
@@ -384,7 +384,7 @@ def test_csv(web: Web) -> None:
 
 
 def test_shuffled_studies(reader: Web, web: Web) -> None:
-    """A shuffled study has an order of each reader's own in its list, and no index elsewhere."""
+    """A shuffled study has a different order for each reader, and no index outside its own list."""
     extra = {"help_text": "<i>Look</i> twice", "roll_over_answers_for_n_cases": 2}
     web.sandbox.add_reader_study("Mixed", readers=["reader"], is_shuffled=True, extra=extra)
     (study,) = web.get("reader-studies/", slug="mixed")["results"]
@@ -403,7 +403,7 @@ def test_shuffled_studies(reader: Web, web: Web) -> None:
 
 
 def test_scores(reader: Web, web: Web) -> None:
-    """An answer has a score, which may be sent and changed."""
+    """An answer has a score that can be set and changed."""
     made = answer(reader, "Text?", "x", display_set(web), score=0.5).json()
     assert made["score"] == 0.5
     url = made["api_url"]

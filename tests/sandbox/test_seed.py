@@ -1,4 +1,4 @@
-"""The seed file: what it makes, when it counts, and what it says of mistakes."""
+"""The seed file: its contents, when it applies, and its errors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def seed(tmp_path: Path) -> Path:
-    """Give a seed file with what stands next to it."""
+    """Return a seed file and the files that it names."""
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "scan.mha").write_bytes(image_bytes())
     (tmp_path / "table.csv").write_text("a;b")
@@ -77,8 +77,8 @@ def seed(tmp_path: Path) -> Path:
     return path
 
 
-def test_everything_is_made(seed: Path) -> None:
-    """Users, limits, sockets, archives, reader studies and algorithms are as the file says."""
+def test_contents_are_created(seed: Path) -> None:
+    """Users, limits, sockets, archives, reader studies and algorithms are created as described."""
     with Sandbox(seed=seed) as sandbox:
         assert (sandbox.token, sandbox.add_user("reader")) == tuple(TOKENS.values())
         assert sandbox.limits.credits == 40
@@ -112,8 +112,8 @@ def test_everything_is_made(seed: Path) -> None:
         reader.close()
 
 
-def test_a_seed_is_for_a_new_sandbox(seed: Path, tmp_path: Path) -> None:
-    """At a later start nothing is made again, but limits count."""
+def test_seed_applies_to_a_new_sandbox(seed: Path, tmp_path: Path) -> None:
+    """At a later start nothing is created again, but the limits apply."""
     for credits_left in (40, 7):
         seed.write_text(SEED.replace("credits: 40", f"credits: {credits_left}"))
         with Sandbox(tmp_path / "data", seed=seed) as sandbox:
@@ -162,8 +162,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "words"), MISTAKES)
-def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong is said with the file, the key path and what is allowed."""
+def test_errors_name_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    """An error names the file, the key path and the allowed values."""
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"wrong\.yaml: ") as caught:
@@ -171,8 +171,8 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, words: st
     assert words in str(caught.value)
 
 
-def test_after_a_mistake_nothing_is_made(seed: Path, tmp_path: Path) -> None:
-    """A mistake at the end of the file leaves nothing of what stands before it, files neither."""
+def test_invalid_seed_creates_nothing(seed: Path, tmp_path: Path) -> None:
+    """An error at the end of the file leaves none of the contents before it, and no files."""
     seed.write_text(f"{SEED}  - {{title: A, run: [no-such-program], interfaces: []}}\n")
     with pytest.raises(ValueError, match="no-such-program"):
         Sandbox(tmp_path / "data", seed=seed).start()
@@ -184,16 +184,16 @@ def test_after_a_mistake_nothing_is_made(seed: Path, tmp_path: Path) -> None:
         web.close()
 
 
-def test_command_line_tells_mistakes(tmp_path: Path) -> None:
-    """The command ends with one line about a seed file that it cannot use."""
+def test_command_line_reports_errors(tmp_path: Path) -> None:
+    """The command exits with one line about an invalid seed file."""
     command = [sys.executable, "-m", "gcapi_sandbox", "--seed", str(tmp_path / "none.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"{tmp_path / 'none.yaml'}: No such file or directory\n"
 
 
-def test_the_documented_examples_run(tmp_path: Path) -> None:
-    """The seed file of the documentation makes a sandbox, and its Python runs as it stands."""
+def test_documented_examples_run(tmp_path: Path) -> None:
+    """The seed file and the Python code of the documentation work unchanged."""
     text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
     (seed,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "documented.yaml").write_text(seed)

@@ -1,4 +1,4 @@
-"""The rest of the site: versions, profile, notices, viewers, challenges, evaluations."""
+"""The other resources: versions, profile, notifications, viewers, challenges and evaluations."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
 
 
-SCHEMA = "api_schema_retrieve"  # stands outside of `/api/v1/`
+SCHEMA = "api_schema_retrieve"  # is not below `/api/v1/`
 
 
 def test_every_operation_has_a_handler(sandbox: Sandbox) -> None:
-    """The operations of the schema and the register of handlers agree."""
+    """Every operation of the schema has a handler, and there is no other handler."""
     assert sandbox.base_url
     described = openapi.operations(openapi.corrected())
     assert {SCHEMA, *HANDLERS} == {one["operationId"] for _, _, one in described}
 
 
-def test_an_operation_without_a_handler_is_refused_at_start(sandbox: Sandbox) -> None:
-    """An operation that the schema gains stops the sandbox by name, not with a 404 later."""
+def test_missing_handler_stops_the_start(sandbox: Sandbox) -> None:
+    """An operation without a handler is an error at the start that names it, not a 404 later."""
     assert sandbox.base_url
     with pytest.raises(LookupError, match="no handler for archives_destroy"):
         registry.check_handlers({"archives_list", "archives_destroy"})
@@ -38,8 +38,8 @@ def test_an_operation_without_a_handler_is_refused_at_start(sandbox: Sandbox) ->
 @pytest.mark.parametrize(
     "path", sorted(one.path for one in routes() if "GET" in one.operations and "{" not in one.path)
 )
-def test_every_list_answers(web: Web, path: str) -> None:
-    """Every list answers with a page, an array or an object."""
+def test_every_list_responds(web: Web, path: str) -> None:
+    """Every list responds with a page, an array or an object."""
     assert web.get(path) is not None
 
 
@@ -52,14 +52,14 @@ def test_versions(sandbox: Sandbox) -> None:
 
 
 def test_profile(web: Web) -> None:
-    """The profile tells the name, to nobody too."""
+    """The profile shows the user name, also of the anonymous user."""
     assert web.get("profiles/users/self/")["user"] == {"username": "sandbox"}
     url = f"{web.sandbox.base_url}profiles/users/self/"
     assert httpx.get(url).json()["user"] == {"username": "AnonymousUser"}
 
 
 def test_timezone(sandbox: Sandbox) -> None:
-    """Time zones ignore tokens, good or bad."""
+    """The time zone ignores tokens, valid or not."""
     url, header = f"{sandbox.base_url}timezone/", {"Authorization": "Bearer nonsense"}
     assert httpx.put(url, json={"timezone": "Europe/Amsterdam"}, headers=header).json() == {
         "timezone": "Europe/Amsterdam"
@@ -70,7 +70,7 @@ def test_timezone(sandbox: Sandbox) -> None:
 
 
 def test_subscriptions(web: Web, stranger: Web) -> None:
-    """A subscription can be changed and deleted by its owner."""
+    """The owner of a subscription can change and delete it."""
     url = f"subscriptions/{web.sandbox.add_subscription()}/"
     assert web.api.patch(url, json={"flag": "anything"}).json()["flag"] == "anything"
     assert stranger.api.delete(url).status_code == 404
@@ -81,7 +81,7 @@ def test_subscriptions(web: Web, stranger: Web) -> None:
 
 
 def test_viewers(web: Web) -> None:
-    """Sessions can be kept alive until their cap; feedback needs a session."""
+    """Viewer sessions can be extended up to a maximum, and feedback requires a session."""
     pk = web.sandbox.add_viewer_session()
     url = f"workstations/sessions/{pk}/"
     assert web.get(url) == {"pk": pk, "status": "Running"}
@@ -115,8 +115,8 @@ def test_viewers(web: Web) -> None:
     assert web.get(f"workstations/configs/{config['pk']}/") == config
 
 
-def test_claims(web: Web, stranger: Web) -> None:
-    """A pending evaluation is claimed once by an account and updated by its claimant."""
+def test_claims_of_evaluations(web: Web, stranger: Web) -> None:
+    """A user can claim one pending evaluation and update it."""
     first, second = (web.sandbox.add_evaluation("demo", "Final Phase") for _ in range(2))
     claimable = web.get("evaluations/claimable_evaluations/")
     assert {one["pk"] for one in claimable} == {first, second}
@@ -157,7 +157,7 @@ def test_claims(web: Web, stranger: Web) -> None:
 
 
 def test_notifications(web: Web) -> None:
-    """A notification tells nothing and cannot be addressed from the list."""
+    """A notification has no text, and the list shows no pk."""
     web.sandbox.add_socket("Picture")
     upload = web.upload("a.mha", b"junk")
     web.patch(web.item(), {"interface": "picture", "user_uploads": [upload]})

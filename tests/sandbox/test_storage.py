@@ -1,15 +1,14 @@
-"""Storage is S3: the same calls get the same answers from the sandbox's storage origin and from `moto`, not ours.
+"""Conformance of the storage origin with S3: the same calls have the same results as at `moto`.
 
-What is not compared, since the two differ by nature:
+Differences that are not compared:
 
-- How an upload is completed. At Grand Challenge the server asks S3, and S3's refusal becomes a page with status 500. So
-  a refusal is compared with a refusal; S3's code for it is in `moto`'s answer alone. For the server an upload that was
-  completed is over; S3 itself lets the same call be repeated.
-- The order of the named parts, for which `moto` does not care, and S3 (`InvalidPartOrder`) does.
-- Signatures. `moto` accepts any; they are compared with those that `botocore` makes, which is what signs for AWS.
-- A PUT to an upload that is over, at which `moto` fails with a traceback. Its list of the upload's parts says what S3
-  says to both.
-- The ETag of an object made of several parts. Files of values are objects of the server's own, stored in one piece.
+- Completion of an upload. At Grand Challenge the server calls S3, and an error of S3 becomes a page with status 500, so
+  only the failure is compared, not the code of S3. The server refuses to complete an upload twice; S3 allows it.
+- The order of the parts, which S3 checks (`InvalidPartOrder`) and `moto` does not.
+- Signatures. `moto` accepts any; they are compared with those of `botocore`, which signs requests to AWS.
+- A PUT to a finished upload, at which `moto` fails with a traceback. Its list of the upload's parts returns the error
+  that S3 returns for both.
+- The ETag of an object of several parts. Files of values are separate objects, stored in one piece.
 - `If-Range`, which `moto` ignores.
 """
 
@@ -46,26 +45,26 @@ def etag(data: bytes) -> str:
 
 
 class Upload(Protocol):
-    """A multipart upload at one of the two."""
+    """A multipart upload at either store."""
 
     def url(self, number: int) -> str:
-        """Return a signed URL for a part."""
+        """Return a presigned URL for a part."""
 
     def stored(self) -> list[tuple[int, str, int]]:
-        """Return number, ETag and size of the parts that are there."""
+        """Return the number, ETag and size of the stored parts."""
 
     def complete(self, parts: list[tuple[int, str]]) -> bool:
-        """Tell whether these parts made an object."""
+        """Return whether the upload was completed with these parts."""
 
     def abort(self) -> None:
-        """Give the upload up."""
+        """Abort the upload."""
 
     def object_url(self) -> str:
-        """Return a signed URL of the object."""
+        """Return a presigned URL of the object."""
 
 
-class Moto:
-    """An upload at `moto`, asked by the client that AWS publishes."""
+class MotoUpload:
+    """An upload at `moto`, through the client published by AWS."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -98,7 +97,7 @@ class Moto:
         return self._client.generate_presigned_url("get_object", Params=self._place)
 
 
-class Ours:
+class SandboxUpload:
     """An upload at the sandbox."""
 
     def __init__(self, web: Web) -> None:
@@ -133,7 +132,7 @@ Begin = Callable[[], Upload]
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Any]:
-    """Give a client of `moto`, on a port of this machine."""
+    """Yield a client of `moto` on a local port."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -154,14 +153,14 @@ def aws() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
-    """Give a client that brings no credentials."""
+    """Yield a client without credentials."""
     with httpx.Client() as client:
         yield client
 
 
 @pytest.fixture
 def web(sandbox: Sandbox) -> Iterator[Web]:
-    """Give plain HTTP access to a sandbox with a socket for files."""
+    """Yield a plain HTTP client of a sandbox with a socket for files."""
     user = Web(sandbox)
     if not user.get("components/interfaces/", slug="file")["count"]:
         sandbox.add_socket("File", "PDF file")
@@ -171,24 +170,24 @@ def web(sandbox: Sandbox) -> Iterator[Web]:
 
 @pytest.fixture
 def both(aws: Any, web: Web) -> tuple[Begin, Begin]:
-    """Give the two ways to begin an upload."""
-    return lambda: Moto(aws), lambda: Ours(web)
+    """Return the constructors of both kinds of uploads."""
+    return lambda: MotoUpload(aws), lambda: SandboxUpload(web)
 
 
-def told(reply: httpx.Response) -> tuple[int, str]:
-    """Return the status of an answer and the code in its XML."""
+def status_and_code(reply: httpx.Response) -> tuple[int, str]:
+    """Return the status of a response and the code in its XML."""
     is_refusal = reply.status_code >= 400
     return reply.status_code, ET.fromstring(reply.text).findtext("Code") if is_refusal else ""
 
 
 def put(http: httpx.Client, upload: Upload, *parts: Part) -> list[tuple[int, str, int]]:
-    """Put parts; return the status, ETag and length of each answer."""
+    """Put parts; return the status, ETag and length of each response."""
     replies = [http.put(upload.url(number), content=data) for number, data in parts]
     return [(one.status_code, one.headers["ETag"], len(one.content)) for one in replies]
 
 
 def test_parts(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
-    """A part's ETag is its MD5, the last bytes of a number count, parts are listed in order."""
+    """The ETag of a part is its MD5, a part can be replaced, and parts are listed in order."""
 
     def outcome(begin: Begin) -> Any:
         upload = begin()
@@ -201,16 +200,16 @@ def test_parts(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
 
 
 @pytest.mark.parametrize("parts", [[(1, LARGE), (4, SMALL)], [(4, SMALL)], [(5, b"")]], ids=len)
-def test_completing(http: httpx.Client, both: tuple[Begin, Begin], parts: list[Part]) -> None:
-    """Numbers may have gaps, and the last part may be small, or empty."""
+def test_complete(http: httpx.Client, both: tuple[Begin, Begin], parts: list[Part]) -> None:
+    """Part numbers can have gaps, and the last part can be small or empty."""
     for begin in both:
         upload = begin()
         put(http, upload, *parts)
         assert upload.complete([(number, etag(data)) for number, data in parts])
 
 
-def test_not_completing(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
-    """A small part before the last, other bytes, a part never put, and no part are refused by both."""
+def test_invalid_completions(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
+    """A small part before the last, a changed part, an unknown part, and an empty list are refused."""
     for begin in both:
         upload = begin()
         put(http, upload, (4, SMALL), (5, b""))
@@ -219,16 +218,16 @@ def test_not_completing(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
 
 
 @pytest.mark.parametrize("numbers", [(2, 1), (1, 1)])
-def test_order(http: httpx.Client, web: Web, numbers: tuple[int, ...]) -> None:
-    """Parts are named in ascending order, each once."""
-    upload = Ours(web)
+def test_part_order(http: httpx.Client, web: Web, numbers: tuple[int, ...]) -> None:
+    """Parts must be in ascending order, each once."""
+    upload = SandboxUpload(web)
     put(http, upload, (1, SMALL), (2, SMALL))
     web.sandbox.limits.smallest_part = 1
     assert not upload.complete([(number, etag(SMALL)) for number in numbers])
     web.sandbox.limits.smallest_part = len(LARGE)
 
 
-OWN = "the object's own"  # stands for its ETag
+OWN = "the object's own"  # placeholder for its ETag
 READS: tuple[dict[str, str], ...] = (
     {},
     {"Range": "bytes=0-3"},
@@ -250,8 +249,8 @@ READS: tuple[dict[str, str], ...] = (
 )
 
 
-def test_reading(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
-    """Whole and partial reads give the same status, code, bytes and range."""
+def test_reads(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
+    """Full and partial reads have the same status, code, bytes and range."""
     urls = []
     for begin in both:
         upload = begin()
@@ -264,20 +263,20 @@ def test_reading(http: httpx.Client, both: tuple[Begin, Begin]) -> None:
 
 
 def read(http: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, str, str, str | None]:
-    """Return the status of a read, the code of a refusal, the digest of the bytes, and their range."""
+    """Return the status of a read, the error code, the digest of the bytes, and their range."""
     if OWN in headers.values():
         tag = http.get(url).headers["ETag"]
         headers = {name: value.replace(OWN, tag) for name, value in headers.items()}
     reply = http.get(url, headers=headers)
     digest = hashlib.sha256(reply.content).hexdigest() if reply.is_success else ""
     given = reply.headers.get("Content-Range") if reply.status_code == 206 else None
-    return *told(reply), digest, given
+    return *status_and_code(reply), digest, given
 
 
-def test_what_is_not_there(
+def test_put_to_an_aborted_upload(
     http: httpx.Client, both: tuple[Begin, Begin], aws: Any, web: Web
 ) -> None:
-    """A part of an upload that was given up is refused as S3 refuses whatever is asked of one."""
+    """A PUT to an aborted upload is refused like any other call for it at S3."""
     theirs, ours = (begin() for begin in both)
     late = ours.url(1)
     theirs.abort()
@@ -286,14 +285,16 @@ def test_what_is_not_there(
         theirs.stored()
     refused = gone.value.response
     code = refused["ResponseMetadata"]["HTTPStatusCode"], refused["Error"]["Code"]
-    assert told(http.put(late, content=SMALL)) == code == (404, "NoSuchUpload")
+    assert status_and_code(http.put(late, content=SMALL)) == code == (404, "NoSuchUpload")
     missing = aws.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "none"})
     here = sign(web, f"{web.sandbox.storage_url}media/none", "GET")
-    assert told(http.get(here)) == told(http.get(missing)) == (404, "NoSuchKey")
+    assert (
+        status_and_code(http.get(here)) == status_and_code(http.get(missing)) == (404, "NoSuchKey")
+    )
 
 
 def sign(web: Web, url: str, method: str, secret: str = "", seconds: int = 60) -> str:
-    """Sign a URL with the code that signs for AWS."""
+    """Sign a URL with the code of AWS."""
     credentials = Credentials(_KEY_ID, secret or web.sandbox._state.secret)
     request = AWSRequest(method=method, url=url)
     S3SigV4QueryAuth(credentials, "s3", _REGION, expires=seconds).add_auth(request)
@@ -302,7 +303,7 @@ def sign(web: Web, url: str, method: str, secret: str = "", seconds: int = 60) -
 
 
 def test_signatures(http: httpx.Client, web: Web) -> None:
-    """What AWS's own code signs with the right secret is accepted; altered, foreign and expired is not."""
+    """Signatures made by AWS's code with the right secret are accepted; altered, foreign and expired ones are not."""
     _, path = web.begin()
     url = web.presign(path, 1)["1"]
     plain = url.partition("?")[0]
@@ -318,4 +319,4 @@ def test_signatures(http: httpx.Client, web: Web) -> None:
         (sign(web, bare, "PUT", seconds=0), "AccessDenied"),
         (bare, "AccessDenied"),
     ):
-        assert told(http.put(bad, content=SMALL)) == (403, code)
+        assert status_and_code(http.put(bad, content=SMALL)) == (403, code)

@@ -1,4 +1,4 @@
-"""Uploads: the state machine, and the storage that takes the parts."""
+"""Uploads, and the storage of their parts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def limits(web: Web) -> Iterator[object]:
-    """Give the limits and restore them afterwards."""
+    """Yield the limits, and restore them afterwards."""
     before = vars(web.sandbox.limits).copy()
     yield web.sandbox.limits
     vars(web.sandbox.limits).update(before)
 
 
-def test_life_of_an_upload(web: Web) -> None:
-    """An upload is created, takes parts, lists them and completes."""
+def test_upload(web: Web) -> None:
+    """An upload is created, receives parts, lists them, and is completed."""
     upload, path = web.begin("scan.mha")
     assert upload.keys() == {
         "pk",
@@ -46,8 +46,8 @@ def test_life_of_an_upload(web: Web) -> None:
     assert web.get(upload["api_url"])["status"] == "Completed"
 
 
-def test_parts_may_be_sent_again(web: Web) -> None:
-    """The last bytes of a part number count, and gaps in numbers are fine."""
+def test_parts_can_be_replaced(web: Web) -> None:
+    """The last bytes sent as a part are used, and part numbers can have gaps."""
     _, path = web.begin()
     urls = web.presign(path, 3, 9000)
     web.put(urls["3"], b"wrong")
@@ -57,8 +57,8 @@ def test_parts_may_be_sent_again(web: Web) -> None:
 
 
 @pytest.mark.parametrize("action", ["complete", "abort", "list-parts"])
-def test_completed_uploads_are_over(web: Web, action: str) -> None:
-    """What is completed cannot be completed, aborted or listed again: a 500 in HTML."""
+def test_completed_uploads_are_final(web: Web, action: str) -> None:
+    """A completed upload cannot be completed, aborted or listed again: a 500 in HTML."""
     upload, path = web.begin()
     etag = web.put(web.presign(path, 1)["1"], b"x")
     web.complete(path, (1, etag))
@@ -74,7 +74,7 @@ def test_completed_uploads_are_over(web: Web, action: str) -> None:
 
 
 def test_presigning_a_completed_upload(web: Web) -> None:
-    """No URLs are signed for an upload that is over."""
+    """No URLs are signed for a completed upload."""
     _, path = web.begin()
     web.complete(path, (1, web.put(web.presign(path, 1)["1"], b"x")))
     reply = web.api.patch(f"{path}generate-presigned-urls/", json={"part_numbers": [2]})
@@ -82,7 +82,7 @@ def test_presigning_a_completed_upload(web: Web) -> None:
 
 
 def test_abort(web: Web) -> None:
-    """Aborting clears the S3 id, with which nothing is found afterwards."""
+    """An aborted upload loses its S3 id, so later requests with it are not found."""
     upload, path = web.begin()
     url = web.presign(path, 1)["1"]
     reply = web.api.patch(f"{path}abort-multipart-upload/").json()
@@ -106,8 +106,8 @@ def test_abort(web: Web) -> None:
     ],
     ids=["none", "no ETag", "wrong ETag", "descending", "too small", "stray keys"],
 )
-def test_what_storage_refuses_is_a_500(web: Web, parts: list[dict[str, object]]) -> None:
-    """Storage's refusals are 500 in HTML, and the upload can still be completed."""
+def test_storage_errors_are_500s(web: Web, parts: list[dict[str, object]]) -> None:
+    """Errors of the storage are a 500 in HTML, and the upload can still be completed."""
     upload, path = web.begin()
     urls = web.presign(path, 1, 2)
     etags = {f"{{{number}}}": web.put(urls[str(number)], b"tiny") for number in (1, 2)}
@@ -146,15 +146,15 @@ def test_what_storage_refuses_is_a_500(web: Web, parts: list[dict[str, object]])
         ),
     ],
 )
-def test_bad_part_lists(web: Web, action: str, body: object, error: object) -> None:
-    """A bad list of parts is refused in the server's three different shapes."""
+def test_invalid_part_lists(web: Web, action: str, body: object, error: object) -> None:
+    """An invalid list of parts is refused in the server's three formats."""
     _, path = web.begin()
     reply = web.api.patch(f"{path}{action}/", json=body)
     assert (reply.status_code, reply.json()) == (400, error)
 
 
-def test_presign_edges(web: Web) -> None:
-    """No numbers give no URLs, the same number twice gives one."""
+def test_presigning_without_or_repeated_numbers(web: Web) -> None:
+    """No part numbers return no URLs, and a repeated number returns one."""
     _, path = web.begin()
     assert web.presign(path) == {}
     assert web.presign(path, 7, 7).keys() == {"7"}
@@ -172,19 +172,19 @@ def test_presign_edges(web: Web) -> None:
     ],
 )
 def test_refused_filenames(web: Web, name: str | None, problem: str) -> None:
-    """A file name must be its own base name, and of a sane length."""
+    """A file name must be a base name of a limited length."""
     reply = web.api.post("uploads/", json={"filename": name})
     assert (reply.status_code, reply.json()) == (400, {"filename": [problem]})
 
 
 @pytest.mark.parametrize("name", ["..", "a\\b", 'a:b*?"', "ä", 12])
 def test_accepted_filenames(web: Web, name: object) -> None:
-    """Many odd names are accepted, and numbers become text."""
+    """Many unusual names are accepted, and numbers become text."""
     assert web.made("uploads/", {"filename": name})["filename"] == str(name)
 
 
 def test_upload_limits(web: Web, limits) -> None:
-    """Too many uploads are a 400, too many bytes a 403 before URLs are signed."""
+    """Too many uploads are a 400, and too many bytes a 403 before URLs are signed."""
     _, path = web.begin()
     url = web.presign(path, 1)["1"]
     web.put(url, b"12345")
@@ -200,7 +200,7 @@ def test_upload_limits(web: Web, limits) -> None:
 
 
 def test_others_uploads_are_invisible(web: Web, stranger: Web) -> None:
-    """Uploads are their creator's only."""
+    """Uploads are visible to their creator only."""
     upload, path = web.begin()
     assert stranger.get("uploads/")["count"] == 0
     assert stranger.api.get(upload["api_url"]).status_code == 404
@@ -231,7 +231,7 @@ def test_expired_url(web: Web, limits) -> None:
     ids=["another part", "a longer life", "no signature"],
 )
 def test_changed_urls(web: Web, change) -> None:
-    """A URL works only as it was signed."""
+    """A changed URL is refused."""
     _, path = web.begin()
     refused = web.storage.put(change(web.presign(path, 1)["1"]), content=b"x")
     assert refused.status_code == 403
@@ -239,14 +239,14 @@ def test_changed_urls(web: Web, change) -> None:
 
 
 def test_signed_for_one_method(web: Web) -> None:
-    """A URL signed for PUT does not answer GET."""
+    """A URL signed for PUT cannot be used for GET."""
     _, path = web.begin()
     refused = web.storage.get(web.presign(path, 1)["1"])
     assert "SignatureDoesNotMatch" in refused.text
 
 
 def test_storage_refuses_tokens(web: Web) -> None:
-    """A request that brings the API token to storage is refused and recorded."""
+    """A request with an API token to the storage origin is refused and logged."""
     _, path = web.begin()
     url = web.presign(path, 1)["1"]
     web.sandbox.requests.clear()
@@ -257,7 +257,7 @@ def test_storage_refuses_tokens(web: Web) -> None:
 
 
 def test_storage_is_another_origin(web: Web) -> None:
-    """Signed URLs point to the storage origin, signed in the query."""
+    """Presigned URLs point to the storage origin and are signed in the query."""
     _, path = web.begin()
     url = web.presign(path, 1)["1"]
     assert url.startswith(web.sandbox.storage_url)
@@ -270,8 +270,8 @@ def test_storage_is_another_origin(web: Web) -> None:
         assert name in url
 
 
-def test_uploads_live_for_a_day(web: Web) -> None:
-    """An upload that is too old is gone with its parts, whatever its state."""
+def test_old_uploads_are_deleted(web: Web) -> None:
+    """An upload older than its lifetime is deleted with its parts, in any state."""
     done, (begun, path) = web.upload("done.txt"), web.begin()
     web.put(web.presign(path, 1)["1"], b"data")
     (late,) = web.presign(path, 2).values()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gcapi_sandbox")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+registry.import_handlers()
 registry.check_handlers(name for route in routes() for name in route.operations.values())
 
 

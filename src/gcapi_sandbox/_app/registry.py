@@ -1,49 +1,23 @@
-"""All modules that register handlers of operations or of background tasks."""
+"""The modules that register handlers of operations or of background tasks when they are imported."""
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._background import import_tasks, job_runner, job_validation
+from gcapi_sandbox import _background, _resources
 from gcapi_sandbox._http.operations import HANDLERS
-from gcapi_sandbox._resources import (
-    algorithms,
-    answers,
-    archives,
-    display_sets,
-    endpoints,
-    evaluations,
-    images,
-    reader_studies,
-    site,
-    sockets,
-    upload_sessions,
-    uploads,
-    viewers,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Importing a module registers its handlers.
-MODULES = (
-    import_tasks,
-    job_runner,
-    job_validation,
-    algorithms,
-    answers,
-    archives,
-    display_sets,
-    endpoints,
-    evaluations,
-    images,
-    reader_studies,
-    site,
-    sockets,
-    upload_sessions,
-    uploads,
-    viewers,
-)
+
+def import_handlers() -> None:
+    """Import all modules of the packages that hold handlers."""
+    for package in (_background, _resources):
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")
 
 
 def check_handlers(operations: Iterable[str]) -> None:

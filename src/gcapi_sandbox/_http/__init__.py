@@ -1,4 +1,4 @@
-"""One request: routing, bodies, fields, pagination, authentication and permissions.
+"""API requests: routing, bodies, fields, filters, pagination, authentication and permissions.
 
 What an operation does belongs in `gcapi_sandbox._resources`.
 """

@@ -249,7 +249,7 @@ def url_related(rows: Rows[R], collection: str) -> Callable[[Json], R]:
         if not isinstance(not_null(data), str):
             name = type(data).__name__
             raise FieldError(f"Incorrect type. Expected URL string, received {name}.")
-        path = unquote(urlsplit(data.strip()).path)
+        path = unquote(urlsplit(str(data).strip()).path)
         match = pattern.fullmatch(path)
         if match is None:
             adjective = "Incorrect" if re.fullmatch(r"/api/v1/[-\w/]+/", path) else "No"

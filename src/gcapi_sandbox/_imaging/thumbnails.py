@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAX_SIDE = 256  # pixels
 _MAX_VOXELS = 2**28  # half a gigabyte of CT
 _PLANE, _VOLUME = 2, 3
-_COLOURS = (3, 4)
+_COLOR_COMPONENTS = (3, 4)
 _LOW, _HIGH = 0.01, 0.99  # quantiles that are shown black and white
 
 
@@ -148,7 +148,7 @@ def _resize(sitk: Any, plane: Any) -> Any:
 def _to_bytes(sitk: Any, plane: Any, folder: Path) -> Any:
     """Return the slice with 8 bits per component, in grey scaled by percentiles."""
     parts = plane.GetNumberOfComponentsPerPixel()
-    if parts in _COLOURS and plane.GetPixelID() == sitk.sitkVectorUInt8:
+    if parts in _COLOR_COMPONENTS and plane.GetPixelID() == sitk.sitkVectorUInt8:
         return plane
     if parts > 1:
         plane = sitk.VectorMagnitude(plane)

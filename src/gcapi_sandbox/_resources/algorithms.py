@@ -20,6 +20,7 @@ from gcapi_sandbox._http.filters import SLUG, Filter, existing_pk, related
 from gcapi_sandbox._http.operations import operation
 from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import rows_with_role
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._resources.credits import check_credits
 from gcapi_sandbox._socket_values.posted_values import PostedValue, apply_values, posted_values
 from gcapi_sandbox._socket_values.rendering import (
@@ -71,16 +72,7 @@ def _render(call: Call, algorithm: Algorithm) -> Json:
     }
 
 
-@operation("algorithms_list")
-def list_algorithms(call: Call) -> Reply:
-    """List the algorithms that the caller may use."""
-    return paginate(call, call.visible(Algorithm).sorted("created, rowid"), _render, SLUG)
-
-
-@operation("algorithms_retrieve")
-def retrieve_algorithm(call: Call) -> Reply:
-    """Return one algorithm."""
-    return Reply(200, _render(call, call.lookup(Algorithm)))
+register_reads("algorithms", Algorithm, _render, SLUG)
 
 
 def _render_image(call: Call, image: AlgorithmImage) -> Json:
@@ -96,17 +88,12 @@ def _render_image(call: Call, image: AlgorithmImage) -> Json:
     }
 
 
-@operation("algorithms_images_list")
-def list_algorithm_images(call: Call) -> Reply:
-    """List the images of algorithms that the caller edits."""
-    rows = call.visible(AlgorithmImage).sorted("created, rowid")
-    return paginate(call, rows, _render_image, related("algorithm", Algorithm, "algorithm = ?"))
-
-
-@operation("algorithms_images_retrieve")
-def retrieve_algorithm_image(call: Call) -> Reply:
-    """Return one image of an algorithm."""
-    return Reply(200, _render_image(call, call.lookup(AlgorithmImage)))
+register_reads(
+    "algorithms_images",
+    AlgorithmImage,
+    _render_image,
+    related("algorithm", Algorithm, "algorithm = ?"),
+)
 
 
 def jobs_of(call: Call, kind: str) -> Rows[Job]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Answer, DisplaySet, Question, ReaderStudy, User, now
 from gcapi_sandbox._http.calls import Call, Reply
@@ -19,11 +18,9 @@ from gcapi_sandbox._http.fields import (
 from gcapi_sandbox._http.filters import Filter, boolean_or_none, related
 from gcapi_sandbox._http.operations import operation
 from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._socket_kinds.answer_types import answer_problem, matches_any_type
 from gcapi_sandbox._util.json_types import Json, is_object
-
-if TYPE_CHECKING:
-    from gcapi_sandbox._database.store import Rows
 
 _FILTERS = (
     Filter("creator", "creator IN (SELECT pk FROM User WHERE username = ?)"),
@@ -67,27 +64,15 @@ def _render(call: Call, answer: Answer) -> Json:
     }
 
 
-def _answers(call: Call) -> Rows[Answer]:
-    return call.visible(Answer).sorted("created, rowid")
-
-
-@operation("reader_studies_answers_list")
-def list_answers(call: Call) -> Reply:
-    """List the caller's answers, and all answers to studies that the caller edits."""
-    return paginate(call, _answers(call), _render, *_FILTERS)
+register_reads("reader_studies_answers", Answer, _render, *_FILTERS)
 
 
 @operation("reader_studies_answers_mine_retrieve")
 def list_own_answers(call: Call) -> Reply:
     """List the caller's own answers without ground truth."""
-    mine = _answers(call).narrow("creator = ? AND NOT is_ground_truth", call.user_id)
-    return paginate(call, mine, _render, *_FILTERS)
-
-
-@operation("reader_studies_answers_retrieve")
-def retrieve_answer(call: Call) -> Reply:
-    """Return one answer."""
-    return Reply(200, _render(call, call.lookup(Answer)))
+    rows = call.visible(Answer).sorted("created, rowid")
+    own = rows.narrow("creator = ? AND NOT is_ground_truth", call.user_id)
+    return paginate(call, own, _render, *_FILTERS)
 
 
 @operation("reader_studies_answers_create")

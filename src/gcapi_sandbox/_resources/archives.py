@@ -12,8 +12,8 @@ from gcapi_sandbox._http.errors import BadRequestError, ForbiddenError, NotFound
 from gcapi_sandbox._http.fields import url_related
 from gcapi_sandbox._http.filters import SLUG, related
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import has_role, rows_with_role
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._resources.case_titles import check_unique, title
 from gcapi_sandbox._socket_values.posted_values import (
     apply_values,
@@ -39,16 +39,7 @@ def _render(call: Call, archive: Archive) -> Json:
     }
 
 
-@operation("archives_list")
-def list_archives(call: Call) -> Reply:
-    """List the archives of which the caller is a member."""
-    return paginate(call, call.visible(Archive).sorted("created, rowid"), _render, SLUG)
-
-
-@operation("archives_retrieve")
-def retrieve_archive(call: Call) -> Reply:
-    """Return one archive."""
-    return Reply(200, _render(call, call.lookup(Archive)))
+register_reads("archives", Archive, _render, SLUG)
 
 
 def _tags(call: Call, archive: Archive, name: str, where: str = "1", *params: str) -> Json:
@@ -98,17 +89,13 @@ def _render_written(call: Call, item: ArchiveItem) -> Json:
     return _render_item(call, item, render_written_values(call, item.pk, "values"))
 
 
-@operation("archives_items_list")
-def list_items(call: Call) -> Reply:
-    """List archive items."""
-    rows = call.visible(ArchiveItem).sorted("pk")
-    return paginate(call, rows, _render_read, related("archive", Archive, "archive = ?"))
-
-
-@operation("archives_items_retrieve")
-def retrieve_item(call: Call) -> Reply:
-    """Return one archive item."""
-    return Reply(200, _render_read(call, call.lookup(ArchiveItem)))
+register_reads(
+    "archives_items",
+    ArchiveItem,
+    _render_read,
+    related("archive", Archive, "archive = ?"),
+    order="pk",
+)
 
 
 @operation("archives_items_create")

@@ -158,8 +158,10 @@ def create_display_set(call: Call) -> Reply:
     check_unique(call, DisplaySet, "reader_study", study.pk, name)
     if values:
         raise BadRequestError(["Values can only be added via update"])
-    made = DisplaySet(title=name, reader_study=study.pk, order=order or _next_order(call, study.pk))
-    return Reply(201, _render_written(call, call.store.add(made)))
+    display_set = DisplaySet(
+        title=name, reader_study=study.pk, order=order or _next_order(call, study.pk)
+    )
+    return Reply(201, _render_written(call, call.store.add(display_set)))
 
 
 @operation("reader_studies_display_sets_partial_update")

@@ -13,6 +13,7 @@ from gcapi_sandbox._http.filters import Filter
 from gcapi_sandbox._http.operations import operation
 from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import rows_with_role
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._resources.algorithms import jobs_of, ready_image, start_job
 from gcapi_sandbox._socket_values.posted_values import posted_values
 from gcapi_sandbox._socket_values.rendering import render_values, render_written_values
@@ -34,17 +35,7 @@ def _render(call: Call, endpoint: Endpoint) -> Json:
     }
 
 
-@operation("algorithms_endpoints_list")
-def list_endpoints(call: Call) -> Reply:
-    """List the caller's endpoints."""
-    rows = call.visible(Endpoint).sorted("created, rowid")
-    return paginate(call, rows, _render, Filter("status", "status = ?"))
-
-
-@operation("algorithms_endpoints_retrieve")
-def retrieve_endpoint(call: Call) -> Reply:
-    """Return one endpoint."""
-    return Reply(200, _render(call, call.lookup(Endpoint)))
+register_reads("algorithms_endpoints", Endpoint, _render, Filter("status", "status = ?"))
 
 
 @operation("algorithms_endpoints_create")

@@ -10,14 +10,15 @@ from gcapi_sandbox._http.errors import BadRequestError, ForbiddenError, ServerEr
 from gcapi_sandbox._http.fields import FieldError, json_value, text
 from gcapi_sandbox._http.filters import Filter, apply_filters
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import has_role
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._socket_values.rendering import render_socket
 
 if TYPE_CHECKING:
     from gcapi_sandbox._util.json_types import Json
 
 _CLAIMED = "External Execution In Progress"
+_NEWEST_FIRST = "created DESC, rowid DESC"
 _PHASE = Filter("submission__phase", "phase = ?")
 
 
@@ -75,17 +76,7 @@ def _render_external(call: Call, evaluation: Evaluation) -> Json:
     }
 
 
-@operation("evaluations_list")
-def list_evaluations(call: Call) -> Reply:
-    """List evaluations, newest first."""
-    rows = call.visible(Evaluation).sorted("created DESC, rowid DESC")
-    return paginate(call, rows, _render, _PHASE)
-
-
-@operation("evaluations_retrieve")
-def retrieve_evaluation(call: Call) -> Reply:
-    """Return one evaluation."""
-    return Reply(200, _render(call, call.lookup(Evaluation)))
+register_reads("evaluations", Evaluation, _render, _PHASE, order=_NEWEST_FIRST)
 
 
 def _is_evaluator(call: Call, evaluation: Evaluation) -> bool:
@@ -95,7 +86,7 @@ def _is_evaluator(call: Call, evaluation: Evaluation) -> bool:
 @operation("evaluations_claimable_evaluations_retrieve")
 def list_claimable(call: Call) -> Reply:
     """Return an array, not a page, of the pending evaluations that the caller may claim."""
-    rows = call.visible(Evaluation).narrow("status = 'Queued'").sorted("created DESC, rowid DESC")
+    rows = call.visible(Evaluation).narrow("status = 'Queued'").sorted(_NEWEST_FIRST)
     rows = apply_filters(call, rows, [_PHASE])
     return Reply(200, [_render_external(call, one) for one in rows if _is_evaluator(call, one)])
 

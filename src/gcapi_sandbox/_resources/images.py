@@ -17,7 +17,7 @@ from gcapi_sandbox._http.calls import Call, Reply
 from gcapi_sandbox._http.errors import ApiError
 from gcapi_sandbox._http.filters import Filter, boolean_or_none, choice, iso_date, related
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._imaging.dicom import frame_ids
 from gcapi_sandbox._object_store.dicom_recipes import frame_recipe, instance_recipe, metadata_recipe
 
@@ -121,16 +121,7 @@ def _shape(image: Image) -> dict[str, Json]:
     return {"shape": [*image.shape, *components]}
 
 
-@operation("cases_images_list")
-def list_images(call: Call) -> Reply:
-    """List the images in values and answers that are visible to the caller."""
-    return paginate(call, call.visible(Image).sorted("name, pk"), _render, *_FILTERS)
-
-
-@operation("cases_images_retrieve")
-def retrieve_image(call: Call) -> Reply:
-    """Return one image."""
-    return Reply(200, _render(call, call.lookup(Image)))
+register_reads("cases_images", Image, _render, *_FILTERS, order="name, pk")
 
 
 class NotDicomError(ApiError):

@@ -13,7 +13,7 @@ from gcapi_sandbox._http.calls import Call, Reply
 from gcapi_sandbox._http.errors import NotFoundError, ServerError
 from gcapi_sandbox._http.filters import SLUG, related
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._socket_kinds.answer_types import ANSWER_TYPES_BY_CODE
 from gcapi_sandbox._socket_values.rendering import render_socket
 from gcapi_sandbox._util.json_types import is_array
@@ -118,30 +118,16 @@ def _render_question(call: Call, question: Question) -> dict[str, Json]:
     return shown
 
 
-@operation("reader_studies_list")
-def list_studies(call: Call) -> Reply:
-    """List the reader studies of which the caller is a member."""
-    return paginate(call, call.visible(ReaderStudy).sorted("created, rowid"), _render, SLUG)
+register_reads("reader_studies", ReaderStudy, _render, SLUG)
 
 
-@operation("reader_studies_retrieve")
-def retrieve_study(call: Call) -> Reply:
-    """Return one reader study."""
-    return Reply(200, _render(call, call.lookup(ReaderStudy)))
-
-
-@operation("reader_studies_questions_list")
-def list_questions(call: Call) -> Reply:
-    """List questions."""
-    rows = call.visible(Question).sorted('"order", created')
-    by_study = related("reader_study", ReaderStudy, "reader_study = ?")
-    return paginate(call, rows, _render_question, by_study)
-
-
-@operation("reader_studies_questions_retrieve")
-def retrieve_question(call: Call) -> Reply:
-    """Return one question."""
-    return Reply(200, _render_question(call, call.lookup(Question)))
+register_reads(
+    "reader_studies_questions",
+    Question,
+    _render_question,
+    related("reader_study", ReaderStudy, "reader_study = ?"),
+    order='"order", created',
+)
 
 
 @operation("reader_studies_ground_truth_retrieve")

@@ -11,6 +11,7 @@ from gcapi_sandbox._http.errors import NotFoundError
 from gcapi_sandbox._http.fields import FieldError, boolean, text
 from gcapi_sandbox._http.operations import operation
 from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 
 if TYPE_CHECKING:
     from gcapi_sandbox._util.json_types import Json
@@ -57,16 +58,7 @@ def _render_notification(_: Call, notification: Notification) -> Json:
     return {"read": notification.read}
 
 
-@operation("notifications_list")
-def list_notifications(call: Call) -> Reply:
-    """List the caller's notifications."""
-    return paginate(call, call.visible(Notification).sorted("pk"), _render_notification)
-
-
-@operation("notifications_retrieve")
-def retrieve_notification(call: Call) -> Reply:
-    """Return one notification."""
-    return Reply(200, _render_notification(call, call.lookup(Notification)))
+register_reads("notifications", Notification, _render_notification, order="pk")
 
 
 @operation("notifications_partial_update")
@@ -92,16 +84,7 @@ def _render_follow(_: Call, follow: Follow) -> Json:
     return {"pk": follow.pk, "flag": follow.flag}
 
 
-@operation("subscriptions_list")
-def list_subscriptions(call: Call) -> Reply:
-    """List the caller's subscriptions."""
-    return paginate(call, call.visible(Follow).sorted("pk"), _render_follow)
-
-
-@operation("subscriptions_retrieve")
-def retrieve_subscription(call: Call) -> Reply:
-    """Return one subscription."""
-    return Reply(200, _render_follow(call, call.lookup(Follow)))
+register_reads("subscriptions", Follow, _render_follow, order="pk")
 
 
 @operation("subscriptions_partial_update")

@@ -26,8 +26,8 @@ from gcapi_sandbox._http.fields import (
     url_related,
 )
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
 from gcapi_sandbox._http.permissions import rows_with_role, visible
+from gcapi_sandbox._http.read_operations import register_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,16 +53,9 @@ def _render(call: Call, session: UploadSession) -> Json:
     }
 
 
-@operation("cases_upload_sessions_list")
-def list_sessions(call: Call) -> Reply:
-    """List the caller's upload sessions."""
-    return paginate(call, call.visible(UploadSession).sorted("pk"), _render)
-
-
-@operation("cases_upload_sessions_retrieve")
-def retrieve_session(call: Call) -> Reply:
-    """Return one upload session."""
-    return Reply(200, _render(call, call.lookup(UploadSession, "RawImageUploadSession")))
+register_reads(
+    "cases_upload_sessions", UploadSession, _render, order="pk", model="RawImageUploadSession"
+)
 
 
 @operation("cases_upload_sessions_create")

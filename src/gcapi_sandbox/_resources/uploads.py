@@ -15,7 +15,7 @@ from gcapi_sandbox._http.errors import (
 )
 from gcapi_sandbox._http.fields import FieldError, Fields, integer, list_of, list_of_objects, text
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._object_store import objects
 from gcapi_sandbox._object_store.signers import BUCKET_ROOT, object_signer
 
@@ -53,16 +53,7 @@ def _render(call: Call, upload: Upload) -> dict[str, Json]:
     }
 
 
-@operation("uploads_list")
-def list_uploads(call: Call) -> Reply:
-    """List the caller's uploads."""
-    return paginate(call, call.visible(Upload).sorted("pk"), _render)
-
-
-@operation("uploads_retrieve")
-def retrieve_upload(call: Call) -> Reply:
-    """Return one upload."""
-    return Reply(200, _render(call, call.lookup(Upload, "UserUpload")))
+register_reads("uploads", Upload, _render, order="pk", model="UserUpload")
 
 
 @operation("uploads_create")

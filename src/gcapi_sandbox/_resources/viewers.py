@@ -10,7 +10,7 @@ from gcapi_sandbox._http.errors import BadRequestError
 from gcapi_sandbox._http.fields import json_value, not_null, text, url_related
 from gcapi_sandbox._http.filters import SLUG
 from gcapi_sandbox._http.operations import operation
-from gcapi_sandbox._http.pagination import paginate
+from gcapi_sandbox._http.read_operations import register_reads
 from gcapi_sandbox._object_store.objects import url_safe_name
 from gcapi_sandbox._socket_values.posted_values import form_file
 from gcapi_sandbox._util.json_types import Json
@@ -27,17 +27,7 @@ def _render(call: Call, workstation: Workstation) -> Json:
     }
 
 
-@operation("workstations_list")
-def list_workstations(call: Call) -> Reply:
-    """List viewers."""
-    rows = call.visible(Workstation).sorted("created, title")
-    return paginate(call, rows, _render, SLUG)
-
-
-@operation("workstations_retrieve")
-def retrieve_workstation(call: Call) -> Reply:
-    """Return one viewer."""
-    return Reply(200, _render(call, call.lookup(Workstation)))
+register_reads("workstations", Workstation, _render, SLUG, order="created, title")
 
 
 _NULL_SETTINGS = (
@@ -106,34 +96,14 @@ def _render_config(_: Call, config: WorkstationConfig) -> Json:
     }
 
 
-@operation("workstations_configs_list")
-def list_configs(call: Call) -> Reply:
-    """List the settings of viewers."""
-    rows = call.visible(WorkstationConfig).sorted("created, rowid")
-    return paginate(call, rows, _render_config)
-
-
-@operation("workstations_configs_retrieve")
-def retrieve_config(call: Call) -> Reply:
-    """Return the settings of one viewer."""
-    return Reply(200, _render_config(call, call.lookup(WorkstationConfig)))
+register_reads("workstations_configs", WorkstationConfig, _render_config)
 
 
 def _render_session(_: Call, session: Session) -> Json:
     return {"pk": session.pk, "status": session.status}
 
 
-@operation("workstations_sessions_list")
-def list_viewer_sessions(call: Call) -> Reply:
-    """List the caller's viewer sessions."""
-    rows = call.visible(Session).sorted("created, rowid")
-    return paginate(call, rows, _render_session)
-
-
-@operation("workstations_sessions_retrieve")
-def retrieve_viewer_session(call: Call) -> Reply:
-    """Return one viewer session."""
-    return Reply(200, _render_session(call, call.lookup(Session)))
+register_reads("workstations_sessions", Session, _render_session)
 
 
 @operation("workstations_sessions_keep_alive_partial_update")
@@ -161,16 +131,7 @@ def _render_feedback(call: Call, feedback: Feedback) -> Json:
     }
 
 
-@operation("workstations_feedback_list")
-def list_feedback(call: Call) -> Reply:
-    """List the caller's feedback."""
-    return paginate(call, call.visible(Feedback).sorted("rowid"), _render_feedback)
-
-
-@operation("workstations_feedback_retrieve")
-def retrieve_feedback(call: Call) -> Reply:
-    """Return one piece of feedback."""
-    return Reply(200, _render_feedback(call, call.lookup(Feedback)))
+register_reads("workstations_feedback", Feedback, _render_feedback, order="rowid")
 
 
 @operation("workstations_feedback_create")

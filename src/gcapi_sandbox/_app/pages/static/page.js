@@ -1,8 +1,8 @@
-// Keeps the page up to date: reads it again every two seconds and changes only what differs, so that
-// focus, selection and scroll position stay. Without scripts the page reloads itself.
+// Refreshes the page every two seconds and changes only the nodes that differ, so that focus,
+// selection and scroll position are kept. Without scripts the page reloads itself.
 "use strict";
 
-const PAUSE = 2000;
+const REFRESH_MILLISECONDS = 2000;
 
 function syncAttributes(now, next) {
   for (const { name, value } of next.attributes) {
@@ -13,27 +13,27 @@ function syncAttributes(now, next) {
   }
 }
 
-// The child that stands for the same thing: by id where there is one, else the next of its kind.
+// The matching child: the one with the same id, or else the next one with the same node name.
 function counterpart(parent, from, child) {
   if (child.id) return parent.querySelector(`:scope > [id="${CSS.escape(child.id)}"]`);
   return from && from.nodeName === child.nodeName && !from.id ? from : null;
 }
 
 function syncChildren(now, next) {
-  let place = now.firstChild;
+  let cursor = now.firstChild;
   for (const child of [...next.childNodes]) {
-    const same = counterpart(now, place, child);
+    const same = counterpart(now, cursor, child);
     if (!same) {
-      now.insertBefore(child, place);
+      now.insertBefore(child, cursor);
       continue;
     }
-    if (same === place) place = place.nextSibling;
-    else now.insertBefore(same, place);
+    if (same === cursor) cursor = cursor.nextSibling;
+    else now.insertBefore(same, cursor);
     sync(same, child);
   }
-  while (place) {
-    const gone = place;
-    place = place.nextSibling;
+  while (cursor) {
+    const gone = cursor;
+    cursor = cursor.nextSibling;
     gone.remove();
   }
 }
@@ -49,9 +49,9 @@ function sync(now, next) {
 }
 
 async function refresh() {
-  const answer = await fetch(location.href);
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(location.href);
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   sync(document.querySelector("main"), fresh.querySelector("main"));
 }
 
@@ -59,9 +59,9 @@ async function keepFresh() {
   try {
     if (!document.hidden) await refresh();
   } catch {
-    // The sandbox may have been stopped, and may come back at the same address.
+    // The sandbox may be stopped, and may start again at the same address.
   }
-  setTimeout(keepFresh, PAUSE);
+  setTimeout(keepFresh, REFRESH_MILLISECONDS);
 }
 
-setTimeout(keepFresh, PAUSE);
+setTimeout(keepFresh, REFRESH_MILLISECONDS);
