@@ -59,7 +59,7 @@ class SandboxBuilder(ABC):
             relative_path: Path of the value in containers; `None` derives it from the slug, below
                 `images/` for images and with the suffix of the kind for all others.
             store_in_database: False makes a JSON kind a File socket.
-            schema: A JSON schema (draft 7) for the values, in addition to that of the kind.
+            schema: A JSON schema (draft 7) for the values, besides that of the kind; `None` for none.
             overlay_segments: The segments of a Segmentation; `None` for one segment of value 1.
         """
         with self._state.store.transaction():
@@ -124,7 +124,7 @@ class SandboxBuilder(ABC):
             is_educational: Whether readers can see the ground truth.
             allow_answer_modification: Whether readers can change their answers.
             is_shuffled: Whether each reader sees the cases in a different, fixed order.
-            extra: Other fields of the API's reader studies, such as `help_text`.
+            extra: Other fields of the API's reader studies, such as `help_text`; `None` for none.
         """
         study = ReaderStudy(
             title=title,
