@@ -1,4 +1,4 @@
-"""A small load; the large one is in tests/long/."""
+"""A small load test; the large one is in tests/long/."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.support.sandbox_load import run_load
 
 
 def test_many_requests_at_once() -> None:
-    """300 items by 20 requests at once come in without an error."""
+    """300 items added by 20 concurrent requests cause no error."""
     run = run_load(300, 20)
     assert run.failures == []
     assert (run.images, run.jobs) == (8, 1)
     assert run.end - run.warm < 100
 
 
-def test_the_recording_is_bounded() -> None:
+def test_request_log_is_bounded() -> None:
     """Only the last 20,000 requests are kept."""
     log = RequestLog()
     for number in range(20_010):

@@ -1,4 +1,4 @@
-"""kill -9 at any moment."""
+"""Crashes: `kill -9` of a sandbox at any moment, and rolled back transactions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _pids(folder: Path) -> list[int]:
     return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
-def test_a_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
-    """The processes of a job end when the sandbox that started them is killed."""
+def test_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
+    """The processes of a job end when the sandbox is killed."""
     (tmp_path / "waiting.py").write_text(
         "import os, time\n"
         "open('pid', 'w').write(f'{os.getppid()} {os.getpid()}')\n"
@@ -47,8 +47,8 @@ def test_a_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
     until(lambda: not any(is_alive(pid) for pid in _pids(tmp_path)))
 
 
-def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
-    """After kills at random moments all that was answered is there, whole, and nothing is left over."""
+def test_acknowledged_changes_survive_kills(tmp_path: Path) -> None:
+    """After kills at random moments all acknowledged changes are complete, and no files are left over."""
     rng, changes = Random(5), sandbox_kills.Changes()
     for _ in range(3):
         sandbox_kills.run_and_kill(tmp_path, changes, rng)
@@ -56,8 +56,8 @@ def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
     assert changes.answered > 0
 
 
-def test_files_go_only_after_their_records(tmp_path: Path) -> None:
-    """What removes files waits for the outermost commit, and is forgotten when that is rolled back."""
+def test_files_are_deleted_after_the_commit(tmp_path: Path) -> None:
+    """Files are deleted after the outermost commit, and kept after a rollback."""
     store = Store(tmp_path / "store.sqlite3")
     done: list[str] = []
     with suppress(LookupError), store.transaction():
