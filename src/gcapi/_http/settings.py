@@ -99,16 +99,15 @@ def resolve_token(token: str) -> str:
     return token
 
 
-def _check_verify(verify: Any) -> None:
+def _check_verify(verify: Verify) -> None:
     if isinstance(verify, bool | ssl.SSLContext):
         return
     if not isinstance(verify, str | os.PathLike):
         raise ConfigurationError(
             f"verify={verify!r} must be True, False, the path to a CA bundle, or an ssl.SSLContext."
         )
-    path = os.fspath(verify)
-    if not path or not Path(path).exists():
-        raise ConfigurationError(f"verify={path!r}: there is no such CA bundle.")
+    if not os.fspath(verify) or not Path(verify).exists():
+        raise ConfigurationError(f"verify={os.fspath(verify)!r}: there is no such CA bundle.")
 
 
 def _check_seconds(name: str, value: Any) -> None:

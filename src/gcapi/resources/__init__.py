@@ -4,55 +4,30 @@ A namespace declares its operations and derives from mixins in `gcapi._api.resou
 than a few requests belongs in `gcapi._workflows` or `gcapi._transfer`.
 """
 
-from gcapi._api.page import Page
-from gcapi.resources.account import Notifications, Profiles, Subscriptions, Timezone
-from gcapi.resources.algorithms import (
-    AlgorithmEndpoints,
-    AlgorithmImages,
-    AlgorithmInvocations,
-    AlgorithmJobs,
-    Algorithms,
-    Interfaces,
-)
-from gcapi.resources.archives import ArchiveItems, Archives
-from gcapi.resources.challenges import Challenges, Evaluations
-from gcapi.resources.images import Images
-from gcapi.resources.reader_studies import (
-    Answers,
-    DisplaySets,
-    MyAnswers,
-    Questions,
-    ReaderStudies,
-)
-from gcapi.resources.uploads import RawImageUploadSessions, UploadsNamespace
-from gcapi.resources.viewers import Feedback, Sessions, WorkstationConfigs, Workstations
-
-__all__ = [
-    "AlgorithmEndpoints",
-    "AlgorithmImages",
-    "AlgorithmInvocations",
-    "AlgorithmJobs",
-    "Algorithms",
-    "Answers",
-    "ArchiveItems",
-    "Archives",
-    "Challenges",
-    "DisplaySets",
-    "Evaluations",
-    "Feedback",
-    "Images",
-    "Interfaces",
-    "MyAnswers",
-    "Notifications",
-    "Page",
-    "Profiles",
-    "Questions",
-    "RawImageUploadSessions",
-    "ReaderStudies",
-    "Sessions",
-    "Subscriptions",
-    "Timezone",
-    "UploadsNamespace",
-    "WorkstationConfigs",
-    "Workstations",
-]
+from gcapi._api.page import Page as Page
+from gcapi.resources.account import Notifications as Notifications
+from gcapi.resources.account import Profiles as Profiles
+from gcapi.resources.account import Subscriptions as Subscriptions
+from gcapi.resources.account import Timezone as Timezone
+from gcapi.resources.algorithms import AlgorithmEndpoints as AlgorithmEndpoints
+from gcapi.resources.algorithms import AlgorithmImages as AlgorithmImages
+from gcapi.resources.algorithms import AlgorithmInvocations as AlgorithmInvocations
+from gcapi.resources.algorithms import AlgorithmJobs as AlgorithmJobs
+from gcapi.resources.algorithms import Algorithms as Algorithms
+from gcapi.resources.algorithms import Interfaces as Interfaces
+from gcapi.resources.archives import ArchiveItems as ArchiveItems
+from gcapi.resources.archives import Archives as Archives
+from gcapi.resources.challenges import Challenges as Challenges
+from gcapi.resources.challenges import Evaluations as Evaluations
+from gcapi.resources.images import Images as Images
+from gcapi.resources.reader_studies import Answers as Answers
+from gcapi.resources.reader_studies import DisplaySets as DisplaySets
+from gcapi.resources.reader_studies import MyAnswers as MyAnswers
+from gcapi.resources.reader_studies import Questions as Questions
+from gcapi.resources.reader_studies import ReaderStudies as ReaderStudies
+from gcapi.resources.uploads import RawImageUploadSessions as RawImageUploadSessions
+from gcapi.resources.uploads import UploadsNamespace as UploadsNamespace
+from gcapi.resources.viewers import Feedback as Feedback
+from gcapi.resources.viewers import Sessions as Sessions
+from gcapi.resources.viewers import WorkstationConfigs as WorkstationConfigs
+from gcapi.resources.viewers import Workstations as Workstations

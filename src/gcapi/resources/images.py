@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
 from gcapi._api.resource_mixins import ReadMixin
 from gcapi._transfer.image_files import choose_files, files_of_image
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from gcapi._transfer.downloads import Downloads
 
 
+class _DownloadOptions(TypedDict):
+    """Keyword arguments of `Images.download` that do not select the image."""
+
+    output_directory: str | Path
+    filename: NotRequired[str | None]
+    image_type: NotRequired[str | None]
+    existing: NotRequired[ExistingFile]
+
+
 class Images(ReadMixin["models.HyperlinkedImage"]):
     """Images and DICOM image sets."""
 
@@ -28,36 +37,14 @@ class Images(ReadMixin["models.HyperlinkedImage"]):
         self._downloads = downloads
 
     @overload
-    def download(
-        self,
-        *,
-        output_directory: str | Path,
-        filename: str | None = None,
-        image_type: str | None = None,
-        pk: str,
-        existing: ExistingFile = "error",
-    ) -> list[Path]: ...
+    def download(self, *, pk: str, **options: Unpack[_DownloadOptions]) -> list[Path]: ...
+
+    @overload
+    def download(self, *, url: str, **options: Unpack[_DownloadOptions]) -> list[Path]: ...
 
     @overload
     def download(
-        self,
-        *,
-        output_directory: str | Path,
-        filename: str | None = None,
-        image_type: str | None = None,
-        url: str,
-        existing: ExistingFile = "error",
-    ) -> list[Path]: ...
-
-    @overload
-    def download(
-        self,
-        *,
-        output_directory: str | Path,
-        filename: str | None = None,
-        image_type: str | None = None,
-        files: Sequence[models.ImageFile],
-        existing: ExistingFile = "error",
+        self, *, files: Sequence[models.ImageFile], **options: Unpack[_DownloadOptions]
     ) -> list[Path]: ...
 
     @overload
