@@ -1,4 +1,4 @@
-"""Which file names go to the server, and what becomes of those that come from it."""
+"""File names that the server accepts, and safe names for files from the server."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from gcapi._transfer.file_names import check_upload_name, full_suffix, inside, n
 from gcapi.exceptions import SpecError, UnsafeName
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
-#: Text made of what paths are made of, which arbitrary text seldom has.
+#: Text made of parts of paths, which arbitrary text rarely contains.
 PATH_LIKE = st.lists(
     st.sampled_from(["/", "\\", "..", ".", "~", "C:", "\x00", " ", "a", "con", "%2e", "$HOME"])
 ).map("".join)
@@ -35,8 +35,8 @@ DIRECTORY = Path("output/of a test").absolute()
         "😀",
     ],
 )
-def test_upload_name_that_the_server_takes(name: str) -> None:
-    """A plain name of up to 128 characters is returned as it is."""
+def test_accepted_upload_names(name: str) -> None:
+    """A plain name of up to 128 characters is returned unchanged."""
     assert check_upload_name(name) == name
 
 
@@ -55,8 +55,8 @@ def test_upload_name_that_the_server_takes(name: str) -> None:
         ("\udc00a", "not Unicode text"),
     ],
 )
-def test_upload_name_that_the_server_refuses(name: str, words: str) -> None:
-    """A name that would be refused is an error that says why and what to do."""
+def test_refused_upload_names(name: str, words: str) -> None:
+    """A name that the server would refuse is an error that says why and what to do."""
     with pytest.raises(SpecError, match=words) as caught:
         check_upload_name(name)
     assert "Rename the file." in str(caught.value)
@@ -86,7 +86,7 @@ def test_upload_name_that_the_server_refuses(name: str, words: str) -> None:
     ],
 )
 def test_known_double_suffix_is_kept_whole(name: str, suffix: str) -> None:
-    """The suffix is a known double one, else the last one, else nothing."""
+    """The suffix is a known double one, else the last one, else empty."""
     assert full_suffix(name) == suffix
 
 
@@ -98,7 +98,7 @@ def test_known_double_suffix_is_kept_whole(name: str, suffix: str) -> None:
     ["a.mha", "..a", "...a", "a b.csv", "naïve.txt", "console.txt", "com10.txt", "nulled", "-rf"],
 )
 def test_plain_name_is_kept(name: str) -> None:
-    """A name that is a plain file name on every system is used as it is."""
+    """A name that is a plain file name on every system is unchanged."""
     assert safe_name(name) == name
 
 
@@ -130,8 +130,8 @@ def test_plain_name_is_kept(name: str) -> None:
         "a\ud800",
     ],
 )
-def test_name_that_is_none_everywhere_is_refused(name: str) -> None:
-    """A name that would leave its directory, or cannot be one on some system, is refused."""
+def test_unsafe_names_are_refused(name: str) -> None:
+    """A name that would leave its directory, or is invalid on some system, is refused."""
     with pytest.raises(UnsafeName, match="was not written"):
         safe_name(name)
 
@@ -142,7 +142,7 @@ def test_name_that_is_none_everywhere_is_refused(name: str) -> None:
     ["CON", "con", "Prn", "AUX", "nul", "COM0", "com1", "COM9", "com¹", "LPT1", "lpt³", "CONIN$"],
 )
 def test_names_of_windows_devices_are_refused(device: str, suffix: str) -> None:
-    """A name that Windows keeps for a device is refused, with any suffix and in any case."""
+    """A device name of Windows is refused, with any suffix and in any case."""
     with pytest.raises(UnsafeName):
         safe_name(device + suffix)
 
@@ -178,7 +178,7 @@ def test_no_relative_path_leaves_its_directory(relative_path: str) -> None:
     ["..", "../a", "a/../b", "a/..", "/a", "a//b", "a/", "./a", "a/./b", "images\\a", "images/nul"],
 )
 def test_odd_relative_paths_are_refused(relative_path: str) -> None:
-    """A path with parts that are no plain names is refused, wherever it would lead."""
+    """A relative path with parts that are not plain names is refused, wherever it leads."""
     with pytest.raises(UnsafeName):
         inside(DIRECTORY, relative_path)
 
@@ -188,12 +188,12 @@ def test_odd_relative_paths_are_refused(relative_path: str) -> None:
     [("", ()), ("a.json", ("a.json",)), ("images/ct-image", ("images", "ct-image"))],
 )
 def test_relative_path_lies_below_the_directory(relative_path: str, parts: tuple[str, ...]) -> None:
-    """A socket's path is put below the directory, which an empty one names itself."""
+    """A socket's relative path is joined to the directory; an empty one is the directory itself."""
     assert inside(DIRECTORY, relative_path) == DIRECTORY.joinpath(*parts)
 
 
 def test_directory_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A relative directory is fixed at once, so that a later change of directory moves nothing."""
+    """A relative directory is made absolute at once, so that a later `chdir` has no effect."""
     monkeypatch.chdir(tmp_path)
     assert inside(Path("results"), "a.json") == tmp_path / "results" / "a.json"
 
@@ -208,7 +208,7 @@ def test_directory_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     ],
 )
 def test_name_is_the_last_part_of_a_url(path: str, name: str) -> None:
-    """A file from the server is called what its URL ends in, its escapes undone."""
+    """A file from the server is named after the last segment of its URL, unquoted."""
     assert name_of(path) == name
 
 
@@ -216,6 +216,6 @@ def test_name_is_the_last_part_of_a_url(path: str, name: str) -> None:
     "path", ["/media/", "", "/media/..", "/media/%2e%2e", "/media/a%2Fb", "/a/%00", "/a/..%5Cb"]
 )
 def test_url_without_a_name_is_refused(path: str) -> None:
-    """A URL that ends in nothing that can be a name, escaped or not, is refused."""
+    """A URL whose last segment cannot be a file name, quoted or not, is refused."""
     with pytest.raises(UnsafeName):
         name_of(path)

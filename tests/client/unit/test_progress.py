@@ -1,4 +1,4 @@
-"""The event stream, and how it is shown."""
+"""Progress events, listeners and the display."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KIBI = 1024
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that tests set."""
 
     now = 0.0
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Shown:
-    """A display on a pipe, and what it printed."""
+    """A display on a pipe, and the lines it printed."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -60,15 +60,15 @@ class Shown:
 
 @pytest.fixture
 def shown() -> Shown:
-    """Give a display on a pipe."""
+    """Return a display on a pipe."""
     return Shown()
 
 
 # ---------------------------------------------------------------- events
 
 
-def test_one_file_from_its_beginning_to_its_end() -> None:
-    """A file tells of itself from 0 of its bytes to all of them, under a number of its own."""
+def test_events_of_one_file() -> None:
+    """A file reports its progress from 0 to all of its bytes, under a number of its own."""
     heard: list[ProgressEvent] = []
     first = Progress(heard.append, "upload", "a.bin", 10)
     Progress(heard.append, "upload", "a.bin", 10)
@@ -81,7 +81,7 @@ def test_one_file_from_its_beginning_to_its_end() -> None:
 
 
 def test_repeats_and_restarts_go_back() -> None:
-    """What is sent again is taken back first, and a restart is taken back whole."""
+    """A retry and a restart take back what they repeat."""
     heard: list[int] = []
     counter = Progress(lambda event: heard.append(event.done), "upload", "a.bin", 10)
     counter.add(6)
@@ -91,8 +91,8 @@ def test_repeats_and_restarts_go_back() -> None:
     assert heard == [0, 6, 0, 10, 0]
 
 
-def test_totals_may_come_late() -> None:
-    """A file object's length is told as soon as it is known."""
+def test_late_totals() -> None:
+    """The length of a file object is reported as soon as it is known."""
     heard: list[ProgressEvent] = []
     counter = Progress(heard.append, "upload", "a.bin")
     counter.add(3)
@@ -107,7 +107,7 @@ def test_totals_may_come_late() -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
 def test_threads_count_together(counts: list[int]) -> None:
-    """Several threads that count one file neither lose bytes nor tell them out of order."""
+    """Several threads that report on one file lose no bytes, and their events are in order."""
     heard: list[int] = []
     counter = Progress(lambda event: heard.append(event.done), "upload", "a", sum(counts))
     threads = [threading.Thread(target=counter.add, args=(count,)) for count in counts]
@@ -119,8 +119,8 @@ def test_threads_count_together(counts: list[int]) -> None:
     assert heard[-1] == sum(counts)
 
 
-def test_what_fails_is_given_up() -> None:
-    """When a block fails, what was not finished says so once, and the error comes through."""
+def test_unfinished_items_are_given_up() -> None:
+    """When a block fails, unfinished items report it once, and the error is raised."""
     heard: list[ProgressEvent] = []
     counters = [Progress(heard.append, "upload", name, 2) for name in "ab"]
     counters[0].add(2)
@@ -131,7 +131,7 @@ def test_what_fails_is_given_up() -> None:
 
 
 def test_slow_listener_does_not_block_other_threads() -> None:
-    """While a listener is called, other threads go on, and their events follow in order."""
+    """While the listener runs, other threads continue, and their events follow in order."""
     entered, release, heard = threading.Event(), threading.Event(), list[int]()
 
     def listen(event: ProgressEvent) -> None:
@@ -173,7 +173,7 @@ def test_other_arguments_are_a_type_error(progress: Any) -> None:
 
 
 def test_failing_listener_is_called_once() -> None:
-    """A listener that fails draws one warning, at the line that passed it in, and is not called again."""
+    """A listener that fails causes one warning, at the line that passed it in, and is not called again."""
     heard: list[ProgressEvent] = []
 
     def listen(event: ProgressEvent) -> None:
@@ -188,8 +188,8 @@ def test_failing_listener_is_called_once() -> None:
     assert (caught[0].filename, caught[0].lineno) == (__file__, line)
 
 
-def test_listener_that_fails_in_several_threads_draws_one_warning() -> None:
-    """However many threads call a listener when it fails, there is one warning."""
+def test_listener_that_fails_in_several_threads() -> None:
+    """A listener that fails in several threads at the same time causes one warning."""
     together = threading.Barrier(8)
 
     def listen(_: ProgressEvent) -> None:
@@ -204,7 +204,7 @@ def test_listener_that_fails_in_several_threads_draws_one_warning() -> None:
 
 @pytest.mark.parametrize("option", ["default", "ignore"])
 def test_closed_standard_error_harms_nothing(option: str) -> None:
-    """Where standard error is closed, neither the display nor the warning about it raises."""
+    """If standard error is closed, neither the display nor the warning about it raises an error."""
     program = """
 import sys
 from gcapi.progress import Progress, listener_for
@@ -216,7 +216,7 @@ print("done")
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"done\n"
 
 
-def test_keyboard_interrupt_in_a_listener_comes_through() -> None:
+def test_keyboard_interrupt_in_a_listener() -> None:
     """A listener can end a call with KeyboardInterrupt."""
 
     def listen(_: ProgressEvent) -> None:
@@ -229,8 +229,8 @@ def test_keyboard_interrupt_in_a_listener_comes_through() -> None:
 # ---------------------------------------------------------------- plain lines
 
 
-def test_lines_of_a_pipe(shown: Shown) -> None:
-    """Where the output is piped, a line is printed every five seconds, and one at the end."""
+def test_plain_lines(shown: Shown) -> None:
+    """In a pipe, a line is printed every five seconds, and one at the end."""
     first, second = shown.begin("a", 3 * KIBI), shown.begin("b", 1536)
     shown.clock.now = 4.9
     first.add(KIBI)
@@ -259,14 +259,14 @@ def test_lines_of_a_pipe(shown: Shown) -> None:
     ],
 )
 def test_sizes_are_readable(shown: Shown, size: int, text: str) -> None:
-    """Bytes are shown in the unit that fits."""
+    """Sizes are shown in the unit that fits."""
     shown.begin("a", size).add(size)
     assert shown.lines() == [f"upload: 1 of 1, {text} of {text}"]
 
 
 @pytest.mark.parametrize("phase", ["de-identify", "import"])
 def test_phases_without_bytes_count_files(shown: Shown, phase: Phase) -> None:
-    """What has no bytes is counted by files or values alone."""
+    """A phase without bytes counts its files or values only."""
     counters = [shown.begin(name, 1, phase) for name in "ab"]
     for counter in counters:
         counter.add(1)
@@ -274,7 +274,7 @@ def test_phases_without_bytes_count_files(shown: Shown, phase: Phase) -> None:
 
 
 def test_each_phase_ends_with_a_line(shown: Shown) -> None:
-    """One stream has all phases of a call, in their order, and each ends for itself."""
+    """All phases of a call share one stream, and each ends with a line of its own."""
     for phase, total in (("de-identify", 1), ("upload", 7), ("import", 1), ("download", 7)):
         shown.begin("a", total, phase).add(total)
     assert shown.lines() == [
@@ -285,7 +285,7 @@ def test_each_phase_ends_with_a_line(shown: Shown) -> None:
     ]
 
 
-def test_next_call_begins_anew(shown: Shown) -> None:
+def test_next_call_starts_at_zero(shown: Shown) -> None:
     """A second call on the same client counts its own files only."""
     shown.begin("a", 5).add(5)
     shown.begin("b", 7).add(7)
@@ -294,7 +294,7 @@ def test_next_call_begins_anew(shown: Shown) -> None:
 
 @pytest.mark.parametrize("empty_first", [True, False])
 def test_empty_files_do_not_end_a_phase(shown: Shown, empty_first: bool) -> None:
-    """A file without bytes, whole from the beginning, is one of the files of its call."""
+    """An empty file, complete from its beginning, counts as one of the files of its call."""
     empty, other = shown.begin("a", 0), shown.begin("b", 5)
     for counter, size in ((empty, 0), (other, 5))[:: 1 if empty_first else -1]:
         counter.add(size)
@@ -302,13 +302,13 @@ def test_empty_files_do_not_end_a_phase(shown: Shown, empty_first: bool) -> None
 
 
 def test_lone_empty_file_is_shown(shown: Shown) -> None:
-    """A call with nothing but an empty file has its line."""
+    """A call with a single empty file has a line."""
     shown.begin("a", 0).add(0)
     assert shown.lines() == ["upload: 1 of 1, 0 bytes of 0 bytes"]
 
 
 def test_failed_call_ends_its_phase(shown: Shown) -> None:
-    """What a failed call leaves is told, and is not counted in the next one."""
+    """The files of a failed call are shown, and are not counted in the next call."""
     counters = [shown.begin(name, 5) for name in "ab"]
     counters[0].add(5)
     with pytest.raises(OSError, match="broken"), given_up_on_error(counters):
@@ -320,8 +320,8 @@ def test_failed_call_ends_its_phase(shown: Shown) -> None:
     ]
 
 
-def test_repeats_are_taken_back_from_the_sum(shown: Shown) -> None:
-    """A part that is sent again makes the sum go back, and it never says more than there is."""
+def test_sum_after_a_retry(shown: Shown) -> None:
+    """A retry reduces the sum, which never exceeds the total."""
     first, second = shown.begin("a", 5), shown.begin("b", 5)
     first.add(4)
     first.add(-4)
@@ -332,13 +332,13 @@ def test_repeats_are_taken_back_from_the_sum(shown: Shown) -> None:
 
 
 def test_standard_error_is_looked_up_late(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a stream the lines go to what standard error is at the time."""
+    """Without a stream, lines are printed to the standard error of the moment."""
     Progress(Display(), "upload", "a", 1).add(1)
     assert capsys.readouterr().err == "upload: 1 of 1, 1 bytes of 1 bytes\n"
 
 
 def test_bar_of_numbers() -> None:
-    """A bar of numbers prints how many of how many in plain lines; one that showed nothing prints nothing."""
+    """A bar of numbers prints plain lines, and none if nothing was shown."""
     stream, clock = io.StringIO(), Clock()
     bar = ProgressBar("push", stream=stream, clock=clock)
     bar.close()
@@ -353,7 +353,7 @@ def test_bar_of_numbers() -> None:
 # ---------------------------------------------------------------- bars
 
 
-def on_terminal(work: Callable[[Any], None]) -> str:
+def output_on_terminal(work: Callable[[Any], None]) -> str:
     """Return what a display writes to a pseudo-terminal."""
     screen, keyboard = pty.openpty()
     with os.fdopen(keyboard, "w") as stream:
@@ -362,14 +362,14 @@ def on_terminal(work: Callable[[Any], None]) -> str:
     try:
         while block := os.read(screen, 4096):
             written += block
-    except OSError:  # how a pseudo-terminal says that its other end is closed
+    except OSError:  # the other end is closed
         pass
     os.close(screen)
     return written.decode()
 
 
-def one_upload(stream: Any) -> None:
-    """Upload a file of two parts, one of them twice, as far as a display sees it."""
+def show_upload(stream: Any) -> None:
+    """Show the upload of a file of two parts, one of which is retried."""
     counter = Progress(Display(stream), "upload", "a", 2 * KIBI)
     counter.add(KIBI)
     counter.add(-KIBI)
@@ -377,24 +377,24 @@ def one_upload(stream: Any) -> None:
 
 
 def test_bar_on_a_terminal() -> None:
-    """On a terminal a bar goes to the end, and counts the files."""
-    screen = on_terminal(one_upload)
+    """In a terminal, a bar goes to the end and counts the files."""
+    screen = output_on_terminal(show_upload)
     assert "upload: 100%" in screen
     assert "2.00k/2.00k" in screen
     assert "1 of 1" in screen
 
 
 def test_lines_on_a_terminal_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where tqdm is missing, the plain lines do."""
+    """Without tqdm, plain lines are printed."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    assert on_terminal(one_upload).splitlines() == ["upload: 1 of 1, 2.0 KiB of 2.0 KiB"]
+    assert output_on_terminal(show_upload).splitlines() == ["upload: 1 of 1, 2.0 KiB of 2.0 KiB"]
 
 
 def test_bar_in_a_notebook(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a notebook, whose standard error is no terminal, there is a bar too."""
+    """In a notebook, whose standard error is not a terminal, there is a bar too."""
     monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
-    one_upload(None)
+    show_upload(None)
     assert "upload: 100%" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Files on their way home: whole, under safe names, and never over something else."""
+"""Downloads of images and socket values: complete, under safe names, and with the token for the API only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR
 
 @pytest.fixture(scope="module")
 def case(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> gcapi.models.ArchiveItem:
-    """Give a case with an image, a file and a number."""
+    """Return a case with an image, a file and a JSON value."""
     folder = tmp_path_factory.mktemp("case")
     (folder / "a.mha").write_bytes(HEADER + bytes(range(16)))
     (folder / "a b.csv").write_bytes(b"a;b\r\n")
@@ -57,17 +57,17 @@ def value_of(case: gcapi.models.ArchiveItem, slug: str) -> HyperlinkedComponentI
 
 @pytest.fixture
 def image(client: Client, case: gcapi.models.ArchiveItem) -> HyperlinkedImage:
-    """Give the image of the case."""
+    """Return the image of the case."""
     return client.images.detail(api_url=value_of(case, "scan").image)
 
 
 # ---------------------------------------------------------------- images of the sandbox
 
 
-def test_image_by_each_of_four_ways(
+def test_each_way_to_select_an_image(
     client: Client, image: HyperlinkedImage, tmp_path: Path
 ) -> None:
-    """By pk, address, files and filters the same file comes."""
+    """A pk, a URL, files and filters select the same file."""
     ways: dict[str, dict[str, Any]] = {
         "pk": {"pk": image.pk},
         "url": {"url": image.api_url},
@@ -83,8 +83,8 @@ def test_image_by_each_of_four_ways(
     assert contents.pop().startswith(b"ObjectType")
 
 
-def test_names_without_a_filename(client: Client, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """Without a name an image is called by its pk, and files by a plain word."""
+def test_default_file_names(client: Client, image: HyperlinkedImage, tmp_path: Path) -> None:
+    """Without a filename, an image is named after its pk, and files are named `image`."""
     assert client.images.download(pk=image.pk, output_directory=tmp_path) == [
         tmp_path / f"{image.pk}.mha"
     ]
@@ -93,8 +93,10 @@ def test_names_without_a_filename(client: Client, image: HyperlinkedImage, tmp_p
     ]
 
 
-def test_output_directory_is_made(client: Client, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """Directories that are missing are made."""
+def test_output_directory_is_created(
+    client: Client, image: HyperlinkedImage, tmp_path: Path
+) -> None:
+    """Missing directories are created."""
     directory = tmp_path / "a" / "b"
     (path,) = client.images.download(pk=image.pk, output_directory=directory, filename="c")
     assert path == directory / "c.mha"
@@ -109,10 +111,10 @@ def test_output_directory_is_made(client: Client, image: HyperlinkedImage, tmp_p
         (None, ["x.mha"]),
     ],
 )
-def test_image_type_chooses_files(
+def test_image_type_selects_files(
     client: Client, image: HyperlinkedImage, tmp_path: Path, image_type: Any, names: list[str]
 ) -> None:
-    """Only files of the wanted type come; the published enum names the types."""
+    """Only files of the given type are downloaded; the published enum has the types."""
     paths = client.images.download(
         pk=image.pk, output_directory=tmp_path, filename="x", image_type=image_type
     )
@@ -128,8 +130,10 @@ def test_image_type_chooses_files(
         {"url": "x", "files": []},
     ],
 )
-def test_exactly_one_way(sandbox: Sandbox, client: Client, tmp_path: Path, given: Any) -> None:
-    """None or several of pk, url, files and filters is a ValueError before anything is sent."""
+def test_exactly_one_selection(
+    sandbox: Sandbox, client: Client, tmp_path: Path, given: Any
+) -> None:
+    """None or several of pk, url, files and filters are a ValueError before a request is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match="exactly one"):
         client.images.download(output_directory=tmp_path, **given)
@@ -137,7 +141,7 @@ def test_exactly_one_way(sandbox: Sandbox, client: Client, tmp_path: Path, given
 
 
 def test_missing_image(client: Client, tmp_path: Path) -> None:
-    """An image that is not there, or may not be seen, is ObjectNotFound."""
+    """An image that does not exist, or is not accessible, is an ObjectNotFound."""
     with pytest.raises(ObjectNotFound):
         client.images.download(pk=PK, output_directory=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -146,7 +150,7 @@ def test_missing_image(client: Client, tmp_path: Path) -> None:
 def test_existing_image_is_kept(
     sandbox: Sandbox, client: Client, image: HyperlinkedImage, tmp_path: Path
 ) -> None:
-    """A target that is there is an error before any transfer, and stays as it is."""
+    """An existing target is an error before any transfer, and is unchanged."""
     (tmp_path / "x.mha").write_text("precious")
     sandbox.requests.clear()
     with pytest.raises(FileExistsError, match=r"x\.mha already exists"):
@@ -155,10 +159,10 @@ def test_existing_image_is_kept(
     assert (tmp_path / "x.mha").read_text() == "precious"
 
 
-def test_dangling_link_is_a_target_that_is_there(
+def test_dangling_link_is_kept(
     sandbox: Sandbox, client: Client, image: HyperlinkedImage, tmp_path: Path
 ) -> None:
-    """A link to nowhere is not written through."""
+    """A download does not write through a dangling symbolic link."""
     (tmp_path / "x.mha").symlink_to(tmp_path / "elsewhere")
     sandbox.requests.clear()
     with pytest.raises(FileExistsError):
@@ -170,7 +174,7 @@ def test_dangling_link_is_a_target_that_is_there(
 def test_filenames_stay_in_the_directory(
     client: Client, image: HyperlinkedImage, tmp_path: Path, name: str
 ) -> None:
-    """A name of the caller's does not leave the directory either."""
+    """A filename of the caller cannot leave the directory."""
     directory = tmp_path / "out"
     try:
         client.images.download(files=image.files, output_directory=directory, filename=name)
@@ -182,7 +186,7 @@ def test_filenames_stay_in_the_directory(
 
 
 def test_progress_of_a_download(sandbox: Sandbox, image: HyperlinkedImage, tmp_path: Path) -> None:
-    """A listener hears of the file, of its size once that is known, and of the last byte."""
+    """A listener receives the beginning of a file, its size once it is known, and its end."""
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
         (path,) = client.images.download(pk=image.pk, output_directory=tmp_path, filename="x")
@@ -197,10 +201,10 @@ def test_progress_of_a_download(sandbox: Sandbox, image: HyperlinkedImage, tmp_p
 # ---------------------------------------------------------------- socket values of the sandbox
 
 
-def test_value_goes_where_its_relative_path_says(
+def test_value_is_written_to_its_relative_path(
     client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
 ) -> None:
-    """Images, files and JSON values each land under their socket's relative path."""
+    """Images, files and JSON values are written to their sockets' relative paths."""
     written = {
         slug: client.download_socket_value(value_of(case, slug), output_directory=tmp_path)
         for slug in ("scan", "table", "findings")
@@ -213,7 +217,7 @@ def test_value_goes_where_its_relative_path_says(
     assert (tmp_path / "table.csv").read_bytes() == b"a;b\r\n"
 
 
-def test_value_survives_the_way(
+def test_json_value_round_trip(
     client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
 ) -> None:
     """A JSON value is written as JSON."""
@@ -235,10 +239,10 @@ def test_existing_value_is_kept(
     assert len(sandbox.requests) == 0
 
 
-def test_token_goes_to_the_api_alone(
+def test_token_is_sent_to_the_api_only(
     sandbox: Sandbox, client: Client, case: gcapi.models.ArchiveItem, tmp_path: Path
 ) -> None:
-    """The file is asked for with the token, and fetched from the store without it."""
+    """The API gets the token, and the store does not."""
     client.archives.count()
     sandbox.requests.clear()
     client.download_socket_value(value_of(case, "table"), output_directory=tmp_path)
@@ -246,10 +250,10 @@ def test_token_goes_to_the_api_alone(
     assert seen == [("api", "Bearer"), ("storage", "")]
 
 
-def test_file_of_others(
+def test_inaccessible_file(
     sandbox: Sandbox, case: gcapi.models.ArchiveItem, image: HyperlinkedImage, tmp_path: Path
 ) -> None:
-    """A file that may not be seen is an error that says so, and nothing is left."""
+    """A file without access is an error that says so, and leaves nothing."""
     with Client(sandbox.add_user("downloader"), sandbox.base_url) as stranger:
         with pytest.raises(NotFoundError):
             stranger.download_socket_value(value_of(case, "table"), output_directory=tmp_path)
@@ -277,7 +281,7 @@ def test_file_of_others(
     ],
 )
 def test_suffixes_are_kept(tmp_path: Path, name: str, suffix: str) -> None:
-    """A known double suffix is kept whole, and of others the last one."""
+    """A known double suffix is kept completely, and otherwise the last one."""
     with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
         files = [image_file(f"{server.origin}/media/{name}")]
         (path,) = client.images.download(files=files, output_directory=tmp_path, filename="x.y")
@@ -286,7 +290,7 @@ def test_suffixes_are_kept(tmp_path: Path, name: str, suffix: str) -> None:
 
 
 def test_several_files_of_an_image(tmp_path: Path) -> None:
-    """Files of different suffixes come at once, and those that would have one name are refused."""
+    """Files with different suffixes are downloaded together, and equal names are refused."""
     script = lambda seen: Answer(body=seen.path.encode())  # noqa: E731
     with Loopback(script) as server, connect(server) as client:
         files = [image_file(f"{server.origin}/media/a{suffix}") for suffix in (".mhd", ".zraw")]
@@ -318,8 +322,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_of_files_write_nothing_outside(tmp_path: Path, name: str) -> None:
-    """However a file's address ends, what is written is in the directory, or nothing is."""
+def test_hostile_file_names_write_nothing_outside(tmp_path: Path, name: str) -> None:
+    """Whatever a file's URL ends in, nothing is written outside of the directory."""
     directory = tmp_path / "a" / "b" / "out"
     with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
         files = [image_file(f"{server.origin}/media/{name}")]
@@ -333,8 +337,8 @@ def test_hostile_names_of_files_write_nothing_outside(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("name", ["C:%5Cx.mha", "CON", "con.mha", "a.m%00ha", "a.mha.", ""])
-def test_names_of_no_file_are_refused(tmp_path: Path, name: str) -> None:
-    """An address that ends in what is no file name is refused before the transfer."""
+def test_unusable_file_names_are_refused(tmp_path: Path, name: str) -> None:
+    """A URL that ends in an unusable file name is refused before the transfer."""
     with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
         files = [image_file(f"{server.origin}/media/x/{name}")]
         with pytest.raises(UnsafeName):
@@ -371,8 +375,8 @@ def test_hostile_relative_paths_are_refused(tmp_path: Path, path: str, source: s
     assert everything_below(tmp_path) == set()
 
 
-def test_sockets_of_old_have_no_path(tmp_path: Path) -> None:
-    """A socket without a relative path gives its slug to the file."""
+def test_socket_without_a_relative_path(tmp_path: Path) -> None:
+    """The file of a socket without a relative path is named after the socket's slug."""
     with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
         value = socket_value("", file=f"{server.origin}/media/x.json")
         assert client.download_socket_value(value, output_directory=tmp_path) == [tmp_path / "age"]
@@ -381,21 +385,31 @@ def test_sockets_of_old_have_no_path(tmp_path: Path) -> None:
             client.download_socket_value(value, output_directory=tmp_path)
 
 
+def test_slug_in_place_of_a_path_stays_in_the_directory(tmp_path: Path) -> None:
+    """A slug that would leave the directory is refused in place of a relative path."""
+    with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
+        value = socket_value("", value=3)
+        value.interface.slug = "../x"
+        with pytest.raises(UnsafeName):
+            client.download_socket_value(value, output_directory=tmp_path / "out")
+    assert everything_below(tmp_path) == set()
+
+
 # ---------------------------------------------------------------- transfers that fail
 
 
 def download(directory: Path, script: Any) -> None:
-    """Download a file from a server that answers so."""
+    """Download a file from a server with this script."""
     with Loopback(script) as server, connect(server, retry_strategy=NO_RETRIES) as client:
         files = [image_file(f"{server.origin}/media/a.mha")]
         client.images.download(files=files, output_directory=directory, filename="x")
 
 
 @pytest.mark.parametrize("sent", [0, 1, 4_000_000])
-def test_half_a_file_is_not_kept(
+def test_incomplete_file_is_not_kept(
     tmp_path: Path, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A body that is shorter than announced is a TransferError, and nothing is left."""
+    """A body that is shorter than announced is a TransferError, and leaves nothing."""
     monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
     with pytest.raises(
         TransferError, match=f"broke after {sent} of 5000000 bytes.*Nothing was kept"
@@ -405,7 +419,7 @@ def test_half_a_file_is_not_kept(
 
 
 def test_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that breaks before the answer, again and again, is httpx's own error, and nothing is left."""
+    """A connection that keeps breaking before the response is httpx's error, and leaves nothing."""
     monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
     with pytest.raises(httpx.TransportError):
         download(tmp_path, in_turn(Answer(reset=True)))
@@ -414,7 +428,7 @@ def test_broken_connection_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_refusal_of_the_store_leaves_no_file(tmp_path: Path, status: int) -> None:
-    """What the store answers with an error is a StorageError with its words, and no file."""
+    """An error response of the store is a StorageError with its message, and leaves no file."""
     words = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
     with Loopback(in_turn(Answer(status=status, body=words))) as store:
         away = Answer(status=302, headers={"Location": f"{store.origin}/a.mha?X-Amz-Signature=s"})
@@ -426,7 +440,7 @@ def test_refusal_of_the_store_leaves_no_file(tmp_path: Path, status: int) -> Non
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_refusal_of_the_api_leaves_no_file(tmp_path: Path, status: int) -> None:
-    """Nor does what the API answers with an error."""
+    """An error response of the API leaves no file."""
     with pytest.raises(GCAPIError) as caught:
         download(tmp_path, in_turn(Answer(status=status, body=b"<!doctype html>")))
     assert not isinstance(caught.value, StorageError)
@@ -437,21 +451,21 @@ def test_refusal_of_the_api_leaves_no_file(tmp_path: Path, status: int) -> None:
     "location", ["http://example.org/a.mha", "http://10.0.0.1/a.mha", "ftp://localhost/a"]
 )
 def test_redirect_to_an_unencrypted_host_is_refused(tmp_path: Path, location: str) -> None:
-    """A file is not fetched by http from another machine."""
+    """A redirect to another host without https is refused."""
     with pytest.raises(InvalidTarget):
         download(tmp_path, in_turn(Answer(status=302, headers={"Location": location})))
     assert everything_below(tmp_path) == set()
 
 
-def test_redirects_without_end_are_refused(tmp_path: Path) -> None:
-    """More than five hops are a TransferError."""
+def test_too_many_redirects_are_refused(tmp_path: Path) -> None:
+    """More than five redirects are a TransferError."""
     with pytest.raises(TransferError, match="redirects"):
         download(tmp_path, lambda seen: Answer(status=302, headers={"Location": f"{seen.path}x"}))
     assert everything_below(tmp_path) == set()
 
 
 def test_file_on_another_host_is_fetched_without_the_token(tmp_path: Path) -> None:
-    """An address that is not the API's is fetched, but not with the token; by http not at all."""
+    """A file on another host is downloaded without the token, and only by https."""
     with (
         Loopback(in_turn(Answer(body=b"content"))) as store,
         Loopback(in_turn(Answer(status=500))) as server,
@@ -465,8 +479,8 @@ def test_file_on_another_host_is_fetched_without_the_token(tmp_path: Path) -> No
     assert everything_below(tmp_path) == {"image"}
 
 
-def test_bytes_come_as_they_are_stored(tmp_path: Path) -> None:
-    """No compression is asked for, so that lengths can be compared, and JSON files are not parsed."""
+def test_bytes_are_neither_compressed_nor_parsed(tmp_path: Path) -> None:
+    """The client requests no compression, so that lengths can be compared, and does not parse JSON files."""
     content = os.urandom(3_000_000)
     answer = Answer(body=content, headers={"Content-Type": "application/json"})
     with Loopback(in_turn(answer)) as server, connect(server) as client:
@@ -477,8 +491,8 @@ def test_bytes_come_as_they_are_stored(tmp_path: Path) -> None:
     assert everything_below(tmp_path) == {"a/b.json"}
 
 
-def test_one_failure_of_several_keeps_what_is_whole(tmp_path: Path) -> None:
-    """When one of several files fails, the error comes through, and no half of a file is left."""
+def test_one_failed_file_of_several(tmp_path: Path) -> None:
+    """When one of several files fails, its error is raised, and no partial file is left."""
 
     def script(seen: Seen) -> Answer:
         return Answer(status=500) if seen.path.endswith(".zraw") else Answer(body=b"content")

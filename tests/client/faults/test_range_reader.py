@@ -1,7 +1,4 @@
-"""Downloads over connections that break, from stores that change, expire, refuse or lie: whole, or not there.
-
-Longer than 500 lines: a catalogue of ways to fail, whose server is scripted anew for each.
-"""
+"""Downloads over connections that break, from stores that change, expire, refuse or send wrong bytes."""
 
 from __future__ import annotations
 
@@ -33,18 +30,18 @@ LARGE = BYTES[: FIRST_RANGE + MIN_RANGE_SIZE + 1_000_000]
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take broken streams up again at once."""
+def _no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resume broken streams at once."""
     monkeypatch.setattr("gcapi._transfer.range_reader.RESUME_DELAY", 0.0)
 
 
 def store_of(content: bytes, tag: str = TAG, **headers: str) -> Script:
-    """Return the script of a good store."""
+    """Return the script of a correct store."""
     return lambda seen: answer_of_store(seen, content, tag, **headers)
 
 
 def breaking(content: bytes, *breaks: int, tag: str = TAG) -> Script:
-    """Return a store whose answers break after so many bytes each, one after the other, and then no more."""
+    """Return a store whose first responses each break after the given number of bytes."""
     left = iter(breaks)
 
     def script(seen: Seen) -> Answer:
@@ -55,12 +52,12 @@ def breaking(content: bytes, *breaks: int, tag: str = TAG) -> Script:
 
 
 def start_of(seen: Seen) -> int:
-    """Return where the range that was asked for begins."""
+    """Return the first byte of the requested range."""
     return (asked(seen) or (0, None))[0]
 
 
-def fails(script: Script, directory: Path, error: type[Exception], match: str = "") -> int:
-    """Download in vain, see that nothing is left, and return how often the store was asked."""
+def assert_fails(script: Script, directory: Path, error: type[Exception], match: str = "") -> int:
+    """Check that a download assert_fails and leaves nothing, and return the number of requests to the store."""
     with served(script) as pair:
         with pytest.raises(error, match=match):
             pair.download(directory)
@@ -79,8 +76,8 @@ SIZES = [
 
 @pytest.mark.parametrize("connections", [1, 3])
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_comes_whole(tmp_path: Path, size: int, connections: int) -> None:
-    """Around every limit the bytes are right, and each is asked for once."""
+def test_every_size_is_complete(tmp_path: Path, size: int, connections: int) -> None:
+    """Around every limit the bytes are right, and each is requested once."""
     with served(store_of(BYTES[:size])) as pair:
         (path,) = pair.download(tmp_path, max_concurrent_downloads=connections)
         ranges = sorted(wanted for wanted in pair.ranges() if wanted)
@@ -101,7 +98,7 @@ def test_small_file_is_one_request(tmp_path: Path, size: int) -> None:
 
 
 def test_ranges_fill_the_connections(tmp_path: Path) -> None:
-    """The ranges of a large file are asked for at once, on as many connections as there may be, and no more."""
+    """The ranges of a large file are requested at the same time, on as many connections as allowed."""
     content = BYTES + BYTES[:MEBI]  # four of the shortest ranges, and the first
     together = threading.Barrier(4)
 
@@ -117,7 +114,7 @@ def test_ranges_fill_the_connections(tmp_path: Path) -> None:
 
 
 def test_one_api_request_for_all_ranges(tmp_path: Path) -> None:
-    """The API is asked once, with the token; the store sees the ranges, the same link, and never the token."""
+    """The API gets one request with the token; the store gets all ranges on the same URL, without the token."""
     with served(store_of(LARGE)) as pair:
         pair.download(tmp_path)
     assert [seen.header("Authorization") for seen in pair.api.seen] == [f"Bearer {TOKEN}"]
@@ -128,7 +125,7 @@ def test_one_api_request_for_all_ranges(tmp_path: Path) -> None:
 
 
 def test_store_without_ranges(tmp_path: Path) -> None:
-    """A store that gives the whole file to a ranged request is read to its end: one request."""
+    """A store that answers a range request with the whole file gets one request."""
     with served(in_turn(Answer(body=LARGE, headers={"ETag": TAG}))) as pair:
         (path,) = pair.download(tmp_path)
     assert path.read_bytes() == LARGE
@@ -137,7 +134,7 @@ def test_store_without_ranges(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 def test_body_without_a_length(tmp_path: Path, size: int) -> None:
-    """A body in chunks, whose length nobody told, comes whole."""
+    """A chunked body of unannounced length is downloaded completely."""
     heard = []
     with served(in_turn(Answer(body=BYTES[:size], chunked="whole"))) as pair:
         (path,) = pair.download(tmp_path, progress=heard.append)
@@ -147,7 +144,7 @@ def test_body_without_a_length(tmp_path: Path, size: int) -> None:
 
 
 def test_store_without_validators(tmp_path: Path) -> None:
-    """Where nothing tells that further ranges are of the same file, a large file is one stream."""
+    """Without a validator, a large file is downloaded in one stream, because its version could change."""
     with served(store_of(LARGE, tag="")) as pair:
         (path,) = pair.download(tmp_path)
         assert pair.ranges() == [(0, FIRST_RANGE), (0, None)]
@@ -156,7 +153,7 @@ def test_store_without_validators(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<Error><Code>InvalidRange</Code></Error>"])
 def test_empty_file_that_has_no_range(tmp_path: Path, body: bytes) -> None:
-    """A store that answers 416 of an empty file is asked without a range, and its words are not the file."""
+    """An empty file for which the store answers 416 is requested again without a range."""
 
     def script(seen: Seen) -> Answer:
         return Answer(status=416, body=body) if asked(seen) else Answer()
@@ -166,12 +163,12 @@ def test_empty_file_that_has_no_range(tmp_path: Path, body: bytes) -> None:
     assert path.read_bytes() == b""
 
 
-# ---------------------------------------------------------------- streams that break
+# ---------------------------------------------------------------- broken streams
 
 
 @pytest.mark.parametrize("breaks", [(0,), (1,), (299_999,), (100_000, 0, 50_000, 1, 148_000)])
-def test_broken_stream_goes_on_where_it_broke(tmp_path: Path, breaks: tuple[int, ...]) -> None:
-    """Each time it is taken up from the very byte, if it is the same file still: none comes twice, none is missing."""
+def test_broken_stream_is_resumed(tmp_path: Path, breaks: tuple[int, ...]) -> None:
+    """A broken stream is resumed at the exact byte: none is requested twice, and none is missing."""
     with served(breaking(SMALL, *breaks)) as pair:
         (path,) = pair.download(tmp_path)
         reached = [sum(breaks[:count]) for count in range(len(breaks) + 1)]
@@ -184,8 +181,8 @@ def test_broken_stream_goes_on_where_it_broke(tmp_path: Path, breaks: tuple[int,
     assert len(pair.api.seen) == 1
 
 
-def test_broken_ranges_go_on(tmp_path: Path) -> None:
-    """Ranges that break are each taken up by themselves, and progress never goes beyond the file."""
+def test_broken_ranges_are_resumed(tmp_path: Path) -> None:
+    """Each broken range is resumed by itself, and progress never exceeds the size of the file."""
     breaks = iter([700_000, 1_000_000, 0, 12_345, 500_000])
     lock, heard = threading.Lock(), []
 
@@ -203,7 +200,7 @@ def test_broken_ranges_go_on(tmp_path: Path) -> None:
 
 
 def test_date_is_a_validator(tmp_path: Path) -> None:
-    """Where the store gives no strong entity tag, the date tells that it is the same file."""
+    """Without a strong entity tag, the modification date identifies the version."""
     date = "Sun, 22 Nov 2026 00:56:50 GMT"
     scripts = iter([50_000])
 
@@ -219,8 +216,8 @@ def test_date_is_a_validator(tmp_path: Path) -> None:
     assert path.read_bytes() == SMALL
 
 
-def test_connection_that_breaks_before_an_answer(tmp_path: Path) -> None:
-    """A connection that breaks before the answer is made again: for the first request, and while going on."""
+def test_connection_that_breaks_before_the_response(tmp_path: Path) -> None:
+    """A connection that breaks before the response is retried, for the first request and while resuming."""
     answers = iter(["reset", "reset", 1_000, "reset"])
 
     def script(seen: Seen) -> Answer:
@@ -239,16 +236,16 @@ def test_connection_that_breaks_before_an_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])
-def test_breaks_without_end(tmp_path: Path, content: bytes) -> None:
-    """A stream that breaks again and again is given up with a TransferError, and nothing is left."""
+def test_repeated_breaks_are_an_error(tmp_path: Path, content: bytes) -> None:
+    """A stream that breaks again and again ends with a TransferError, and leaves nothing."""
     script = lambda seen: broken(answer_of_store(seen, content), 10)  # noqa: E731
-    count = fails(script, tmp_path, TransferError, "and was resumed")
+    count = assert_fails(script, tmp_path, TransferError, "and was resumed")
     assert count >= MAX_RESUMES + 1
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])
 def test_break_without_a_validator_starts_again(tmp_path: Path, content: bytes) -> None:
-    """Where nothing tells that it would go on with the same file, it is begun again."""
+    """A broken stream without a validator starts again from the first byte."""
     first = 2 if content is LARGE else 1
     left = iter([None] * (first - 1) + [1_000, 2_000])
 
@@ -264,23 +261,24 @@ def test_break_without_a_validator_starts_again(tmp_path: Path, content: bytes) 
 
 
 def test_broken_chunks_start_again(tmp_path: Path) -> None:
-    """A body of unknown length that breaks is begun again, a few times."""
+    """A broken body of unknown length starts again from the first byte, a limited number of times."""
     half = Answer(body=SMALL[:5_000], chunked="broken", headers={"ETag": TAG})
     with served(in_turn(half, half, Answer(body=SMALL, chunked="whole"))) as pair:
         (path,) = pair.download(tmp_path)
     assert path.read_bytes() == SMALL
     assert (
-        fails(in_turn(half), tmp_path / "again", TransferError, "started again") == MAX_RESTARTS + 1
+        assert_fails(in_turn(half), tmp_path / "again", TransferError, "started again")
+        == MAX_RESTARTS + 1
     )
 
 
-# ---------------------------------------------------------------- files that change
+# ---------------------------------------------------------------- changed files
 
 
 @pytest.mark.parametrize("size", [10, 200_000, len(LARGE), 7 * MEBI])
 @pytest.mark.parametrize("former", [SMALL, LARGE])
 def test_changed_file_is_the_new_one(tmp_path: Path, former: bytes, size: int) -> None:
-    """A file that changes while it comes is begun again: the result is the new one, to the last byte."""
+    """A file that changes during the download starts again, and the result is the new version."""
     new, count = BYTES[-size:], iter(range(1000))
 
     def script(seen: Seen) -> Answer:
@@ -296,7 +294,7 @@ def test_changed_file_is_the_new_one(tmp_path: Path, former: bytes, size: int) -
 
 @pytest.mark.parametrize("length", [len(LARGE), len(LARGE) - 1])
 def test_store_that_ignores_the_condition(tmp_path: Path, length: int) -> None:
-    """A range of a file of another tag or length is not taken for the old file's, whatever the store made of it."""
+    """A range of another version is not mixed with the old one, even if the store ignores `If-Range`."""
     new, count = BYTES[-length:], iter(range(1000))
 
     def script(seen: Seen) -> Answer:
@@ -311,23 +309,23 @@ def test_store_that_ignores_the_condition(tmp_path: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])
-def test_file_that_never_stays_the_same(tmp_path: Path, content: bytes) -> None:
-    """A file that is another one each time is given up with a TransferError, and nothing is left."""
+def test_file_that_always_changes(tmp_path: Path, content: bytes) -> None:
+    """A file that changes with every request ends with a TransferError, and leaves nothing."""
     count = iter(range(1000))
 
     def script(seen: Seen) -> Answer:
         answer = answer_of_store(seen, content, f'"{next(count)}"')
         return broken(answer, 5_000) if content is SMALL else answer
 
-    fails(script, tmp_path, TransferError, "The file changes while it is downloaded")
+    assert_fails(script, tmp_path, TransferError, "The file changes while it is downloaded")
 
 
-# ---------------------------------------------------------------- stores that refuse or lie
+# ---------------------------------------------------------------- refusals and wrong bytes
 
 
 @pytest.mark.parametrize("status", [403, 404, 416, 500])
-def test_error_while_going_on_is_no_content(tmp_path: Path, status: int) -> None:
-    """What a store answers with an error while a stream goes on is an error with its words, and no part of a file."""
+def test_error_while_resuming(tmp_path: Path, status: int) -> None:
+    """An error response while resuming is raised with the store's message, and is not written to the file."""
     words = b"<Error><Code>Oops</Code><Message>Not now</Message></Error>"
 
     def script(seen: Seen) -> Answer:
@@ -335,24 +333,24 @@ def test_error_while_going_on_is_no_content(tmp_path: Path, status: int) -> None
             return Answer(status=status, body=words)
         return broken(answer_of_store(seen, SMALL), 1_000)
 
-    fails(script, tmp_path, StorageError, "Oops: Not now")
+    assert_fails(script, tmp_path, StorageError, "Oops: Not now")
 
 
-def test_error_of_one_range_is_the_error(tmp_path: Path) -> None:
-    """When one range is refused, that is what the call raises, whatever the other ranges come to."""
+def test_error_of_one_range(tmp_path: Path) -> None:
+    """When one range is refused, the call raises that error, whatever happens to the other ranges."""
 
     def script(seen: Seen) -> Answer:
         answer = answer_of_store(seen, LARGE)
         return Answer(status=500) if start_of(seen) > FIRST_RANGE else answer
 
     for number in range(10):
-        fails(script, tmp_path / str(number), StorageError, "500")
+        assert_fails(script, tmp_path / str(number), StorageError, "500")
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 207])
 def test_other_success_is_no_file(tmp_path: Path, status: int) -> None:
-    """An answer of success that is neither a file nor a range of one is an error."""
-    assert fails(in_turn(Answer(status=status)), tmp_path, StorageError, str(status)) == 1
+    """A successful status other than 200 and 206 is an error."""
+    assert assert_fails(in_turn(Answer(status=status)), tmp_path, StorageError, str(status)) == 1
 
 
 WRONG = [
@@ -368,75 +366,75 @@ WRONG = [
 
 @pytest.mark.parametrize("header", WRONG)
 def test_wrong_range_is_refused(tmp_path: Path, header: str) -> None:
-    """A first range that does not say that it is the one asked for is a TransferError."""
+    """A response with another range than the requested one is a TransferError."""
     answer = Answer(status=206, body=SMALL, headers={"Content-Range": header})
-    fails(in_turn(answer), tmp_path, TransferError, "which was not requested")
+    assert_fails(in_turn(answer), tmp_path, TransferError, "which was not requested")
 
 
 @pytest.mark.parametrize("header", ["bytes 0-299999/300000", "bytes 999-299999/300000", "x"])
-def test_wrong_range_while_going_on_is_refused(tmp_path: Path, header: str) -> None:
-    """Nor is another range than the missing one taken while a stream goes on."""
+def test_wrong_range_while_resuming_is_refused(tmp_path: Path, header: str) -> None:
+    """A response with another range than the missing one is a TransferError."""
 
     def script(seen: Seen) -> Answer:
         answer = broken(answer_of_store(seen, SMALL), 1_000)
         start = start_of(seen)
         return replace(answer, headers={"Content-Range": header}) if start else answer
 
-    fails(script, tmp_path, TransferError, "which was not requested")
+    assert_fails(script, tmp_path, TransferError, "which was not requested")
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])
 def test_more_than_announced_is_refused(tmp_path: Path, content: bytes) -> None:
-    """A range that holds more than it says is a TransferError."""
+    """A range with more bytes than it announced is a TransferError."""
 
     def script(seen: Seen) -> Answer:
         answer = answer_of_store(seen, content)
         return replace(answer, body=answer.body + b"more")
 
-    fails(script, tmp_path, TransferError, "more than it announced")
+    assert_fails(script, tmp_path, TransferError, "more than it announced")
 
 
-def test_bytes_after_the_announced_length_are_not_the_file(tmp_path: Path) -> None:
-    """Of a whole file the announced length is taken, and what follows it on the connection is not."""
+def test_bytes_after_the_announced_length_are_ignored(tmp_path: Path) -> None:
+    """Bytes on the connection after the announced length are not part of the file."""
     with served(in_turn(Answer(body=SMALL + b"more", length=len(SMALL)))) as pair:
         (path,) = pair.download(tmp_path)
     assert path.read_bytes() == SMALL
 
 
 def md5_tag(content: bytes) -> str:
-    """Return the tag of a file that was uploaded at once."""
+    """Return the entity tag of a file that was uploaded in one part."""
     return f'"{hashlib.md5(content).hexdigest()}"'
 
 
 @pytest.mark.parametrize("status", [200, 206])
 def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
-    """A file that came in one stream, or in one that was taken up again, is held against the store's MD5."""
+    """A file in one stream, resumed or not, is compared with the store's MD5 checksum."""
 
     def script(seen: Seen) -> Answer:
         good = answer_of_store(seen, SMALL, md5_tag(SMALL))
         garbled = replace(good, status=status, body=good.body[:-1] + b"?")
         return garbled if status == 200 or start_of(seen) else broken(garbled, 150_000)
 
-    fails(script, tmp_path, TransferError, "another checksum")
+    assert_fails(script, tmp_path, TransferError, "another checksum")
 
 
 @pytest.mark.parametrize(
     "tag", ["", md5_tag(SMALL), '"0123-3"', f"W/{md5_tag(b'')}", '"' + "0" * 40 + '"', "\xff"]
 )
 def test_tags_that_are_no_checksum(tmp_path: Path, tag: str) -> None:
-    """A right MD5 is accepted, and tags of other sorts are not taken for one."""
+    """A correct MD5 checksum is accepted, and other entity tags are not compared."""
     with served(store_of(SMALL, tag)) as pair:
         (path,) = pair.download(tmp_path)
     assert path.read_bytes() == SMALL
 
 
-# ---------------------------------------------------------------- links that expire
+# ---------------------------------------------------------------- expired URLs
 
 
 def expiring(
     content: bytes, is_good: Callable[[str, Seen], bool]
 ) -> tuple[Script, Callable[[str], Script]]:
-    """Return a store that refuses some links, and an API that gives a new link each time."""
+    """Return a store that refuses some presigned URLs, and an API that gives a new one with each request."""
     count = iter(range(1, 100))
 
     def store(seen: Seen) -> Answer:
@@ -462,10 +460,8 @@ def expiring(
         ),
     ],
 )
-def test_expired_link_is_asked_for_again(
-    tmp_path: Path, is_good: Callable[[str, Seen], bool]
-) -> None:
-    """A link that the store no longer takes is asked for once more, one time for all ranges."""
+def test_expired_url_is_renewed(tmp_path: Path, is_good: Callable[[str, Seen], bool]) -> None:
+    """A presigned URL that has expired is renewed once, for all ranges."""
     content = BYTES
     store_script, api_script = expiring(content, is_good)
     with (
@@ -481,8 +477,8 @@ def test_expired_link_is_asked_for_again(
 
 
 @pytest.mark.parametrize("good", [0, 1])
-def test_fresh_link_that_is_refused_is_an_error(tmp_path: Path, good: int) -> None:
-    """A link that is refused when it is fresh is not asked for a third time."""
+def test_fresh_url_that_is_refused_is_an_error(tmp_path: Path, good: int) -> None:
+    """A presigned URL that is refused although it is fresh is not renewed again."""
     count = iter(range(100))
 
     def script(seen: Seen) -> Answer:
@@ -498,7 +494,7 @@ def test_fresh_link_that_is_refused_is_an_error(tmp_path: Path, good: int) -> No
 
 
 def test_refusal_by_the_api_is_final(tmp_path: Path) -> None:
-    """What the API itself forbids is not asked for again."""
+    """A 403 from the API is not retried."""
     with served(in_turn(Answer()), in_turn(Answer(status=403, body={"detail": "No."}))) as pair:
         with pytest.raises(PermissionDenied):
             pair.download(tmp_path)

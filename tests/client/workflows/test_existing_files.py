@@ -1,4 +1,4 @@
-"""Targets that are there already: an error before any transfer, left alone, or replaced."""
+"""The policies for files that exist: an error before any transfer, kept, or replaced."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import Any
 import pytest
 
 from gcapi import Client, SocketValueSpec
+from gcapi._transfer.parts import MEBI
+from gcapi._transfer.range_reader import FIRST_RANGE
+from gcapi.exceptions import StatusError
 from gcapi.jobs import AlgorithmRun
 from gcapi_sandbox import Sandbox
+from tests.support.api_and_store import answer_of_store, asked, served
 from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
 from tests.support.data import everything_below
 from tests.support.loopback import Answer, Loopback, Seen, connect, in_turn
 
+LARGE = bytes(FIRST_RANGE + MEBI)
 WORDS = "must be 'error', 'skip' or 'overwrite'"
 
 
 @pytest.mark.parametrize("word", ["replace", "", None, True, ["skip"]])
-def test_another_word_is_an_error(tmp_path: Path, word: Any) -> None:
-    """Whatever downloads, another word than the three is a ValueError before anything is sent."""
+def test_other_policies_are_refused(tmp_path: Path, word: Any) -> None:
+    """Every method that downloads refuses other policies with a ValueError before it sends a request."""
     with Loopback(in_turn(Answer(body=b"content"))) as server, connect(server) as client:
         files = [image_file(f"{server.origin}/media/a.mha")]
         value = socket_value("a.json", file=f"{server.origin}/media/a.json")
@@ -36,8 +41,8 @@ def test_another_word_is_an_error(tmp_path: Path, word: Any) -> None:
     assert everything_below(tmp_path) == set()
 
 
-def test_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
-    """A file that someone else writes while the transfer runs is not replaced."""
+def test_target_that_appears_during_the_download_is_kept(tmp_path: Path) -> None:
+    """A file that someone else creates during the transfer is not replaced."""
 
     def script(_: Seen) -> Answer:
         (tmp_path / "x.mha").write_text("precious")
@@ -52,8 +57,8 @@ def test_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["file", "value"])
-def test_values_that_are_there(tmp_path: Path, source: str) -> None:
-    """A value's file is an error by default, left alone without a transfer, or replaced."""
+def test_existing_file_of_a_value(tmp_path: Path, source: str) -> None:
+    """A value's file is an error by default, kept without a transfer, or replaced."""
     target = tmp_path / "a.json"
     target.write_bytes(b"old")
     with Loopback(in_turn(Answer(body=b"3"))) as server, connect(server) as client:
@@ -70,7 +75,7 @@ def test_values_that_are_there(tmp_path: Path, source: str) -> None:
 
 @pytest.fixture(scope="module")
 def algorithm(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give an algorithm that counts its runs, in a number and in a file."""
+    """Return an algorithm that outputs the number of its runs, as a value and in a file."""
     sandbox.add_socket("Word", "String")
     sandbox.add_socket("Count", "Integer")
     sandbox.add_socket("Report", "CSV file")
@@ -91,10 +96,10 @@ def algorithm(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str
 def test_outputs_of_a_second_run(
     client: Client, algorithm: str, tmp_path: Path, existing: Any
 ) -> None:
-    """A second run into the same directory stops, leaves what is there, or replaces it."""
+    """A second run with the same output directory fails, keeps the files, or replaces them."""
 
     def run(word: str, **options: Any) -> AlgorithmRun:
-        # The server makes no second job of the same inputs.
+        # The server creates no second job with the same inputs.
         inputs = [SocketValueSpec("word", value=f"{existing} {word}")]
         return client.run_algorithm(
             algorithm_slug=algorithm,
@@ -108,7 +113,6 @@ def test_outputs_of_a_second_run(
     first = (tmp_path / "count.json").read_text()
     assert (tmp_path / "report.csv").read_text() == first
     if existing != "error":
-        # One of the two is missing, and comes with the second run.
         (tmp_path / "count.json").unlink()
     if existing == "error":
         with pytest.raises(FileExistsError):
@@ -123,11 +127,11 @@ def test_outputs_of_a_second_run(
     assert everything_below(tmp_path) == {"count.json", "report.csv"}
 
 
-def test_one_instance_that_is_there(tmp_path: Path) -> None:
-    """Of a DICOM image set, only the instances that are missing are fetched with `skip`."""
+def test_existing_instance_is_skipped(tmp_path: Path) -> None:
+    """With `skip`, only the missing instances of a DICOM image set are downloaded."""
     (tmp_path / "1.2.dcm").write_bytes(b"old")
     with Loopback(lambda seen: Answer(body=seen.path.encode())) as store:
-        recipes = [
+        instances = [
             {
                 "sop_instance_uid": uid,
                 "get_instance": {
@@ -139,8 +143,65 @@ def test_one_instance_that_is_there(tmp_path: Path) -> None:
             }
             for uid in ("1.1", "1.2", "1.3")
         ]
-        listed = Answer(body={"image_set_id": "0" * 32, "instances": recipes})
+        listed = Answer(body={"image_set_id": "0" * 32, "instances": instances})
         with Loopback(in_turn(Answer(body=DICOM_IMAGE), listed)) as server, connect(server) as one:
             paths = one.images.download(pk=PK, output_directory=tmp_path, existing="skip")
     assert [path.read_bytes() for path in paths] == [b"/1.1", b"old", b"/1.3"]
     assert sorted(seen.path for seen in store.seen) == ["/1.1", "/1.3"]
+
+
+@pytest.mark.parametrize("existing", ["skip", "overwrite"])
+def test_existing_file_among_others(tmp_path: Path, existing: str) -> None:
+    """An existing file is kept without a transfer, or replaced; the others are downloaded."""
+    (tmp_path / "x.mhd").write_text("old")
+    with served(lambda seen: answer_of_store(seen, b"new")) as pair:
+        paths = pair.download(tmp_path, "a.mhd", "a.zraw", existing=existing)
+        assert len(pair.store.seen) == len(pair.api.seen) == (1 if existing == "skip" else 2)
+    assert [path.name for path in paths] == ["x.mhd", "x.zraw"]
+    old = "old" if existing == "skip" else "new"
+    assert [path.read_text() for path in paths] == [old, "new"]
+    assert everything_below(tmp_path) == {"x.mhd", "x.zraw"}
+
+
+def test_one_existing_file_prevents_the_transfer(tmp_path: Path) -> None:
+    """By default, one existing target among several is an error before any transfer."""
+    (tmp_path / "x.zraw").write_text("old")
+    with served(in_turn(Answer(body=b"new"))) as pair:
+        with pytest.raises(FileExistsError, match=r"x\.zraw already exists.*existing='skip'"):
+            pair.download(tmp_path, "a.mhd", "a.zraw")
+        assert pair.api.seen == []
+    assert everything_below(tmp_path) == {"x.zraw"}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_old_file_is_kept_until_the_new_one_is_complete(tmp_path: Path, fails: bool) -> None:
+    """A file is replaced only once the new one is complete."""
+    target = tmp_path / "x.mha"
+    target.write_text("old")
+    during = []
+
+    def script(seen: Seen) -> Answer:
+        during.append(target.read_bytes())
+        if fails and asked(seen) != (0, FIRST_RANGE):
+            return Answer(status=500)
+        return answer_of_store(seen, LARGE)
+
+    with served(script) as pair:
+        if fails:
+            with pytest.raises(StatusError):
+                pair.download(tmp_path, existing="overwrite")
+        else:
+            pair.download(tmp_path, existing="overwrite")
+    assert set(during) == {b"old"}
+    assert target.read_bytes() == (b"old" if fails else LARGE)
+    assert everything_below(tmp_path) == {"x.mha"}
+
+
+def test_link_is_replaced_rather_than_its_target(tmp_path: Path) -> None:
+    """Overwriting a symbolic link replaces the link, not the file that it leads to."""
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "x.mha").symlink_to(tmp_path / "precious")
+    with served(lambda seen: answer_of_store(seen, b"new")) as pair:
+        pair.download(tmp_path, existing="overwrite")
+    assert not (tmp_path / "x.mha").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"
