@@ -62,7 +62,7 @@ def test_verify_names_each_file_that_is_not_as_it_was(sandbox: Sandbox, home: Pa
         ("unexpected", "case-0/notes.txt"),
         ("unexpected", "notes.txt"),
     ]
-    assert str(verify(home)[0]) == f"missing: {paths[0]}: it is not there"
+    assert str(verify(home)[0]) == f"missing: {paths[0]}: the file does not exist"
     assert len(sandbox.requests) == 0
 
 

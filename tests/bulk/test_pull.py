@@ -1,74 +1,28 @@
-"""Whole archives brought home: everything there, once, whole, and again without moving a byte.
-
-Longer than 500 lines, since each state of a folder meets each policy here; what is peculiar to sources, stores,
-executors and kills has modules of its own.
-"""
+"""Pulling an archive into an empty folder: the files, the manifest, the report, and cases that fail."""
 
 from __future__ import annotations
 
 import json
-import os
+import threading
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Difference, PullProgress, TargetError, diff, pull, read_manifest, verify
+from gcapi.bulk import PullProgress, TargetError, diff, pull, read_manifest, verify
 from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, unique
+from tests.support.data import DEADLINE, unique, written
 from tests.support.loopback import NO_TLS, Answer, Seen
 from tests.support.pull import (
     Sockets,
     add_archive,
-    add_sockets,
     archive_items,
     contents,
-    from_storage,
-    image_of,
     leftovers,
-    many_cases,
-    real_cases,
 )
 from tests.support.relay import relay
-
-
-@pytest.fixture(scope="module")
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Give a socket of each sort."""
-    return add_sockets(sandbox)
-
-
-@pytest.fixture(scope="module")
-def archive(sandbox: Sandbox, sockets: Sockets, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give an archive of real cases, which no test changes."""
-    with Client(sandbox.token, sandbox.base_url) as client:
-        cases = real_cases(sockets, tmp_path_factory.mktemp("cases"))
-        return add_archive(sandbox, client, cases)
-
-
-@pytest.fixture
-def small(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) -> str:
-    """Give an archive of two small cases of the test's own."""
-    (tmp_path / "sources").mkdir()
-    return add_archive(sandbox, client, many_cases(tmp_path / "sources", sockets, 2))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give a folder to pull into."""
-    return tmp_path / "home"
-
-
-def change_number(client: Client, sockets: Sockets, slug: str, title: str, number: float) -> None:
-    """Give a case another number."""
-    client.update_archive_item(
-        archive_item_pk=archive_items(client, slug)[title].pk,
-        values=[SocketValueSpec(sockets.number, value=number)],
-    )
-
-
-# ---------------------------------------------------------------- what comes, and where it lies
 
 
 def test_archive_comes_home_with_its_manifest(
@@ -97,34 +51,6 @@ def test_archive_comes_home_with_its_manifest(
     assert json.loads(values.cells[sockets.anything]) == {"nested": [1, None, "ü"]}
     assert json.loads((home / values.cells[sockets.boxes]).read_text()) == [{"corner": [1, 2]}]
     assert verify(home) == []
-
-
-@pytest.mark.parametrize("existing", ["skip", "verify"])
-def test_again_moves_no_file(
-    sandbox: Sandbox, client: Client, archive: str, home: Path, existing: str
-) -> None:
-    """Pulled again, what is there is not fetched; to skip it, the cases are listed and nothing else is asked."""
-    pull(client, f"archive:{archive}", home)
-    before = contents(home), (home / "manifest.csv").read_bytes()
-    sandbox.requests.clear()
-    report = pull(client, f"archive:{archive}", home, existing=existing)
-    assert (report.cases, report.fetched, report.files, report.size) == (4, 0, 0, 0)
-    assert (contents(home), (home / "manifest.csv").read_bytes()) == before
-    if existing == "skip":
-        assert from_storage(sandbox) == 0
-        assert [one.path for one in sandbox.requests if "archives/items" not in one.path] == [
-            "/api/v1/archives/"
-        ]
-
-
-def test_everything_is_fetched_again(client: Client, small: str, home: Path) -> None:
-    """With "overwrite" what is there is replaced, changed or not."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    for path in before:
-        (home / path).write_text("changed")
-    report = pull(client, f"archive:{small}", home, existing="overwrite")
-    assert (report.files, contents(home), verify(home)) == (4, before, [])
 
 
 def test_titles_of_any_kind_stay_in_the_folder(
@@ -161,218 +87,6 @@ def test_titles_of_any_kind_stay_in_the_folder(
     assert sorted(row.title for row in read_manifest(report.manifest).rows) == sorted(titles)
     again = pull(client, f"archive:{slug}", home, existing="skip")
     assert (again.files, {path.name for path in home.iterdir() if path.is_dir()}) == (0, folders)
-
-
-def test_a_case_keeps_its_folder(client: Client, sockets: Sockets, small: str, home: Path) -> None:
-    """A case that is renamed, or whose name another one now shares, stays where it is."""
-    pull(client, f"archive:{small}", home)
-    client.update_archive_item(
-        archive_item_pk=archive_items(client, small)["case-0"].pk, values=[], title="renamed"
-    )
-    added = client.add_case_to_archive(
-        archive_slug=small,
-        title="CASE-1",
-        values=[SocketValueSpec(sockets.number, value=0.1)],
-    )
-    report = pull(client, f"archive:{small}", home, existing="skip")
-    assert (report.cases, report.fetched) == (3, 1)
-    folders = {path.name for path in home.iterdir() if path.is_dir()}
-    assert folders == {"case-0", "case-1", f"CASE-1-{added.pk}"}
-    assert {row.title for row in read_manifest(report.manifest).rows} == {
-        "renamed",
-        "case-1",
-        "CASE-1",
-    }
-
-
-# ---------------------------------------------------------------- what is there already
-
-
-def test_a_folder_that_holds_something_is_refused(
-    sandbox: Sandbox, client: Client, archive: str, home: Path
-) -> None:
-    """By default nothing is sent or written where anything is there."""
-    home.mkdir()
-    (home / "notes.txt").write_text("precious")
-    sandbox.requests.clear()
-    with pytest.raises(FileExistsError, match="not empty"):
-        pull(client, f"archive:{archive}", home)
-    assert len(sandbox.requests) == 0
-    assert [path.name for path in home.iterdir()] == ["notes.txt"]
-
-
-def test_a_folder_of_something_else_is_refused(
-    client: Client, small: str, archive: str, home: Path
-) -> None:
-    """Two archives do not mix in a folder."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    with pytest.raises(FileExistsError, match=f"archive:{small}"):
-        pull(client, f"archive:{archive}", home, existing="verify")
-    assert contents(home) == before
-
-
-@pytest.mark.parametrize("existing", ["skip", "verify"])
-def test_a_file_that_was_changed_here(
-    client: Client, small: str, home: Path, existing: str
-) -> None:
-    """A file that was changed is told and left with "skip", and fetched again with "verify", however it was changed."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    paths = [path for path in before if path.endswith(".csv")]
-    longer, same = (home / path for path in paths)
-    longer.write_text("changed")
-    status = same.stat()
-    same.write_bytes(b"?" + same.read_bytes()[1:])
-    if existing == "verify":  # nothing but its content tells
-        os.utime(same, ns=(status.st_atime_ns, status.st_mtime_ns))
-    report = pull(client, f"archive:{small}", home, existing=existing)
-    if existing == "skip":
-        assert {(one.kind, one.subject) for one in report.remarks} == {
-            ("changed", path) for path in paths
-        }
-        assert {(one.kind, one.subject) for one in verify(home)} == {
-            ("changed", path) for path in paths
-        }
-    else:
-        assert (report.files, report.remarks) == (2, [])
-        assert (contents(home), verify(home)) == (before, [])
-
-
-@pytest.mark.parametrize("existing", ["skip", "verify"])
-def test_a_file_that_is_gone_is_fetched(
-    client: Client, small: str, home: Path, existing: str
-) -> None:
-    """What is missing comes back, and nothing else is fetched."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    (home / next(iter(before))).unlink()
-    report = pull(client, f"archive:{small}", home, existing=existing)
-    assert (report.files, contents(home), verify(home)) == (1, before, [])
-
-
-def test_a_value_that_was_replaced_on_the_server(
-    client: Client, sockets: Sockets, small: str, home: Path
-) -> None:
-    """A value that is another one on the server now is told with "skip", and fetched with "verify"."""
-    pull(client, f"archive:{small}", home)
-    change_number(client, sockets, small, "case-1", 99.5)
-    skipped = pull(client, f"archive:{small}", home, existing="skip")
-    assert [(one.kind, one.subject) for one in skipped.remarks] == [
-        ("changed", f"case-1: {sockets.number}")
-    ]
-    assert (skipped.files, verify(home)) == (0, [])
-    assert number_of(home, sockets, "case-1") == 1.0
-    verified = pull(client, f"archive:{small}", home, existing="verify")
-    assert (verified.files, verified.remarks, verify(home)) == (1, [], [])
-    assert number_of(home, sockets, "case-1") == 99.5
-
-
-def number_of(home: Path, sockets: Sockets, title: str) -> float:
-    """Return the number of a case, as the manifest and its file have it."""
-    row = next(row for row in read_manifest(home / "manifest.csv").rows if row.title == title)
-    number: float = json.loads(row.cells[sockets.number])
-    assert number == json.loads((home / title / f"{sockets.number}.json").read_text())
-    return number
-
-
-def test_an_image_that_was_replaced_leaves_no_old_file(
-    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
-) -> None:
-    """The file of an image that was replaced goes once the new one is there."""
-    images = [image_of(tmp_path, name) for name in ("a.mha", "b.mha")]
-    specs = [[SocketValueSpec(sockets.image, file=image)] for image in images]
-    slug = add_archive(sandbox, client, {"case": specs[0]})
-    pull(client, f"archive:{slug}", home)
-    (old,) = contents(home)
-    pk = archive_items(client, slug)["case"].pk
-    client.update_archive_item(archive_item_pk=pk, values=specs[1])
-    sandbox.wait_idle(DEADLINE)
-    pull(client, f"archive:{slug}", home, existing="verify")
-    (new,) = contents(home)
-    assert (new != old, verify(home)) == (True, [])
-
-
-def test_a_value_that_came_later_is_fetched(
-    client: Client, sockets: Sockets, small: str, home: Path
-) -> None:
-    """With "skip" what the server has more than before comes, and only that."""
-    pull(client, f"archive:{small}", home)
-    client.update_archive_item(
-        archive_item_pk=archive_items(client, small)["case-0"].pk,
-        values=[SocketValueSpec(sockets.text, value="later")],
-    )
-    report = pull(client, f"archive:{small}", home, existing="skip")
-    assert (report.files, report.remarks, verify(home)) == (1, [], [])
-
-
-@pytest.mark.parametrize("existing", ["skip", "verify"])
-def test_without_the_ledger(client: Client, archive: str, home: Path, existing: str) -> None:
-    """Where nothing is recorded, files are read again, and with "verify" held against the store, and not fetched."""
-    pull(client, f"archive:{archive}", home)
-    before = contents(home), (home / "manifest.csv").read_bytes()
-    (home / ".gcapi-pull.jsonl").unlink()
-    changed = next(home.rglob("*.mha"))
-    kept = changed.read_bytes()
-    if existing == "verify":
-        changed.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
-    report = pull(client, f"archive:{archive}", home, existing=existing)
-    assert report.files == (existing == "verify")
-    assert (contents(home), (home / "manifest.csv").read_bytes()) == before
-
-
-def test_a_file_that_nothing_is_recorded_of(
-    sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path, tmp_path: Path
-) -> None:
-    """A file that no run recorded, and that is not the server's, fails its case with "skip", and is left as it is."""
-    pull(client, f"archive:{small}", home)
-    (home / ".gcapi-pull.jsonl").unlink()
-    table = tmp_path / "new.csv"
-    table.write_text("new")
-    client.update_archive_item(
-        archive_item_pk=archive_items(client, small)["case-0"].pk,
-        values=[SocketValueSpec(sockets.table, file=table)],
-    )
-    change_number(client, sockets, small, "case-1", 99.5)
-    sandbox.wait_idle(DEADLINE)
-    before = contents(home)
-    report = pull(client, f"archive:{small}", home, existing="skip")
-    assert sorted(failure.title for failure in report.failed) == ["case-0", "case-1"]
-    assert {type(failure.error) for failure in report.failed} == {FileExistsError}
-    assert "case-0" in str(min(report.failed, key=str))
-    assert contents(home) == before
-    verified = pull(client, f"archive:{small}", home, existing="verify")
-    assert (verified.files, verified.failed, verify(home)) == (2, [], [])
-
-
-def test_an_empty_file_is_verified(
-    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
-) -> None:
-    """A file of no bytes is held against the store as any other."""
-    empty = tmp_path / "empty.csv"
-    empty.touch()
-    slug = add_archive(sandbox, client, {"case": [SocketValueSpec(sockets.table, file=empty)]})
-    assert pull(client, f"archive:{slug}", home).files == 1
-    (home / ".gcapi-pull.jsonl").unlink()
-    assert pull(client, f"archive:{slug}", home, existing="verify").files == 0
-    (home / next(iter(contents(home)))).write_text("x")
-    assert pull(client, f"archive:{slug}", home, existing="verify").files == 1
-    assert verify(home) == []
-
-
-def test_what_was_written_to_the_ledger_last_may_be_torn(
-    client: Client, small: str, home: Path
-) -> None:
-    """A line that a killed run did not finish is as if it had not been begun; any other damage is told."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    ledger = home / ".gcapi-pull.jsonl"
-    ledger.write_bytes(ledger.read_bytes()[:-7])
-    report = pull(client, f"archive:{small}", home, existing="skip")
-    assert (report.cases, report.files, contents(home), verify(home)) == (2, 0, before, [])
-    ledger.write_bytes(ledger.read_bytes().replace(b'"values"', b"values", 1))
-    with pytest.raises(FileExistsError, match="Remove it"):
-        pull(client, f"archive:{small}", home, existing="skip")
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -446,6 +160,44 @@ def test_hostile_paths_fail_their_cases(sandbox: Sandbox, client: Client, home: 
     assert list(home.parent.rglob("up.json")) == []
 
 
+def test_nothing_is_sent_after_a_pull(
+    sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
+) -> None:
+    """When a pull is interrupted, the request that is being answered is its last, and its threads end."""
+    files = [written(tmp_path / name, "[1]") for name in ("a.csv", "b.json")]
+    values = [
+        SocketValueSpec(socket, file=file)
+        for socket, file in zip((sockets.table, sockets.boxes), files, strict=True)
+    ]
+    slug = add_archive(sandbox, client, {"nothing": [], "files": values})
+    is_sent, may_answer, sent = Event(), Event(), []
+
+    def hold(seen: Seen) -> None:
+        if "/media/" in seen.path:
+            sent.append(seen.path)
+            is_sent.set()
+            may_answer.wait(DEADLINE)
+
+    def interrupt(_: PullProgress) -> None:
+        assert is_sent.wait(DEADLINE)
+        raise KeyboardInterrupt
+
+    with (
+        relay(sandbox, hold) as server,
+        Client(
+            sandbox.token, server.base_url, verify=NO_TLS, max_concurrent_downloads=1
+        ) as through,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            pull(through, f"archive:{slug}", home, workers=2, progress=interrupt)
+        may_answer.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("gcapi-"):
+                thread.join(DEADLINE)
+                assert not thread.is_alive()
+    assert len(sent) == 1
+
+
 def test_what_the_listener_raises_ends_it(client: Client, small: str, home: Path) -> None:
     """A listener that raises, as Ctrl-C does, ends the pull; what was pulled is kept, and the next run goes on."""
 
@@ -497,25 +249,6 @@ def test_progress(client: Client, small: str, home: Path) -> None:
         ("case-0", "there"),
         ("case-1", "fetched"),
     ]
-
-
-def test_cases_that_the_server_no_longer_has(
-    sandbox: Sandbox, client: Client, small: str, home: Path
-) -> None:
-    """A case that was moved away is told, and leaves the manifest; its files stay."""
-    pull(client, f"archive:{small}", home)
-    before = contents(home)
-    other = client.archives.detail(slug=sandbox.add_archive(unique("other")))
-    pk = archive_items(client, small)["case-0"].pk
-    client.archive_items.partial_update(pk, archive=other.api_url)
-    report = pull(client, f"archive:{small}", home, existing="skip")
-    assert report.remarks == [
-        Difference(
-            "only here", "case-0", "the server no longer has this case; its files are still here"
-        )
-    ]
-    assert contents(home) == before
-    assert {one.kind for one in verify(home)} == {"unexpected"}
 
 
 def test_cells_that_csv_does_not_take(

@@ -19,6 +19,7 @@ from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk.cells import CellError
 from gcapi.bulk.journal import JournalError
 from gcapi.bulk.manifest import ManifestError
+from gcapi.bulk.pulling import PulledFolderError
 from gcapi.bulk.targets import TargetError
 from gcapi.cli import app
 from gcapi.cli.exit_codes import (
@@ -77,6 +78,7 @@ CODES: dict[type[BaseException], int] = {
     ManifestError: 4,
     CellError: 4,
     JournalError: 4,
+    PulledFolderError: 4,
     WorkerLost: 5,
     NoToken: 8,
     ExposedToken: 8,

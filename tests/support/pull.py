@@ -148,3 +148,11 @@ def archive_items(client: Client, slug: str) -> dict[str, Any]:
     """Return the items of an archive, by title."""
     pk = client.archives.detail(slug=slug).pk
     return {item.title: item for item in client.archive_items.iterate_all({"archive": pk})}
+
+
+def change_number(client: Client, sockets: Sockets, slug: str, title: str, number: float) -> None:
+    """Give a case another number."""
+    client.update_archive_item(
+        archive_item_pk=archive_items(client, slug)[title].pk,
+        values=[SocketValueSpec(sockets.number, value=number)],
+    )

@@ -1,6 +1,6 @@
-"""Whole archives, reader studies and algorithms at once: manifests, pushing them up, pulling them down.
+"""Whole archives, reader studies and algorithms: manifests, push, pull, verify and diff.
 
-Everything public is reachable from here and loaded when it is first touched.
+All public names can be imported from here; their modules are imported on first use.
 """
 
 from importlib import import_module
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gcapi.bulk.manifest import read_manifest as read_manifest
     from gcapi.bulk.manifest import write_manifest as write_manifest
     from gcapi.bulk.pulling import CaseFailure as CaseFailure
+    from gcapi.bulk.pulling import PulledFolderError as PulledFolderError
     from gcapi.bulk.pulling import PullProgress as PullProgress
     from gcapi.bulk.pulling import PullReport as PullReport
     from gcapi.bulk.pulling import pull as pull
@@ -34,45 +35,29 @@ if TYPE_CHECKING:
     from gcapi.bulk.targets import Target as Target
     from gcapi.bulk.targets import TargetError as TargetError
 
-#: Where each public name is defined.
-_HOME = {
-    "CheckReport": "check",
-    "check_manifest": "check",
-    "guess_manifest": "guess",
-    "JournalError": "journal",
-    "Manifest": "manifest",
-    "ManifestError": "manifest",
-    "Problem": "manifest",
-    "Row": "manifest",
-    "read_manifest": "manifest",
-    "write_manifest": "manifest",
-    "PlannedRow": "pushing",
-    "PushProgress": "pushing",
-    "PushReport": "pushing",
-    "RowDone": "pushing",
-    "RowFailure": "pushing",
-    "plan_push": "pushing",
-    "push": "pushing",
-    "CaseFailure": "pulling",
-    "Difference": "differences",
-    "PullProgress": "pulling",
-    "PullReport": "pulling",
-    "diff": "compare",
-    "pull": "pulling",
-    "verify": "compare",
-    "Target": "targets",
-    "TargetError": "targets",
+#: The public names of each module.
+_NAMES = {
+    "check": "CheckReport check_manifest",
+    "compare": "diff verify",
+    "differences": "Difference",
+    "guess": "guess_manifest",
+    "journal": "JournalError",
+    "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest",
+    "pulling": "CaseFailure PullProgress PullReport PulledFolderError pull",
+    "pushing": "PlannedRow PushProgress PushReport RowDone RowFailure plan_push push",
+    "targets": "Target TargetError",
 }
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - the names are strings, and imported above
-    *_HOME
+    *_MODULE_OF
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"gcapi.bulk.{_HOME[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"gcapi.bulk.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'gcapi.bulk' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_MODULE_OF})

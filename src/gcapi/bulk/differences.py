@@ -1,23 +1,23 @@
-"""How a folder, its manifest and the server differ, in words."""
+"""Differences between a pulled folder, its manifest and the server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-#: A file or case that is not where it should be; that is not as it was pulled; that nothing tells of; or that only the
-#: folder, or only the server has.
+#: A file is missing, was changed or is in neither the manifest nor the answers; or something changed, or exists only
+#: in the folder ("only here") or only on the server ("only there").
 DifferenceKind = Literal["missing", "changed", "unexpected", "only here", "only there"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not the same in two places.
+    """A difference between two places.
 
     Attributes:
-        kind: Which way it differs.
-        subject: The file below the folder, or the case by its title or pk.
-        what: The difference, in words.
+        kind: The kind of the difference.
+        subject: The path of the file below the folder, or the title or pk of the case.
+        what: A description of the difference.
     """
 
     kind: DifferenceKind

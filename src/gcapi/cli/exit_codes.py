@@ -15,6 +15,7 @@ from gcapi import exceptions
 from gcapi._util.messages import printable
 from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk.journal import JournalError
+from gcapi.bulk.pulling import PulledFolderError
 from gcapi.cli.output import printable_lines
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ EXIT_RULES: dict[type[BaseException], ExitRule] = {
     exceptions.JobTimeout: ExitRule(TEMPORARY, "On the command line: gcapi jobs wait {error.pk}"),
     WorkerLost: ExitRule(TEMPORARY),
     JournalError: ExitRule(INVALID_INPUT),
+    PulledFolderError: ExitRule(INVALID_INPUT),
     exceptions.GCAPIError: ExitRule(FAILED),
     httpx.TransportError: ExitRule(
         TEMPORARY, "Run the command again; 'gcapi doctor' looks for the cause."
@@ -156,6 +158,8 @@ def error_message(error: BaseException) -> str:
     """Return what failed, why, and what to do next, without characters that control a terminal."""
     rule = exit_rule_of(error)
     message = str(error).strip()
+    if notes := getattr(error, "__notes__", []):
+        message = " ".join([f"{message.rstrip('.')}.", *notes])
     if isinstance(error, httpx.TransportError):
         message = f"{_host_of(error)} could not be reached, or the connection broke ({type(error).__name__}: {message})"
     elif rule is _BUG_RULE or not message:

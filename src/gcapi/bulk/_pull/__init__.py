@@ -1,4 +1,4 @@
-"""Pull: from the cases of a source to folders and a manifest.
+"""Pulling: cases of a source become folders, a manifest and an index.
 
-Transfers are in `gcapi._transfer`; this package decides what to fetch, and where it goes.
+This package decides what to download and where it goes; `gcapi._transfer` downloads it.
 """

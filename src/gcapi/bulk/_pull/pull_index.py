@@ -1,36 +1,35 @@
-"""What a folder has of each case, and since when: a line of JSON for each case that was pulled, beside the cases.
+"""The index of a pulled folder: for each case, its folder, its values, and the size, mtime and SHA-256 of its files.
 
-Only the process that coordinates a pull writes it, a line at its end at a time; one that is torn was never written.
-Of each file it has the length, the time of its last change and the SHA-256, so that what is there need not be read
-again.
+The process that coordinates a pull appends a line for each case that is complete. The next pull compares size and mtime
+with it, and reads a file again only if they differ.
 
-Memory: the keys, and where their lines are; about 300 bytes a case.
+Memory: about 300 bytes for each case.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from gcapi.bulk._pull.folders import LEDGER
+from gcapi.bulk._pull.case_folders import INDEX
+from gcapi.bulk._pull.json_lines import JsonLinesFile, invalid_file, read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from gcapi.bulk._pull.listing import Role
+    from gcapi.bulk._pull.remote_cases import ValueKey, ValueRole
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file that was pulled.
+    """A pulled file.
 
     Attributes:
-        path: Where it lies below the folder, with ``/`` between its parts.
-        size: Bytes.
-        mtime: When it was last changed, in nanoseconds.
-        sha256: In hexadecimal.
+        path: The path below the pulled folder, with ``/`` as the separator.
+        size: The size in bytes.
+        mtime: The time of the last change in nanoseconds.
+        sha256: The SHA-256 in hexadecimal.
     """
 
     path: str
@@ -41,34 +40,35 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class ValueRecord:
-    """A value that was pulled.
+    """A pulled value.
 
     Attributes:
-        role: What it is to its case.
+        role: Its role in its case.
         slug: Its socket.
-        pk: As the server had it.
-        cell: What stands for it in a manifest.
+        pk: Its pk on the server.
+        cell: Its cell in a manifest.
         files: Its files.
     """
 
-    role: Role
+    role: ValueRole
     slug: str
     pk: str
     cell: str | list[str]
     files: tuple[FileRecord, ...]
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What tells the values of a case apart."""
+    def key(self) -> ValueKey:
+        """The role and the socket, which identify a value in its case."""
         return self.role, self.slug
 
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """A case that was pulled; for the attributes see `Case`.
+    """A pulled case; `RemoteCase` describes the attributes that are not here.
 
     Attributes:
-        folder: What its folder is called.
+        folder: The name of its folder.
+        values: Its values.
     """
 
     pk: str
@@ -82,41 +82,61 @@ class CaseRecord:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """Return a record from a line."""
-        fields: dict[str, Any] = {**entry, "values": tuple(map(_value, entry["values"]))}
+        """Return the record of a line."""
+        fields: dict[str, Any] = {**entry, "values": tuple(map(_value_from_json, entry["values"]))}
         return cls(**fields)
 
 
-def _value(entry: Mapping[str, Any]) -> ValueRecord:
-    files = tuple(FileRecord(**one) for one in entry["files"])
+def _value_from_json(entry: Mapping[str, Any]) -> ValueRecord:
+    files = tuple(FileRecord(**file) for file in entry["files"])
     fields: dict[str, Any] = {**entry, "files": files}
     return ValueRecord(**fields)
 
 
-class Ledger:
-    """The records of a folder.
+class PullIndex:
+    """The index of a folder, open for one pull.
 
     Args:
-        folder: The folder; made if missing.
-        source: What is pulled into it, such as ``archive:slug``,
-        server: and the address of the API that it comes from.
+        folder: The folder, created if missing.
+        source: The source, such as ``archive:slug``.
+        server: The address of its API.
 
     Raises:
-        FileExistsError: The folder holds something else, or a ledger that cannot be read.
+        FileExistsError: The folder holds another source.
+        PulledFolderError: The index cannot be read or written.
     """
 
     def __init__(self, folder: Path, source: str, server: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / LEDGER
-        self._head = {"source": source, "server": server}
-        #: The folder of each case, and where its record begins; `None` for one that is not whole yet.
-        self._known: dict[str, tuple[str, int | None]] = {}
-        self._file = self._path.open("a+b")
+        self._path = folder / INDEX
+        #: The folder of each case, and the offset of its record; `None` for a case that is not complete.
+        self._cases: dict[str, tuple[str, int | None]] = {}
+        self._file = JsonLinesFile(self._path)
         try:
-            self._load()
+            self._load({"source": source, "server": server})
         except BaseException:
-            self._file.close()
+            self.close()
             raise
+
+    def _load(self, head: dict[str, str]) -> None:
+        found: dict[str, Any] | None = None
+        for offset, entry in self._file:
+            if found is None:
+                found = entry
+                continue
+            pk, name = entry.get("pk"), entry.get("folder")
+            if not (isinstance(pk, str) and isinstance(name, str)):
+                raise invalid_file(self._path)
+            self._cases[pk] = name, offset if "values" in entry else None
+        if found is None:
+            self._file.append(head)
+        elif not found.keys() >= head.keys():
+            raise invalid_file(self._path)
+        elif found != head:
+            raise FileExistsError(
+                f"{self._path.parent} holds {found['source']} of {found['server']}, not {head['source']} of"
+                f" {head['server']}. Choose another folder."
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -124,70 +144,46 @@ class Ledger:
 
     @property
     def folders(self) -> dict[str, str]:
-        """The folder of each case, by its key."""
-        return {pk: folder for pk, (folder, _) in self._known.items()}
+        """The folder of each case, by the case's key."""
+        return {pk: folder for pk, (folder, _) in self._cases.items()}
 
     @property
-    def pulled(self) -> dict[str, str]:
-        """The folder of each case that has a record, by its key."""
-        known = self._known.items()
-        return {pk: folder for pk, (folder, offset) in known if offset is not None}
+    def complete_folders(self) -> dict[str, str]:
+        """The folder of each complete case, by the case's key."""
+        return {pk: folder for pk, (folder, offset) in self._cases.items() if offset is not None}
 
     def get(self, pk: str) -> CaseRecord | None:
-        """Return the record of a case, or `None`."""
-        _, offset = self._known.get(pk, ("", None))
+        """Return the record of a case; `None` if it is not complete."""
+        _, offset = self._cases.get(pk, ("", None))
         if offset is None:
             return None
-        self._file.seek(offset)
-        return CaseRecord.from_json(json.loads(self._file.readline()))
-
-    def plan(self, folders: Mapping[str, str]) -> None:
-        """Remember the folders of cases before anything is written to them."""
-        for pk, folder in folders.items():
-            if pk not in self._known:
-                self._append({"pk": pk, "folder": folder})
-                self._known[pk] = folder, None
-        self._file.flush()
-
-    def add(self, record: CaseRecord) -> None:
-        """Add the record of a case, in place of an earlier one."""
-        if self.get(record.pk) != record:
-            self._known[record.pk] = record.folder, self._append(asdict(record))
-            self._file.flush()
-
-    def _append(self, entry: Mapping[str, Any]) -> int:
-        offset = self._file.seek(0, 2)
-        self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        return offset
-
-    def _load(self) -> None:
-        self._file.seek(0)
-        offset = 0
-        for number, line in enumerate(self._file):
-            if not line.endswith(b"\n"):
-                self._file.truncate(offset)
-                break
-            self._take(number, offset, line)
-            offset += len(line)
-        if not offset:
-            self._append(self._head)
-            self._file.flush()
-
-    def _take(self, number: int, offset: int, line: bytes) -> None:
         try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise FileExistsError(
-                f"{self._path} cannot be read in line {number + 1}. Remove it: what is there will be read again."
-            ) from error
-        if number == 0:
-            self._check_head(entry)
-        else:
-            self._known[entry["pk"]] = entry["folder"], offset if "values" in entry else None
+            return CaseRecord.from_json(self._file.read_at(offset))
+        except (KeyError, TypeError) as error:
+            raise invalid_file(self._path) from error
 
-    def _check_head(self, head: Mapping[str, Any]) -> None:
-        if head != self._head:
-            raise FileExistsError(
-                f"{self._path.parent} holds {head.get('source')} of {head.get('server')}, and not"
-                f" {self._head['source']} of {self._head['server']}: choose another folder."
-            )
+    def assign_folders(self, folders: Mapping[str, str]) -> None:
+        """Record the folders of cases, before anything is written into them."""
+        for pk, folder in folders.items():
+            if pk not in self._cases:
+                self._file.append({"pk": pk, "folder": folder})
+                self._cases[pk] = folder, None
+
+    def put(self, record: CaseRecord) -> None:
+        """Record a complete case, in place of its earlier record."""
+        if self.get(record.pk) != record:
+            self._cases[record.pk] = record.folder, self._file.append(asdict(record))
+
+
+def read_source(folder: Path) -> str:
+    """Return the source of a pulled folder, such as ``archive:slug``.
+
+    Raises:
+        FileNotFoundError: The folder has no index.
+        PulledFolderError: The index cannot be read.
+    """
+    for head in read_json_lines(folder / INDEX):
+        if isinstance(head.get("source"), str):
+            return str(head["source"])
+        break
+    raise invalid_file(folder / INDEX)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._transfer.file_names import case_folded, inside, safe_name
-from gcapi.bulk._pull.folders import OWN_NAMES, name_folders
+from gcapi.bulk._pull.case_folders import RESERVED_NAMES, name_folders
+from gcapi.exceptions import UnsafeName
 
 PKS = [str(UUID(int=number)) for number in range(1, 9)]
 TITLES = st.one_of(
@@ -19,7 +20,7 @@ TITLES = st.one_of(
     st.sampled_from(
         ["A", "a", "Ä", "A\u0308", "con", "..", "a/b", "a:b", " a ", "a.", "ﬁ", "ß", "SS"]
     ),
-    st.sampled_from(sorted(OWN_NAMES)),
+    st.sampled_from(sorted(RESERVED_NAMES)),
 )
 
 
@@ -56,7 +57,7 @@ def test_any_titles_make_distinct_folders(titles: list[str], known: int) -> None
     folders = name_folders(given_titles, kept)
     assert folders == name_folders(dict(reversed(given_titles.items())), kept)
     assert kept.items() <= folders.items()
-    names = [*folders.values(), *OWN_NAMES]
+    names = [*folders.values(), *RESERVED_NAMES]
     assert len({case_folded(name) for name in names}) == len(names)
     for name in folders.values():
         assert safe_name(name) == unicodedata.normalize("NFC", name) == name
@@ -70,5 +71,5 @@ def test_a_title_that_imitates_a_key() -> None:
     folders = name_folders(titles, {})
     assert len(set(folders.values())) == len(titles)
     assert (folders[PKS[0]], folders[PKS[4]]) == (f"a-{PKS[0]}", PKS[4])
-    with pytest.raises(ValueError, match="change a title"):
+    with pytest.raises(UnsafeName, match="Change the title"):
         name_folders({PKS[0]: "a", PKS[1]: "A", PKS[2]: ""}, {PKS[2]: f"a-{PKS[0]}"})

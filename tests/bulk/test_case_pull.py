@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gcapi.bulk._pull.case_pull import CasePull, Policy, Pulled
-from gcapi.bulk._pull.listing import Case, Value
+from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.pull_index import CaseRecord
+from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.exceptions import StorageError
 from tests.support.api_and_store import answer_of_store, served
 from tests.support.api_objects import socket_value
@@ -32,11 +32,15 @@ def of_nothing(_: Seen) -> Answer:
     return Answer(status=404, body=b"<Error><Code>NoSuchKey</Code></Error>")
 
 
-def pulled(script: object, root: Path, policy: Policy, known: CaseRecord | None = None) -> Pulled:
+def pulled(
+    script: object, root: Path, policy: PullPolicy, known: CaseRecord | None = None
+) -> PulledCase:
     """Pull a case of one file from a store that a script answers for."""
     with served(script) as pair, connect(pair.api) as client:
         content = socket_value("age.csv", file=f"{pair.api.origin}/media/age.csv").to_dict()
-        case = Case("answer", "0", "", None, "", (Value("value", "age", "1", "CSV file", content),))
+        case = RemoteCase(
+            "answer", "0", "", None, "", (RemoteValue("value", "age", "1", "CSV file", content),)
+        )
         return CasePull(case, root, "case", policy, known).run(client)
 
 
@@ -59,7 +63,7 @@ def test_another_length_is_another_file(script: object, tmp_path: Path) -> None:
     target = tmp_path / "case" / "age.csv"
     target.parent.mkdir()
     target.write_bytes(CONTENT + b"!")
-    with pytest.raises(FileExistsError, match="not what the server has"):
+    with pytest.raises(FileExistsError, match="differs from the server's file"):
         pulled(script, tmp_path, "skip")
     assert pulled(script, tmp_path, "verify").files == 1
     assert target.read_bytes() == CONTENT

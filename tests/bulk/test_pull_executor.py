@@ -15,7 +15,7 @@ import pytest
 from gcapi import Client
 from gcapi.bulk import PullProgress, pull, verify
 from gcapi.bulk._pull.case_pull import CasePull
-from gcapi.bulk._pull.listing import find_source, iterate_cases
+from gcapi.bulk._pull.remote_cases import find_source, iterate_cases
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import ConfigurationError
 from gcapi_sandbox import Sandbox

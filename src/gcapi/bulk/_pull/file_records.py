@@ -1,4 +1,4 @@
-"""The files of a pull on this machine: their digests, and what a killed run left of them."""
+"""The records of files on this machine, and the removal of partial files."""
 
 from __future__ import annotations
 
@@ -13,50 +13,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: How much of a file is read at once, in bytes.
-_BLOCK = 1024 * 1024
+_READ_SIZE = 1024 * 1024
 
 
-def digests(path: Path) -> tuple[str, str]:
-    """Return the SHA-256 and the MD5 of a file, in hexadecimal."""
+def sha256_and_md5(path: Path) -> tuple[str, str]:
+    """Return the SHA-256 and the MD5 of a file in hexadecimal."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(_READ_SIZE):
             sha256.update(block)
             md5.update(block)
     return sha256.hexdigest(), md5.hexdigest()
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def record_of(root: Path, path: Path, known: FileRecord | None = None) -> FileRecord:
-    """Return the record of a file, which is read unless it is as it was when it was last recorded.
+def record_of_file(root: Path, path: Path, known: FileRecord | None = None) -> FileRecord:
+    """Return the record of a file, which is read unless its size and mtime are as recorded.
 
     Args:
-        root: The folder of the pull.
+        root: The pulled folder.
         path: The file.
-        known: What was recorded of it; `None` if nothing was.
+        known: Its earlier record; `None` for none.
     """
-    name = path.relative_to(root).as_posix()
     status = path.stat()
     if known is not None and (status.st_size, status.st_mtime_ns) == (known.size, known.mtime):
         return known
+    name = path.relative_to(root).as_posix()
     return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what a run that was killed left half-written in a folder and below it."""
+def remove_partial_files(folder: Path) -> None:
+    """Remove the partial files that a killed pull left in a folder and below it."""
     for path in files_below(folder):
         if PARTIAL_NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield everything in a folder and below it that is no folder; links are not followed."""
+    """Yield all files and symbolic links in a folder and below it, without following links."""
     for directory, folders, files in os.walk(folder):
         here = folder / directory
         yield from (here / name for name in files)

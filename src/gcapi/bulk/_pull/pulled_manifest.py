@@ -1,0 +1,163 @@
+"""The manifest of a pulled folder: values as cells, which push accepts, and everything else as notes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gcapi._util.json_types import is_object
+from gcapi.bulk._pull.case_folders import MANIFEST, MANIFEST_JSONL
+from gcapi.bulk._pull.json_lines import invalid_file
+from gcapi.bulk.manifest import Row, read_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from gcapi.bulk._pull.pull_index import CaseRecord, ValueRecord
+    from gcapi.bulk._pull.remote_cases import ValueKey
+
+PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
+VALUE_PKS, STATUS, ALGORITHM_IMAGE = "gc:value_pks", "gc:status", "gc:algorithm_image"
+OUTPUTS, OUTPUT_PKS, OUTPUT_SHA256 = "gc:outputs", "gc:output_pks", "gc:output_sha256"
+SHA256_PREFIX = "sha256:"
+
+
+@dataclass(frozen=True)
+class PulledRow:
+    """A row of the manifest of a pulled folder.
+
+    Attributes:
+        pk: The pk of the case; empty if the row was added later.
+        title: The title of the case.
+        order: The order of a display set; `None` for others.
+        source: The source, such as ``archive:slug``.
+        status: The status of a job; empty for others.
+        value_pks: The pk of each value.
+        cells: The cell of each value.
+        sha256: The SHA-256 of each file, by its path below the folder.
+    """
+
+    pk: str
+    title: str
+    order: int | None
+    source: str
+    status: str
+    value_pks: Mapping[ValueKey, str]
+    cells: Mapping[ValueKey, Any]
+    sha256: Mapping[str, str]
+
+
+# ---------------------------------------------------------------- writing
+
+
+def row_of_case(line: int, record: CaseRecord, source: str) -> Row:
+    """Return the row of a case."""
+    values = [value for value in record.values if value.role == "value"]
+    outputs = [value for value in record.values if value.role == "output"]
+    notes: dict[str, Any] = {
+        PK: record.pk,
+        API_URL: record.api_url,
+        SOURCE: source,
+        STATUS: record.status,
+        ALGORITHM_IMAGE: record.algorithm_image,
+        VALUE_PKS: {value.slug: value.pk for value in values},
+        OUTPUTS: {value.slug: value.cell for value in outputs},
+        OUTPUT_PKS: {value.slug: value.pk for value in outputs},
+        OUTPUT_SHA256: {file.path: file.sha256 for one in outputs for file in one.files},
+        **{f"{SHA256_PREFIX}{value.slug}": _sha256_note(value) for value in values},
+    }
+    return Row(
+        line=line,
+        title=record.title,
+        order=record.order,
+        cells={value.slug: value.cell for value in values},
+        notes={name: note for name, note in notes.items() if note},
+    )
+
+
+def _sha256_note(value: ValueRecord) -> str | dict[str, str]:
+    """Return the SHA-256 of the one file that the cell names, else that of each file."""
+    if len(value.files) == 1 and value.cell == value.files[0].path:
+        return value.files[0].sha256
+    return {file.path: file.sha256 for file in value.files}
+
+
+def write_pulled_manifest(folder: Path, rows: Sequence[Row]) -> Path:
+    """Write the manifest, as JSON Lines if a cell is too long for Python's CSV reader, and return its path."""
+    is_long = any(map(_is_long, rows))
+    path = folder / (MANIFEST_JSONL if is_long else MANIFEST)
+    write_manifest(path, rows)
+    (folder / (MANIFEST if is_long else MANIFEST_JSONL)).unlink(missing_ok=True)
+    return path
+
+
+def _is_long(row: Row) -> bool:
+    cells = (*row.cells.values(), *row.notes.values())
+    texts = (cell if isinstance(cell, str) else json.dumps(cell) for cell in cells)
+    return max(map(len, texts), default=0) > csv.field_size_limit()
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_pulled_manifest(folder: Path) -> list[PulledRow]:
+    """Return the rows of the manifest of a pulled folder.
+
+    Raises:
+        FileNotFoundError: There is no manifest.
+        ManifestError: It cannot be read.
+        PulledFolderError: Its notes are damaged.
+    """
+    lines = folder / MANIFEST_JSONL
+    path = lines if lines.is_file() else folder / MANIFEST
+    try:
+        return [_parse_row(row) for row in read_manifest(path).rows]
+    except (KeyError, _InvalidNoteError) as error:
+        raise invalid_file(path) from error
+
+
+class _InvalidNoteError(Exception):
+    """Raised when a note is not the JSON object that a pull wrote."""
+
+
+def _parse_row(row: Row) -> PulledRow:
+    sha256 = _object_note(row, OUTPUT_SHA256)
+    for name, note in row.notes.items():
+        slug = name.removeprefix(SHA256_PREFIX)
+        if slug == name:
+            continue
+        if isinstance(note, str) and not note.startswith("{"):
+            sha256[str(row.cells[slug])] = note
+        else:
+            sha256 |= _object_note(row, name)
+    return PulledRow(
+        pk=str(row.notes.get(PK, "")),
+        title=row.title,
+        order=row.order,
+        source=str(row.notes.get(SOURCE, "")),
+        status=str(row.notes.get(STATUS, "")),
+        value_pks=_by_key(_object_note(row, VALUE_PKS), _object_note(row, OUTPUT_PKS)),
+        cells=_by_key(row.cells, _object_note(row, OUTPUTS)),
+        sha256=sha256,
+    )
+
+
+def _object_note(row: Row, name: str) -> dict[str, Any]:
+    """Return a note that is an object, which a CSV manifest has as JSON; empty if it is missing."""
+    note: Any = row.notes.get(name) or "{}"
+    try:
+        found: Any = json.loads(note) if isinstance(note, str) else note
+    except ValueError as error:
+        raise _InvalidNoteError from error
+    if not is_object(found):
+        raise _InvalidNoteError
+    return {**found}
+
+
+def _by_key(values: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[ValueKey, Any]:
+    found: dict[ValueKey, Any] = {("value", slug): one for slug, one in values.items()}
+    found.update({("output", slug): one for slug, one in outputs.items()})
+    return found

@@ -1,0 +1,44 @@
+"""Archives to pull, and the folder to pull into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi_sandbox import Sandbox
+from tests.support.pull import (
+    Sockets,
+    add_archive,
+    add_sockets,
+    many_cases,
+    real_cases,
+)
+
+
+@pytest.fixture(scope="module")
+def sockets(sandbox: Sandbox) -> Sockets:
+    """Give a socket of each sort."""
+    return add_sockets(sandbox)
+
+
+@pytest.fixture(scope="module")
+def archive(sandbox: Sandbox, sockets: Sockets, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give an archive of real cases, which no test changes."""
+    with Client(sandbox.token, sandbox.base_url) as client:
+        cases = real_cases(sockets, tmp_path_factory.mktemp("cases"))
+        return add_archive(sandbox, client, cases)
+
+
+@pytest.fixture
+def small(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) -> str:
+    """Give an archive of two small cases of the test's own."""
+    (tmp_path / "sources").mkdir()
+    return add_archive(sandbox, client, many_cases(tmp_path / "sources", sockets, 2))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Give a folder to pull into."""
+    return tmp_path / "home"
