@@ -1,11 +1,7 @@
-"""What is asked again, how often, and what is never done twice.
-
-Longer than 500 lines: a catalogue of outcomes, each with what is done about it.
-"""
+"""Which requests are retried, how often, and which are never sent twice."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import ssl
@@ -22,159 +18,21 @@ import pytest
 import trustme
 
 from gcapi import Client
-from gcapi._api.operations import Calls
-from gcapi._http.settings import Settings
-from gcapi._http.transport import Transport
 from gcapi.exceptions import StatusError
-from gcapi.models import ImageFile
-from gcapi.retries import BaseRetryStrategy, PatientStrategy, SelectiveBackoffStrategy
-from grand_challenge_api.api.archives import archives_items_list
+from gcapi.retries import PatientStrategy, SelectiveBackoffStrategy
 from tests.support.loopback import VERSION, Answer, Loopback, Seen, connect, in_turn
-
-PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
-AT_ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=8)
-#: The default, without its waits.
-QUICK = partial(PatientStrategy, backoff_factor=0.0)
-EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})
-ITEM: dict[str, Any] = {"pk": PK, "title": "", "archive": "https://gc.localhost/a/", "values": []}
-ITEM |= {"hanging_protocol": None, "optional_hanging_protocols": [], "view_content": {}}
-UPLOAD = {
-    "pk": PK,
-    "created": "2026-11-22T00:56:50Z",
-    "filename": "a",
-    "key": "k",
-    "s3_upload_id": "s3",
-    "status": "Initialized",
-    "api_url": f"https://gc.localhost/api/v1/uploads/{PK}/",
-}
-
-
-class NoRetries(BaseRetryStrategy):
-    """Takes every answer as it is, as in the published documentation."""
-
-    def get_delay(self, latest_response: httpx.Response) -> None:  # noqa: ARG002 - the name is published
-        """Never wait."""
-        return
-
-
-class Eager(BaseRetryStrategy):
-    """Repeats every failure, of an answer or of the connection, up to three times, at once."""
-
-    def __init__(self) -> None:
-        self.repeats = 0
-
-    def get_delay(self, latest_response: httpx.Response) -> float | None:
-        """Repeat what failed."""
-        return self._again() if latest_response.is_error else None
-
-    def get_error_delay(self, error: httpx.TransportError) -> float | None:  # noqa: ARG002
-        """Repeat what broke."""
-        return self._again()
-
-    def _again(self) -> float | None:
-        self.repeats += 1
-        return 0.0 if self.repeats <= 3 else None
-
-
-def attempts(call: Callable[[Client], object], *answers: Answer, strategy: Any = AT_ONCE) -> int:
-    """Make a call to a server that answers so; return how many requests were seen."""
-    with (
-        Loopback(in_turn(*answers)) as server,
-        connect(server, retry_strategy=strategy) as client,
-    ):
-        try:
-            call(client)
-        finally:
-            seen = len(server.seen)
-    return seen
-
-
-def failed_attempts(
-    call: Callable[[Client], object],
-    *answers: Answer,
-    strategy: Any = AT_ONCE,
-    error: type[Exception] = StatusError,
-) -> int:
-    """Make a call that fails; return how many requests were seen."""
-    with (
-        Loopback(in_turn(*answers)) as server,
-        connect(server, retry_strategy=strategy) as client,
-    ):
-        with pytest.raises(error):
-            call(client)
-        return len(server.seen)
-
-
-def settings_of(server: Loopback) -> Settings:
-    """Return what a client of a server is told."""
-    return Settings(
-        token="t",
-        base_url=httpx.URL(server.base_url),
-        verify=True,
-        timeout=5.0,
-        max_concurrent_uploads=1,
-        max_concurrent_downloads=1,
-    )
-
-
-READS: dict[str, Callable[[Client], object]] = {
-    "namespace": lambda client: client.archive_items.count(),
-    "raw call": lambda client: client(path="archives/items/"),
-    "generated": lambda client: archives_items_list.sync(client=client.raw),
-}
-#: Writes that would happen twice, or fail the second time, with the answer that they should get.
-WRITES: dict[str, tuple[Callable[[Client], object], Answer]] = {
-    "create": (
-        lambda client: client.archive_items.create(archive="https://gc.localhost/a/"),
-        Answer(status=201, body=ITEM),
-    ),
-    "partial_update": (
-        lambda client: client.archive_items.partial_update(PK, title="a"),
-        Answer(body=ITEM),
-    ),
-    "update": (lambda client: client.archive_items.update(PK, title="a"), Answer(body=ITEM)),
-    "job": (
-        lambda client: client.algorithm_jobs.create(algorithm="https://gc.localhost/a/", inputs=[]),
-        Answer(status=201, body={"pk": PK, "inputs": [], "status": "Queued"}),
-    ),
-    "complete": (
-        lambda client: client.uploads.complete_multipart_upload(pk=PK, s3_upload_id="s", parts=[]),
-        Answer(body=UPLOAD),
-    ),
-    "delete": (lambda client: client.notifications.delete(PK), Answer(status=204)),
-    "raw call": (lambda client: client("POST", path="archives/items/", json={}), Answer(body={})),
-    "raw put": (lambda client: client("PUT", path="timezone/", json={}), Answer(body={})),
-    # Whether a PUT may be repeated is said by the caller that sends a part, and not guessed from its URL.
-    "raw put to a URL that looks presigned": (
-        lambda client: client("PUT", path="timezone/?X-Amz-Signature=0", json={}),
-        Answer(body={}),
-    ),
-}
-#: Writes that do no harm when they happen twice.
-HARMLESS: dict[str, tuple[Callable[[Client], object], Answer]] = {
-    "create an upload": (
-        lambda client: client.uploads.create(filename="a"),
-        Answer(status=201, body=UPLOAD),
-    ),
-    "presign": (
-        lambda client: client.uploads.generate_presigned_urls(
-            pk=PK, s3_upload_id="s", part_numbers=[1]
-        ),
-        Answer(body={**UPLOAD, "presigned_urls": {"1": "https://store.localhost/"}}),
-    ),
-    "list parts": (
-        lambda client: client.uploads.list_parts(pk=PK, s3_upload_id="s"),
-        Answer(body={**UPLOAD, "parts": []}),
-    ),
-    "abort": (
-        lambda client: client.uploads.abort_multipart_upload(pk=PK, s3_upload_id="s"),
-        Answer(body=UPLOAD),
-    ),
-    "keep alive": (
-        lambda client: client.sessions.keep_alive(PK),
-        Answer(body={"status": "session extended"}),
-    ),
-}
+from tests.support.retried_calls import (
+    AT_ONCE,
+    EMPTY,
+    HARMLESS,
+    QUICK,
+    READS,
+    WRITES,
+    Eager,
+    NoRetries,
+    attempts,
+    failed_attempts,
+)
 
 # ---------------------------------------------------------------- reads
 
@@ -496,126 +354,3 @@ def test_an_interruption_ends_a_wait_within_a_second(wait: str) -> None:
         told, _ = child.communicate(timeout=30)
         over.set()
     assert 0 <= float(told) - begun < 1.0
-
-
-# ---------------------------------------------------------------- strategies of one's own
-
-
-def test_strategy_that_always_says_none_turns_everything_off() -> None:
-    """A strategy that answers None to both questions makes each request once, reads and harmless writes too."""
-
-    class Never(NoRetries):
-        def get_error_delay(self, error: httpx.TransportError) -> None:  # noqa: ARG002
-            return None
-
-    for call in (READS["namespace"], HARMLESS["presign"][0]):
-        assert failed_attempts(call, Answer(status=503), EMPTY, strategy=Never) == 1
-        assert (
-            failed_attempts(
-                call, Answer(reset=True), EMPTY, strategy=Never, error=httpx.TransportError
-            )
-            == 1
-        )
-
-
-def test_strategy_may_wait_for_longer_than_the_default() -> None:
-    """What a strategy of one's own says about answers has no bounds from here, in number or time."""
-    waited: list[float] = []
-
-    class Documented(BaseRetryStrategy):
-        def get_delay(self, latest_response: httpx.Response) -> float | None:
-            return 300.0 if latest_response.status_code == 400 else None
-
-    with Loopback(in_turn(*[Answer(status=400)] * 50, EMPTY)) as server:
-        transport = Transport(settings_of(server), Documented, sleep=waited.append)
-        Calls(transport).operation("archives.archives_list")
-        transport.close()
-    assert waited == [300.0] * 50
-
-
-@pytest.mark.parametrize("factory", [NoRetries, partial(NoRetries)])
-def test_no_retries(factory: Callable[[], BaseRetryStrategy]) -> None:
-    """The documented strategy that never repeats runs as it stands."""
-    assert failed_attempts(READS["namespace"], Answer(status=503), EMPTY, strategy=factory) == 1
-
-
-def test_strategy_is_made_for_each_request() -> None:
-    """A strategy may count, since every request has one of its own."""
-    made: list[Eager] = []
-
-    def make() -> Eager:
-        made.append(Eager())
-        return made[-1]
-
-    with Loopback(in_turn(EMPTY)) as server, connect(server, retry_strategy=make) as client:
-        before = len(made)
-        client.archive_items.count()
-        client.archive_items.count()
-    assert len(made) == before + 3
-
-
-def test_strategy_sees_the_body() -> None:
-    """A strategy can decide by the server's words."""
-
-    class TooMany(BaseRetryStrategy):
-        def get_delay(self, latest_response: httpx.Response) -> float | None:
-            return 0.0 if "too many active jobs" in latest_response.text else None
-
-    call, good = WRITES["job"]
-    busy = Answer(status=400, body={"non_field_errors": ["You have too many active jobs"]})
-    assert attempts(call, busy, busy, good, strategy=TooMany) == 3
-
-
-def test_strategy_sees_the_body_of_streams(tmp_path: Any) -> None:
-    """So it can where the answer would have been streamed to a file."""
-
-    class Words(BaseRetryStrategy):
-        def get_delay(self, latest_response: httpx.Response) -> float | None:
-            return 0.0 if latest_response.is_error and "later" in latest_response.text else None
-
-    with Loopback(in_turn(Answer(status=400, body=b"later"), Answer(body=b"x"))) as server:
-        file = ImageFile.from_dict(
-            {"pk": PK, "image": PK, "file": f"{server.origin}/media/a.mha", "image_type": "MHD"}
-        )
-        with connect(server, retry_strategy=Words) as client:
-            (path,) = client.images.download(files=[file], output_directory=tmp_path)
-    assert path.read_bytes() == b"x"
-
-
-def test_strategy_that_fails_is_not_hidden() -> None:
-    """An error of the strategy itself comes through."""
-
-    class Broken(BaseRetryStrategy):
-        pass
-
-    with pytest.raises(NotImplementedError):
-        attempts(READS["namespace"], Answer(status=503), strategy=Broken)
-
-
-def test_delays_are_waited() -> None:
-    """What the strategy says is what is waited, in seconds."""
-    waited: list[float] = []
-
-    class Twice(BaseRetryStrategy):
-        def __init__(self) -> None:
-            self.delays = [1.5, 2.5]
-
-        def get_delay(self, latest_response: httpx.Response) -> float | None:
-            return self.delays.pop(0) if latest_response.is_error and self.delays else None
-
-    with Loopback(in_turn(Answer(status=503), Answer(status=503), EMPTY)) as server:
-        transport = Transport(settings_of(server), Twice, sleep=waited.append)
-        Calls(transport).operation("archives.archives_list")
-        transport.close()
-    assert waited == [1.5, 2.5]
-
-
-def test_body_is_sent_again_whole() -> None:
-    """A repeated request has the body of the first one."""
-    with (
-        Loopback(in_turn(Answer(status=400), Answer(body={}))) as server,
-        connect(server, retry_strategy=Eager) as client,
-    ):
-        client("POST", path="x/", data={"a": "b"}, files={"f": ("n", io.BytesIO(b"content"))})
-    assert server.seen[0].body == server.seen[1].body
-    assert b"content" in server.seen[1].body
