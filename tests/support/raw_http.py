@@ -1,4 +1,4 @@
-"""Raw HTTP against the sandbox: a client that knows nothing of the package under development."""
+"""Plain HTTP to the sandbox, without gcapi, and small image files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from gcapi_sandbox import Sandbox
 
-#: Seconds that anything may take.
+#: The seconds after which a test gives up waiting.
 DEADLINE = 60
 
 
 class Web:
-    """A user of a sandbox with a plain HTTP client, and short cuts for what most tests need."""
+    """A user of a sandbox with a plain HTTP client, and shortcuts for common requests."""
 
     def __init__(self, sandbox: Sandbox, token: str | None = None) -> None:
         self.sandbox = sandbox
@@ -30,41 +30,41 @@ class Web:
         self.storage = httpx.Client()
 
     def close(self) -> None:
-        """Close both connections pools."""
+        """Close both connection pools."""
         self.api.close()
         self.storage.close()
 
     def get(self, path: str, **params: Any) -> Any:
-        """Return the JSON of a GET that succeeds."""
+        """Return the JSON of a successful GET."""
         reply = self.api.get(path, params=params or None)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
     def made(self, path: str, body: dict[str, Any]) -> Any:
-        """Return the JSON of a POST that succeeds."""
+        """Return the JSON of a successful POST."""
         reply = self.api.post(path, json=body)
         assert reply.status_code == 201, reply.text
         return reply.json()
 
     def begin(self, filename: str = "a.bin") -> tuple[dict[str, Any], str]:
-        """Begin an upload; return it and the path of its own operations."""
+        """Create an upload; return it and the path of its operations."""
         upload = self.made("uploads/", {"filename": filename})
         return upload, f"uploads/{upload['pk']}/{upload['s3_upload_id']}/"
 
     def presign(self, path: str, *numbers: int) -> dict[str, str]:
-        """Return signed URLs by part number."""
+        """Return presigned URLs by part number."""
         reply = self.api.patch(f"{path}generate-presigned-urls/", json={"part_numbers": numbers})
         assert reply.status_code == 200, reply.text
         return reply.json()["presigned_urls"]
 
     def put(self, url: str, data: bytes) -> str:
-        """Upload one part and return its ETag."""
+        """Upload a part and return its ETag."""
         reply = self.storage.put(url, content=data)
         assert reply.status_code == 200, reply.text
         return reply.headers["ETag"]
 
     def complete(self, path: str, *parts: tuple[int, str]) -> httpx.Response:
-        """Complete an upload of these part numbers and ETags."""
+        """Complete an upload with part numbers and ETags."""
         body = {"parts": [{"PartNumber": number, "ETag": etag} for number, etag in parts]}
         return self.api.patch(f"{path}complete-multipart-upload/", json=body)
 
@@ -76,7 +76,7 @@ class Web:
         return upload["api_url"]
 
     def archive(self, slug: str) -> dict[str, Any]:
-        """Return an archive, made if there is none."""
+        """Return an archive, which is added if necessary."""
         found = self.get("archives/", slug=slug)["results"]
         if not found:
             self.sandbox.add_archive(slug, slug=slug)
@@ -84,12 +84,12 @@ class Web:
         return found[0]
 
     def item(self, slug: str = "cases", title: str = "") -> str:
-        """Return the path of a new archive item."""
+        """Create an archive item and return its path."""
         body = {"archive": self.archive(slug)["api_url"], "title": title}
         return f"archives/items/{self.made('archives/items/', body)['pk']}/"
 
     def patch(self, path: str, *values: dict[str, Any]) -> httpx.Response:
-        """Patch the values of a case."""
+        """Set values of a case."""
         return self.api.patch(path, json={"values": values})
 
     def values(self, path: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Web:
         return {value["interface"]["slug"]: value for value in self.get(path)["values"]}
 
     def image(self, socket: str = "picture", filename: str = "scan.mha") -> dict[str, Any]:
-        """Return a new image that stands in a new archive item."""
+        """Return a new image of a new archive item."""
         path = self.item()
         upload = self.upload(filename, image_bytes())
         assert self.patch(path, {"interface": socket, "user_uploads": [upload]}).is_success
@@ -106,22 +106,22 @@ class Web:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + DEADLINE
     while not holds():
-        assert time.monotonic() < deadline, "it does not happen"
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and that nobody has waited for does not."""
+    """Return whether a process runs; a zombie does not."""
     command = ["ps", "-o", "state=", "-p", str(pid)]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str = ".mha") -> bytes:
-    """Return an image file of one value."""
+    """Return a uniform image file."""
     import SimpleITK as sitk  # noqa: N813  # as everybody calls it
 
     image = sitk.Image(list(size), sitk.sitkUInt8) + value
@@ -132,7 +132,7 @@ def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str =
 
 
 def dicom_bytes(number: int = 1, **tags: str) -> bytes:
-    """Return a DICOM instance of one series; keywords change its tags."""
+    """Return a DICOM instance with changed tags; all instances belong to one series."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
