@@ -11,7 +11,7 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import PullProgress, TargetError, diff, pull, read_manifest, verify
-from gcapi.exceptions import AuthenticationError, ObjectNotFound, UnsafeName
+from gcapi.exceptions import AuthenticationError, ObjectNotFound, ProgressWarning, UnsafeName
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, unique, written
 from tests.support.loopback import NO_TLS, Answer, Seen
@@ -269,3 +269,14 @@ def test_cells_that_csv_does_not_take(
     )
     report = pull(client, f"archive:{slug}", home, existing="verify")
     assert (report.manifest.name, verify(home), diff(client, home)) == ("manifest.csv", [], [])
+
+
+def test_failing_listener_harms_no_pull(client: Client, small: str, home: Path) -> None:
+    """A progress listener that fails causes one warning, and the pull is complete."""
+
+    def listen(_: PullProgress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.warns(ProgressWarning, match="ZeroDivisionError") as caught:
+        report = pull(client, f"archive:{small}", home, progress=listen)
+    assert (len(caught), report.cases, report.failed) == (1, 2, [])

@@ -28,7 +28,7 @@ from gcapi.bulk import (
     write_manifest,
 )
 from gcapi.bulk._push.upload_quota import UploadQuota
-from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, SpecError
+from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, ProgressWarning, SpecError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
@@ -458,6 +458,17 @@ def test_every_row_becomes_a_job(
     again = push(client, manifest, f"algorithm:{algorithm}", **options)
     assert told(again) == (0, 2, 1, 0)
     assert found(sandbox, "POST", "/algorithms/jobs/$") == []
+
+
+def test_failing_listener_harms_no_push(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+    """A progress listener that fails causes one warning, and all rows are pushed."""
+
+    def listen(_: PushProgress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.warns(ProgressWarning, match="ZeroDivisionError") as caught:
+        report = pushed(home, write_cases(tmp_path, sockets, 3), progress=listen)
+    assert (len(caught), told(report)) == (1, (3, 0, 0, 0))
 
 
 # ---------------------------------------------------------------- the journal

@@ -34,6 +34,7 @@ from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
+from gcapi.progress import GuardedListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -171,7 +172,7 @@ def pull(
                 pull_case=place.do,
                 scheduler=scheduler,
             )
-            return run.run(progress)
+            return run.run(progress and GuardedListener(progress))
 
 
 def _check_folder(folder: Path, existing: ExistingFolder) -> None:

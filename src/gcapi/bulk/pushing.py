@@ -33,6 +33,7 @@ from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
+from gcapi.progress import GuardedListener
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -230,11 +231,12 @@ def push(
     """
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
+    listener = progress and GuardedListener(progress)
     run = _PushRun(client, manifest, target, journal=journal, existing=existing)
     with cancel_scope(), run.open_journal() as opened:
         place = place_of(client, executor, token_file=token_file)
         try:
-            report = run.push(opened, place, workers=workers, progress=progress)
+            report = run.push(opened, place, workers=workers, progress=listener)
             if wait:
                 run.wait(opened, report, workers, timeout)
         except KeyboardInterrupt as error:
