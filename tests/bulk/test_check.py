@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from gcapi import Client
 from gcapi.bulk import (
+    CheckReport,
     Row,
     check_manifest,
     plan_push,
@@ -15,7 +17,7 @@ from gcapi.bulk import (
     write_manifest,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.data import found, nothing_written, unique, written
+from tests.support.data import found, noise, nothing_written, unique, written
 
 
 def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
@@ -155,3 +157,36 @@ def test_misspelt_column_is_looked_up_once(
         report = push(client, path, target, journal=tmp_path / f"journal-{count}", workers=1)
         assert len(report.failed) == count
         assert len(found(sandbox, "GET", "/interfaces/$")) == 2
+
+
+def check_image(sandbox: Sandbox, client: Client, path: Path) -> CheckReport:
+    """Return the report of a manifest with one image."""
+    scan = sandbox.add_socket(unique("scan"))
+    write_manifest(path.parent / "m.csv", [Row(0, "a", None, {scan: path.name})])
+    return check_manifest(client, path.parent / "m.csv", None)
+
+
+def test_image_header_is_read(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """An image that begins correctly and has an invalid header is reported."""
+    pytest.importorskip("SimpleITK")
+    path = written(tmp_path / "bad.mha", "ObjectType = Image\nNDims = many\n")
+
+    (problem,) = check_image(sandbox, client, path).problems
+
+    assert "bad.mha cannot be read as an image: " in problem.what
+    assert check_image(sandbox, client, noise(tmp_path / "good.mha")).is_good
+
+
+def test_check_works_without_simpleitk(
+    sandbox: Sandbox, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without SimpleITK only the first bytes of images are checked, and the report says so."""
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    path = written(tmp_path / "bad.mha", "ObjectType = Image\nNDims = many\n")
+
+    report = check_image(sandbox, client, path)
+
+    assert report.is_good
+    assert report.notes == [
+        "SimpleITK is not installed, so only the first bytes of images were checked."
+    ]

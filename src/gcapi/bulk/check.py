@@ -7,6 +7,8 @@ signature are checked, and the report says so.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.quota import MAX_USER_UPLOADS
@@ -21,7 +23,7 @@ from gcapi.bulk.targets import Target
 from gcapi.exceptions import InterfaceMismatch, ObjectNotFound, SocketNotFound, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from gcapi._workflows.plans import Plan
@@ -104,7 +106,7 @@ class _Check:
         self._manifest = manifest
         self._target = target
         self._unknown_slugs: set[str] = set()
-        self._read_header = _header_reader()
+        self._has_simpleitk = find_spec("SimpleITK") is not None
         self.report = CheckReport(rows=len(manifest.rows))
 
     def _add(self, line: int, column: str, what: str, fix: str) -> None:
@@ -192,9 +194,9 @@ class _Check:
                 raise CellError(what=what, fix=fix)
         headers = [path for path in paths if _suffix(path) in _HEADER_SUFFIXES]
         # The server reads more formats than SimpleITK, and images of several files in other ways.
-        if self._read_header is not None and len(headers) == 1:
+        if self._has_simpleitk and len(headers) == 1:
             try:
-                self._read_header(headers[0])
+                _read_header(headers[0])
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[-1]
                 what = f"{headers[0]} cannot be read as an image: {reason}"
@@ -212,27 +214,16 @@ class _Check:
                 f"The files have {report.bytes / 2**30:.1f} GiB, and the quota of uploads that are not imported yet is"
                 f" {quota}. A push waits for imports if that is not enough."
             )
-        if self._read_header is None:
+        if not self._has_simpleitk:
             report.notes.append(
                 "SimpleITK is not installed, so only the first bytes of images were checked."
             )
 
 
-def _header_reader() -> Callable[[Path], None] | None:
-    """Return a function that reads the header of an image; `None` if SimpleITK is not installed."""
-    try:
-        import SimpleITK
-    except ImportError:
-        return None
-
-    untyped: Any = SimpleITK
-
-    def read(path: Path) -> None:
-        reader = untyped.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-
-    return read
+def _read_header(path: Path) -> None:
+    reader: Any = import_module("SimpleITK").ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
 
 
 def _suffix(path: Path) -> str:

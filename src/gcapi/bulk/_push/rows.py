@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from gcapi.exceptions import SocketNotFound, SpecError
 from gcapi.sockets import MAX_IMAGE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from gcapi._workflows.plans import Plan
     from gcapi._workflows.slug_lookup import Lookup
@@ -106,23 +107,21 @@ class RowReader:
             what, fix = self._duplicates[row.line], "Give every row a title of its own"
             errors.append(("title", CellError(what=what, fix=fix)))
         elif self._algorithm is None:
-            errors += _field_errors(row)
+            with _collected(errors, "title"):
+                check_title(row.title)
+            with _collected(errors, "order"):
+                check_order(row.order or 0)
         specs: list[SocketValueSpec] = []
         content: dict[str, Any] = {}
         for slug in sorted(row.cells):
-            try:
-                spec = Cell(self._socket(slug), row.cells[slug], self._folder).spec(
-                    _image_name(row, slug)
-                )
+            with _collected(errors, column_of(slug)):
+                cell = Cell(self._socket(slug), row.cells[slug], self._folder)
+                spec = cell.spec(_image_name(row, slug))
                 content[slug] = _fingerprint_of(spec, self._folder)
                 specs.append(spec)
-            except (SpecError, SocketNotFound, OSError) as error:
-                errors.append((column_of(slug), error))
         if self._algorithm is not None and not errors:
-            try:
+            with _collected(errors, ""):
                 check_interface(self._algorithm, specs)
-            except SpecError as error:
-                errors.append(("", error))
         text = json.dumps([row.title, row.order, content], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         return ParsedRow(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
@@ -137,15 +136,12 @@ class RowReader:
         raise SocketNotFound(*self._missing[slug].args, slug=slug)
 
 
-def _field_errors(row: Row) -> Iterable[tuple[str, Exception]]:
+@contextmanager
+def _collected(errors: list[tuple[str, Exception]], column: str) -> Generator[None]:
     try:
-        check_title(row.title)
-    except SpecError as error:
-        yield "title", error
-    try:
-        check_order(row.order or 0)
-    except SpecError as error:
-        yield "order", error
+        yield
+    except (SpecError, SocketNotFound, OSError) as error:
+        errors.append((column, error))
 
 
 def _image_name(row: Row, slug: str) -> str:
