@@ -49,22 +49,22 @@ def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path
 
     report = check_manifest(client, path, f"archive:{archive}")
 
-    told = {(each.line, each.column): each.what for each in report.problems}
-    assert "Did you mean" in told[0, f"{score}x"]
-    assert told[3, "title"] == "line 2 has the title 'good' already"
-    assert told[4, "title"].startswith("The title has 256 characters")
-    assert "'high' is not JSON" in told[4, score]
-    assert "must be a number" in told[5, score]
-    assert "cannot be read: No such file" in told[5, table]
-    assert "JSON has no NaN" in told[6, score]
-    assert told[6, table] == "no file matches '*.tsv'"
-    assert "does not begin like a .mha file" in told[7, scan]
-    assert "has 129 characters" in told[7, table]
-    assert told[8, scan] == "the directory 'empty' has no files"
-    assert told[9, ""] == "the row has no values"
-    assert told[10, "order"] == "order=-1 must be from 0 to 2147483647"
-    assert told[10, table] == "2 files are given for a CSV file"
-    assert len(told) == len(report.problems) == 14
+    reported = {(each.line, each.column): each.what for each in report.problems}
+    assert "Did you mean" in reported[0, f"{score}x"]
+    assert reported[3, "title"] == "line 2 has the title 'good' already"
+    assert reported[4, "title"].startswith("The title has 256 characters")
+    assert "'high' is not JSON" in reported[4, score]
+    assert "must be a number" in reported[5, score]
+    assert "cannot be read: No such file" in reported[5, table]
+    assert "JSON has no NaN" in reported[6, score]
+    assert reported[6, table] == "no file matches '*.tsv'"
+    assert "does not begin like a .mha file" in reported[7, scan]
+    assert "has 129 characters" in reported[7, table]
+    assert reported[8, scan] == "the directory 'empty' has no files"
+    assert reported[9, ""] == "the row has no values"
+    assert reported[10, "order"] == "order=-1 must be from 0 to 2147483647"
+    assert reported[10, table] == "2 files are given for a CSV file"
+    assert len(reported) == len(report.problems) == 14
     assert all(each.fix for each in report.problems)
     assert (report.rows, report.files, report.bytes) == (9, 2, 11)
     assert report.requests == 9 * 2 + 2 * 4

@@ -73,7 +73,7 @@ def test_an_archive_goes_round(sandbox: Sandbox, client: Client, tmp_path: Path)
             assert digests(row, slug) == digests(there[title], slug)
         for slug in row.cells.keys() & {sockets.text, sockets.number, sockets.anything}:
             assert row.cells[slug] == there[title].cells[slug]
-    # The server writes images anew as it imports them: their voxels are what goes round.
+    # The server converts images when it imports them, so their voxels are compared.
     images = [
         voxels(home / row.cells[sockets.image])
         for home, rows in zip(homes, (here, there), strict=True)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: The longest JSON file whose whole content is checked before it is uploaded, in bytes.
 MAX_CHECKED_BYTES = 64 * 2**20
-#: How many checked files are remembered, at about 500 bytes each.
+#: The number of checked files that are remembered, at about 500 bytes each.
 _REMEMBERED_FILES = 10_000
-#: How much of each end of a longer file is read to find its first and its last character, in bytes.
+#: The length of the two ends of a longer file that are read to find its first and its last character, in bytes.
 _EDGE_BYTES = 4096
 #: The first and the last character of a long JSON text.
 _DELIMITERS = frozenset({b"{}", b"[]", b'""'})

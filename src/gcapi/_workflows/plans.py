@@ -55,7 +55,7 @@ class Upload:
 
     Attributes:
         slug: The socket.
-        files: What is uploaded: local files as they are, content, and copies.
+        files: The files to upload: local files as they are, content made from values, and copies.
         is_image: Whether the uploads make one image, rather than being one file.
         image_name: The name of a DICOM image set, whose files are de-identified before they are uploaded; `None` for
             everything else.

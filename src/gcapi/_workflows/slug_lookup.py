@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Similar slugs are searched for in so many pages of 1,000 entries, one request each, ...
+#: The number of pages, of 1,000 entries and one request each, in which similar slugs are searched for.
 SUGGESTION_PAGES = 3
-#: ... and for so many seconds, retries included.
+#: The longest time to search for similar slugs, in seconds; retries included.
 SUGGESTION_SECONDS = 5.0
-#: How many similar slugs a message lists.
+#: The number of similar slugs that a message lists.
 MAX_SUGGESTIONS = 3
 
 
@@ -33,7 +33,7 @@ class SlugLookup(Generic[T]):
 
     Args:
         namespace: Reads the objects.
-        noun: What messages call one.
+        noun: The name of one in messages.
     """
 
     def __init__(self, namespace: ReadMixin[T], noun: str) -> None:

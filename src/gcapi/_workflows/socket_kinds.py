@@ -1,4 +1,4 @@
-"""How each socket stores its values, and the JSON shape of each kind.
+"""The storage kind of each socket, and the JSON shape of each kind.
 
 Shapes are checked client-side, because the server never reports an invalid file. They are those that the server checks
 (JSON Schema, draft 7: ``1.0`` is an integer, ``true`` is not). Values of a kind that is missing from the table, because
@@ -25,7 +25,7 @@ Shape = Callable[[Any, str], Iterator[str]]
 
 #: Kinds that store a text file, which can be made from a `str`.
 TEXT_KINDS = frozenset({"csv file", "newick tree-format file", "obj file"})
-#: How many characters of an invalid value a message shows.
+#: The longest part of an invalid value that a message shows, in characters.
 SHOWN_LIMIT = 60
 #: Characters that the server's database cannot store in a text, and their escapes in JSON.
 _UNSTORABLE, _SUSPECT = re.compile(r"[\x00\ud800-\udfff]"), re.compile(r"\\u(0000|d[89a-f])")
@@ -34,7 +34,7 @@ _UNSTORABLE, _SUSPECT = re.compile(r"[\x00\ud800-\udfff]"), re.compile(r"\\u(000
 
 
 class StorageKind(StrEnum):
-    """What a socket takes, as messages call it."""
+    """A kind of storage; the value is its name in messages."""
 
     VALUE = "a value"
     JSON = "a JSON file"

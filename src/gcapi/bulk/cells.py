@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: The kinds whose text is the value itself.
 PLAIN_TEXT_KINDS = frozenset({"string", "choice"})
-#: What separates the paths of a cell.
+#: Separates the paths in a cell.
 SEPARATOR = ";"
 #: Files that operating systems leave in folders.
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})

@@ -42,7 +42,7 @@ _SIGNATURES: tuple[tuple[tuple[str, ...], tuple[bytes, ...]], ...] = (
 )
 #: Formats that SimpleITK reads from one file, which may name the others of an image.
 _HEADER_SUFFIXES = frozenset({".mha", ".mhd", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg"})
-#: How many bytes of unused uploads the server accepts from an account that is not verified, and from a verified one.
+#: The quota of unused uploads of an account that is not verified, and of a verified one, in bytes.
 UNVERIFIED_QUOTA, VERIFIED_QUOTA = 2 * 2**30, 128 * 2**30
 #: Requests to create and to fill a case.
 _REQUESTS_PER_CASE = 2
@@ -56,7 +56,7 @@ class CheckReport:
 
     Attributes:
         problems: Everything that is wrong, in the order of the lines.
-        notes: What is worth knowing and not wrong.
+        notes: Remarks about what is not wrong.
         rows: The number of rows.
         files: The number of files that they upload.
         bytes: The total length of these files.

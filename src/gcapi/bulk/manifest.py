@@ -27,7 +27,7 @@ from gcapi.exceptions import MissingExtra, SpecError
 SOCKET_PREFIX = "socket:"
 #: The columns that are not sockets.
 CASE_COLUMNS = ("title", "order")
-#: How many problems a message lists.
+#: The number of problems that a message lists.
 SHOWN_PROBLEMS = 20
 
 

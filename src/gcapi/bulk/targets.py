@@ -1,4 +1,4 @@
-"""Where cases go to or come from, written as ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``."""
+"""Targets of a push and sources of a pull, written as ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ print(*shape_problems("Polygon", {"z": 1, "y": 2}), sep=chr(10))
 
 def test_first_problem_does_not_depend_on_the_hash_seed() -> None:
     """In every process, a wrong value is reported with the same problem first."""
-    told = {
+    reported = {
         subprocess.run(
             [sys.executable, "-c", WRONG],
             check=True,
@@ -121,5 +121,8 @@ def test_first_problem_does_not_depend_on_the_hash_seed() -> None:
         ).stdout
         for seed in range(6)
     }
-    assert len(told) == 1
-    assert told.pop().splitlines()[:2] == ["the value lacks 'type'", "the value lacks 'version'"]
+    assert len(reported) == 1
+    assert reported.pop().splitlines()[:2] == [
+        "the value lacks 'type'",
+        "the value lacks 'version'",
+    ]

@@ -45,7 +45,7 @@ from tests.support.specs import (
     suffix,
 )
 
-#: How each socket stores its values: super kind and kind, with the group that its row of the table is in.
+#: The super kind and kind of each socket, grouped by the rows of the table.
 VALUES = [("Value", kind) for kind in VALID]  # the plural annotations are on older sockets only
 JSON_FILES = [("File", kind) for kind in VALID]
 TEXT_FILES = [("File", kind) for kind in TEXT_SUFFIXES]

@@ -18,7 +18,7 @@ from gcapi.sockets import SocketValueSpec
 from grand_challenge_api.models import ComponentInterface
 from tests.support.specs import ANY_SOCKET, any_source
 
-#: What Python does as it is seen by an audit hook, while `watched.on` is true in this thread.
+#: The events that the audit hook saw while `watched.on` was true in this thread.
 EVENTS: list[tuple[str, tuple[Any, ...]]] = []
 watched = threading.local()
 

@@ -132,7 +132,7 @@ BAD: dict[str, Bad] = {
         SpecError,
         "is not valid JSON",
     ),
-    "JSON that is no text": Bad(
+    "JSON that is not text": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "bad.json", b"\xff\xfe\x00")),
         SpecError,
         "is not UTF-8 text",

@@ -36,7 +36,7 @@ from tests.support.data import (
 )
 from tests.support.relay import relay
 
-#: What must not leave the machine, each in a place of its own.
+#: Values that must not leave this machine, each in its own attribute.
 SECRETS = {
     "PatientName": "Verschwiegen^Patientin",
     "PatientID": "GEHEIM-4711-ID",
@@ -106,7 +106,7 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
         after = dict(_everything_in(kept))
 
         assert names == [f"dicom_image_{number}.dcm" for number in range(3)]
-        # The search sees what was uploaded: something that is no secret is found.
+        # The search sees what was uploaded: something that is not secret is found.
         assert any(b"CT_SMALL" in content or b"DICM" in content for content in parts.values())
         for place, content in [*parts.items(), *after.items()]:
             assert _secrets_in(place.removeprefix(str(kept)).encode() + content) == []
@@ -252,11 +252,11 @@ def test_a_full_disk_stops_the_de_identification(
             timeout=DEADLINE,
         )
 
-    told = json.loads(done.stdout)
-    assert os.strerror(told["errno"]) == "File too large"
+    reported = json.loads(done.stdout)
+    assert os.strerror(reported["errno"]) == "File too large"
     assert (
         "nothing was sent: File too large. Temporary files are written to the directory in TMPDIR"
-        in told["words"]
+        in reported["words"]
     )
     assert list((tmp_path / "temporary").iterdir()) == []
     assert home.all() == []
