@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Generic, Literal, TextIO, TypeVar
 
@@ -268,10 +268,11 @@ class _PhaseSum:
         self._given_up += sign * event.given_up
 
 
+@dataclass(eq=False)
 class ProgressBar:
     """A bar in a terminal or a notebook, if tqdm is installed; else plain lines, the last one at the end.
 
-    Args:
+    Attributes:
         label: The beginning of each line.
         counts_bytes: Whether sizes are shown, rather than numbers.
         stream: The output; `None` for standard error.
@@ -279,21 +280,16 @@ class ProgressBar:
         clock: Returns the time in seconds.
     """
 
-    def __init__(
-        self,
-        label: str,
-        *,
-        counts_bytes: bool = False,
-        stream: TextIO | None = None,
-        interval: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._label = label
-        self._counts_bytes = counts_bytes
-        self._stream = stream or sys.stderr
-        self._interval = interval
-        self._clock = clock
-        self._next = clock() + interval
+    label: str
+    _: KW_ONLY
+    counts_bytes: bool = False
+    stream: TextIO | None = None
+    interval: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._stream = self.stream or sys.stderr
+        self._next = self.clock() + self.interval
         self._line = ""
         self._tqdm = self._tqdm_bar()
 
@@ -306,9 +302,9 @@ class ProgressBar:
         except ImportError:
             return None
         return tqdm(
-            desc=self._label,
-            unit="B" if self._counts_bytes else "",
-            unit_scale=self._counts_bytes,
+            desc=self.label,
+            unit="B" if self.counts_bytes else "",
+            unit_scale=self.counts_bytes,
             unit_divisor=1024,
             file=None if in_notebook else self._stream,
         )
@@ -323,14 +319,14 @@ class ProgressBar:
         """
         if self._tqdm is not None:
             self._tqdm.total = total
-            if self._counts_bytes:
+            if self.counts_bytes:
                 self._tqdm.set_postfix_str(items, refresh=False)
             self._tqdm.update(done - self._tqdm.n)
             return
         sizes = f"{items}, {_size_text(done)} of {_size_text(total)}"
-        self._line = f"{self._label}: {sizes if self._counts_bytes else f'{done} of {total}'}"
-        if self._clock() >= self._next:
-            self._next = self._clock() + self._interval
+        self._line = f"{self.label}: {sizes if self.counts_bytes else f'{done} of {total}'}"
+        if self.clock() >= self._next:
+            self._next = self.clock() + self.interval
             self._print()
 
     def close(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.exit_codes import Failures
 from gcapi.cli.listing import (
@@ -44,7 +45,7 @@ timeout_option = click.option(
 )
 existing_option = click.option(
     "--existing",
-    type=click.Choice(["error", "skip", "overwrite"]),
+    type=click.Choice(get_args(ExistingFile)),
     default="error",
     show_default=True,
     help="Policy for output files that already exist.",
@@ -128,7 +129,7 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     help="Wait this long for the jobs to finish; by default not at all.",
 )
 def pull(
-    session: Session, *, pks: tuple[str, ...], output: Path, existing: Any, timeout: float
+    session: Session, *, pks: tuple[str, ...], output: Path, existing: ExistingFile, timeout: float
 ) -> int:
     """Download all outputs of jobs that succeeded."""
 
@@ -167,7 +168,7 @@ def _for_each_job(
 
 
 def download_outputs(
-    client: Client, job: HyperlinkedJob, directory: Path, existing: Any
+    client: Client, job: HyperlinkedJob, directory: Path, existing: ExistingFile
 ) -> dict[str, Any]:
     """Download the outputs of a job, and return their paths by socket."""
     files = {

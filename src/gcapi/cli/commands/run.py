@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from gcapi.cli.session import Session, command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gcapi._transfer.atomic_file import ExistingFile
     from gcapi.client import Client
     from gcapi.sockets import SocketValueSpec
 
@@ -51,7 +52,7 @@ def run(
     inputs: tuple[str, ...],
     wait: bool,
     output: Path | None,
-    existing: Any,
+    existing: ExistingFile,
     timeout: float,
 ) -> None:
     """Start an algorithm job.
