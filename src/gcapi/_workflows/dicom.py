@@ -66,9 +66,7 @@ def deidentify(files: Sequence[Path], directory: Path, listener: Listener) -> li
 
 
 def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
-    from grand_challenge_dicom_de_identifier.exceptions import (
-        RejectedDICOMFileError,
-    )
+    from grand_challenge_dicom_de_identifier.exceptions import RejectedDICOMFileError
 
     try:
         deidentifier.deidentify_file(source, output=target)
@@ -93,9 +91,7 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
 
 def _deidentifier_class() -> Any:
     try:
-        from grand_challenge_dicom_de_identifier.deidentifier import (
-            DicomDeidentifier,
-        )
+        from grand_challenge_dicom_de_identifier.deidentifier import DicomDeidentifier
     except ImportError as error:
         raise MissingExtra(
             "DICOM files are de-identified on this machine before they are sent, which needs an extra. Install it"

@@ -247,6 +247,11 @@ def _plan_existing_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 
 Planner = Callable[[SocketValueSpec, "ComponentInterface"], Plan]
 
+_COPY: dict[str, Planner] = {"existing_socket_value": _plan_file_copy}
+_REUSE: dict[str, Planner] = {
+    "existing_socket_value": _plan_image_of_value,
+    "existing_image_api_url": _plan_existing_image,
+}
 #: For each storage kind, the sources that it can be made from; the row for "file" holds for "files" too.
 _PLANNERS: dict[StorageKind, dict[str, Planner]] = {
     StorageKind.VALUE: {
@@ -254,25 +259,9 @@ _PLANNERS: dict[StorageKind, dict[str, Planner]] = {
         "file": _plan_value_from_file,
         "existing_socket_value": _plan_existing_value,
     },
-    StorageKind.JSON: {
-        "value": _plan_json_content,
-        "file": _plan_json_file,
-        "existing_socket_value": _plan_file_copy,
-    },
-    StorageKind.TEXT: {
-        "value": _plan_text_content,
-        "file": _plan_file,
-        "existing_socket_value": _plan_file_copy,
-    },
-    StorageKind.BINARY: {"file": _plan_file, "existing_socket_value": _plan_file_copy},
-    StorageKind.IMAGE: {
-        "file": _plan_image,
-        "existing_socket_value": _plan_image_of_value,
-        "existing_image_api_url": _plan_existing_image,
-    },
-    StorageKind.DICOM: {
-        "file": _plan_dicom,
-        "existing_socket_value": _plan_image_of_value,
-        "existing_image_api_url": _plan_existing_image,
-    },
+    StorageKind.JSON: {"value": _plan_json_content, "file": _plan_json_file, **_COPY},
+    StorageKind.TEXT: {"value": _plan_text_content, "file": _plan_file, **_COPY},
+    StorageKind.BINARY: {"file": _plan_file, **_COPY},
+    StorageKind.IMAGE: {"file": _plan_image, **_REUSE},
+    StorageKind.DICOM: {"file": _plan_dicom, **_REUSE},
 }

@@ -57,12 +57,10 @@ class SlugLookup(Generic[T]):
         return self._known[slug]
 
     def _not_found(self, slug: str) -> ObjectNotFound:
+        advice = "A slug is the last part of a URL."
         similar = difflib.get_close_matches(slug, self._some_slugs(), n=MAX_SUGGESTIONS)
-        advice = (
-            f"Did you mean {' or '.join(map(repr, similar))}?"
-            if similar
-            else "A slug is the last part of a URL."
-        )
+        if similar:
+            advice = f"Did you mean {' or '.join(map(repr, similar))}?"
         return ObjectNotFound(f"There is no {self._noun} {slug!r}, or no access to it. {advice}")
 
     def _some_slugs(self) -> list[str]:
