@@ -127,7 +127,7 @@ class Calls:
 
     def generated_client(self) -> AuthenticatedClient:
         """Return the generated client, with this client's connections, authentication and retries."""
-        from grand_challenge_api.client import AuthenticatedClient
+        from grand_challenge_api.client import AuthenticatedClient  # imports attrs, which is slow
 
         settings = self.settings
         client = AuthenticatedClient(base_url=settings.root_url, token=settings.token)
