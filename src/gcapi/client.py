@@ -292,11 +292,7 @@ class Client(Namespaces):
         )
 
     def update_archive_item(
-        self,
-        *,
-        archive_item_pk: str,
-        values: Sequence[SocketValueSpec],
-        title: str | None = None,
+        self, *, archive_item_pk: str, values: Sequence[SocketValueSpec], title: str | None = None
     ) -> models.ArchiveItemPost:
         """Change values of an archive item; sockets that are not given keep theirs.
 
@@ -316,10 +312,7 @@ class Client(Namespaces):
             'Earlier case'
         """
         return self.workflows.cases.update(
-            self.workflows.archive_items,
-            archive_item_pk,
-            specs=values,
-            fields=_case_fields(title),
+            self.workflows.archive_items, archive_item_pk, specs=values, fields=_case_fields(title)
         )
 
     def add_case_to_reader_study(
@@ -462,10 +455,7 @@ class Client(Namespaces):
         return self.workflows.jobs.start(algorithm, self.workflows.values.upload(plans))
 
     def wait_for_job(
-        self,
-        job: models.JobPost | models.HyperlinkedJob | str,
-        *,
-        timeout: float | None = A_DAY,
+        self, job: models.JobPost | models.HyperlinkedJob | str, *, timeout: float | None = A_DAY
     ) -> models.HyperlinkedJob:
         """Wait until a job has ended.
 

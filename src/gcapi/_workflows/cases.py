@@ -137,10 +137,7 @@ class StepRecorder(Protocol):
     """Storage for the steps in the life of one case."""
 
     def record(
-        self,
-        step: CaseStep,
-        case: CaseSnapshot | None = None,
-        values: PreparedValues | None = None,
+        self, step: CaseStep, case: CaseSnapshot | None = None, values: PreparedValues | None = None
     ) -> None:
         """Record a step before the next one that depends on it.
 
@@ -180,10 +177,7 @@ class MemoryRecorder:
         self.created: CaseSnapshot | None = None
 
     def record(
-        self,
-        step: CaseStep,
-        case: CaseSnapshot | None = None,
-        values: PreparedValues | None = None,
+        self, step: CaseStep, case: CaseSnapshot | None = None, values: PreparedValues | None = None
     ) -> None:
         """Remember what was created and what is imported."""
         if step == "created":

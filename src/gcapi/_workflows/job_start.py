@@ -109,11 +109,7 @@ class JobStarter:
         return self.jobs.create_within_limit(fields, attempt)
 
     def find(
-        self,
-        algorithm: models.Algorithm,
-        inputs: PreparedValues,
-        before: int,
-        record: JobRecorder,
+        self, algorithm: models.Algorithm, inputs: PreparedValues, before: int, record: JobRecorder
     ) -> None:
         """Find the job that an earlier process requested, and record whether there is one.
 
@@ -189,11 +185,7 @@ class _JobSearch:
     """
 
     def __init__(
-        self,
-        starter: JobStarter,
-        algorithm: models.Algorithm,
-        inputs: PreparedValues,
-        before: int,
+        self, starter: JobStarter, algorithm: models.Algorithm, inputs: PreparedValues, before: int
     ) -> None:
         self._starter = starter
         self._filter = _filter(algorithm)

@@ -202,11 +202,7 @@ class ValuePreparer:
         return PreparedValues.of(plans, _regrouped(sources, uploaded))
 
     def send_files(
-        self,
-        plans: Sequence[Plan],
-        uploads: Mapping[str, Sequence[UserUpload]],
-        *,
-        is_fresh: bool,
+        self, plans: Sequence[Plan], uploads: Mapping[str, Sequence[UserUpload]], *, is_fresh: bool
     ) -> None:
         """Send the files of plans to uploads that were created for them; after a failure they stay as they are.
 

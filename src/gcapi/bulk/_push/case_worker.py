@@ -65,10 +65,7 @@ class JournalRecorder:
     fingerprint: bytes
 
     def record(
-        self,
-        step: CaseStep,
-        case: CaseSnapshot | None = None,
-        values: PreparedValues | None = None,
+        self, step: CaseStep, case: CaseSnapshot | None = None, values: PreparedValues | None = None
     ) -> None:
         """Note a step in the journal."""
         if case is None:

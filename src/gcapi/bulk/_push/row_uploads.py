@@ -18,12 +18,7 @@ from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait
 from gcapi._transfer.multipart import COMPLETED, INITIALIZED
 from gcapi._util.polling import poll
 from gcapi._workflows.plans import Upload
-from gcapi._workflows.prepare import (
-    IncompleteImageSet,
-    KnownUpload,
-    PreparedValues,
-    upload_names,
-)
+from gcapi._workflows.prepare import IncompleteImageSet, KnownUpload, PreparedValues, upload_names
 from gcapi.bulk._executors import Here
 from gcapi.bulk._push.upload_quota import UploadQuota
 from gcapi.exceptions import UploadLimitReached
