@@ -406,14 +406,7 @@ class Client(Namespaces):
     ) -> models.DisplaySet: ...
 
     def wait_for_values(
-        self,
-        item: models.ArchiveItem
-        | models.ArchiveItemPost
-        | models.DisplaySet
-        | models.DisplaySetPost,
-        *,
-        values: Sequence[SocketValueSpec],
-        timeout: float | None = A_DAY,
+        self, item: Any, *, values: Sequence[SocketValueSpec], timeout: float | None = A_DAY
     ) -> Any:
         """Wait until the server has taken up the values that a case was given.
 

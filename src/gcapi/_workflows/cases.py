@@ -13,9 +13,9 @@ take over at any point. `Client` records in memory, `gcapi.bulk.push` in its jou
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
 from uuid import uuid4
 
 from gcapi._api.lost_writes import (
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from gcapi._workflows.prepare import PreparedValues, ValuePreparer
     from gcapi.resources import UploadsNamespace
     from gcapi.sockets import SocketValueSpec
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
 #: The longest printed call that includes its values, in characters.
@@ -166,13 +163,13 @@ class MemoryRecorder:
     """The recorder of one call of `Client`.
 
     Args:
-        pending: The values that the client's cases wait for, by pk and socket slug.
+        pending: Returns the values that a case waits for, by socket slug.
 
     Attributes:
         created: The case, once it was created.
     """
 
-    def __init__(self, pending: LeastRecentlyUsed[str, dict[str, PendingValue]]) -> None:
+    def __init__(self, pending: Callable[[str], dict[str, PendingValue]]) -> None:
         self._pending = pending
         self.created: CaseSnapshot | None = None
 
@@ -183,48 +180,12 @@ class MemoryRecorder:
         if step == "created":
             self.created = case
         if step == "filled" and case and values:
-            # What an earlier call uploaded to the same sockets is no longer waited for.
-            known = self._pending.get(case.pk) or {}
-            kept = {slug: value for slug, value in known.items() if slug not in values.slugs}
-            new = {
-                slug: PendingValue(case.values.get(slug), files)
-                for slug, files in values.files.items()
-            }
-            self._pending[case.pk] = {**kept, **new}
-
-
-class LeastRecentlyUsed(Generic[K, V]):
-    """A thread-safe mapping that drops the entries that were used least recently.
-
-    Args:
-        size: How many entries it keeps.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._entries: OrderedDict[K, V] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: K) -> V | None:
-        """Return an entry, or `None`."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def __setitem__(self, key: K, value: V) -> None:
-        with self._lock:
-            self._entries[key] = value
-            self._entries.move_to_end(key)
-            if len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-
-    def setdefault(self, key: K, value: V) -> V:
-        """Return an entry, which is set if it does not exist."""
-        found = self.get(key)
-        if found is None:
-            self[key] = found = value
-        return found
+            pending = self._pending(case.pk)
+            for slug in values.slugs:
+                # What an earlier call uploaded to the same socket is no longer waited for.
+                pending.pop(slug, None)
+                if slug in values.files:
+                    pending[slug] = PendingValue(case.values.get(slug), values.files[slug])
 
 
 # ---------------------------------------------------------------- the state machine
@@ -470,7 +431,7 @@ class Cases:
     """Add and change cases, each in one call.
 
     Memory: the titles of the `REMEMBERED_TITLE_LISTS` parents used last, and the uploads of the `REMEMBERED_CASES`
-    cases filled last, some 500 bytes each.
+    cases filled or waited for last, some 500 bytes each.
 
     Args:
         values: Plans and uploads values.
@@ -484,10 +445,8 @@ class Cases:
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
-        self._titles: LeastRecentlyUsed[str, _Titles] = LeastRecentlyUsed(REMEMBERED_TITLE_LISTS)
-        self._pending: LeastRecentlyUsed[str, dict[str, PendingValue]] = LeastRecentlyUsed(
-            REMEMBERED_CASES
-        )
+        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
+        self._pending = lru_cache(REMEMBERED_CASES)(_pending_of)
 
     def run(
         self,
@@ -500,7 +459,7 @@ class Cases:
 
     def pending(self, pk: str) -> Mapping[str, PendingValue]:
         """Return the values of a case that this client knows to be imported, by socket slug."""
-        return self._pending.get(pk) or {}
+        return self._pending(pk)
 
     def update(
         self,
@@ -540,7 +499,7 @@ class Cases:
         rest = {name: value for name, value in fields.items() if name != "title" and value}
         recorder = MemoryRecorder(self._pending)
         run = self.run(parent.kind, recorder, self._values.upload)
-        titles = None if existing == "error" else self._titles.setdefault(parent.pk, _Titles())
+        titles = None if existing == "error" else self._titles(parent.pk)
         pk = None if titles is None else titles.listed(parent).get(title)
         if pk is None:
             try:
@@ -581,6 +540,14 @@ class Cases:
                 error.add_note(message)
                 raise
             raise IncompleteCase(message, pk=pk) from error
+
+
+def _titles_of(_pk: str) -> _Titles:
+    return _Titles()
+
+
+def _pending_of(_pk: str) -> dict[str, PendingValue]:
+    return {}
 
 
 class _Titles:

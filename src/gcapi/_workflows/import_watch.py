@@ -18,17 +18,14 @@ from gcapi._util.scheduler import sleep
 from gcapi._workflows.cases import CaseSnapshot
 from gcapi._workflows.prepare import exists
 from gcapi.exceptions import ImportFailed, ImportTimeout
-from gcapi.progress import Progress, given_up_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gcapi import models
-    from gcapi._api.resource_mixins import ReadMixin
     from gcapi._workflows.cases import PendingValue
+    from gcapi._workflows.namespaces import Namespaces
     from gcapi._workflows.prepare import UploadedFiles
-    from gcapi.progress import Listener
-    from gcapi.resources import RawImageUploadSessions, UploadsNamespace
 
 #: Up to how many cases are read, and upload sessions followed, one by one rather than by listing all.
 MAX_SINGLE_READS = 20
@@ -48,50 +45,39 @@ class _WaitingCase:
         return {pk for value in self.pending.values() for pk in value.files.pks}
 
 
+@dataclass
 class ImportWatch:
     """A wait for the values of cases, with few requests at growing intervals.
 
-    Args:
+    Attributes:
         cases: The values to wait for, by the pk of the case and the slug of the socket.
         read: Reads the cases of some pks; it may yield others too.
-        sessions: The namespace of upload sessions.
-        uploads: The namespace of uploads.
+        resources: The namespaces.
+        idle_timeout: Seconds for which the server may be busy with one request.
         on_value: Called with the slug of each value that has arrived.
         on_complete: Called with each case that has all of its values.
         on_failure: Called with the pk of each case that failed, and the error.
-        appearance: Seconds that a value may still take to appear once its uploads are gone.
         clock: Returns the time in seconds.
         sleep: Sleeps for a number of seconds.
     """
 
-    def __init__(
-        self,
-        cases: Mapping[str, Mapping[str, PendingValue]],
-        *,
-        read: Callable[[Sequence[str]], Iterable[Any]],
-        sessions: RawImageUploadSessions,
-        uploads: UploadsNamespace,
-        on_value: Callable[[str], object] = lambda _: None,
-        on_complete: Callable[[Any], object] = lambda _: None,
-        on_failure: Callable[[str, ImportFailed], object] = lambda _, __: None,
-        appearance: float = APPEARANCE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = sleep,
-    ) -> None:
-        self._waiting = {pk: _WaitingCase(dict(pending)) for pk, pending in cases.items()}
-        self._read = read
-        self._sessions = sessions
-        self._uploads = uploads
-        self._on_value = on_value
-        self._on_complete = on_complete
-        self._on_failure = on_failure
-        self._appearance = appearance
-        self._clock = clock
-        self._sleep = sleep
+    cases: Mapping[str, Mapping[str, PendingValue]]
+    read: Callable[[Sequence[str]], Iterable[Any]]
+    resources: Namespaces
+    idle_timeout: float
+    on_value: Callable[[str], object] = lambda _: None
+    on_complete: Callable[[Any], object] = lambda _: None
+    on_failure: Callable[[str, ImportFailed], object] = lambda _, __: None
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = sleep
+
+    def __post_init__(self) -> None:
+        self._waiting = {pk: _WaitingCase(dict(pending)) for pk, pending in self.cases.items()}
         #: The upload sessions of plain images, by case and socket; several where a lost request was repeated.
-        self._sessions_of: dict[tuple[str, str], dict[str, models.RawImageUploadSession]] = {}
+        self._sessions: dict[tuple[str, str], dict[str, models.RawImageUploadSession]] = {}
         self._failed: dict[str, ImportFailed] = {}
         self._looks = 0
+        self._appearance = max(APPEARANCE_SECONDS, self.idle_timeout)
 
     def wait(
         self, timeout: float | None
@@ -101,7 +87,7 @@ class ImportWatch:
         Args:
             timeout: Seconds to wait; `None` for as long as it takes.
         """
-        if poll(self._look, timeout=timeout, clock=self._clock, sleep=self._sleep) is None:
+        if poll(self._look, timeout=timeout, clock=self.clock, sleep=self.sleep) is None:
             self._find_failures(thorough=True)
         late: dict[str, ImportTimeout] = {}
         existing = self._existing_uploads() if self._waiting else set[str]()
@@ -134,10 +120,10 @@ class ImportWatch:
         return None if self._waiting else True
 
     def _existing_uploads(self) -> set[str]:
-        return {upload.pk for upload in self._uploads.iterate_all()}
+        return {upload.pk for upload in self.resources.uploads.iterate_all()}
 
     def _read_cases(self, pks: Sequence[str]) -> None:
-        for case in self._read(pks) if pks else ():
+        for case in self.read(pks) if pks else ():
             waiting = self._waiting.get(case.pk)
             if waiting is None:
                 continue
@@ -145,10 +131,10 @@ class ImportWatch:
             for slug, value in list(waiting.pending.items()):
                 if now.get(slug) not in {None, value.before}:
                     del waiting.pending[slug]
-                    self._on_value(slug)
+                    self.on_value(slug)
             if not waiting.pending:
                 del self._waiting[case.pk]
-                self._on_complete(case)
+                self.on_complete(case)
 
     # ------------------------------------------------------------ failures
 
@@ -162,16 +148,21 @@ class ImportWatch:
         }
         wanted = set(images.values())
         are_many = len(wanted) > MAX_SINGLE_READS
-        if thorough and (are_many or wanted - self._sessions_of.keys()):
-            for session in self._sessions.iterate_all():
+        if thorough and (are_many or wanted - self._sessions.keys()):
+            for session in self.resources.raw_image_upload_sessions.iterate_all():
                 for upload in session.user_uploads or ():
                     if upload in images:
-                        self._sessions_of.setdefault(images[upload], {})[session.pk] = session
-        for pk, slug in wanted & self._sessions_of.keys():
-            sessions = self._sessions_of[pk, slug]
+                        self._sessions.setdefault(images[upload], {})[session.pk] = session
+        for pk, slug in wanted & self._sessions.keys():
+            sessions = self._sessions[pk, slug]
             if not are_many:
                 # A session no longer names the uploads once an image was built, so it cannot be found a second time.
-                sessions.update({one: self._sessions.detail(pk=one) for one in sessions})
+                sessions.update(
+                    {
+                        one: self.resources.raw_image_upload_sessions.detail(pk=one)
+                        for one in sessions
+                    }
+                )
             if all(session.status == "Failed" for session in sessions.values()):
                 words = next(iter(sessions.values())).error_message
                 self._fail(pk, slug, words or "no reason given")
@@ -182,10 +173,10 @@ class ImportWatch:
                 # The list changes while it is read, so it may have missed an upload before.
                 waiting.gone_since = None
                 continue
-            waiting.gone_since = waiting.gone_since or self._clock()
-            if self._clock() - waiting.gone_since > self._appearance:
+            waiting.gone_since = waiting.gone_since or self.clock()
+            if self.clock() - waiting.gone_since > self._appearance:
                 slug, value = next(item for item in waiting.pending.items() if item[1].files.pks)
-                if not exists(self._uploads, value.files.pks[0]):
+                if not exists(self.resources.uploads, value.files.pks[0]):
                     reason = "its uploads are gone and no value appeared; the API gives no reason"
                     self._fail(pk, slug, reason)
 
@@ -202,7 +193,7 @@ class ImportWatch:
             slug=slug,
             reason=reason,
         )
-        self._on_failure(pk, self._failed[pk])
+        self.on_failure(pk, self._failed[pk])
 
 
 def _state_of(files: UploadedFiles, existing: set[str]) -> str:
@@ -215,48 +206,6 @@ def _state_of(files: UploadedFiles, existing: set[str]) -> str:
             " API shows no more; your notifications on the site do."
         )
     return (
-        f"the upload is gone: {files} was used, and the value should appear soon; or the import failed (of a DICOM"
-        " image set, or of files that make several images), which only your notifications on the site show."
+        f"the upload is gone: the server has used {files}, and the value should appear soon; or the import failed (of"
+        " a DICOM image set, or of files that make several images), which only your notifications on the site show."
     )
-
-
-def wait_for_values(
-    namespace: ReadMixin[Any],
-    pk: str,
-    pending: Mapping[str, PendingValue],
-    *,
-    sessions: RawImageUploadSessions,
-    uploads: UploadsNamespace,
-    listener: Listener,
-    timeout: float | None,
-) -> Any:
-    """Return a case once its values have arrived.
-
-    Args:
-        namespace: The namespace of the case.
-        pk: The case.
-        pending: The values to wait for, by socket slug.
-        sessions: The namespace of upload sessions.
-        uploads: The namespace of uploads.
-        listener: Called with the progress.
-        timeout: Seconds to wait; `None` for as long as it takes.
-
-    Raises:
-        ImportFailed: The server could not import a value.
-        ImportTimeout: Not all values have arrived in time.
-    """
-    progress = {slug: Progress(listener, "import", slug, 1) for slug in pending}
-    complete: list[Any] = []
-    watch = ImportWatch(
-        {pk: pending},
-        read=lambda _: [namespace.detail(pk=pk)],
-        sessions=sessions,
-        uploads=uploads,
-        on_value=lambda slug: progress[slug].add(1),
-        on_complete=complete.append,
-    )
-    with given_up_on_error(progress.values()):
-        failed, late = watch.wait(timeout)
-        for error in (*failed.values(), *late.values()):
-            raise error
-    return complete[0]

@@ -32,8 +32,9 @@ from gcapi.exceptions import AmbiguousWriteError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gcapi._workflows.namespaces import Namespaces
     from gcapi._workflows.prepare import PreparedValues
-    from gcapi.resources import AlgorithmInvocations, AlgorithmJobs, Images, UploadsNamespace
+    from gcapi.resources import AlgorithmInvocations
 
 #: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
@@ -66,15 +67,11 @@ class JobStarter:
     """Start jobs.
 
     Attributes:
-        jobs: The namespace of jobs.
-        images: The namespace of images.
-        uploads: The namespace of uploads.
+        resources: The namespaces.
         recovery: How lost requests are repeated and looked for.
     """
 
-    jobs: AlgorithmJobs
-    images: Images
-    uploads: UploadsNamespace
+    resources: Namespaces
     recovery: RecoveryPolicy
 
     def start(
@@ -91,14 +88,15 @@ class JobStarter:
             AmbiguousWriteError: It is unknown whether the job was started.
             LimitReached: You have too many active jobs, and waiting is not wanted or did not help.
         """
+        jobs = self.resources.algorithm_jobs
         fields = {"algorithm": algorithm.api_url, "inputs": inputs.values}
 
         def attempt() -> models.JobPost:
             with _lock_of(algorithm):
-                before = self.jobs.count(_filter(algorithm))
-                record("posting", jobs_before=before)
+                search = _JobSearch(self, algorithm, inputs, jobs.count(_filter(algorithm)))
+                record("posting", jobs_before=search.before)
                 try:
-                    job = self._start_once(algorithm, inputs, fields, before)
+                    job = self._start_once(fields, search)
                 except WRITE_ERRORS as error:
                     if not is_lost(error):
                         record("uploaded")
@@ -106,7 +104,7 @@ class JobStarter:
                 record("started", pk=job.pk)
                 return job
 
-        return self.jobs.create_within_limit(fields, attempt)
+        return jobs.create_within_limit(fields, attempt)
 
     def find(
         self, algorithm: models.Algorithm, inputs: PreparedValues, before: int, record: JobRecorder
@@ -122,59 +120,36 @@ class JobStarter:
         Raises:
             AmbiguousWriteError: It is unknown whether the job was started.
         """
-        message = _lost_message(algorithm)
-        with _lock_of(algorithm), ambiguous_on_failure(message):
-            found = self._find_new(algorithm, inputs, before, message)
+        with _lock_of(algorithm):
+            found = _JobSearch(self, algorithm, inputs, before).result()
         if found is None:
             record("uploaded")
         else:
             record("started", pk=found.pk)
 
-    def _start_once(
-        self,
-        algorithm: models.Algorithm,
-        inputs: PreparedValues,
-        fields: Mapping[str, Any],
-        before: int,
-    ) -> models.JobPost:
+    def _start_once(self, fields: Mapping[str, Any], search: _JobSearch) -> models.JobPost:
         """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
-        message = _lost_message(algorithm)
+        create = self.resources.algorithm_jobs.create_at_once
         try:
-            return self.jobs.create_at_once(**fields)
+            return create(**fields)
         except WRITE_ERRORS as error:
             if not is_lost(error):
                 raise
             lost: Exception = error
         repeats = self.recovery.repeats()
         while True:
-            with ambiguous_on_failure(message):
-                found = self._find_new(algorithm, inputs, before, message)
+            found = search.result()
             if found is not None:
                 return _as_written(found)
             if not (is_lost(lost) or is_server_error(lost)):
                 # The repeat was refused, and no job explains that: the first request would have been refused too.
                 raise lost
             if next(repeats, None) is None:
-                raise AmbiguousWriteError(f"{message} ({lost})") from lost
+                raise AmbiguousWriteError(f"{search.message} ({lost})") from lost
             try:
-                return self.jobs.create_at_once(**fields)
+                return create(**fields)
             except WRITE_ERRORS as error:
                 lost = error
-
-    def _find_new(
-        self, algorithm: models.Algorithm, inputs: PreparedValues, before: int, message: str
-    ) -> models.HyperlinkedJob | None:
-        """Return the job that a lost request started; `None` if it certainly started none.
-
-        Raises:
-            AmbiguousWriteError: Neither is certain.
-        """
-        search = _JobSearch(self, algorithm, inputs, before)
-        if self.recovery.look_for(search.is_decided):
-            return search.ours[0]
-        if search.ours or search.unclear or inputs.are_used(self.uploads):
-            raise AmbiguousWriteError(f"{message} {search.findings()}")
-        return None
 
 
 class _JobSearch:
@@ -187,33 +162,50 @@ class _JobSearch:
     def __init__(
         self, starter: JobStarter, algorithm: models.Algorithm, inputs: PreparedValues, before: int
     ) -> None:
-        self._starter = starter
+        self._resources = starter.resources
+        self._recovery = starter.recovery
         self._filter = _filter(algorithm)
         self._inputs = inputs
         self._values = {value["interface"]: plain(value) for value in inputs.values}
-        self._before = before
-        self.ours: list[models.HyperlinkedJob] = []
+        self.before = before
+        self.message = (
+            f"The response to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
+            " before you start it again."
+        )
+        self._ours: list[models.HyperlinkedJob] = []
         #: Jobs that may be ours, and do not show all of their inputs.
-        self.unclear: list[models.HyperlinkedJob] = []
+        self._unclear: list[models.HyperlinkedJob] = []
 
-    def is_decided(self) -> bool | None:
-        """List the new jobs; return `True` if exactly one can be ours and all of its inputs show, else `None`."""
-        jobs = self._starter.jobs.page(self._before, MAX_PAGE_SIZE, self._filter)
-        possible = [job for job in jobs if self._may_be_ours(job)]
-        self.ours = [job for job in possible if len(job.inputs) == len(self._values)]
-        self.unclear = [job for job in possible if job not in self.ours]
-        if len(self.ours) != 1 or self.unclear:
+    def result(self) -> models.HyperlinkedJob | None:
+        """Return the job that a lost request started; `None` if it certainly started none.
+
+        Raises:
+            AmbiguousWriteError: Neither is certain.
+        """
+        with ambiguous_on_failure(self.message):
+            if self._recovery.look_for(self._is_decided):
+                return self._ours[0]
+            if self._ours or self._unclear or self._inputs.are_used(self._resources.uploads):
+                raise AmbiguousWriteError(f"{self.message} {self._findings()}")
             return None
-        has_our_uploads = not self._inputs.files or self._inputs.are_used(self._starter.uploads)
-        return has_our_uploads or None
 
-    def findings(self) -> str:
+    def _is_decided(self) -> bool | None:
+        """List the new jobs; return `True` if exactly one can be ours and all of its inputs show, else `None`."""
+        jobs = self._resources.algorithm_jobs.page(self.before, MAX_PAGE_SIZE, self._filter)
+        possible = [job for job in jobs if self._may_be_ours(job)]
+        self._ours = [job for job in possible if len(job.inputs) == len(self._values)]
+        self._unclear = [job for job in possible if job not in self._ours]
+        if len(self._ours) != 1 or self._unclear:
+            return None
+        return not self._inputs.files or self._inputs.are_used(self._resources.uploads) or None
+
+    def _findings(self) -> str:
         """Return why the search is not decided."""
-        candidates = self.unclear or self.ours
+        candidates = self._unclear or self._ours
         if not candidates:
             return "Its uploads were used, but no new job shows these inputs."
         noun = "Job" if len(candidates) == 1 else "One of the jobs"
-        why = "not all inputs show" if self.unclear else "nothing tells for certain"
+        why = "not all inputs show" if self._unclear else "nothing tells for certain"
         return f"{noun} {', '.join(job.pk for job in candidates)} may be it: {why}."
 
     def _may_be_ours(self, job: models.HyperlinkedJob) -> bool:
@@ -232,7 +224,7 @@ class _JobSearch:
 
     def _shown_name(self, value: Any) -> str:
         if isinstance(value.image, str):
-            return _comparable(self._starter.images.detail(api_url=value.image).name)
+            return _comparable(self._resources.images.detail(api_url=value.image).name)
         return _comparable(last_segment(httpx.URL(value.file).path)) if value.file else ""
 
 
@@ -242,13 +234,6 @@ def _lock_of(algorithm: models.Algorithm) -> Lock:
 
 def _filter(algorithm: models.Algorithm) -> dict[str, str]:
     return {"algorithm_image__algorithm": algorithm.pk}
-
-
-def _lost_message(algorithm: models.Algorithm) -> str:
-    return (
-        f"The response to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
-        " before you start it again."
-    )
 
 
 def _comparable(name: str) -> str:

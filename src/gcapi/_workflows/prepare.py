@@ -145,10 +145,11 @@ def upload_names(plan: Upload) -> list[str]:
     return [dicom.file_name(number) for number in range(len(plan.files))]
 
 
+@dataclass(frozen=True)
 class ValuePreparer:
     """Plan values, and upload their files.
 
-    Args:
+    Attributes:
         uploads: Uploads files.
         downloads: Downloads the files that are used a second time.
         lookup: Finds sockets.
@@ -156,20 +157,11 @@ class ValuePreparer:
         listener: Called with the progress.
     """
 
-    def __init__(
-        self,
-        *,
-        uploads: Uploads,
-        downloads: Downloads,
-        lookup: Lookup,
-        images: Images,
-        listener: Listener,
-    ) -> None:
-        self._uploads = uploads
-        self._downloads = downloads
-        self._lookup = lookup
-        self._images = images
-        self._listener = listener
+    uploads: Uploads
+    downloads: Downloads
+    lookup: Lookup
+    images: Images
+    listener: Listener
 
     def plan(
         self, specs: Iterable[SocketValueSpec], *, algorithm: models.Algorithm | None = None
@@ -181,14 +173,14 @@ class ValuePreparer:
             algorithm: The algorithm whose inputs they are; `None` for the values of a case.
         """
         specs = check_specs(specs)
-        sockets = self._lookup.sockets(specs)
+        sockets = self.lookup.sockets(specs)
         if algorithm is not None:
             check_interface(algorithm, specs)
         plans = [plan_value(spec, sockets[spec.socket_slug]) for spec in specs]
         for plan in plans:
             if isinstance(plan, Inline) and "image" in plan.source:
                 # The server would refuse an image of the wrong kind only after the case was created.
-                image = self._images.detail(api_url=plan.source["image"])
+                image = self.images.detail(api_url=plan.source["image"])
                 check_image_kind(image, sockets[plan.slug])
         if any(isinstance(plan, Upload) and plan.image_name is not None for plan in plans):
             dicom.check_installed()
@@ -198,7 +190,7 @@ class ValuePreparer:
         """Upload the files of plans, and return the values as the API takes them."""
         with self._open_sources(plans) as sources:
             flat = [source for group in sources.values() for source in group]
-            uploaded = self._uploads.upload_all(flat) if flat else []
+            uploaded = self.uploads.upload_all(flat) if flat else []
         return PreparedValues.of(plans, _regrouped(sources, uploaded))
 
     def send_files(
@@ -217,7 +209,7 @@ class ValuePreparer:
         """
         if not is_fresh:
             pks = [upload.pk for group in uploads.values() for upload in group]
-            uploads = _regrouped(uploads, self._uploads.retrieve_all(pks))
+            uploads = _regrouped(uploads, self.uploads.retrieve_all(pks))
         unfinished = [
             plan
             for plan in plans
@@ -230,7 +222,7 @@ class ValuePreparer:
                 for source, upload in zip(group, uploads[slug], strict=True)
                 if upload.status != COMPLETED
             ]
-            self._uploads.send_all(pairs, is_fresh=is_fresh)
+            self.uploads.send_all(pairs, is_fresh=is_fresh)
 
     @contextmanager
     def _open_sources(self, plans: Sequence[Plan]) -> Generator[dict[str, list[Source]]]:
@@ -244,7 +236,7 @@ class ValuePreparer:
         if plan.image_name is None:
             return [self._source(file, stack) for file in plan.files]
         paths = [file for file in plan.files if isinstance(file, Path)]
-        made = dicom.deidentify(paths, _temporary_directory(stack), self._listener)
+        made = dicom.deidentify(paths, _temporary_directory(stack), self.listener)
         return [PathSource(path, stays=False) for path in made]
 
     def _source(self, file: Path | Content | FileCopy, stack: ExitStack) -> Source:
@@ -253,7 +245,7 @@ class ValuePreparer:
         if isinstance(file, Content):
             return BytesSource(file.data, file.name)
         copy = _temporary_directory(stack) / "copy"
-        self._downloads.fetch([(self._downloads.api_file(file.url), copy)])
+        self.downloads.fetch([(self.downloads.api_file(file.url), copy)])
         return PathSource(copy, file.name, stays=False)
 
 

@@ -9,12 +9,13 @@ from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
 from gcapi._workflows.case_kinds import CaseKind, CaseParent, archive_items, display_sets
 from gcapi._workflows.cases import Cases, PendingValue
-from gcapi._workflows.import_watch import wait_for_values
+from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.job_start import JobStarter
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
+from gcapi.progress import Progress, given_up_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,19 +57,13 @@ class Workflows:
         self.resources = Namespaces(calls, self.file_uploads, self.downloads)
         self.lookup = Lookup(self.resources)
         self.values = ValuePreparer(
-            uploads=self.file_uploads,
-            downloads=self.downloads,
-            lookup=self.lookup,
-            images=self.resources.images,
-            listener=listener,
+            self.file_uploads, self.downloads, self.lookup, self.resources.images, listener
         )
         recovery = RecoveryPolicy(self.settings.timeout)
         self.cases = Cases(self.values, self.resources.uploads, recovery)
         self.archive_items = archive_items(self.resources.archive_items)
         self.display_sets = display_sets(self.resources.reader_studies)
-        self.jobs = JobStarter(
-            self.resources.algorithm_jobs, self.resources.images, self.resources.uploads, recovery
-        )
+        self.jobs = JobStarter(self.resources, recovery)
 
     def archive(self, slug: str) -> CaseParent[models.ArchiveItemPost]:
         """Return an archive as the parent of cases.
@@ -95,6 +90,8 @@ class Workflows:
 
         Raises:
             TypeError: The item is not a case.
+            ImportFailed: The server could not import a value.
+            ImportTimeout: Not all values have arrived in time.
         """
         if hasattr(item, "reader_study"):
             kind: CaseKind[Any] = self.display_sets
@@ -103,12 +100,19 @@ class Workflows:
         else:
             raise TypeError(f"{item!r} is neither an archive item nor a display set.")
         known = self.cases.pending(item.pk)
-        return wait_for_values(
-            kind.namespace,
-            item.pk,
-            {spec.socket_slug: known.get(spec.socket_slug, PendingValue()) for spec in specs},
-            sessions=self.resources.raw_image_upload_sessions,
-            uploads=self.resources.uploads,
-            listener=self.listener,
-            timeout=timeout,
+        pending = {spec.socket_slug: known.get(spec.socket_slug, PendingValue()) for spec in specs}
+        progress = {slug: Progress(self.listener, "import", slug, 1) for slug in pending}
+        complete: list[Any] = []
+        watch = ImportWatch(
+            {item.pk: pending},
+            lambda _: [kind.namespace.detail(pk=item.pk)],
+            self.resources,
+            self.settings.timeout,
+            on_value=lambda slug: progress[slug].add(1),
+            on_complete=complete.append,
         )
+        with given_up_on_error(progress.values()):
+            failed, late = watch.wait(timeout)
+            for error in (*failed.values(), *late.values()):
+                raise error
+        return complete[0]

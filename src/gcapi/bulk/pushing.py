@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 from gcapi._util.scheduler import Scheduler, cancel_scope
 from gcapi._workflows.case_kinds import check_existing_case
 from gcapi.bulk._executors import Here, place_of
-from gcapi.bulk._push.case_worker import CaseWorker, RowOutcome, find_parent
+from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.row_watch import wait_for_imports, wait_for_jobs
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gcapi._util.scheduler import TaskResult
     from gcapi._workflows.case_kinds import ExistingCase
     from gcapi.bulk._executors import Place
+    from gcapi.bulk._push.decisions import Decision
     from gcapi.client import Client
 
 #: The note column with the reason why a row failed.
@@ -341,7 +342,7 @@ class _PushRun:
         rows = self._manifest.rows
         report = PushReport(self._manifest, journal.path)
 
-        def push_row(row: Row) -> RowOutcome:
+        def push_row(row: Row) -> Decision:
             with journal.in_use():
                 parsed = self._reader.read(row)
                 try:
@@ -399,12 +400,11 @@ class _PushRun:
         return PlannedRow(row, decision.action, len(sizes), sum(sizes), decision.note)
 
 
-def _reported(report: PushReport, result: TaskResult[Row, RowOutcome]) -> Ending:
+def _reported(report: PushReport, result: TaskResult[Row, Decision]) -> Ending:
     """Add a row to a report, and return how it ended."""
     if result.result is not None:
-        outcome = result.result
-        skipped = outcome.how == "skipped"
-        ended = RowDone(result.item, outcome.pk, outcome.note)
+        skipped = result.result.action == "nothing"
+        ended = RowDone(result.item, result.result.pk, result.result.note)
         (report.skipped if skipped else report.done).append(ended)
         return "skipped" if skipped else "done"
     assert result.error is not None

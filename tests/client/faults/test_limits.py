@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -195,6 +196,28 @@ def test_jobs_wait_until_others_have_ended(sandbox: Sandbox, user: Client) -> No
     assert len(caught) == 1
     assert "Waiting for jobs of yours to end, until 20" in str(caught[0].message)
     assert 'on_limit="raise"' in str(caught[0].message)
+
+
+def test_a_job_that_waits_does_not_hold_up_another(
+    sandbox: Sandbox, user: Client, hasty: Client
+) -> None:
+    """While a job waits for the limit, another call for the same algorithm has its own answer at once."""
+    with ExitStack() as held, pytest.warns(LimitWarning):  # noqa: PT031 - what is waited for happens meanwhile
+        held.enter_context(limited(sandbox, active_jobs_per_user=0))
+        sandbox.requests.clear()
+
+        def start_another() -> None:
+            refusals(sandbox, "/algorithms/jobs/")
+            began = time.monotonic()
+            with pytest.raises(TooManyActiveJobs):
+                hasty.start_algorithm_job(algorithm_slug="of-numbers", inputs=[number(4.5)])
+            assert time.monotonic() - began < 5
+            held.close()
+
+        in_background(
+            lambda: user.start_algorithm_job(algorithm_slug="of-numbers", inputs=[number(3.5)]),
+            start_another,
+        )
 
 
 def number(value: float) -> SocketValueSpec:

@@ -334,6 +334,41 @@ def test_another_client_sees_whether_there_is_a_value(home: Home, sandbox: Sandb
     assert value_of(case, there).file
 
 
+def test_the_uploads_of_the_latest_cases_are_remembered(
+    home: Home, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client remembers the uploads of a bounded number of cases: those that it used last."""
+    monkeypatch.setattr("gcapi._workflows.cases.REMEMBERED_CASES", 2)
+    specs = [SocketValueSpec(sandbox.add_socket(unique("table"), "CSV file"), value="a;b")]
+    with (
+        Client(sandbox.token, sandbox.base_url) as client,
+        sandbox.hold_background(),
+    ):
+        own = Home(client, sandbox, home.slug, home.is_archive)
+        items = [own.add(*specs) for _ in range(3)]
+        known = ["is still there", "is still there", "not uploaded by this client"]
+        for item, words in zip(reversed(items), known, strict=True):
+            with pytest.raises(ImportTimeout, match=words):
+                client.wait_for_values(item, values=specs, timeout=0)
+
+
+def test_a_value_whose_uploads_are_gone_is_given_up(
+    home: Home, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the uploads of a value are used and it does not appear for a while, its import has failed."""
+    monkeypatch.setattr("gcapi._workflows.import_watch.APPEARANCE_SECONDS", 0.1)
+    slug = sandbox.add_socket(unique("dicom"), "DICOM Image Set")
+    twice = [written(tmp_path / name, ct_slice().read_bytes()) for name in ("a.dcm", "b.dcm")]
+    specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
+    with Client(sandbox.token, sandbox.base_url, timeout=1.0) as client:
+        own = Home(client, sandbox, home.slug, home.is_archive)
+        item = own.add(*specs)
+        own.filled(item.pk)
+
+        with pytest.raises(ImportFailed, match="its uploads are gone and no value appeared"):
+            client.wait_for_values(item, values=specs, timeout=DEADLINE)
+
+
 def test_only_cases_can_be_waited_for(client: Client, sandbox: Sandbox) -> None:
     """What is neither an archive item nor a display set is refused by its type."""
     archive = client.archives.detail(slug=sandbox.add_archive(unique("archive")))

@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from gcapi.client import Client
 
 
-@dataclass(frozen=True)
-class RowOutcome:
-    """The result of a row that succeeded.
-
-    Attributes:
-        how: ``"done"`` or ``"skipped"``.
-        pk: Its case or job.
-        note: What the user should know.
-    """
-
-    how: str
-    pk: str
-    note: str = ""
-
-
 def find_parent(client: Client, target: Target) -> CaseParent[Any]:
     """Return the archive or reader study of a target.
 
@@ -118,15 +103,15 @@ class CaseWorker:
         record = self._journal.record(row.fingerprint)
         return decide(row, record, self._index, self._existing, is_known=is_known)
 
-    def push_row(self, row: ParsedRow) -> RowOutcome:
-        """Make, finish, fill or change the case of a row.
+    def push_row(self, row: ParsedRow) -> Decision:
+        """Make, finish, fill or change the case of a row; return what was done.
 
         Raises:
             SpecError: The row cannot become a case.
         """
         decision = self.decide(row)
         if decision.action == "nothing":
-            return RowOutcome("skipped", decision.pk, decision.note)
+            return decision
         if decision.action == "refuse":
             raise SpecError(decision.note)
         run: CaseRun[Any] = self._workflows.cases.run(
@@ -135,18 +120,17 @@ class CaseWorker:
             partial(self._uploads.upload, row.fingerprint),
         )
         if decision.action == "finish":
-            return self._finish(run, row, decision.pk)
+            self._finish(run, row, decision.pk)
+            return replace(decision, note="an earlier run had begun it")
         fields = {"order": row.row.order} if row.row.order else {}
         plans = self._workflows.values.plan(row.only(decision.slugs))
         if decision.action == "make":
-            return RowOutcome("done", self._make(run, row, fields, plans))
+            return replace(decision, pk=self._make(run, row, fields, plans))
         if self._existing == "skip":
             run.complete(decision.pk, fields, plans)
-            return RowOutcome(
-                "done", decision.pk, "it was there already; what it lacked was filled in"
-            )
+            return replace(decision, note="it was there already; what it lacked was filled in")
         run.change(self._snapshot(decision.pk), fields, plans)
-        return RowOutcome("done", decision.pk, "it was there already; changed")
+        return replace(decision, note="it was there already; changed")
 
     def _make(
         self, run: CaseRun[Any], row: ParsedRow, fields: dict[str, Any], plans: Sequence[Plan]
@@ -158,7 +142,7 @@ class CaseWorker:
         case = run.make(self.parent, row.title, fields, plans, was_requested=was_requested)
         return str(case.pk)
 
-    def _finish(self, run: CaseRun[Any], row: ParsedRow, pk: str) -> RowOutcome:
+    def _finish(self, run: CaseRun[Any], row: ParsedRow, pk: str) -> None:
         """Fill a case that an earlier run created, unless that run did."""
         record = self._journal.record(row.fingerprint)
         assert record is not None
@@ -173,7 +157,6 @@ class CaseWorker:
         plans = self._workflows.values.plan(row.only(slugs))
         sent = self._sent(row, plans) if record.state == "filling" else None
         run.finish(before, fields, plans, sent)
-        return RowOutcome("done", pk, "an earlier run had begun it")
 
     def _snapshot(self, pk: str) -> CaseSnapshot:
         return CaseSnapshot.of(self.parent.kind.namespace.detail(pk=pk))

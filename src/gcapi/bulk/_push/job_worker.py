@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gcapi.bulk._push.case_worker import RowOutcome
 from gcapi.bulk._push.decisions import Decision
 from gcapi.exceptions import GCAPIError
 
@@ -75,8 +74,8 @@ class JobWorker:
             )
         return Decision("make", slugs=row.slugs)
 
-    def push_row(self, row: ParsedRow) -> RowOutcome:
-        """Start the job of a row.
+    def push_row(self, row: ParsedRow) -> Decision:
+        """Start the job of a row; return what was done.
 
         Raises:
             AmbiguousWriteError: It is unknown whether the job was started.
@@ -86,14 +85,14 @@ class JobWorker:
             raise self._ambiguous[row.fingerprint]
         decision = self.decide(row)
         if decision.action == "nothing":
-            return RowOutcome("skipped", decision.pk, decision.note)
+            return decision
         plans = self._plan(row)
         if self._journal.record(row.fingerprint) is None:
             self._journal.note(row.fingerprint, "uploading")
         inputs = self._uploads.upload(row.fingerprint, plans)
         self._journal.note(row.fingerprint, "uploaded")
         job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
-        return RowOutcome("done", job.pk)
+        return Decision("make", job.pk)
 
     def _plan(self, row: ParsedRow) -> list[Plan]:
         return self._workflows.values.plan(row.specs)

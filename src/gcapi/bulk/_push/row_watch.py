@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._util.scheduler import Scheduler
 from gcapi._workflows.cases import PendingValue
-from gcapi._workflows.import_watch import APPEARANCE_SECONDS, MAX_SINGLE_READS, ImportWatch
+from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
 from gcapi._workflows.prepare import UploadedFiles
 from gcapi.jobs import SUCCEEDED, failure, watch_jobs
 
@@ -65,12 +65,11 @@ def wait_for_imports(
                 journal.note(row.fingerprint, "imported")
     watch = ImportWatch(
         pending,
-        read=read,
-        sessions=client.raw_image_upload_sessions,
-        uploads=client.uploads,
+        read,
+        client.workflows.resources,
+        client.workflows.settings.timeout,
         on_complete=complete,
         on_failure=failed,
-        appearance=max(APPEARANCE_SECONDS, client.workflows.settings.timeout),
     )
     failures, late = watch.wait(timeout)
     return {**failures}, {**late}

@@ -1,0 +1,81 @@
+"""Journals that cannot be written: what failed, why, what to do, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi.bulk import JournalError, plan_push, push
+from gcapi_sandbox import Sandbox
+from tests.support.data import DEADLINE, make_home, unique
+from tests.support.push import PROGRAM, make_sockets, write_cases
+
+ROWS = 30
+#: Runs a program whose files cannot grow beyond a size, as on a full disk.
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("kind", ["archive", "algorithm"])
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    """Where the journal cannot grow, the push stops and says so; with room again, every row is there once."""
+    sockets = make_sockets(sandbox)
+    manifest = write_cases(tmp_path, sockets, ROWS)
+    home = make_home(sandbox, client, "archive")
+    slug = home.slug
+    if kind == "algorithm":
+        monkeypatch.setattr(sandbox.limits, "credits", 10**6)
+        monkeypatch.setattr(sandbox.limits, "active_jobs_per_user", 10**6)
+        interfaces = [([sockets.value, sockets.file], [])]
+        slug = sandbox.add_algorithm(
+            unique("algorithm"), interfaces=interfaces, run=lambda *_: None
+        )
+    journal = tmp_path / "journal"
+
+    command = [sys.executable, "-c", LIMITED, str(PROGRAM), sandbox.base_url, str(manifest)]
+    options = json.dumps({"patience": 20.0, "workers": 4})
+    run = subprocess.run(
+        [*command, f"{kind}:{slug}", str(journal), options],
+        env={**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"gcapi.bulk.journal.JournalError: The journal {journal} cannot be")
+    assert "MiB free" in last
+    assert "run the same command again" in last
+    report = push(client, manifest, f"{kind}:{slug}", journal=journal)
+    assert report.is_complete
+    if kind == "archive":
+        assert sorted(case.title for case in home.all()) == [f"case {n:05}" for n in range(ROWS)]
+    else:
+        pk = client.algorithms.detail(slug=slug).pk
+        assert client.algorithm_jobs.count({"algorithm_image__algorithm": pk}) == ROWS
+
+
+def test_a_journal_that_cannot_be_opened_is_named(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """A directory, a file below a file and a missing device are errors that name the journal."""
+    manifest = write_cases(tmp_path, make_sockets(sandbox), 1)
+    target = f"archive:{make_home(sandbox, client, 'archive').slug}"
+    for journal in (tmp_path, manifest / "journal"):
+        with pytest.raises(JournalError, match="cannot be used") as refused:
+            plan_push(client, manifest, target, journal=journal)
+        assert str(journal) in str(refused.value)

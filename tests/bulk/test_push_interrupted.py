@@ -1,0 +1,120 @@
+"""Pushes that are interrupted in a program that goes on: nothing is sent afterwards, and the threads end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi.bulk import JournalError, PushProgress, push
+from gcapi_sandbox import Sandbox
+from tests.support.data import Home, make_home
+from tests.support.loopback import Answer, Seen
+from tests.support.push import make_sockets, write_cases
+from tests.support.relay import connected, relay
+
+ROWS, WORKERS = 12, 4
+CREATION = re.compile(r"/archives/items/$")
+
+
+class HeldCreations:
+    """A fault that holds back the creation of cases until it is told to let them pass."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.held = 0
+        self.are_held = threading.Event()
+        self.release = threading.Event()
+
+    def __call__(self, seen: Seen) -> Answer | None:
+        """Note a request, and hold a creation."""
+        self.seen.append(f"{seen.method} {seen.path}")
+        if seen.method == "POST" and CREATION.search(seen.path) and not self.release.is_set():
+            self.held += 1
+            if self.held == WORKERS:
+                self.are_held.set()
+            self.release.wait(15)
+        return None
+
+
+def push_threads() -> list[threading.Thread]:
+    """Return the running threads of pushes."""
+    return [each for each in threading.enumerate() if each.name.startswith("gcapi-")]
+
+
+@pytest.fixture
+def creations() -> Iterator[HeldCreations]:
+    """Yield the fault, and let everything pass at the end."""
+    fault = HeldCreations()
+    yield fault
+    fault.release.set()
+
+
+def interrupt(creations: HeldCreations) -> None:
+    """Press Ctrl-C once every worker waits for the response to a creation."""
+    creations.are_held.wait(15)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def test_nothing_is_sent_after_ctrl_c(
+    sandbox: Sandbox, client: Client, creations: HeldCreations, tmp_path: Path
+) -> None:
+    """After Ctrl-C the call returns at once, nothing of it is sent, and its threads end when their read does."""
+    home = make_home(sandbox, client, "archive")
+    manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
+    target, journal = f"archive:{home.slug}", tmp_path / "journal"
+    with relay(sandbox, creations) as server, connected(sandbox, server, timeout=20.0) as slow:
+        presser = threading.Thread(target=interrupt, args=(creations,))
+        presser.start()
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            push(slow, manifest, target, journal=journal, workers=WORKERS)
+        presser.join()
+        assert "Run the same command again" in interrupted.value.__notes__[0]
+        sent = len(creations.seen)
+
+        with pytest.raises(JournalError, match="is just ending"):
+            push(slow, manifest, target, journal=journal)
+        creations.release.set()
+        released = time.monotonic()
+        while push_threads():
+            assert time.monotonic() < released + 2.0
+            time.sleep(0.01)
+
+        assert creations.seen[sent:] == []
+        finish(Home(slow, sandbox, home.slug, True), manifest, target, journal)
+
+
+def test_nothing_is_sent_after_ctrl_c_in_the_listener(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """If Ctrl-C comes while the caller's own code runs, the threads end too, and the same command continues."""
+    home = make_home(sandbox, client, "archive")
+    manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
+    target, journal = f"archive:{home.slug}", tmp_path / "journal"
+
+    def fail(_: PushProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(client, manifest, target, journal=journal, workers=WORKERS, progress=fail)
+    end = time.monotonic() + 2.0
+    while push_threads():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    count = len(sandbox.requests)
+    time.sleep(0.3)
+    assert len(sandbox.requests) == count
+    finish(home, manifest, target, journal)
+
+
+def finish(home: Home, manifest: Path, target: str, journal: Path) -> None:
+    """Check that the same command makes every case once."""
+    report = push(home.client, manifest, target, journal=journal)
+    assert report.is_complete
+    assert sorted(case.title for case in home.all()) == [f"case {n:05}" for n in range(ROWS)]
