@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.public_server import PublicServer, fill, run_public_server
+from tests.support.documentation.public_server import PublicServer, fill, run_public_server
 
 
 @pytest.fixture(scope="session")

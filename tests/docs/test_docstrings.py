@@ -18,8 +18,8 @@ import pytest
 import gcapi.bulk
 import gcapi.exceptions
 from gcapi import Client, SocketValueSpec
-from tests.support.doc_blocks import ROOT
-from tests.support.public_server import PublicServer
+from tests.support.documentation.blocks import ROOT
+from tests.support.documentation.public_server import PublicServer
 
 #: The modules of `gcapi.bulk`, whose `__all__` lists the public names.
 BULK = (

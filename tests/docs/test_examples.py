@@ -12,8 +12,8 @@ from typing import Any
 
 from gcapi import Client
 from tests.support.data import noise
-from tests.support.doc_blocks import ROOT
-from tests.support.public_server import PublicServer
+from tests.support.documentation.blocks import ROOT
+from tests.support.documentation.public_server import PublicServer
 
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))

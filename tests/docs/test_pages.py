@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doc_blocks import (
+from tests.support.documentation.blocks import (
     DATA,
     PAGES,
     PROGRAMS,
@@ -18,7 +18,7 @@ from tests.support.doc_blocks import (
     read,
     run,
 )
-from tests.support.public_server import PublicServer
+from tests.support.documentation.public_server import PublicServer
 
 #: The reasons to skip a block.
 REASONS = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.doc_blocks import ROOT
+from tests.support.documentation.blocks import ROOT
 
 #: The sources of the site.
 SOURCES = (

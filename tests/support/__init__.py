@@ -9,5 +9,5 @@ servers stand beside it:
 - `api_and_store`: a scripted API with an object store, for faults of single upload parts and byte ranges. The sandbox
   requires parts of realistic sizes, and has no script for the n-th request of a part.
 - `private_network`: a forward proxy and a private certificate authority. The sandbox has neither TLS nor a host name;
-  `public_server` uses both to run a sandbox as grand-challenge.org for the documentation.
+  `documentation` uses both to run a sandbox as grand-challenge.org.
 """

@@ -1,4 +1,4 @@
-"""The first seeds of the random faults of `tests/support/chaos.py`."""
+"""The first seeds of the random faults of `tests/support/chaos`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chaos import run_once
-from tests.support.chaos_workflows import World, new_world
+from tests.support.chaos.runs import run_once
+from tests.support.chaos.workflows import World, new_world
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from gcapi.exceptions import (
     UploadInterrupted,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.chaos_faults import MOST_FAULTS
+from tests.support.chaos.faults import MOST_FAULTS
 from tests.support.data import (
     DEADLINE,
     Home,

@@ -1,10 +1,4 @@
-"""Run workflows under random faults and check that nothing is lost and nothing happens twice.
-
-A relay between a client and a sandbox breaks requests to the API and to the object store, before or after they are
-carried out. The seed decides the workflow and all faults.
-
-    python -m tests.support.chaos [--runs N] [--seed S]
-"""
+"""Seeded runs of the workflows, and the command line that starts them."""
 
 from __future__ import annotations
 
@@ -24,8 +18,8 @@ import httpx
 from gcapi import Client
 from gcapi.exceptions import GCAPIError
 from gcapi.retries import PatientStrategy
-from tests.support.chaos_faults import Schedule, faulty_relays
-from tests.support.chaos_workflows import (
+from tests.support.chaos.faults import Schedule, faulty_relays
+from tests.support.chaos.workflows import (
     WEIGHTS,
     WORKFLOWS,
     Run,
@@ -95,7 +89,7 @@ def _check_left_over(base: Path, temporary: Path) -> None:
 
 def main() -> int:
     """Do the runs that the command line asks for; return 1 if one failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Run workflows under random faults.")
     parser.add_argument("--runs", type=int, default=RUNS, help="the number of seeds, from 0")
     parser.add_argument("--seed", type=int, help="run only this seed")
     options = parser.parse_args()
@@ -112,7 +106,3 @@ def main() -> int:
     seconds = time.monotonic() - begin
     sys.stdout.write(f"{len(seeds)} runs, {failed} of them wrong, in {seconds:.0f} s\n")
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
