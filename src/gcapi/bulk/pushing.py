@@ -262,7 +262,7 @@ def plan_push(
         client: The client.
         manifest: The rows, or the file that they are in.
         target: As for `push`.
-        journal: As for `push`.
+        journal: As for `push`; `None` for the default.
         existing: As for `push`.
 
     Raises:
