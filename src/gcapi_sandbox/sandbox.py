@@ -138,7 +138,7 @@ class Sandbox(SandboxBuilder):
             )
             undo.callback(server.stop)
             self._running = _Running(state, worker, injector)
-            undo.callback(self._clear_running)
+            undo.callback(setattr, self, "_running", None)
             if seed is not None:
                 apply_seed(self, state, *seed)
             self._undo = undo.pop_all()
@@ -146,9 +146,6 @@ class Sandbox(SandboxBuilder):
     def stop(self) -> None:
         """Stop the workers and both origins, and remove a temporary folder."""
         self._undo.close()
-
-    def _clear_running(self) -> None:
-        self._running = None
 
     @property
     def _parts(self) -> _Running:

@@ -197,7 +197,7 @@ def test_forms_are_accepted(web: Web) -> None:
     assert web.api.post("uploads/", data={"filename": "a.txt"}).status_code == 201
     reply = web.api.post("uploads/", files={"filename": (None, "b.txt")})
     assert reply.json()["filename"] == "b.txt"
-    _, path = web.begin()
+    _, path = web.create_upload()
     numbers = {"part_numbers[1]": "7", "part_numbers[0]": "3"}
     signed = web.api.patch(f"{path}generate-presigned-urls/", data=numbers).json()
     assert list(signed["presigned_urls"]) == ["3", "7"]

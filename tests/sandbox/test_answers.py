@@ -67,7 +67,7 @@ def _study(sandbox: Sandbox) -> None:
 
 def answer_new_display_set(web: Web, text: str, content: Any, **body: Any) -> Any:
     """Answer a question about a new display set."""
-    case = web.made("reader-studies/display-sets/", {"reader_study": "study"})
+    case = web.post("reader-studies/display-sets/", {"reader_study": "study"})
     (study,) = web.get("reader-studies/", slug="study")["results"]
     url = next(one["api_url"] for one in study["questions"] if one["question_text"] == text)
     sent = {"question": url, "display_set": case["api_url"], "answer": content, **body}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.raw_http import image_bytes, until
+from tests.support.raw_http import image_bytes, wait_until
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
@@ -67,7 +67,7 @@ def test_sockets(web: Web) -> None:
 def test_new_item(web: Web) -> None:
     """A new item has the JSON of a write, and a GET shows the same item."""
     archive = web.archive("new")
-    item = web.made("archives/items/", {"archive": archive["api_url"], "title": " one "})
+    item = web.post("archives/items/", {"archive": archive["api_url"], "title": " one "})
     assert item == {
         "pk": item["pk"],
         "title": "one",
@@ -84,7 +84,7 @@ def test_parents_are_urls(web: Web) -> None:
     """A parent is given by its URL, of which only the path is used."""
     pk = web.archive("new")["pk"]
     for url in (f"/api/v1/archives/{pk}/", f"https://elsewhere.example/api/v1/archives/{pk}/"):
-        assert web.made("archives/items/", {"archive": url})
+        assert web.post("archives/items/", {"archive": url})
     for parent, problem in (
         (pk, "Invalid hyperlink - No URL match."),
         (f"/api/v1/archives/{uuid.uuid4()}/", "Invalid hyperlink - Object does not exist."),
@@ -101,15 +101,15 @@ def test_titles_are_unique(web: Web) -> None:
     """A title is unique in its archive unless empty."""
     url = web.archive("titles")["api_url"]
     for _ in range(2):
-        web.made("archives/items/", {"archive": url, "title": ""})
-    first = web.made("archives/items/", {"archive": url, "title": "x"})
+        web.post("archives/items/", {"archive": url, "title": ""})
+    first = web.post("archives/items/", {"archive": url, "title": "x"})
     reply = web.api.post("archives/items/", json={"archive": url, "title": "x"})
     assert (reply.status_code, reply.json()) == (
         400,
         {"non_field_errors": ["The fields title, archive must make a unique set."]},
     )
     assert web.api.patch(f"archives/items/{first['pk']}/", json={"title": "x"}).is_success
-    assert web.made("archives/items/", {"archive": web.archive("new")["api_url"], "title": "x"})
+    assert web.post("archives/items/", {"archive": web.archive("new")["api_url"], "title": "x"})
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_values_in_a_post_are_refused(web: Web) -> None:
     assert (reply.status_code, reply.json()) == (400, ["Values can only be added via update"])
     reply = web.api.post("archives/items/", json={"archive": url, "values": [{"value": 1}]})
     assert reply.json() == {"values": [{"interface": ["This field is required."]}]}
-    assert web.made("archives/items/", {"archive": url, "values": []})
+    assert web.post("archives/items/", {"archive": url, "values": []})
 
 
 def test_json_of_reads_and_writes(web: Web) -> None:
@@ -391,7 +391,7 @@ def test_simultaneous_creates_of_one_title(web: Web) -> None:
     with ThreadPoolExecutor(4) as pool:
         with web.sandbox._state.store.transaction():  # blocks all other transactions
             replies = [pool.submit(web.api.post, "archives/items/", json=body) for _ in range(4)]
-            until(lambda: sum(one.body_size > 0 for one in web.sandbox.requests) == 4)
+            wait_until(lambda: sum(one.body_size > 0 for one in web.sandbox.requests) == 4)
             web.storage.get(
                 web.sandbox.storage_url
             )  # the server has received all four requests before this one

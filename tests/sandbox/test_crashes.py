@@ -12,7 +12,7 @@ import httpx
 
 from gcapi_sandbox._database.store import Store
 from tests.support import sandbox_kills
-from tests.support.raw_http import is_alive, until
+from tests.support.raw_http import is_alive, wait_until
 
 WAITING = f"""
 sockets: [{{title: Number, kind: Integer}}]
@@ -42,9 +42,9 @@ def test_killed_sandbox_leaves_no_process(tmp_path: Path) -> None:
         inputs = [{"interface": "number", "value": 1}]
         reply = api.post("algorithms/jobs/", json={"algorithm": algorithm, "inputs": inputs})
         assert reply.status_code == httpx.codes.CREATED
-        until(lambda: len(_pids(tmp_path)) == 2)
+        wait_until(lambda: len(_pids(tmp_path)) == 2)
     running.end(signal.SIGKILL)
-    until(lambda: not any(is_alive(pid) for pid in _pids(tmp_path)))
+    wait_until(lambda: not any(is_alive(pid) for pid in _pids(tmp_path)))
 
 
 def test_acknowledged_changes_survive_kills(tmp_path: Path) -> None:

@@ -81,9 +81,9 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-@pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize(("when", "created"), [("before", 0), ("after", 1)])
 @pytest.mark.parametrize("failure", ["status", "reset"])
-def test_failures_before_and_after_acting(web: Web, failure: str, when: str, made: int) -> None:
+def test_failures_before_and_after_acting(web: Web, failure: str, when: str, created: int) -> None:
     """A failure happens instead of the operation, or instead of its response."""
     create(web)
     before = count_items(web)
@@ -97,7 +97,7 @@ def test_failures_before_and_after_acting(web: Web, failure: str, when: str, mad
     else:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
             create(web)
-    assert (web.sandbox.struck, count_items(web)) == ([1], before + made)
+    assert (web.sandbox.struck, count_items(web)) == ([1], before + created)
     assert create(web).status_code == 201
 
 
@@ -120,7 +120,7 @@ def test_truncated_responses(web: Web) -> None:
 
 def test_empty_responses_are_not_sent(web: Web) -> None:
     """If the response has no body, the operation is carried out and the connection ends without a response."""
-    upload, path = web.begin()
+    upload, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     web.sandbox.faults = faults_with(origin="storage", failure="truncate", times=1)
     with pytest.raises(httpx.RemoteProtocolError):
@@ -132,7 +132,7 @@ def test_empty_responses_are_not_sent(web: Web) -> None:
 def test_latency_and_rate(web: Web) -> None:
     """A request is delayed by the latency, and the rate limits the transfer in both directions."""
     url = stored(web, bytes(20_000))
-    _, path = web.begin()
+    _, path = web.create_upload()
     target = web.presign(path, 1)["1"]
     for rule, ask, least in (
         ({"latency": 0.3}, lambda: web.storage.get(url), 0.3),
@@ -151,7 +151,7 @@ def test_expired_links(web: Web) -> None:
     """Presigned URLs in a struck response are expired, and the next ones are valid."""
     url = stored(web, b"a,b")
     key = urlsplit(url).path.removeprefix("/")
-    _, path = web.begin()
+    _, path = web.create_upload()
     web.sandbox.faults = faults_with(origin="api", links="expired", times=2)
     expired = [
         web.storage.put(web.presign(path, 1)["1"], content=b"x"),
@@ -239,7 +239,7 @@ def test_http_and_python_are_equivalent(sandbox: Sandbox, control: httpx.Client)
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ([], "must be a mapping"),
         ({"rule": []}, "rule: is unknown; known are seed, rules, import_seconds, limits"),
@@ -254,12 +254,12 @@ def test_http_and_python_are_equivalent(sandbox: Sandbox, control: httpx.Client)
         ({"import_seconds": float("inf")}, "import_seconds: must be finite"),
     ],
 )
-def test_invalid_faults_are_refused(control: httpx.Client, body: Any, words: str) -> None:
+def test_invalid_faults_are_refused(control: httpx.Client, body: Any, message: str) -> None:
     """Invalid faults are refused with their key path and the allowed values, and change nothing."""
     headers = {"Content-Type": "application/json"}
     reply = control.post("/_sandbox/faults", content=json.dumps(body), headers=headers)
     assert reply.status_code == 400
-    assert words in reply.json()["detail"]
+    assert message in reply.json()["detail"]
     assert control.get("/_sandbox/faults").json()["faults"] == Faults().as_json()
 
 

@@ -156,7 +156,7 @@ def test_duplicate_file_names(web: Web, scan: bytes) -> None:
 
 def test_incomplete_upload_fails_later(web: Web) -> None:
     """An upload that was not completed is accepted, and its import fails."""
-    upload, _ = web.begin("a.mha")
+    upload, _ = web.create_upload("a.mha")
     path = web.item()
     reply = web.patch(path, {"interface": "picture", "user_uploads": [upload["api_url"]]})
     assert reply.status_code == 200
@@ -337,7 +337,7 @@ def test_session_for_an_archive(web: Web, scan: bytes) -> None:
     """An upload session for an archive creates an item for each image."""
     archive = web.archive("imports")
     uploads = [web.upload(name, scan) for name in ("a.mha", "b.mha")]
-    session = web.made("cases/upload-sessions/", {"uploads": uploads, "archive": "imports"})
+    session = web.post("cases/upload-sessions/", {"uploads": uploads, "archive": "imports"})
     assert (session["status"], session["uploads"]) == ("Queued", uploads)
     web.sandbox.wait_idle()
     done = web.get(session["api_url"])
@@ -348,7 +348,7 @@ def test_session_for_an_archive(web: Web, scan: bytes) -> None:
 
 def test_session_without_target_waits(web: Web, scan: bytes) -> None:
     """An upload session without a target stays queued until a socket value uses it, once."""
-    session = web.made("cases/upload-sessions/", {"uploads": [web.upload("s.mha", scan)]})
+    session = web.post("cases/upload-sessions/", {"uploads": [web.upload("s.mha", scan)]})
     web.sandbox.wait_idle()
     assert web.get(session["api_url"])["status"] == "Queued"
     path = web.item()
@@ -391,7 +391,7 @@ def test_invalid_session_targets(web: Web, body: dict[str, Any], error: object) 
 
 def test_sessions_need_completed_uploads(web: Web) -> None:
     """Only upload sessions require completed uploads."""
-    upload, _ = web.begin()
+    upload, _ = web.create_upload()
     reply = web.api.post("cases/upload-sessions/", json={"uploads": [upload["api_url"]]})
     assert reply.json() == {"uploads": ["Invalid hyperlink - Object does not exist."]}
 

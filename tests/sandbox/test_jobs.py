@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.raw_http import until
+from tests.support.raw_http import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def everything(inputs: Path, outputs: Path) -> None:
 def wait(inputs: Path, outputs: Path) -> None:
     """Wait until a file says go."""
     (outputs / "started").touch()
-    until((outputs / "proceed").exists)
+    wait_until((outputs / "proceed").exists)
     double(inputs, outputs)
 
 
@@ -185,7 +185,7 @@ def test_status_while_running(web: Web) -> None:
     """A job is Executing while its algorithm runs, and has no outputs yet."""
     reply = start(web, "wait", number(3)).json()
     work = web.sandbox.folder / "work"
-    until(lambda: bool(list(work.glob("*/output/started"))))
+    wait_until(lambda: bool(list(work.glob("*/output/started"))))
     running = web.get(f"algorithms/jobs/{reply['pk']}/")
     (beginning,) = work.glob("*/output/started")
     beginning.with_name("proceed").touch()
@@ -291,7 +291,7 @@ def test_endpoints_and_invocations(web: Web) -> None:
     assert isinstance(endpoint["remaining_lifetime"], str)
     assert web.api.patch(f"{endpoint['api_url']}keep_alive/").status_code == 200
     body = {"endpoint": endpoint["api_url"], "inputs": [number(4)]}
-    reply = web.made("algorithms/invocations/", body)
+    reply = web.post("algorithms/invocations/", body)
     assert reply.keys() == {"pk", "endpoint", "inputs", "status"}
     web.sandbox.wait_idle()
     done = web.get(f"algorithms/invocations/{reply['pk']}/")
@@ -300,8 +300,8 @@ def test_endpoints_and_invocations(web: Web) -> None:
         8,
         "",
     )
-    failing = web.made("algorithms/endpoints/", {"algorithm": algorithm(web, "fail")})
-    broken = web.made("algorithms/invocations/", {**body, "endpoint": failing["api_url"]})
+    failing = web.post("algorithms/endpoints/", {"algorithm": algorithm(web, "fail")})
+    broken = web.post("algorithms/invocations/", {**body, "endpoint": failing["api_url"]})
     web.sandbox.wait_idle()
     assert "ValueError" in web.get(f"algorithms/invocations/{broken['pk']}/")["error_message"]
     assert web.api.get(f"algorithms/jobs/{reply['pk']}/").status_code == 404

@@ -92,7 +92,7 @@ def fill(sandbox: Sandbox, web: Web) -> None:
     sandbox.add_algorithm(MARKUP, slug="failing", interfaces=[(["picture"], ["number"])], run=fail)
     algorithm = web.get("algorithms/", slug="failing")["results"][0]["api_url"]
     inputs = [{"interface": "picture", "image": image}]
-    web.made("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})
+    web.post("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})
     broken = web.upload("no-image.mha", MARKUP.encode())
     web.patch(web.item("cases", "Broken"), {"interface": "picture", "user_uploads": [broken]})
 
@@ -105,7 +105,7 @@ def add_study(sandbox: Sandbox, web: Web, image: str) -> None:
     ]
     sandbox.add_reader_study(MARKUP, slug="study", readers=["sandbox"], questions=questions)
     body = {"reader_study": "study", "title": MARKUP}
-    shown = web.made("reader-studies/display-sets/", body)["pk"]
+    shown = web.post("reader-studies/display-sets/", body)["pk"]
     path = f"reader-studies/display-sets/{shown}/"
     assert web.patch(path, {"interface": "picture", "image": image}).is_success
     study = web.get("reader-studies/", slug="study")["results"][0]
@@ -115,7 +115,7 @@ def add_study(sandbox: Sandbox, web: Web, image: str) -> None:
             next(one["id"] for one in options if one["title"] == "Second") if options else MARKUP
         )
         body = {"question": question["api_url"], "display_set": web.get(path)["api_url"]}
-        web.made("reader-studies/answers/", {**body, "answer": answer})
+        web.post("reader-studies/answers/", {**body, "answer": answer})
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_unpaired_surrogates_are_shown() -> None:
         web = Web(own)
         algorithm = web.get("algorithms/", slug=slug)["results"][0]["api_url"]
         inputs = [{"interface": "number", "value": 1}]
-        pk = web.made("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})["pk"]
+        pk = web.post("algorithms/jobs/", {"algorithm": algorithm, "inputs": inputs})["pk"]
         web.close()
         own.wait_idle()
         assert "half ? a character" in read(browser, f"/algorithms/{slug}/jobs/{pk}/").text

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gcapi_sandbox import Sandbox
-from tests.support.raw_http import DEADLINE, Web, is_alive, until
+from tests.support.raw_http import DEADLINE, Web, is_alive, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ LOCK = threading.Lock()
 def _sockets(sandbox: Sandbox) -> None:
     """Add the sockets of all algorithms of this module."""
     sandbox.add_socket("Number", "Float")
-    sandbox.add_socket("Told", "Anything")
+    sandbox.add_socket("Result", "Anything")
     sandbox.add_socket("Notes", "CSV file")
     sandbox.limits.credits = 10**6
 
@@ -34,20 +34,20 @@ def _sockets(sandbox: Sandbox) -> None:
 def run(sandbox: Sandbox, web: Web) -> Iterator[Callable[..., Any]]:
     """Return a function that runs a program on a number and returns the invocation."""
 
-    def once(program: Any, number: float = 1, **options: Any) -> Any:
+    def run_once(program: Any, number: float = 1, **options: Any) -> Any:
         return _finished(sandbox, _started(web, program, number, **options), web)
 
-    yield once
+    yield run_once
     sandbox.wait_idle()
 
 
-def _started(web: Web, program: Any, number: float, output: str = "told", **options: Any) -> str:
+def _started(web: Web, program: Any, number: float, output: str = "result", **options: Any) -> str:
     slug = f"a-{time.monotonic_ns()}"
     interface = (["number"], [output])
     web.sandbox.add_algorithm(slug, slug=slug, interfaces=[interface], run=program, **options)
     endpoint = f"{web.sandbox.base_url}algorithms/endpoints/{web.sandbox.add_endpoint(slug)}/"
     inputs = [{"interface": "number", "value": number}]
-    return web.made("algorithms/invocations/", {"endpoint": endpoint, "inputs": inputs})["pk"]
+    return web.post("algorithms/invocations/", {"endpoint": endpoint, "inputs": inputs})["pk"]
 
 
 def _finished(sandbox: Sandbox, pk: str, web: Web) -> Any:
@@ -55,7 +55,7 @@ def _finished(sandbox: Sandbox, pk: str, web: Web) -> Any:
     return web.get(f"algorithms/invocations/{pk}/")
 
 
-def _told(invocation: Any) -> Any:
+def _result(invocation: Any) -> Any:
     assert invocation["status"] == "Succeeded", invocation
     return invocation["outputs"][0]["value"]
 
@@ -67,16 +67,16 @@ def test_a_closure_runs_in_another_process(
     monkeypatch.setenv("GRAND_CHALLENGE_AUTHORIZATION", "secret")
     word = "closed over"
 
-    def tell(inputs: Path, outputs: Path) -> None:
+    def write_result(inputs: Path, outputs: Path) -> None:
         number = json.loads((inputs / "number.json").read_text())
         secret = "GRAND_CHALLENGE_AUTHORIZATION" in os.environ
-        told = [word, number, os.getpid(), secret]
-        (outputs / "told.json").write_text(json.dumps(told))
+        result = [word, number, os.getpid(), secret]
+        (outputs / "result.json").write_text(json.dumps(result))
 
-    told = _told(run(tell, 5))
-    assert told[:2] == ["closed over", 5]
-    assert told[2] != os.getpid()
-    assert told[3] is False
+    result = _result(run(write_result, 5))
+    assert result[:2] == ["closed over", 5]
+    assert result[2] != os.getpid()
+    assert result[3] is False
 
 
 @pytest.mark.parametrize("where", ["placeholders", "environment"])
@@ -86,20 +86,20 @@ def test_a_command_finds_its_folders(run: Callable[..., Any], tmp_path: Path, wh
         "import json, os, sys\n"
         "given = sys.argv[1:] or [os.environ['SANDBOX_INPUT'], os.environ['SANDBOX_OUTPUT']]\n"
         "number = json.load(open(given[0] + '/number.json'))\n"
-        "json.dump([number, os.getcwd()], open(given[1] + '/told.json', 'w'))\n"
+        "json.dump([number, os.getcwd()], open(given[1] + '/result.json', 'w'))\n"
     )
     words = ["{input}", "{output}"] if where == "placeholders" else []
-    told = _told(run([sys.executable, "program.py", *words], 6, folder=tmp_path))
-    assert told == [6, str(tmp_path)]
+    result = _result(run([sys.executable, "program.py", *words], 6, folder=tmp_path))
+    assert result == [6, str(tmp_path)]
 
 
 def test_inputs_json_describes_the_inputs(run: Callable[..., Any]) -> None:
     """`inputs.json` lists the inputs as the API shows values."""
 
-    def tell(inputs: Path, outputs: Path) -> None:
-        (outputs / "told.json").write_text((inputs / "inputs.json").read_text())
+    def write_result(inputs: Path, outputs: Path) -> None:
+        (outputs / "result.json").write_text((inputs / "inputs.json").read_text())
 
-    (value,) = _told(run(tell, 7))
+    (value,) = _result(run(write_result, 7))
     assert (value["interface"]["slug"], value["value"]) == ("number", 7)
     assert (value["file"], value["image"]) == (None, None)
     assert value["interface"]["relative_path"] == "number.json"
@@ -127,7 +127,7 @@ def _crash(_inputs: Path, _outputs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
+    ("program", "message"),
     [
         (_raise, "ValueError: of its own"),
         (_exit, "exit code 3"),
@@ -137,13 +137,13 @@ def _crash(_inputs: Path, _outputs: Path) -> None:
     ],
 )
 def test_failed_process_fails_only_its_job(
-    run: Callable[..., Any], program: Any, words: str
+    run: Callable[..., Any], program: Any, message: str
 ) -> None:
     """A job whose process fails is Failed with the last line of output, and the next job runs."""
     failed = run(program)
     assert (failed["status"], failed["outputs"]) == ("Failed", [])
-    assert words in failed["error_message"]
-    assert _told(run(["cp", "{input}/number.json", "{output}/told.json"], 8)) == 8
+    assert message in failed["error_message"]
+    assert _result(run(["cp", "{input}/number.json", "{output}/result.json"], 8)) == 8
 
 
 @pytest.mark.parametrize("ending", ["time limit", "end"])
@@ -162,7 +162,7 @@ def test_child_processes_are_killed(run: Callable[..., Any], tmp_path: Path, end
         assert "time limit of 1.5 s exceeded" in failed["error_message"]
     if pids.exists():  # on a slow machine the time limit may end before it starts
         pid = int(pids.read_text())
-        until(lambda: not is_alive(pid))
+        wait_until(lambda: not is_alive(pid))
 
 
 def test_jobs_are_interrupted_and_run_again(tmp_path: Path) -> None:
@@ -174,26 +174,26 @@ def test_jobs_are_interrupted_and_run_again(tmp_path: Path) -> None:
         f"    here = pathlib.Path({str(tmp_path)!r})\n"
         "    (here / 'pid').write_text(str(os.getpid()))\n"
         "    while not (here / 'proceed').exists(): time.sleep(0.01)\n"
-        "    (outputs / 'told.json').write_text('1')\n"
+        "    (outputs / 'result.json').write_text('1')\n"
     )
     with Sandbox(tmp_path / "data") as first:
         first.add_socket("Number", "Float")
-        first.add_socket("Told", "Anything")
+        first.add_socket("Result", "Anything")
         web = Web(first)
         pk = _started(web, "waiting:run", 1, folder=tmp_path)
-        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
         pid = int((tmp_path / "pid").read_text())
         web.close()
     assert not is_alive(pid)
     (tmp_path / "proceed").touch()
     with Sandbox(tmp_path / "data") as second:
         web = Web(second)
-        assert _told(_finished(second, pk, web)) == 1
+        assert _result(_finished(second, pk, web)) == 1
         web.close()
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
+    ("program", "message"),
     [
         ("json", "not of the form module:function"),
         ("no_such_module:run", "No module named 'no_such_module'"),
@@ -203,7 +203,7 @@ def test_jobs_are_interrupted_and_run_again(tmp_path: Path) -> None:
         (lambda *_: LOCK.locked(), "cannot be pickled"),
     ],
 )
-def test_invalid_programs_are_refused(sandbox: Sandbox, program: Any, words: str) -> None:
+def test_invalid_programs_are_refused(sandbox: Sandbox, program: Any, message: str) -> None:
     """A name, a command or an object that cannot run is a ValueError when it is added."""
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         sandbox.add_algorithm("Never", interfaces=[], run=program)

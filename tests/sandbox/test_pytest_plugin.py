@@ -68,8 +68,8 @@ def test_pytest_finds_the_plugin(tmp_path: Path) -> None:
     every_other = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}
     off = run(tmp_path, IDLE, "--fixtures", "-p", "no:gcapi_sandbox", **every_other)
     assert (on.returncode, off.returncode) == (0, 0), on.stdout + off.stdout
-    told = [name in on.stdout for name in ("gcapi_sandbox [session scope]", "gcapi_client --")]
-    assert (told, "gcapi_sandbox [" in off.stdout) == ([True, True], False)
+    is_listed = [name in on.stdout for name in ("gcapi_sandbox [session scope]", "gcapi_client --")]
+    assert (is_listed, "gcapi_sandbox [" in off.stdout) == ([True, True], False)
 
 
 @pytest.mark.parametrize(("scope", "left"), [("", ["Mine"]), ("function", [])])

@@ -56,7 +56,7 @@ def reader(sandbox: Sandbox) -> Iterator[Web]:
 
 def display_set(web: Web, study: str = "study", **body: Any) -> Any:
     """Create a display set."""
-    return web.made("reader-studies/display-sets/", {"reader_study": study, **body})
+    return web.post("reader-studies/display-sets/", {"reader_study": study, **body})
 
 
 def question(web: Web, text: str, study: str = "study") -> Any:
@@ -289,7 +289,7 @@ def test_answers_cannot_be_changed(reader: Web, web: Web) -> None:
         "display_set": display_set(web, "fixed")["api_url"],
         "answer": "x",
     }
-    url = reader.made("reader-studies/answers/", body)["api_url"]
+    url = reader.post("reader-studies/answers/", body)["api_url"]
     assert reader.api.patch(url, json={"answer": "y"}).json() == {
         "non_field_errors": ["This reader study does not allow answer modification."]
     }
@@ -315,7 +315,7 @@ def test_unanswered_display_sets(reader: Web, web: Web) -> None:
     study = web.get("reader-studies/", slug="short")["results"][0]["pk"]
     done, open_ = (display_set(web, "short") for _ in range(2))
     url = question(web, "Text?", "short")["api_url"]
-    reader.made(
+    reader.post(
         "reader-studies/answers/", {"question": url, "display_set": done["api_url"], "answer": "x"}
     )
     path, own = (
@@ -338,7 +338,7 @@ def test_mask_answers(reader: Web, web: Web, scan: bytes) -> None:
     """A mask is answered with null first, and its image is added by an upload session."""
     made = answer(reader, "Mask?", None, display_set(web)).json()
     body = {"uploads": [reader.upload("mask.mha", scan)], "answer": made["pk"]}
-    session = reader.made("cases/upload-sessions/", body)
+    session = reader.post("cases/upload-sessions/", body)
     assert reader.get(made["api_url"])["answer"] == {"upload_session_pk": session["pk"]}
     web.sandbox.wait_idle()
     image = reader.get(made["api_url"])["answer_image"]

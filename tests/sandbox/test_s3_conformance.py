@@ -102,7 +102,7 @@ class SandboxUpload:
 
     def __init__(self, web: Web) -> None:
         self._web = web
-        self._upload, self._path = web.begin(KEY)
+        self._upload, self._path = web.create_upload(KEY)
 
     def url(self, number: int) -> str:
         return self._web.presign(self._path, number)[str(number)]
@@ -304,7 +304,7 @@ def sign(web: Web, url: str, method: str, secret: str = "", seconds: int = 60) -
 
 def test_signatures(http: httpx.Client, web: Web) -> None:
     """Signatures made by AWS's code with the right secret are accepted; altered, foreign and expired ones are not."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     plain = url.partition("?")[0]
     ids = {name: httpx.URL(url).params[name] for name in ("uploadId", "partNumber")}

@@ -19,7 +19,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox._http import openapi
-from tests.support.contract_seeding import EVALUATOR, Good, Seeded, good
+from tests.support.valid_requests import EVALUATOR, FilledSandbox, ValidRequest, valid_request
 
 load_all_checks()
 # Applied unless the real server fails for the request, too.
@@ -107,11 +107,11 @@ def fails_on_server(operation: str, case: schemathesis.Case) -> bool:
 class Prober:
     """Sends generated requests as one user and checks the responses."""
 
-    def __init__(self, seeded: Seeded, operation: str, session: requests.Session) -> None:
+    def __init__(self, filled: FilledSandbox, operation: str, session: requests.Session) -> None:
         self._operation = operation
         self._session = session
-        self._origin = seeded.sandbox.base_url.removesuffix("/api/v1/")
-        token = seeded.sandbox.add_user(USERS.get(operation, "sandbox"))
+        self._origin = filled.sandbox.base_url.removesuffix("/api/v1/")
+        token = filled.sandbox.add_user(USERS.get(operation, "sandbox"))
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def probe(self, case: schemathesis.Case) -> int:
@@ -128,16 +128,16 @@ class Prober:
 
 
 @pytest.fixture(scope="module")
-def seeded(sandbox: Sandbox) -> Iterator[Seeded]:
+def filled(sandbox: Sandbox) -> Iterator[FilledSandbox]:
     """Yield a sandbox with one object of each kind."""
-    made = Seeded(sandbox)
-    yield made
-    made.web.close()
+    filled = FilledSandbox(sandbox)
+    yield filled
+    filled.web.close()
 
 
 @st.composite
 def cases(
-    draw: st.DrawFn, operation: str, valid: Good, mode: schemathesis.GenerationMode
+    draw: st.DrawFn, operation: str, valid: ValidRequest, mode: schemathesis.GenerationMode
 ) -> schemathesis.Case:
     """Draw a request with existing and other ids, and with a random or a partly valid body."""
     path = draw(st.sampled_from([None, *valid.paths]))
@@ -150,18 +150,18 @@ def cases(
 
 
 def explore(
-    seeded: Seeded, operation: str, examples: int, caplog: pytest.LogCaptureFixture
+    filled: FilledSandbox, operation: str, examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Send a valid request of an operation, then generated requests of each mode."""
     with requests.Session() as session:
-        _explore(Prober(seeded, operation, session), seeded, operation, examples)
+        _explore(Prober(filled, operation, session), filled, operation, examples)
     errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert [one for one in errors if one.name == "gcapi_sandbox"] == []
 
 
-def _explore(prober: Prober, seeded: Seeded, operation: str, examples: int) -> None:
+def _explore(prober: Prober, filled: FilledSandbox, operation: str, examples: int) -> None:
     raw = OPERATIONS[operation]
-    valid = good(seeded, operation, raw.path)
+    valid = valid_request(filled, operation, raw.path)
     body = {} if valid.body is None else {"body": valid.body, "media_type": "application/json"}
     paths = valid.paths[:1] or [{}]
     first = raw.Case(path_parameters=paths[0], query=valid.query, **body)
@@ -195,10 +195,10 @@ def test_every_check_is_enabled_or_excluded() -> None:
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_responses_conform_to_the_schema(
-    seeded: Seeded, operation: str, caplog: pytest.LogCaptureFixture
+    filled: FilledSandbox, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A valid request succeeds, and every response is described by the schema."""
-    explore(seeded, operation, 5, caplog)
+    explore(filled, operation, 5, caplog)
 
 
 def _page_model(operation: str) -> str:
@@ -214,10 +214,10 @@ def _name(schema: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("operation", sorted(one for one in OPERATIONS if _page_model(one)))
-def test_objects_have_the_fields_of_the_schema(seeded: Seeded, operation: str) -> None:
+def test_objects_have_the_fields_of_the_schema(filled: FilledSandbox, operation: str) -> None:
     """Every object has exactly the fields that the schema declares, optional ones included."""
     fields = set(MODELS[_page_model(operation)]["properties"])
-    results = seeded.web.get(OPERATIONS[operation].path.removeprefix("/api/v1/"))["results"]
+    results = filled.web.get(OPERATIONS[operation].path.removeprefix("/api/v1/"))["results"]
     assert results
     for one in results:
         # The API omits the shape of an image without a color space, such as DICOM.
@@ -228,7 +228,7 @@ def test_objects_have_the_fields_of_the_schema(seeded: Seeded, operation: str) -
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_many_responses_conform_to_the_schema(
-    seeded: Seeded, operation: str, caplog: pytest.LogCaptureFixture
+    filled: FilledSandbox, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same holds for many more requests."""
-    explore(seeded, operation, 100, caplog)
+    explore(filled, operation, 100, caplog)

@@ -101,7 +101,7 @@ def test_contents_are_created(seed: Path) -> None:
         assert truth[first["pk"]]["answer"] == 43
         for algorithm in web.get("algorithms/")["results"]:
             inputs = [{"interface": "age", "value": 21}]
-            job = web.made(
+            job = web.post(
                 "algorithms/jobs/", {"algorithm": algorithm["api_url"], "inputs": inputs}
             )
             sandbox.wait_idle()
@@ -161,14 +161,14 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), MISTAKES)
-def test_errors_name_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+@pytest.mark.parametrize(("text", "message"), MISTAKES)
+def test_errors_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     """An error names the file, the key path and the allowed values."""
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"wrong\.yaml: ") as caught:
         Sandbox(tmp_path / "data", seed=path).start()
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_invalid_seed_creates_nothing(seed: Path, tmp_path: Path) -> None:

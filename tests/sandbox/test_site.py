@@ -94,7 +94,7 @@ def test_viewers(web: Web) -> None:
         {"status": "session duration limit reached"},
     )
     body = {"session": f"/api/v1/{url}", "user_comment": "good", "context": {"a": 1}}
-    made = web.made("workstations/feedback/", body)
+    made = web.post("workstations/feedback/", body)
     assert made == {
         "session": f"{web.sandbox.base_url}{url}",
         "screenshot": None,

@@ -57,7 +57,7 @@ def test_restart(tmp_path: Path) -> None:
         web = Web(first)
         path, token = web.item(), first.token
         done = web.upload("done.mha", image_bytes())
-        upload, parts = web.begin("half.bin")
+        upload, parts = web.create_upload("half.bin")
         etag = web.put(web.presign(parts, 1)["1"], b"half")
         with first.hold_background():
             web.patch(path, {"interface": "picture", "user_uploads": [done]})
@@ -121,7 +121,7 @@ def test_named_functions_survive_a_restart(tmp_path: Path) -> None:
         for algorithm in web.get("algorithms/")["results"]:
             inputs = [{"interface": "generic-medical-image", "image": image}]
             body = {"algorithm": algorithm["api_url"], "inputs": inputs}
-            pk = web.made("algorithms/jobs/", body)["pk"]
+            pk = web.post("algorithms/jobs/", body)["pk"]
             second.wait_idle()
             statuses[algorithm["slug"]] = web.get(f"algorithms/jobs/{pk}/")["status"]
         web.close()

@@ -25,7 +25,7 @@ def limits(web: Web) -> Iterator[object]:
 
 def test_upload(web: Web) -> None:
     """An upload is created, receives parts, lists them, and is completed."""
-    upload, path = web.begin("scan.mha")
+    upload, path = web.create_upload("scan.mha")
     assert upload.keys() == {
         "pk",
         "created",
@@ -48,7 +48,7 @@ def test_upload(web: Web) -> None:
 
 def test_parts_can_be_replaced(web: Web) -> None:
     """The last bytes sent as a part are used, and part numbers can have gaps."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     urls = web.presign(path, 3, 9000)
     web.put(urls["3"], b"wrong")
     etags = [web.put(urls["3"], bytes(5 * MIB)), web.put(urls["9000"], b"")]
@@ -59,7 +59,7 @@ def test_parts_can_be_replaced(web: Web) -> None:
 @pytest.mark.parametrize("action", ["complete", "abort", "list-parts"])
 def test_completed_uploads_are_final(web: Web, action: str) -> None:
     """A completed upload cannot be completed, aborted or listed again: a 500 in HTML."""
-    upload, path = web.begin()
+    upload, path = web.create_upload()
     etag = web.put(web.presign(path, 1)["1"], b"x")
     web.complete(path, (1, etag))
     replies = {
@@ -75,7 +75,7 @@ def test_completed_uploads_are_final(web: Web, action: str) -> None:
 
 def test_presigning_a_completed_upload(web: Web) -> None:
     """No URLs are signed for a completed upload."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     web.complete(path, (1, web.put(web.presign(path, 1)["1"], b"x")))
     reply = web.api.patch(f"{path}generate-presigned-urls/", json={"part_numbers": [2]})
     assert (reply.status_code, reply.json()) == (403, {"detail": "Upload limit reached"})
@@ -83,7 +83,7 @@ def test_presigning_a_completed_upload(web: Web) -> None:
 
 def test_abort(web: Web) -> None:
     """An aborted upload loses its S3 id, so later requests with it are not found."""
-    upload, path = web.begin()
+    upload, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     reply = web.api.patch(f"{path}abort-multipart-upload/").json()
     assert (reply["status"], reply["s3_upload_id"]) == ("Aborted", "")
@@ -108,7 +108,7 @@ def test_abort(web: Web) -> None:
 )
 def test_storage_errors_are_500s(web: Web, parts: list[dict[str, object]]) -> None:
     """Errors of the storage are a 500 in HTML, and the upload can still be completed."""
-    upload, path = web.begin()
+    upload, path = web.create_upload()
     urls = web.presign(path, 1, 2)
     etags = {f"{{{number}}}": web.put(urls[str(number)], b"tiny") for number in (1, 2)}
     body = [{key: etags.get(str(value), value) for key, value in part.items()} for part in parts]
@@ -148,14 +148,14 @@ def test_storage_errors_are_500s(web: Web, parts: list[dict[str, object]]) -> No
 )
 def test_invalid_part_lists(web: Web, action: str, body: object, error: object) -> None:
     """An invalid list of parts is refused in the server's three formats."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     reply = web.api.patch(f"{path}{action}/", json=body)
     assert (reply.status_code, reply.json()) == (400, error)
 
 
 def test_presigning_without_or_repeated_numbers(web: Web) -> None:
     """No part numbers return no URLs, and a repeated number returns one."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     assert web.presign(path) == {}
     assert web.presign(path, 7, 7).keys() == {"7"}
 
@@ -180,12 +180,12 @@ def test_refused_filenames(web: Web, name: str | None, problem: str) -> None:
 @pytest.mark.parametrize("name", ["..", "a\\b", 'a:b*?"', "ä", 12])
 def test_accepted_filenames(web: Web, name: object) -> None:
     """Many unusual names are accepted, and numbers become text."""
-    assert web.made("uploads/", {"filename": name})["filename"] == str(name)
+    assert web.post("uploads/", {"filename": name})["filename"] == str(name)
 
 
 def test_upload_limits(web: Web, limits) -> None:
     """Too many uploads are a 400, and too many bytes a 403 before URLs are signed."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     web.put(url, b"12345")
     limits.upload_bytes = 5
@@ -201,7 +201,7 @@ def test_upload_limits(web: Web, limits) -> None:
 
 def test_others_uploads_are_invisible(web: Web, stranger: Web) -> None:
     """Uploads are visible to their creator only."""
-    upload, path = web.begin()
+    upload, path = web.create_upload()
     assert stranger.get("uploads/")["count"] == 0
     assert stranger.api.get(upload["api_url"]).status_code == 404
     assert stranger.api.get(f"{path}list-parts/").status_code == 404
@@ -212,7 +212,7 @@ def test_others_uploads_are_invisible(web: Web, stranger: Web) -> None:
 
 def test_expired_url(web: Web, limits) -> None:
     """An expired URL is a 403 in S3's XML, and a new one works."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     limits.presigned_url_seconds = 0
     refused = web.storage.put(web.presign(path, 1)["1"], content=b"x")
     assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/xml")
@@ -232,7 +232,7 @@ def test_expired_url(web: Web, limits) -> None:
 )
 def test_changed_urls(web: Web, change) -> None:
     """A changed URL is refused."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     refused = web.storage.put(change(web.presign(path, 1)["1"]), content=b"x")
     assert refused.status_code == 403
     assert refused.text.startswith("<?xml")
@@ -240,14 +240,14 @@ def test_changed_urls(web: Web, change) -> None:
 
 def test_signed_for_one_method(web: Web) -> None:
     """A URL signed for PUT cannot be used for GET."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     refused = web.storage.get(web.presign(path, 1)["1"])
     assert "SignatureDoesNotMatch" in refused.text
 
 
 def test_storage_refuses_tokens(web: Web) -> None:
     """A request with an API token to the storage origin is refused and logged."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     web.sandbox.requests.clear()
     refused = web.storage.put(url, content=b"x", headers={"Authorization": "Bearer secret"})
@@ -258,7 +258,7 @@ def test_storage_refuses_tokens(web: Web) -> None:
 
 def test_storage_is_another_origin(web: Web) -> None:
     """Presigned URLs point to the storage origin and are signed in the query."""
-    _, path = web.begin()
+    _, path = web.create_upload()
     url = web.presign(path, 1)["1"]
     assert url.startswith(web.sandbox.storage_url)
     assert not url.startswith(web.sandbox.base_url.removesuffix("api/v1/"))
@@ -272,7 +272,7 @@ def test_storage_is_another_origin(web: Web) -> None:
 
 def test_old_uploads_are_deleted(web: Web) -> None:
     """An upload older than its lifetime is deleted with its parts, in any state."""
-    done, (begun, path) = web.upload("done.txt"), web.begin()
+    done, (begun, path) = web.upload("done.txt"), web.create_upload()
     web.put(web.presign(path, 1)["1"], b"data")
     (late,) = web.presign(path, 2).values()
     before, web.sandbox.limits.upload_seconds = web.sandbox.limits.upload_seconds, 0

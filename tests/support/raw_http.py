@@ -1,4 +1,4 @@
-"""Plain HTTP to the sandbox, without gcapi, and small image files."""
+"""Plain HTTP requests to a sandbox, independent of the client under test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gcapi_sandbox import Sandbox
 
-#: The seconds after which a test gives up waiting.
+#: Timeout of all waits, in seconds.
 DEADLINE = 60
 
 
@@ -40,15 +40,15 @@ class Web:
         assert reply.status_code == 200, reply.text
         return reply.json()
 
-    def made(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any]) -> Any:
         """Return the JSON of a successful POST."""
         reply = self.api.post(path, json=body)
         assert reply.status_code == 201, reply.text
         return reply.json()
 
-    def begin(self, filename: str = "a.bin") -> tuple[dict[str, Any], str]:
-        """Create an upload; return it and the path of its operations."""
-        upload = self.made("uploads/", {"filename": filename})
+    def create_upload(self, filename: str = "a.bin") -> tuple[dict[str, Any], str]:
+        """Create an upload, and return it with the path of its operations."""
+        upload = self.post("uploads/", {"filename": filename})
         return upload, f"uploads/{upload['pk']}/{upload['s3_upload_id']}/"
 
     def presign(self, path: str, *numbers: int) -> dict[str, str]:
@@ -70,13 +70,13 @@ class Web:
 
     def upload(self, filename: str, data: bytes = b"data") -> str:
         """Upload a small file and return its URL."""
-        upload, path = self.begin(filename)
+        upload, path = self.create_upload(filename)
         etag = self.put(self.presign(path, 1)["1"], data)
         assert self.complete(path, (1, etag)).status_code == 200
         return upload["api_url"]
 
     def archive(self, slug: str) -> dict[str, Any]:
-        """Return an archive, which is added if necessary."""
+        """Return an archive, created if there is none."""
         found = self.get("archives/", slug=slug)["results"]
         if not found:
             self.sandbox.add_archive(slug, slug=slug)
@@ -86,43 +86,43 @@ class Web:
     def item(self, slug: str = "cases", title: str = "") -> str:
         """Create an archive item and return its path."""
         body = {"archive": self.archive(slug)["api_url"], "title": title}
-        return f"archives/items/{self.made('archives/items/', body)['pk']}/"
+        return f"archives/items/{self.post('archives/items/', body)['pk']}/"
 
     def patch(self, path: str, *values: dict[str, Any]) -> httpx.Response:
         """Set values of a case."""
         return self.api.patch(path, json={"values": values})
 
     def values(self, path: str) -> dict[str, Any]:
-        """Return the values of a case by socket, after all background work."""
+        """Return the values of a case by socket, after all background tasks."""
         self.sandbox.wait_idle()
         return {value["interface"]["slug"]: value for value in self.get(path)["values"]}
 
     def image(self, socket: str = "picture", filename: str = "scan.mha") -> dict[str, Any]:
-        """Return a new image of a new archive item."""
+        """Return a new image in a new archive item."""
         path = self.item()
         upload = self.upload(filename, image_bytes())
         assert self.patch(path, {"interface": socket, "user_uploads": [upload]}).is_success
         return self.get(self.values(path)[socket]["image"])
 
 
-def until(holds: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline
+    while not condition():
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs; a zombie does not."""
+    """Return whether a process is running; a zombie is not."""
     command = ["ps", "-o", "state=", "-p", str(pid)]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str = ".mha") -> bytes:
-    """Return a uniform image file."""
-    import SimpleITK as sitk  # noqa: N813  # as everybody calls it
+    """Return an image file with a constant value."""
+    import SimpleITK as sitk  # noqa: N813  # the usual alias
 
     image = sitk.Image(list(size), sitk.sitkUInt8) + value
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ def image_bytes(size: tuple[int, ...] = (4, 3, 2), value: int = 0, suffix: str =
 
 
 def dicom_bytes(number: int = 1, **tags: str) -> bytes:
-    """Return a DICOM instance with changed tags; all instances belong to one series."""
+    """Return an instance of a DICOM series; keywords change its tags."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 

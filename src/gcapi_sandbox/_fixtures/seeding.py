@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gcapi_sandbox._database.records import Socket
     from gcapi_sandbox._fixtures.builder import SandboxBuilder
     from gcapi_sandbox._fixtures.seed_file import (
-        AlgorithmSeed,
         ArchiveSeed,
         ReaderStudySeed,
         Seed,
@@ -80,7 +79,9 @@ class _Seeder:
             self._create_reader_study(study, f"reader_studies[{index}]")
         for index, algorithm in enumerate(seed.algorithms):
             with errors_naming_key(f"algorithms[{index}]"):
-                self._create_algorithm(algorithm)
+                interfaces = [(one.inputs, one.outputs) for one in algorithm.interfaces]
+                given: dict[str, Any] = {**vars(algorithm), "interfaces": interfaces}
+                self._sandbox.add_algorithm(**given, folder=self._folder)
 
     def _create_archive(self, seed: ArchiveSeed, where: str) -> None:
         with errors_naming_key(where):
@@ -104,11 +105,6 @@ class _Seeder:
             self._add_values(record.pk, one.values, f"{place}.values")
             with errors_naming_key(f"{place}.ground_truth"):
                 self._sandbox.add_ground_truth(record.pk, one.ground_truth)
-
-    def _create_algorithm(self, seed: AlgorithmSeed) -> None:
-        interfaces = [(one.inputs, one.outputs) for one in seed.interfaces]
-        given: dict[str, Any] = {**vars(seed), "interfaces": interfaces}
-        self._sandbox.add_algorithm(**given, folder=self._folder)
 
     def _add_values(self, owner: str, values: Mapping[str, ValueSeed], where: str) -> None:
         for slug, seed in values.items():

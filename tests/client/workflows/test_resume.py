@@ -25,7 +25,7 @@ from gcapi_sandbox import Sandbox
 from tests.support.api_and_store import upload
 from tests.support.data import found, unique
 from tests.support.loopback import AT_ONCE, Answer, Seen
-from tests.support.raw_http import until
+from tests.support.raw_http import wait_until
 from tests.support.relay import relay
 
 PART = 1000
@@ -123,7 +123,7 @@ def test_printed_call_sends_what_is_missing(
     assert name == path.name
     # A part may have been on its way when the call ended: the store is still at it, or got a piece of it.
     puts = [one for one in sandbox.requests if one.method == "PUT"]
-    until(lambda: all(one.status for one in puts))
+    wait_until(lambda: all(one.status for one in puts))
     sent = [one.status for one in puts].count(200)
     assert 0 < sent < 6
     assert client.uploads.detail(pk=pk).status == "Initialized"

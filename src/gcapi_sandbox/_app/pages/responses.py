@@ -70,7 +70,8 @@ class Pages:
         return response
 
     def _page(self, request: Request, found: PageMatch) -> Response:
-        number = _page_number(request.query_params.get("page", ""))
+        page = request.query_params.get("page", "")
+        number = int(page) if re.fullmatch("[0-9]{1,9}", page) else 1
         context = ViewContext(self._state, found.params, number)
         status, name = 200, found.template
         try:
@@ -118,10 +119,6 @@ def _is_loopback(host: str) -> bool:
         return urlsplit(f"//{host}").hostname in _HOSTS
     except ValueError:
         return False
-
-
-def _page_number(text: str) -> int:
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 1
 
 
 @cache

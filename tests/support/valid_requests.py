@@ -39,7 +39,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Good:
+class ValidRequest:
     """The path parameters, query and body of a valid request to an operation."""
 
     paths: list[dict[str, str]] = field(default_factory=list)
@@ -54,7 +54,7 @@ def double(inputs: Path, outputs: Path) -> None:
     )
 
 
-class Seeded:
+class FilledSandbox:
     """A running sandbox with objects of every resource."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -82,13 +82,13 @@ class Seeded:
             {"interface": "where", "value": POINT},
         )
         assert web.patch(self.item, *values).is_success
-        self.spare = web.item("cases", "spare")  # to be changed: what it lost nothing else needs
+        self.spare = web.item("cases", "spare")  # changed by the generated requests
         self.images = {slug: value["image"] for slug, value in web.values(self.item).items()}
-        series = web.upload("slice.dcm", dicom_bytes(3))  # an ordinary image that has a patient
+        series = web.upload("slice.dcm", dicom_bytes(3))  # an ordinary image with a patient id
         assert web.patch(
             web.item("cases", "second"), {"interface": "picture", "user_uploads": [series]}
         ).is_success
-        for name in ("junk.mha", "more.mha"):  # each fails and leaves a notification
+        for name in ("junk.mha", "more.mha"):  # their imports fail and leave notifications
             junk = {"interface": "picture", "user_uploads": [web.upload(name, b"no image")]}
             assert web.patch(web.item(), junk).is_success
 
@@ -103,11 +103,11 @@ class Seeded:
         truth = {"Number?": 1.5, "Which?": self.study["questions"][2]["options"][0]["id"]}
         self.sandbox.add_ground_truth(self.answered["pk"], truth)
         for text, answer in (("Text?", "fine"), ("Where?", POINT), ("Mask?", None)):
-            self.answer = web.made("reader-studies/answers/", self._answer(text, answer))
+            self.answer = web.post("reader-studies/answers/", self._answer(text, answer))
 
     def display_set(self, **body: Any) -> dict[str, Any]:
         """Create a display set."""
-        return self.web.made("reader-studies/display-sets/", {"reader_study": "study", **body})
+        return self.web.post("reader-studies/display-sets/", {"reader_study": "study", **body})
 
     def _answer(self, question: str, answer: Any) -> dict[str, Any]:
         return {
@@ -124,9 +124,9 @@ class Seeded:
         self.endpoint = f"{self.sandbox.base_url}algorithms/endpoints/{endpoint}/"
         inputs = [{"interface": "number", "value": 2.0}]
         body = {"algorithm": self.algorithm["api_url"], "inputs": inputs}
-        self.web.made("algorithms/jobs/", body)
+        self.web.post("algorithms/jobs/", body)
         invocation = {"endpoint": self.endpoint, "inputs": inputs}
-        self.web.made("algorithms/invocations/", invocation)
+        self.web.post("algorithms/invocations/", invocation)
 
     def _add_site(self) -> None:
         sandbox, web = self.sandbox, self.web
@@ -137,7 +137,7 @@ class Seeded:
         assert web.api.patch(f"evaluations/{self.claimed}/claim/").is_success
         session = sandbox.add_viewer_session()
         self.session = f"{sandbox.base_url}workstations/sessions/{session}/"
-        web.made("workstations/feedback/", {"session": self.session, "user_comment": "good"})
+        web.post("workstations/feedback/", {"session": self.session, "user_comment": "good"})
         self.follows = [str(sandbox.add_subscription()) for _ in range(2)]
 
     def pks(self, path: str) -> list[dict[str, str]]:
@@ -145,96 +145,108 @@ class Seeded:
         return [{"id": str(one["pk"])} for one in self.web.get(path)["results"]]
 
     def upload(self) -> list[dict[str, str]]:
-        """Return the path parameters of a new upload that has one part."""
-        upload, path = self.web.begin()
+        """Return the path parameters of a new upload with one part."""
+        upload, path = self.web.create_upload()
         self.web.put(self.web.presign(path, 1)["1"], b"data")
         return [{"id": upload["pk"], "s3_upload_id": upload["s3_upload_id"]}]
 
 
-def _dicom(seeded: Seeded) -> Good:
-    return Good([{"id": seeded.images["series"].split("/")[-2]}])
+def _dicom(filled: FilledSandbox) -> ValidRequest:
+    return ValidRequest([{"id": filled.images["series"].split("/")[-2]}])
 
 
-def _completed(seeded: Seeded) -> Good:
-    (path,) = paths = seeded.upload()
-    parts = seeded.web.get(f"uploads/{path['id']}/{path['s3_upload_id']}/list-parts/")["parts"]
-    return Good(paths, body={"parts": [{name: parts[0][name] for name in ("ETag", "PartNumber")}]})
-
-
-def _change(path: str, **body: Any) -> Callable[[Seeded], Good]:
-    return lambda seeded: Good(seeded.pks(path), body=body)
-
-
-def _spare(seeded: Seeded) -> Good:
-    values = [{"interface": "number", "value": 1.0}]
-    return Good([{"id": seeded.spare.split("/")[-2]}], body={"title": "spare", "values": values})
-
-
-def _open_display_set(seeded: Seeded) -> Good:
-    values = [{"interface": "number", "value": 1.0}]
-    return Good([{"id": seeded.open["pk"]}], body={"title": "open", "values": values})
-
-
-def _truth(seeded: Seeded) -> Good:
-    return Good([{"id": seeded.study["pk"], "case_pk": seeded.answered["pk"]}])
-
-
-def _answer(seeded: Seeded) -> Good:
-    (one,) = [
-        one for one in seeded.pks("reader-studies/answers/") if one["id"] == seeded.answer["pk"]
-    ]
-    return Good([one], body={"answer": None, "last_edit_duration": "00:00:02"})
-
-
-def _new_answer(seeded: Seeded) -> Good:
-    display_set = seeded.display_set()["api_url"]
-    return Good(
-        body={"question": seeded.questions["Text?"], "display_set": display_set, "answer": "good"}
+def _completed(filled: FilledSandbox) -> ValidRequest:
+    (path,) = paths = filled.upload()
+    parts = filled.web.get(f"uploads/{path['id']}/{path['s3_upload_id']}/list-parts/")["parts"]
+    return ValidRequest(
+        paths, body={"parts": [{name: parts[0][name] for name in ("ETag", "PartNumber")}]}
     )
 
 
-def _new_job(seeded: Seeded) -> Good:
+def _change(path: str, **body: Any) -> Callable[[FilledSandbox], ValidRequest]:
+    return lambda filled: ValidRequest(filled.pks(path), body=body)
+
+
+def _spare(filled: FilledSandbox) -> ValidRequest:
+    values = [{"interface": "number", "value": 1.0}]
+    return ValidRequest(
+        [{"id": filled.spare.split("/")[-2]}], body={"title": "spare", "values": values}
+    )
+
+
+def _open_display_set(filled: FilledSandbox) -> ValidRequest:
+    values = [{"interface": "number", "value": 1.0}]
+    return ValidRequest([{"id": filled.open["pk"]}], body={"title": "open", "values": values})
+
+
+def _truth(filled: FilledSandbox) -> ValidRequest:
+    return ValidRequest([{"id": filled.study["pk"], "case_pk": filled.answered["pk"]}])
+
+
+def _answer(filled: FilledSandbox) -> ValidRequest:
+    (one,) = [
+        one for one in filled.pks("reader-studies/answers/") if one["id"] == filled.answer["pk"]
+    ]
+    return ValidRequest([one], body={"answer": None, "last_edit_duration": "00:00:02"})
+
+
+def _new_answer(filled: FilledSandbox) -> ValidRequest:
+    display_set = filled.display_set()["api_url"]
+    return ValidRequest(
+        body={"question": filled.questions["Text?"], "display_set": display_set, "answer": "good"}
+    )
+
+
+def _new_job(filled: FilledSandbox) -> ValidRequest:
     inputs = [{"interface": "number", "value": 3.0}]
-    return Good(body={"algorithm": seeded.algorithm["api_url"], "inputs": inputs})
+    return ValidRequest(body={"algorithm": filled.algorithm["api_url"], "inputs": inputs})
 
 
-def _new_invocation(seeded: Seeded) -> Good:
+def _new_invocation(filled: FilledSandbox) -> ValidRequest:
     inputs = [{"interface": "number", "value": 4.0}]
-    return Good(body={"endpoint": seeded.endpoint, "inputs": inputs})
+    return ValidRequest(body={"endpoint": filled.endpoint, "inputs": inputs})
 
 
-def _new_session(seeded: Seeded) -> Good:
-    upload = seeded.web.upload("a.mha", image_bytes())
-    return Good(body={"uploads": [upload], "archive": "cases", "interface": "picture"})
+def _new_session(filled: FilledSandbox) -> ValidRequest:
+    upload = filled.web.upload("a.mha", image_bytes())
+    return ValidRequest(body={"uploads": [upload], "archive": "cases", "interface": "picture"})
 
 
-def _record(table: type[Record], number: int, **body: Any) -> Callable[[Seeded], Good]:
-    """Return the pk of an object whose list has no pk, from the sandbox's database."""
+def _record(
+    table: type[Record], number: int, **body: Any
+) -> Callable[[FilledSandbox], ValidRequest]:
+    """Return a request for an object whose pk is not in its list, from the sandbox's database."""
 
-    def good(seeded: Seeded) -> Good:
-        rows = list(seeded.sandbox._state.store.rows(table))
-        return Good([{"id": rows[number].pk}], body=body or None)
+    def request(filled: FilledSandbox) -> ValidRequest:
+        rows = list(filled.sandbox._state.store.rows(table))
+        return ValidRequest([{"id": rows[number].pk}], body=body or None)
 
-    return good
+    return request
 
 
-# By operation; every operation that is not here is a list, or reads one object of its list.
-GOOD: dict[str, Callable[[Seeded], Good]] = {
-    "algorithms_endpoints_create": lambda s: Good(body={"algorithm": s.algorithm["api_url"]}),
+# By operation; any other operation is a list, or retrieves an object of its list.
+_REQUESTS: dict[str, Callable[[FilledSandbox], ValidRequest]] = {
+    "algorithms_endpoints_create": lambda s: ValidRequest(
+        body={"algorithm": s.algorithm["api_url"]}
+    ),
     "algorithms_endpoints_keep_alive_partial_update": _change("algorithms/endpoints/"),
     "algorithms_invocations_create": _new_invocation,
     "algorithms_jobs_create": _new_job,
-    "archives_items_create": lambda s: Good(body={"archive": s.web.archive("cases")["api_url"]}),
+    "archives_items_create": lambda s: ValidRequest(
+        body={"archive": s.web.archive("cases")["api_url"]}
+    ),
     "archives_items_partial_update": _spare,
     "archives_items_update": _spare,
     "archives_patients_retrieve": _change("archives/"),
-    "archives_studies_retrieve": lambda s: Good(s.pks("archives/"), query={"patient_id": "p"}),
+    "archives_studies_retrieve": lambda s: ValidRequest(
+        s.pks("archives/"), query={"patient_id": "p"}
+    ),
     "cases_images_dicom_frames_retrieve": _dicom,
     "cases_images_dicom_instances_retrieve": _dicom,
     "cases_upload_sessions_create": _new_session,
-    "challenges_retrieve": lambda _: Good([{"slug": "demo"}]),
-    "evaluations_claim_partial_update": lambda s: Good([{"id": s.pending}]),
-    "evaluations_update_external_evaluation_partial_update": lambda s: Good(
+    "challenges_retrieve": lambda _: ValidRequest([{"slug": "demo"}]),
+    "evaluations_claim_partial_update": lambda s: ValidRequest([{"id": s.pending}]),
+    "evaluations_update_external_evaluation_partial_update": lambda s: ValidRequest(
         [{"id": s.claimed}], body={"status": "Succeeded", "metrics": {"dice": 0.9}}
     ),
     "notifications_destroy": _record(Notification, 0),
@@ -244,23 +256,25 @@ GOOD: dict[str, Callable[[Seeded], Good]] = {
     "reader_studies_answers_create": _new_answer,
     "reader_studies_answers_partial_update": _answer,
     "reader_studies_answers_update": _answer,
-    "reader_studies_display_sets_create": lambda _: Good(body={"reader_study": "study"}),
+    "reader_studies_display_sets_create": lambda _: ValidRequest(body={"reader_study": "study"}),
     "reader_studies_display_sets_partial_update": _open_display_set,
     "reader_studies_display_sets_update": _open_display_set,
     "reader_studies_ground_truth_retrieve": _truth,
-    "subscriptions_destroy": lambda s: Good([{"id": s.follows[0]}]),
-    "subscriptions_retrieve": lambda s: Good([{"id": s.follows[1]}]),
-    "subscriptions_partial_update": lambda s: Good([{"id": s.follows[1]}], body={"flag": "x"}),
-    "subscriptions_update": lambda s: Good([{"id": s.follows[1]}], body={"flag": "y"}),
-    "timezone_update": lambda _: Good(body={"timezone": "Europe/Amsterdam"}),
-    "uploads_create": lambda _: Good(body={"filename": "a.mha"}),
-    "uploads_abort_multipart_upload_partial_update": lambda s: Good(s.upload()),
+    "subscriptions_destroy": lambda s: ValidRequest([{"id": s.follows[0]}]),
+    "subscriptions_retrieve": lambda s: ValidRequest([{"id": s.follows[1]}]),
+    "subscriptions_partial_update": lambda s: ValidRequest(
+        [{"id": s.follows[1]}], body={"flag": "x"}
+    ),
+    "subscriptions_update": lambda s: ValidRequest([{"id": s.follows[1]}], body={"flag": "y"}),
+    "timezone_update": lambda _: ValidRequest(body={"timezone": "Europe/Amsterdam"}),
+    "uploads_create": lambda _: ValidRequest(body={"filename": "a.mha"}),
+    "uploads_abort_multipart_upload_partial_update": lambda s: ValidRequest(s.upload()),
     "uploads_complete_multipart_upload_partial_update": _completed,
-    "uploads_generate_presigned_urls_partial_update": lambda s: Good(
+    "uploads_generate_presigned_urls_partial_update": lambda s: ValidRequest(
         s.upload(), body={"part_numbers": [1, 2]}
     ),
-    "uploads_list_parts_retrieve": lambda s: Good(s.upload()),
-    "workstations_feedback_create": lambda s: Good(
+    "uploads_list_parts_retrieve": lambda s: ValidRequest(s.upload()),
+    "workstations_feedback_create": lambda s: ValidRequest(
         body={"session": s.session, "user_comment": "x"}
     ),
     "workstations_feedback_retrieve": _record(Feedback, 0),
@@ -268,9 +282,9 @@ GOOD: dict[str, Callable[[Seeded], Good]] = {
 }
 
 
-def good(seeded: Seeded, operation: str, path: str) -> Good:
+def valid_request(filled: FilledSandbox, operation: str, path: str) -> ValidRequest:
     """Return a valid request to an operation."""
-    if operation in GOOD:
-        return GOOD[operation](seeded)
+    if operation in _REQUESTS:
+        return _REQUESTS[operation](filled)
     collection, _, parameter = path.removeprefix("/api/v1/").partition("{")
-    return Good(seeded.pks(collection)) if parameter else Good()
+    return ValidRequest(filled.pks(collection)) if parameter else ValidRequest()
