@@ -139,7 +139,7 @@ def test_interrupted_pushes_go_on(
         out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
-        "gcapi: interrupted. What was done is noted. Run the same command again to go on with it."
+        "gcapi: interrupted. Every step is noted. Run the same command again to continue."
     ]
     assert gcapi(*line).code == 0
     assert cases.titles(client) == ["one", "two"]

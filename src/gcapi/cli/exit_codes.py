@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import httpx
@@ -19,7 +19,9 @@ from gcapi.bulk.pulling import PulledFolderError
 from gcapi.cli.output import printable_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Mapping
+
+T = TypeVar("T")
 
 (
     DONE,
@@ -46,97 +48,92 @@ class InvalidInput(exceptions.GCAPIError, ValueError):
     """Raised when an argument, or a file that it names, cannot be used."""
 
 
-@dataclass(frozen=True)
-class ExitRule:
-    """The end of the program for a class of errors.
-
-    Attributes:
-        code: The exit code.
-        advice: What to do next on the command line, beyond the error's message; a format string for ``error``.
-    """
-
-    code: int
-    advice: str = ""
-
-
-#: By class; a class that is not here has the rule of its nearest base.
-EXIT_RULES: dict[type[BaseException], ExitRule] = {
-    NoToken: ExitRule(AUTHENTICATION),
-    ExposedToken: ExitRule(AUTHENTICATION),
-    InvalidInput: ExitRule(INVALID_INPUT),
-    exceptions.ConfigurationError: ExitRule(USAGE),
-    exceptions.SpecError: ExitRule(INVALID_INPUT),
-    exceptions.ObjectNotFound: ExitRule(NOT_FOUND),
-    exceptions.NotFoundError: ExitRule(NOT_FOUND),
-    exceptions.MultipleObjectsReturned: ExitRule(INVALID_INPUT),
-    exceptions.TitleTaken: ExitRule(INVALID_INPUT),
-    exceptions.AuthenticationError: ExitRule(
-        AUTHENTICATION, "'gcapi whoami' shows which token is used; 'gcapi login' stores a new one."
+#: The classes of errors for each exit code; a class that is not here has the code of its nearest base.
+EXIT_CODES: dict[int, tuple[type[BaseException], ...]] = {
+    FAILED: (
+        exceptions.GCAPIError,
+        exceptions.UnsupportedVersionError,
+        exceptions.JobFailed,
+        exceptions.UnexpectedAnswer,
+        exceptions.UnsafeName,
+        httpx.HTTPError,
+        OSError,
+        MemoryError,
     ),
-    exceptions.PermissionDenied: ExitRule(NOT_FOUND),
-    exceptions.LimitReached: ExitRule(LIMIT),
-    exceptions.UnsupportedVersionError: ExitRule(FAILED),
-    exceptions.ImportFailed: ExitRule(INVALID_INPUT),
-    exceptions.JobFailed: ExitRule(FAILED),
-    exceptions.UnexpectedAnswer: ExitRule(
-        FAILED, "'gcapi doctor' shows how the server differs from what this release expects."
+    USAGE: (exceptions.ConfigurationError, httpx.InvalidURL),
+    NOT_FOUND: (
+        exceptions.ObjectNotFound,
+        exceptions.NotFoundError,
+        exceptions.PermissionDenied,
     ),
-    exceptions.TransferError: ExitRule(TEMPORARY, "Run the command again."),
-    exceptions.UploadInterrupted: ExitRule(
-        TEMPORARY, "On the command line: gcapi uploads resume PK FILE"
+    INVALID_INPUT: (
+        InvalidInput,
+        exceptions.SpecError,
+        exceptions.MultipleObjectsReturned,
+        exceptions.TitleTaken,
+        exceptions.ImportFailed,
+        JournalError,
+        PulledFolderError,
+        FileExistsError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
     ),
-    exceptions.UnsafeName: ExitRule(FAILED),
-    exceptions.AmbiguousWriteError: ExitRule(PART_FAILED),
-    exceptions.IncompleteCase: ExitRule(PART_FAILED),
-    exceptions.ImportTimeout: ExitRule(TEMPORARY, "Run the command again to continue waiting."),
-    exceptions.JobTimeout: ExitRule(TEMPORARY, "On the command line: gcapi jobs wait {error.pk}"),
-    WorkerLost: ExitRule(TEMPORARY),
-    JournalError: ExitRule(INVALID_INPUT),
-    PulledFolderError: ExitRule(INVALID_INPUT),
-    exceptions.GCAPIError: ExitRule(FAILED),
-    httpx.TransportError: ExitRule(
-        TEMPORARY, "Run the command again; 'gcapi doctor' looks for the cause."
+    TEMPORARY: (
+        exceptions.TransferError,
+        exceptions.UploadInterrupted,
+        exceptions.ImportTimeout,
+        exceptions.JobTimeout,
+        WorkerLost,
+        httpx.TransportError,
     ),
-    httpx.HTTPError: ExitRule(FAILED, "'gcapi doctor' looks for the cause."),
-    httpx.InvalidURL: ExitRule(USAGE),
-    FileExistsError: ExitRule(INVALID_INPUT),
-    FileNotFoundError: ExitRule(INVALID_INPUT),
-    IsADirectoryError: ExitRule(INVALID_INPUT),
-    NotADirectoryError: ExitRule(INVALID_INPUT),
-    PermissionError: ExitRule(INVALID_INPUT),
-    OSError: ExitRule(FAILED),
-    MemoryError: ExitRule(FAILED, "There is not enough memory; use fewer --workers."),
+    PART_FAILED: (exceptions.AmbiguousWriteError, exceptions.IncompleteCase),
+    LIMIT: (exceptions.LimitReached,),
+    AUTHENTICATION: (NoToken, ExposedToken, exceptions.AuthenticationError),
 }
-_CERTIFICATE_RULE = ExitRule(
-    USAGE,
+_CODE_OF = {cls: code for code, classes in EXIT_CODES.items() for cls in classes}
+#: What to do next on the command line, beyond the message of an error; format strings for ``error``.
+_ADVICE: dict[type[BaseException], str] = {
+    exceptions.AuthenticationError: (
+        "'gcapi whoami' shows which token is used; 'gcapi login' stores a new one."
+    ),
+    exceptions.UnexpectedAnswer: (
+        "'gcapi doctor' shows how the server differs from what this release expects."
+    ),
+    exceptions.TransferError: "Run the command again.",
+    exceptions.UploadInterrupted: "On the command line: gcapi uploads resume PK FILE",
+    exceptions.ImportTimeout: "Run the command again to continue waiting.",
+    exceptions.JobTimeout: "On the command line: gcapi jobs wait {error.pk}",
+    httpx.TransportError: "Run the command again; 'gcapi doctor' looks for the cause.",
+    httpx.HTTPError: "'gcapi doctor' looks for the cause.",
+    MemoryError: "There is not enough memory; use fewer --workers.",
+}
+_CERTIFICATE_ADVICE = (
     "The server's certificate is not signed by a CA that this machine trusts. If your network has its own CA, set"
-    " SSL_CERT_FILE to its bundle.",
+    " SSL_CERT_FILE to its bundle."
 )
-#: For an error of a class that no rule covers.
-_BUG_RULE = ExitRule(
-    FAILED,
-    "This is a bug in gcapi. Please report it with the output of --debug and of 'gcapi doctor'.",
+_BUG_ADVICE = (
+    "This is a bug in gcapi. Please report it with the output of --debug and of 'gcapi doctor'."
 )
 _MAX_REPORTED = 20
+#: The keyword argument of the library that the option --existing sets.
+_OPTION = re.compile(r"\bexisting='(\w+)'")
 #: Status codes that a later request may not get.
 _TRANSIENT_STATUS_CODES = frozenset({408, 425, 429, 502, 503, 504, 507})
 
 
-def exit_rule_of(error: BaseException) -> ExitRule:
-    """Return the rule for an error."""
-    if type(error) in {exceptions.StatusError, exceptions.StorageError}:
-        assert isinstance(error, exceptions.StatusError)
-        return ExitRule(_code_of_status(error))
-    if isinstance(error, httpx.TransportError) and any(
-        isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain_of(error)
-    ):
-        return _CERTIFICATE_RULE
-    return next((EXIT_RULES[cls] for cls in type(error).__mro__ if cls in EXIT_RULES), _BUG_RULE)
-
-
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of an error."""
-    return exit_rule_of(error).code
+    if type(error) in {exceptions.StatusError, exceptions.StorageError}:
+        assert isinstance(error, exceptions.StatusError)
+        return _code_of_status(error)
+    return USAGE if _is_about_certificate(error) else _nearest(_CODE_OF, error, FAILED)
+
+
+def _nearest(table: Mapping[type[BaseException], T], error: BaseException, default: T) -> T:
+    """Return the entry for the class of an error, or for its nearest base."""
+    return next((table[cls] for cls in type(error).__mro__ if cls in table), default)
 
 
 def _code_of_status(error: exceptions.StatusError) -> int:
@@ -148,24 +145,29 @@ def _code_of_status(error: exceptions.StatusError) -> int:
     )
 
 
-def _chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _is_about_certificate(error: BaseException) -> bool:
+    cause: BaseException | None = error if isinstance(error, httpx.TransportError) else None
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def error_message(error: BaseException) -> str:
     """Return what failed, why, and what to do next, without characters that control a terminal."""
-    rule = exit_rule_of(error)
-    message = str(error).strip()
-    if notes := getattr(error, "__notes__", []):
-        message = " ".join([f"{message.rstrip('.')}.", *notes])
+    is_bug = not any(cls in _CODE_OF for cls in type(error).__mro__)
+    message = _OPTION.sub(r"--existing \1", str(error).strip())
     if isinstance(error, httpx.TransportError):
         message = f"{_host_of(error)} could not be reached, or the connection broke ({type(error).__name__}: {message})"
-    elif rule is _BUG_RULE or not message:
+    elif isinstance(error, OSError) and error.strerror and error.filename:
+        message = f"{error.filename}: {error.strerror}"
+    elif is_bug or not message:
         message = f"{type(error).__name__}: {message}"
-    if rule.advice:
-        message = f"{message.rstrip('.: ')}. {rule.advice.format(error=error)}"
+    advice = _BUG_ADVICE if is_bug else _nearest(_ADVICE, error, "").format(error=error)
+    if _is_about_certificate(error):
+        advice = _CERTIFICATE_ADVICE
+    following = [*getattr(error, "__notes__", []), *([advice] if advice else [])]
+    if following:
+        message = " ".join([f"{message.rstrip('.: ')}.", *following])
     return printable_lines(message)
 
 

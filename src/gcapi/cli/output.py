@@ -26,6 +26,8 @@ Column = tuple[str, "Callable[[dict[str, Any]], Any]"]
 
 #: The number of rows that determine the widths of a table's columns.
 _MEASURED_ROWS = 200
+#: The least width in columns to which a cell before the last one is cut; it is half of the terminal if that is more.
+_MIN_LIMIT = 10
 _GAP = "  "
 _ELLIPSIS = "…"
 
@@ -80,16 +82,19 @@ def print_table(documents: Iterable[dict[str, Any]], columns: Sequence[Column]) 
 
 
 def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -> Iterator[str]:
-    """Yield the lines of a table, none wider than the terminal.
+    """Yield the lines of a table, none wider than the terminal; none at all without rows.
 
     Args:
         rows: The cells; the first 200 rows determine the widths of the columns.
         headers: The first line.
         width: The terminal's width in columns.
     """
-    # A cell is read only a little beyond the width of the terminal, since it may have millions of characters.
-    cut = ([_fit(text, width + 2) for text in row] for row in rows)
+    # A cell may have millions of characters, and must leave room for the cells after it.
+    limit = max(width // 2, _MIN_LIMIT)
+    cut = ([*(_fit(text, limit) for text in row[:-1]), _fit(row[-1], width + 2)] for row in rows)
     lines = [[header.upper() for header in headers], *islice(cut, _MEASURED_ROWS)]
+    if len(lines) == 1:
+        return
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     for row in chain(lines, cut):
         cells = [text + " " * (wide - _width(text)) for text, wide in zip(row, widths, strict=True)]

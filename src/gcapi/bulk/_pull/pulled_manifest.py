@@ -113,6 +113,8 @@ def read_pulled_manifest(folder: Path) -> list[PulledRow]:
     """
     lines = folder / MANIFEST_JSONL
     path = lines if lines.is_file() else folder / MANIFEST
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} has no {MANIFEST}. Name a folder that a pull has made.")
     try:
         return [_parse_row(row) for row in read_manifest(path).rows]
     except (KeyError, _InvalidNoteError) as error:

@@ -171,12 +171,8 @@ def download_outputs(
     client: Client, job: HyperlinkedJob, directory: Path, existing: ExistingFile
 ) -> dict[str, Any]:
     """Download the outputs of a job, and return their paths by socket."""
-    files = {
-        output.interface.slug: client.download_socket_value(
-            output, output_directory=directory, existing=existing
-        )
-        for output in job.outputs
-    }
+    outputs = client.workflows.outputs
+    files = outputs.download_values(job.outputs, directory, existing=existing)
     return {
         "pk": job.pk,
         "status": job.status,

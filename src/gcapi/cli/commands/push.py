@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gcapi.bulk import pushing
+from gcapi.bulk.pushing import RowFailure
 from gcapi.cli.bulk_options import case_counter, dask_executor, dask_option, workers_option
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY, Failures
 from gcapi.cli.listing import field
@@ -15,9 +16,9 @@ from gcapi.cli.output import print_json, print_object
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from gcapi.bulk.pushing import PlannedRow, PushReport, RowDone, RowFailure
+    from gcapi.bulk.pushing import PlannedRow, PushReport, RowDone
 
 _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
 
@@ -121,48 +122,39 @@ def _show_report(session: Session, report: PushReport) -> int:
         "journal": str(report.journal),
         "failed_manifest": failed_manifest and str(failed_manifest),
     }
-    successes = {"done": report.done, "skipped": report.skipped}
-    failures = {"failed": report.failed, "ambiguous": report.ambiguous, "waiting": report.waiting}
+    groups: dict[str, Sequence[RowDone | RowFailure]] = {
+        "done": report.done,
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "ambiguous": report.ambiguous,
+        "waiting": report.waiting,
+    }
     if session.as_json:
-        documents = {how: _success_documents(rows) for how, rows in successes.items()}
-        print_json(
-            {
-                **facts,
-                **documents,
-                **{how: _failure_documents(rows) for how, rows in failures.items()},
-            }
-        )
+        print_json({**facts, **{how: _documents(rows) for how, rows in groups.items()}})
     else:
-        counts = {how: len(rows) for how, rows in successes.items()}
-        print_object(
-            {**facts, **counts, **{how: len(rows) or None for how, rows in failures.items()}}
-        )
+        shown = {how: rows for how, rows in groups.items() if rows or how in {"done", "skipped"}}
+        print_object({**facts, **{how: len(rows) for how, rows in shown.items()}})
     for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
             session.say(f"{_name_of_row(row)}: {row.note}")
-    return _report_failures(report)
-
-
-def _report_failures(report: PushReport) -> int:
-    """Print the errors of rows, and return the exit code: that for a temporary error if rows are only late."""
-    rows = sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of)
-    failures = Failures(len(rows) + len(report.done) + len(report.skipped))
-    for row in rows:
-        failures.report(row.error, _name_of_row(row))
+    failures = Failures(sum(map(len, groups.values())))
+    for failed in sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of):
+        failures.report(failed.error, _name_of_row(failed))
     is_only_late = report.waiting and not (report.failed or report.ambiguous)
     return TEMPORARY if is_only_late else failures.exit_code
 
 
-def _success_documents(rows: Iterable[RowDone]) -> list[dict[str, Any]]:
+def _documents(rows: Iterable[RowDone | RowFailure]) -> list[dict[str, Any]]:
     return [
-        {"line": one.row.line, "title": one.row.title, "pk": one.pk, "note": one.note}
-        for one in sorted(rows, key=_line_of)
-    ]
-
-
-def _failure_documents(rows: Iterable[RowFailure]) -> list[dict[str, Any]]:
-    return [
-        {"line": one.row.line, "title": one.row.title, "error": str(one.error)}
+        {
+            "line": one.row.line,
+            "title": one.row.title,
+            **(
+                {"error": str(one.error)}
+                if isinstance(one, RowFailure)
+                else {"pk": one.pk, "note": one.note}
+            ),
+        }
         for one in sorted(rows, key=_line_of)
     ]
 
