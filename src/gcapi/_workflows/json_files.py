@@ -1,9 +1,11 @@
 """Reading and checking of local JSON files.
 
-A JSON file that is uploaded as it is, is parsed only to check it. That is done once in a process for each file (path,
-inode, length and time of change), for one file at a time, and only up to `MAX_CHECKED_BYTES`: a parsed file takes about
-seven to ten times its length in memory, so a check needs at most 640 MiB. Of a longer file only the first and the last
-character are checked, which finds a file that was cut off.
+A JSON file that is uploaded as it is, is parsed only to check it: once in a process for each file (path, inode, length
+and times of change), one file at a time, and only up to `MAX_CHECKED_BYTES`. Annotations take seven to ten times
+their length in memory, 640 MiB at the bound; the worst JSON, a list of empty objects, 26 times. Of a longer file only
+the first and the last character are checked, which finds a truncated file.
+
+The file of a Value socket is always read as a whole, because its value is sent in the request.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ def check_json_file(path: Path, kind: str) -> None:
         SpecError: It is not valid JSON, or has another shape.
     """
     status = check_local_file(path)
-    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    identity = (status.st_dev, status.st_ino, status.st_size, *times)
     if status.st_size > MAX_CHECKED_BYTES:
         _check_edges(path)
         return

@@ -1,4 +1,4 @@
-"""Planning: from a specification and its socket to what will be sent, before anything is.
+"""Planning: what will be sent for a specification and its socket, worked out before anything is sent.
 
 `_PLANNERS` is a table of storage kind × source. A source that is missing from a row is refused with those that work.
 Planning reads local files and does nothing else.
@@ -225,7 +225,7 @@ def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 
 def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
     if isinstance(spec.image_name, Unset):
-        raise SpecError("a DICOM image set needs an image_name. Give it one.")
+        raise SpecError("a DICOM image set needs an image_name. Add it.")
     # The files are renamed when they are de-identified, since their names may include a patient's.
     paths = check_files(spec.paths)
     return Upload(spec.socket_slug, paths, is_image=True, image_name=spec.image_name)

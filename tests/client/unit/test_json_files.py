@@ -69,6 +69,28 @@ def test_changed_file_is_parsed_again(tmp_path: Path) -> None:
         plan(path)
 
 
+def test_change_that_keeps_length_and_time_is_noticed(tmp_path: Path) -> None:
+    """A file that was replaced by one of the same length and modification time is checked again."""
+    path = tmp_path / "value.json"
+    path.write_text("12345")
+    status = path.stat()
+    plan(path, "Integer")
+    wait_for_the_clock(path)
+    path.write_text("false")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(SpecError, match="must be a whole number"):
+        plan(path, "Integer")
+
+
+def wait_for_the_clock(path: Path) -> None:
+    """Wait until the file system gives new files another time than this one has."""
+    probe = path.with_name("probe")
+    for _ in range(100_000):
+        probe.write_text("")
+        if probe.stat().st_ctime_ns > path.stat().st_ctime_ns:
+            return
+
+
 def test_invalid_file_stays_invalid_and_can_be_corrected(tmp_path: Path) -> None:
     """A refusal is repeated, for another kind too, until the file is corrected."""
     path = tmp_path / "value.json"
