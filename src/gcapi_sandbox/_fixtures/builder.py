@@ -66,7 +66,7 @@ class SandboxBuilder(ABC):
             socket = factories.create_socket(
                 self._state,
                 title,
-                factories.kind_named(kind),
+                factories.get_kind(kind),
                 slug or factories.slugify(title),
                 relative_path=relative_path,
                 store_in_database=store_in_database,

@@ -51,8 +51,8 @@ def slugify(title: str) -> str:
     return slug
 
 
-def kind_named(name: str) -> Kind:
-    """Return the kind with a label or code."""
+def get_kind(name: str) -> Kind:
+    """Return the kind with a label or a code."""
     kind = KINDS_BY_LABEL.get(name) or KINDS_BY_CODE.get(name)
     if kind is None:
         raise ValueError(f"Unknown kind {name!r}; known are {', '.join(KINDS_BY_LABEL)}")
@@ -118,7 +118,7 @@ def get_by_slug(state: State, table: type[T], slug: str) -> T:
 def _check_slug(state: State, table: type[Archive | ReaderStudy | Algorithm], slug: str) -> None:
     """Raise ValueError for a slug that is in use."""
     if state.store.rows(table, "slug = ?", slug):
-        raise ValueError(f"A {table.__name__} with the slug {slug!r} already exists")
+        raise ValueError(f"The slug {slug!r} is already in use")
 
 
 def create_archive(state: State, title: str, slug: str, **roles: Iterable[str]) -> Archive:
