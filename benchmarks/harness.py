@@ -116,19 +116,19 @@ def running_server(mode: Mode) -> Iterator[Server]:
             process.kill()
 
 
-def python_with(what: str, directory: Path, name: str, *, anew: bool) -> Path:
+def python_with(what: str, directory: Path, name: str, *, replace: bool) -> Path:
     """Return the interpreter of an environment with a client and nothing else.
 
     Args:
         what: The requirement to install.
         directory: The folder of environments.
         name: The name of this environment.
-        anew: Whether an existing environment is replaced.
+        replace: Whether an existing environment is replaced.
     """
     environment = directory / name
     python = environment / "bin" / "python"
     done = environment / ".installed"
-    if not done.exists() or anew:
+    if not done.exists() or replace:
         directory.mkdir(exist_ok=True)
         (directory / ".gitignore").write_text("*\n")
         print(f"Installing {what} into an environment of its own …", file=sys.stderr)
@@ -141,7 +141,7 @@ def python_with(what: str, directory: Path, name: str, *, anew: bool) -> Path:
 
 def published_python(directory: Path) -> Path:
     """Return the interpreter with the published client, which the first call installs."""
-    return python_with(f"gcapi=={PUBLISHED}", directory, f"published-{PUBLISHED}", anew=False)
+    return python_with(f"gcapi=={PUBLISHED}", directory, f"published-{PUBLISHED}", replace=False)
 
 
 def checkout_python(directory: Path) -> Path:
@@ -149,7 +149,7 @@ def checkout_python(directory: Path) -> Path:
 
     The development environment differs, because httpx imports further packages if they are installed.
     """
-    return python_with(str(HERE.parent), directory, "this", anew=True)
+    return python_with(str(HERE.parent), directory, "this", replace=True)
 
 
 class Files:

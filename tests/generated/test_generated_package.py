@@ -53,7 +53,7 @@ def test_every_module_imports() -> None:
         import_module(name)
 
 
-def test_every_promised_model_exists() -> None:
+def test_every_model_exists() -> None:
     """The module `models` has the names of `__all__` and no others."""
     for name in models.__all__:
         assert getattr(models, name) is not None
@@ -75,13 +75,13 @@ def test_importing_loads_nothing(module: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_operation_has_an_answer_here() -> None:
+def test_every_operation_has_a_sample_response() -> None:
     """The table of responses has a row for each published operation."""
     assert RESPONSES.keys() == TAGS.keys()
 
 
 @pytest.mark.parametrize("operation", sorted(RESPONSES))
-def test_answers_are_parsed_and_nothing_is_lost(operation: str) -> None:
+def test_responses_are_parsed_without_loss(operation: str) -> None:
     """A response is parsed into its model, and the model gives the same JSON."""
     status, body, expected = RESPONSES[operation]
     parsed = parse(operation, status, body)
@@ -101,7 +101,7 @@ def test_other_statuses_give_no_model(operation: str) -> None:
 
 
 @pytest.mark.parametrize("body", [[], None, "text", 1])
-def test_an_answer_of_another_shape_is_no_model(body: Any) -> None:
+def test_response_of_another_type_raises(body: Any) -> None:
     """A successful response with a body of another type raises an error."""
     answer = httpx.Response(200, json=body)
     with pytest.raises((TypeError, ValueError, KeyError)):
@@ -109,7 +109,7 @@ def test_an_answer_of_another_shape_is_no_model(body: Any) -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(TAGS))
-def test_constants_say_what_the_schema_says(operation: str) -> None:
+def test_constants_equal_the_schema(operation: str) -> None:
     """The constants of a module are those of the corrected schema."""
     module = module_of(operation)
     [(method, path, definition)] = [
@@ -175,7 +175,7 @@ def test_as_many_writes_as_published() -> None:
 
 
 @pytest.mark.parametrize("operation", sorted(TAGS))
-def test_nothing_is_sent_that_was_not_given(operation: str) -> None:
+def test_requests_contain_only_what_was_passed(operation: str) -> None:
     """A request has only the query parameters and fields that were passed."""
     module = module_of(operation)
     given = arguments_of(operation)
@@ -203,7 +203,7 @@ def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
     assert sent["params"] == {"algorithm_image__algorithm": "a"}
 
 
-def test_mine_filters_as_all_answers_do() -> None:
+def test_own_answers_have_all_filters() -> None:
     """The caller's own answers have the filters and paging of all answers, though they are not published."""
     mine, every = (
         module_of(f"reader_studies_answers_{name}").QUERY_PARAMETERS
@@ -213,13 +213,13 @@ def test_mine_filters_as_all_answers_do() -> None:
     assert {"limit", "offset", "question__reader_study"} <= set(mine)
 
 
-def test_studies_can_be_asked_for_by_patient() -> None:
+def test_studies_can_be_filtered_by_patient() -> None:
     """The list of studies takes the patient, though the parameter is not published."""
     sent = module_of("archives_studies_retrieve")._get_kwargs("a", patient_id="7")
     assert sent["params"] == {"patient_id": "7"}
 
 
-def test_no_operation_asks_for_csv() -> None:
+def test_all_responses_are_json() -> None:
     """No operation has a parameter `format`, and all responses are JSON."""
     for _, _, definition in operations(CORRECTED):
         assert "format" not in {item["name"] for item in definition.get("parameters", [])}
@@ -239,7 +239,7 @@ def test_no_operation_asks_for_csv() -> None:
         ("FeedbackRequest", {"screenshot"}),
     ],
 )
-def test_requests_lack_what_the_server_refuses(model: str, lacking: set[str]) -> None:
+def test_requests_have_no_refused_fields(model: str, lacking: set[str]) -> None:
     """Requests have no fields that the server ignores or refuses."""
     fields = CORRECTED["components"]["schemas"][model]["properties"]
     assert not lacking & fields.keys()
@@ -261,7 +261,7 @@ def test_requests_lack_what_the_server_refuses(model: str, lacking: set[str]) ->
         ("PatchedUserUploadPresignedURLsRequest", ["part_numbers"]),
     ],
 )
-def test_requests_need_what_the_server_needs(model: str, required: list[str]) -> None:
+def test_required_fields_of_requests(model: str, required: list[str]) -> None:
     """The required fields of a request are those that the server requires."""
     fields = getattr(models, model).__attrs_attrs__
     needed = [field.name for field in fields if field.init and field.default is not UNSET]
@@ -269,7 +269,7 @@ def test_requests_need_what_the_server_needs(model: str, required: list[str]) ->
 
 
 @pytest.mark.parametrize("parent", ["archives_items", "reader_studies_display_sets"])
-def test_put_may_leave_the_parent_out(parent: str) -> None:
+def test_put_has_an_optional_parent(parent: str) -> None:
     """A PUT takes the model of PATCH, in which the parent is optional."""
     post, put, patch = (
         module_of(f"{parent}_{name}").BODY_MODEL for name in ("create", "update", "partial_update")
@@ -313,7 +313,7 @@ def test_unknown_fields_can_be_read() -> None:
     "field", ["color_space", "eye_choice", "stereoscopic_choice", "field_of_view", "patient_sex"]
 )
 @pytest.mark.parametrize("value", ["", "XYZ", None])
-def test_unknown_choices_are_kept(field: str, value: str | None) -> None:
+def test_unknown_enum_values_are_kept(field: str, value: str | None) -> None:
     """A blank, null or unknown enum value is kept."""
     image = models.HyperlinkedImage.from_dict(IMAGE | {field: value})
     assert getattr(image, field) == value
@@ -361,7 +361,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     ("model", "field"),
     [(model, field) for table in (DEPRECATED, NEWER) for model in table for field in table[model]],
 )
-def test_fields_that_not_every_server_has(model: str, field: str) -> None:
+def test_optional_fields_can_be_missing(model: str, field: str) -> None:
     """A deprecated or newer field can be missing, and is then UNSET."""
     body = {key: value for key, value in WHOLE[model].items() if key != field}
     parsed = getattr(models, model).from_dict(body)
@@ -395,7 +395,7 @@ def test_all_deprecated_fields_are_marked() -> None:
         ("HyperlinkedJob", JOB, "exec_duration"),
     ],
 )
-def test_null_where_none_was_promised(model: str, body: dict[str, Any], field: str) -> None:
+def test_unexpected_null_is_kept(model: str, body: dict[str, Any], field: str) -> None:
     """An unexpected null is None, and the other fields are parsed."""
     parsed = getattr(models, model).from_dict(body | {field: None})
     assert getattr(parsed, field) is None
@@ -417,7 +417,7 @@ def test_values_have_python_types() -> None:
     assert [type(answer) for answer in truth.values()] == [models.GroundTruthAnswer]
 
 
-def test_times_of_other_zones_are_kept() -> None:
+def test_utc_offsets_are_kept() -> None:
     """A time keeps its UTC offset."""
     body = UPLOAD | {"created": "2025-11-03T14:05:06.008000+09:00"}
     assert models.UserUpload.from_dict(body).to_dict() == body
@@ -433,7 +433,7 @@ def test_unset_is_one_object() -> None:
     assert (bool(UNSET), repr(UNSET)) == (False, "UNSET")
 
 
-def test_parsing_leaves_the_answer_alone() -> None:
+def test_parsing_does_not_modify_the_response() -> None:
     """Parsing does not modify the JSON."""
     body = copy.deepcopy(ARCHIVE_ITEM)
     models.ArchiveItem.from_dict(body)

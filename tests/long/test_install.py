@@ -157,9 +157,9 @@ def test_few_packages_are_resolved(built: Path, tmp_path: Path) -> None:
 
 def resolved(python: Path, what: str | Path) -> dict[str, str]:
     """Return the packages that an installation would install, with their versions."""
-    told = run(
+    output = run(
         *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--ignore-installed", "--dry-run", "--report", "-", what),
     )
-    report: dict[str, Any] = json.loads(told)
+    report: dict[str, Any] = json.loads(output)
     return {one["metadata"]["name"]: one["metadata"]["version"] for one in report["install"]}

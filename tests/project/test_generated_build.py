@@ -32,12 +32,12 @@ def tiny(tmp_path: Path) -> Layout:
     return Layout(tmp_path)
 
 
-def test_what_is_checked_in_is_what_generation_gives(built: Path) -> None:
+def test_checked_in_package_is_reproduced(built: Path) -> None:
     """Generating reproduces the checked-in files byte for byte."""
     assert generate.differing(built, REAL.package) == []
 
 
-def test_every_generated_file_says_so(built: Path) -> None:
+def test_every_file_has_a_header(built: Path) -> None:
     """The first line of each file says that it is generated, and by which command."""
     files = [path for path in built.rglob("*") if path.is_file()]
     assert len(files) > len(PUBLISHED["paths"])
@@ -46,7 +46,7 @@ def test_every_generated_file_says_so(built: Path) -> None:
         assert "`make generate`" in first, path
 
 
-def test_generated_files_name_no_place(built: Path) -> None:
+def test_files_name_no_machine(built: Path) -> None:
     """The package contains no paths or addresses of the machine that generated it."""
     for path in built.rglob("*"):
         assert path.is_dir() or " object at 0x" not in path.read_text("utf-8")
@@ -62,7 +62,7 @@ def test_the_package_carries_both_schemas(built: Path) -> None:
     assert (built / "py.typed").is_file()
 
 
-def test_a_changed_byte_is_found(built: Path, tmp_path: Path) -> None:
+def test_check_lists_differences(built: Path, tmp_path: Path) -> None:
     """The check lists changed, missing and additional files, and ignores caches."""
     copied = shutil.copytree(built, tmp_path / "copied")
     (copied / "models" / "answer.py").write_bytes(b"#" + (copied / "types.py").read_bytes())
@@ -96,7 +96,7 @@ def test_generation_replaces_the_package(tiny: Layout) -> None:
     assert [path.name for path in tiny.package.parent.iterdir()] == [generate.PACKAGE]
 
 
-def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failure_keeps_the_package(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     """If the generator fails, the old package stays and its message is shown."""
     tiny.package.mkdir(parents=True)
     (tiny.package / "old.py").touch()
@@ -109,7 +109,7 @@ def test_a_failure_leaves_the_package(tiny: Layout, capsys: pytest.CaptureFixtur
     assert [path.name for path in tiny.package.iterdir()] == ["old.py"]
 
 
-def test_a_failed_replacement_puts_the_old_package_back(tmp_path: Path) -> None:
+def test_failed_replacement_is_undone(tmp_path: Path) -> None:
     """If the new package cannot be moved into place, the old one is restored."""
     package = tmp_path / "package"
     package.mkdir()
@@ -125,17 +125,15 @@ def test_the_snapshot_has_its_normal_form() -> None:
     assert REAL.snapshot.read_text("utf-8") == text + "\n"
 
 
-def test_what_the_templates_do_not_know_stops(
-    tiny: Layout, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unsupported_type_stops(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     """A type that the templates do not support is an error."""
     pulled = generate.load(tiny)
     fields = pulled["components"]["schemas"]["UserUpload"]["properties"]
     fields["pk"]["format"] = fields["key"]["format"] = "uuid"
     tiny.snapshot.write_text(json.dumps(pulled), encoding="utf-8")
     assert generate.main([], tiny) == 1
-    told = re.sub(r"\W+", "", capsys.readouterr().err)  # the generator frames and breaks its lines
-    assert "has_no_json_form_in_construct_jinja" in told
+    message = re.sub(r"\W+", "", capsys.readouterr().err)  # without the frame and line breaks
+    assert "has_no_json_form_in_construct_jinja" in message
 
 
 SMALL: dict[str, Any] = {"a": {"type": "string", "list": ["x", "y"]}}
@@ -146,20 +144,20 @@ def overlay_of(**action: Any) -> dict[str, Any]:
     return {"actions": [{"description": "The reason.", **action}]}
 
 
-def test_an_action_that_matches_nothing_stops() -> None:
+def test_action_without_match_stops() -> None:
     """An overlay action without a match stops generation and shows its reason."""
     with pytest.raises(GenerationError, match=r"(?s)matches nothing.*\$\.b.*The reason\."):
         generate.correct(SMALL, overlay_of(target="$.b", remove=True))
 
 
-def test_an_action_that_changes_nothing_stops() -> None:
+def test_action_without_effect_stops() -> None:
     """An overlay action without an effect stops generation and shows its reason."""
     action = overlay_of(target="$.a", update={"type": "string"})
     with pytest.raises(GenerationError, match=r"(?s)changes nothing.*\$\.a.*The reason\."):
         generate.correct(SMALL, action)
 
 
-def test_an_excused_action_is_skipped() -> None:
+def test_conditional_action_is_skipped() -> None:
     """An action whose `x-only-if` matches nothing is skipped, with a note."""
     excused = {"target": "$.b.format", "x-only-if": "$.b", "remove": True}
     corrected, skipped = generate.correct(SMALL, overlay_of(**excused))
@@ -170,7 +168,7 @@ def test_an_excused_action_is_skipped() -> None:
         generate.correct(with_thing, overlay_of(**excused))
 
 
-def test_the_published_schema_is_left_alone() -> None:
+def test_published_schema_is_not_modified() -> None:
     """The overlay does not modify the published schema."""
     before = copy.deepcopy(SMALL)
     action = overlay_of(target='$.a.list[?(@ == "x")]', remove=True)

@@ -77,13 +77,13 @@ CHANGES = """\
 """.splitlines()
 
 
-def test_changes_are_told_in_words() -> None:
+def test_changes_are_listed() -> None:
     """Each added, removed or changed operation, model and field has a line."""
     assert schema.schema_differences(tiny_schema(), changed_schema()) == CHANGES
     assert schema.schema_differences(tiny_schema(), tiny_schema()) == []
 
 
-def test_changes_of_every_kind_are_seen() -> None:
+def test_all_kinds_of_changes_are_listed() -> None:
     """Changed addresses, responses, bodies and enum values are listed too."""
     now = json.loads(json.dumps(PUBLISHED))
     paths = now["paths"]
@@ -107,7 +107,7 @@ def test_changes_of_every_kind_are_seen() -> None:
     ]
 
 
-def test_takes_over_from_a_server(
+def test_schema_from_a_server(
     tiny: Layout, server: Loopback, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The schema is requested as JSON, and the snapshot stays as it is without changes."""
@@ -121,7 +121,7 @@ def test_takes_over_from_a_server(
     assert (tiny.package / "models" / "user_upload.py").is_file()
 
 
-def test_takes_over_from_a_yaml_file(
+def test_schema_from_a_yaml_file(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A YAML file is accepted, its changes are printed, and the snapshot and the package are updated."""
@@ -164,7 +164,7 @@ def test_statuses_of_yaml_become_strings() -> None:
         ),
     ],
 )
-def test_refuses_what_is_not_this_schema(
+def test_other_documents_are_refused(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, reason: str
 ) -> None:
     """A document that is not a schema of this API is refused with a reason."""
@@ -176,13 +176,13 @@ def test_refuses_what_is_not_this_schema(
     assert tiny.snapshot.read_bytes() == before
 
 
-def test_says_what_cannot_be_read(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_source_is_named(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     """A source that cannot be read is named."""
     assert schema.main(["no/such/file.json"], tiny) == 1
     assert "Cannot read no/such/file.json" in capsys.readouterr().err
 
 
-def test_the_source_comes_from_the_environment(
+def test_source_from_the_environment(
     tiny: Layout,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +201,7 @@ def without_upload() -> dict[str, Any]:
     return pulled
 
 
-def test_a_used_operation_that_is_gone_stops(
+def test_missing_operation_stops(
     tiny: Layout,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -211,10 +211,10 @@ def test_a_used_operation_that_is_gone_stops(
     source = write(tmp_path / "pulled.json", without_upload())
     before = tiny.snapshot.read_bytes()
     assert schema.main([source], tiny) == 1
-    told = capsys.readouterr()
-    assert "- operation uploads_retrieve: GET /api/v1/uploads/{id}/" in told.out
-    assert "operation uploads.uploads_retrieve" in told.out
-    assert "FORCE=1" in told.err
+    printed = capsys.readouterr()
+    assert "- operation uploads_retrieve: GET /api/v1/uploads/{id}/" in printed.out
+    assert "operation uploads.uploads_retrieve" in printed.out
+    assert "FORCE=1" in printed.err
     assert tiny.snapshot.read_bytes() == before
     assert not tiny.package.exists()
     monkeypatch.setenv("FORCE", "1")
@@ -223,7 +223,7 @@ def test_a_used_operation_that_is_gone_stops(
     assert not (tiny.package / "api" / "uploads").exists()
 
 
-def test_a_used_model_that_is_gone_stops(tiny: Layout, tmp_path: Path) -> None:
+def test_missing_model_stops(tiny: Layout, tmp_path: Path) -> None:
     """Nothing is replaced if a model that gcapi uses is gone."""
     pulled = tiny_schema()
     del pulled["components"]["schemas"]["UserUpload"]
@@ -233,7 +233,7 @@ def test_a_used_model_that_is_gone_stops(tiny: Layout, tmp_path: Path) -> None:
     assert schema.gone(tiny_schema(), pulled, tiny.root / "src") == ["model UserUpload"]
 
 
-def test_an_overlay_that_no_longer_fits_stops(
+def test_overlay_without_effect_stops(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If the server has fixed what the overlay corrects, the reason of the action is shown."""
@@ -245,7 +245,7 @@ def test_an_overlay_that_no_longer_fits_stops(
     assert tiny.snapshot.read_bytes() == before
 
 
-def test_finds_what_a_package_uses(tmp_path: Path) -> None:
+def test_used_operations_and_models_are_found(tmp_path: Path) -> None:
     """The models and operations that a package uses are found, however it refers to them."""
     (tmp_path / "a.py").write_text(
         "from gcapi import models\n"
@@ -263,7 +263,7 @@ def test_finds_what_a_package_uses(tmp_path: Path) -> None:
     assert used_models == {"Answer", "Archive", "HyperlinkedImage", "Question"}
 
 
-def test_gcapi_uses_only_what_there_is() -> None:
+def test_gcapi_uses_only_the_snapshot() -> None:
     """The package uses only operations and models of the snapshot."""
     nothing: dict[str, Any] = {"paths": {}, "components": {"schemas": {}}}
     package = ROOT / "src" / "gcapi"

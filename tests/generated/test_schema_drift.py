@@ -25,7 +25,7 @@ def test_the_schema_of_the_release_is_package_data() -> None:
     assert held == {key: value for key, value in PUBLISHED.items() if key != "x-generated"}
 
 
-def test_the_same_schema_has_not_drifted() -> None:
+def test_equal_schema_has_no_drift() -> None:
     """An equal schema gives a result that is false and says so."""
     same = schema_drift(copied(PUBLISHED))
     assert (same.changes, bool(same)) == ((), False)
@@ -112,7 +112,7 @@ def test_other_documents_are_not_schemas(document: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     "broken", [None, 3, {"get": None}, {"get": {"parameters": 3}}, {"get": {"responses": []}}]
 )
-def test_broken_schemas_are_unexpected_answers(broken: Any) -> None:
+def test_malformed_schema_is_refused(broken: Any) -> None:
     """A malformed schema raises `UnexpectedAnswer`."""
     document = {**tiny_schema(), "paths": {"/api/v1/x/": broken}}
     with pytest.raises(UnexpectedAnswer, match="cannot be read"):
