@@ -80,11 +80,10 @@ class Cell:
         kind, slug = storage_kind(self.socket), self.socket.slug
         if kind in {StorageKind.VALUE, StorageKind.JSON}:
             # The text of a String is never a path.
-            is_path = kind == StorageKind.JSON or (
-                self.socket.kind.casefold() not in PLAIN_TEXT_KINDS
-                and str(self.content).lower().endswith(".json")
-            )
-            if not (is_path and self._names_a_file()):
+            is_plain = self.socket.kind.casefold() in PLAIN_TEXT_KINDS
+            has_suffix = isinstance(self.content, str) and self.content.lower().endswith(".json")
+            may_be_path = kind == StorageKind.JSON or (has_suffix and not is_plain)
+            if not (may_be_path and self._names_a_file()):
                 return SocketValueSpec(slug, value=self._json_value())
         paths = self._paths()
         if kind == StorageKind.DICOM:

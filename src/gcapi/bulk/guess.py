@@ -141,7 +141,7 @@ class _ColumnNaming:
             by_column[self._column(group[0])].append(group)
         siblings = Counter(path.parent for path in files)
         return {
-            column if number == 1 else f"{column}-{number}": _cell_of(group, folder, siblings)
+            column if number == 1 else f"{column}-{number}": _group_cell(group, folder, siblings)
             for column, groups in by_column.items()
             for number, group in enumerate(groups, start=1)
         }
@@ -167,7 +167,7 @@ def _groups(files: Sequence[Path]) -> Iterable[list[Path]]:
     return groups.values()
 
 
-def _cell_of(group: Sequence[Path], folder: Path, siblings: Mapping[Path, int]) -> str:
+def _group_cell(group: Sequence[Path], folder: Path, siblings: Mapping[Path, int]) -> str:
     """Return the directory if the group is all of its files, else the paths."""
     parent = group[0].parent
     if 1 < len(group) == siblings[parent] and parent != folder:
