@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,31 +15,11 @@ from gcapi._workflows.json_files import check_json_file
 from gcapi._workflows.plans import plan_value
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
+from tests.support.audit import recorded_events
 from tests.support.socket_kinds import VERSION
 from tests.support.specs import make_socket
 
 POINTS = {"type": "Multiple points", "version": VERSION, "points": [{"point": [1, 2, 3]}]}
-
-#: The files that were opened, as an audit hook sees them, while `watched.on` is true in this thread.
-OPENED: list[str] = []
-watched = threading.local()
-
-
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and getattr(watched, "on", False):
-        OPENED.append(str(arguments[0]))
-
-
-sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be removed
-
-
-@pytest.fixture
-def opened() -> Any:
-    """Return the list of files that the test opens."""
-    OPENED.clear()
-    watched.on = True
-    yield OPENED
-    watched.on = False
 
 
 def plan(path: Path, kind: str = "Multiple points") -> None:
@@ -49,14 +27,14 @@ def plan(path: Path, kind: str = "Multiple points") -> None:
     plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", kind))
 
 
-def test_unchanged_file_is_parsed_once(tmp_path: Path, opened: list[str]) -> None:
+def test_unchanged_file_is_parsed_once(tmp_path: Path) -> None:
     """However often a valid file is planned (check, dry run, push), it is read once."""
     path = tmp_path / "points.json"
     path.write_text(json.dumps(POINTS))
-    opened.clear()
-    for _ in range(3):
-        plan(path)
-    assert opened == [str(path)]
+    with recorded_events() as events:
+        for _ in range(3):
+            plan(path)
+    assert [arguments[0] for event, arguments in events if event == "open"] == [str(path)]
 
 
 def test_changed_file_is_parsed_again(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-import threading
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,8 @@ from gcapi._workflows.plans import plan_value
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 from grand_challenge_api.models import ComponentInterface
+from tests.support.audit import recorded_events
 from tests.support.specs import ANY_SOCKET, any_source
-
-#: The events that the audit hook saw while `watched.on` was true in this thread.
-EVENTS: list[tuple[str, tuple[Any, ...]]] = []
-watched = threading.local()
-
-
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if getattr(watched, "on", False):
-        EVENTS.append((event, arguments))
-
-
-sys.addaudithook(_watch)  # for the rest of the process: a hook cannot be taken away
 
 
 def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
@@ -51,19 +40,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_audit_hook_sees_sockets_and_writes() -> None:
     """The audit hook reports a socket and a file that is opened for writing."""
-    import socket
-
-    watched.on = True
-    try:
+    with recorded_events() as events:
         socket.socket().close()
         Path(os.devnull).open("w").close()
-    finally:
-        watched.on = False
-    assert [event for event, arguments in EVENTS if not is_harmless(event, arguments)] == [
+    assert [event for event, arguments in events if not is_harmless(event, arguments)] == [
         "socket.__new__",
         "open",
     ]
-    EVENTS.clear()
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
@@ -73,13 +56,6 @@ def test_any_specification_is_planned_without_leaving_the_machine(
 ) -> None:
     """Planning any specification opens no socket, starts no process and writes no file."""
     said = data.draw(any_source(files))
-    EVENTS.clear()
-    watched.on = True
-    try:
+    with recorded_events() as events, suppress(SpecError):
         plan_value(SocketValueSpec("a-socket", **said), socket)
-    except SpecError:
-        pass
-    finally:
-        watched.on = False
-    seen, EVENTS[:] = list(EVENTS), []
-    assert [event for event, arguments in seen if not is_harmless(event, arguments)] == []
+    assert [event for event, arguments in events if not is_harmless(event, arguments)] == []
