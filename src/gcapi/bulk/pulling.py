@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from gcapi._util.scheduler import Scheduler, cancel_scope
 from gcapi.bulk._executors import place_of
 from gcapi.bulk._pull.answers import (
-    AnswerTable,
     is_mask,
     iterate_answers,
     mask_of,
+    row_of_answer,
     write_answers,
 )
 from gcapi.bulk._pull.case_folders import MANIFEST, name_folders
@@ -185,10 +185,11 @@ def _check_folder(folder: Path, existing: ExistingFolder) -> None:
         )
 
 
+@dataclass
 class _PullRun:
     """One pull: list the cases, pull them, record them.
 
-    Args:
+    Attributes:
         client: The client.
         source: The source.
         index: The index of the folder.
@@ -196,32 +197,23 @@ class _PullRun:
         report: The report, which is filled during the run.
         pull_case: Pulls one case, in this process or on a worker.
         scheduler: The threads that wait for `pull_case`.
+        titles: The title of each case that was listed.
+        orders: Its order; 0 for none.
     """
 
-    def __init__(
-        self,
-        *,
-        client: Client,
-        source: PullSource,
-        index: PullIndex,
-        policy: PullPolicy,
-        report: PullReport,
-        pull_case: Callable[[CasePull], PulledCase],
-        scheduler: Scheduler,
-    ) -> None:
-        self._client = client
-        self._source = source
-        self._index = index
-        self._policy: PullPolicy = policy
-        self._report = report
-        self._pull_case = pull_case
-        self._scheduler = scheduler
-        self._titles: dict[str, str] = {}
-        self._orders: dict[str, int] = {}
+    client: Client
+    source: PullSource
+    index: PullIndex
+    policy: PullPolicy
+    report: PullReport
+    pull_case: Callable[[CasePull], PulledCase]
+    scheduler: Scheduler
+    titles: dict[str, str] = field(default_factory=dict[str, str])
+    orders: dict[str, int] = field(default_factory=dict[str, int])
 
     def run(self, progress: Callable[[PullProgress], None] | None) -> PullReport:
         """Pull everything."""
-        remove_partial_files(self._report.folder)
+        remove_partial_files(self.report.folder)
         with closing(JsonLinesFile()) as cases:
             folders = self._list_cases(cases)
             tasks = (
@@ -229,81 +221,82 @@ class _PullRun:
                 for case in (RemoteCase.from_json(entry) for _, entry in cases)
             )
             for ended, (pk, pulled) in enumerate(self._pull_all(tasks), start=1):
-                self._report.cases += pulled is not None
-                self._report.fetched += bool(pulled and pulled.files)
+                self.report.cases += pulled is not None
+                self.report.fetched += bool(pulled and pulled.files)
                 if progress is not None:
                     how: Any = (
                         "failed" if pulled is None else "fetched" if pulled.files else "there"
                     )
-                    progress(PullProgress(pk, self._titles[pk], how, ended, len(folders)))
-        if self._source.study is not None:
-            self._pull_answers(self._source.study)
-        for pk, folder in self._index.complete_folders.items():
-            if pk not in self._titles and not is_mask(pk):
+                    progress(PullProgress(pk, self.titles[pk], how, ended, len(folders)))
+        if self.source.study is not None:
+            self._pull_answers(self.source.study)
+        for pk, folder in self.index.complete_folders.items():
+            if pk not in self.titles and not is_mask(pk):
                 text = "the server no longer has this case; its files are still here"
-                self._report.remarks.append(Difference("only here", folder, text))
+                self.report.remarks.append(Difference("only here", folder, text))
         self._write_manifest(folders)
-        return self._report
+        return self.report
 
     def _list_cases(self, cases: JsonLinesFile) -> dict[str, str]:
         """List the cases, and return the folder of each."""
-        for case in iterate_cases(self._client, self._source):
+        for case in iterate_cases(self.client, self.source):
             cases.append(case.to_json())
-            self._titles[case.pk] = case.title
-            self._orders[case.pk] = case.order or 0
-        folders = name_folders(self._titles, self._index.folders)
-        self._index.assign_folders(folders)
+            self.titles[case.pk] = case.title
+            self.orders[case.pk] = case.order or 0
+        folders = name_folders(self.titles, self.index.folders)
+        self.index.assign_folders(folders)
         return folders
 
     def _task(self, case: RemoteCase, folder: str) -> CasePull:
-        known = self._index.get(case.pk)
-        return CasePull(case, self._report.folder, folder, self._policy, known)
+        known = self.index.get(case.pk)
+        return CasePull(case, self.report.folder, folder, self.policy, known)
 
     def _pull_all(self, tasks: Iterable[CasePull]) -> Iterator[tuple[str, PulledCase | None]]:
         """Yield the pk of each case when it has ended and is recorded, and its result; `None` if it failed."""
-        for ended in self._scheduler.map_unordered(self._pull_case, tasks):
+        for ended in self.scheduler.map_unordered(self.pull_case, tasks):
             case, pulled = ended.item.case, ended.result
             if pulled is not None:
-                self._index.put(pulled.record)
-                self._report.files += pulled.files
-                self._report.size += pulled.size
-                self._report.remarks += pulled.remarks
+                self.index.put(pulled.record)
+                self.report.files += pulled.files
+                self.report.size += pulled.size
+                self.report.remarks += pulled.remarks
             elif isinstance(ended.error, Exception) and not _concerns_all_cases(ended.error):
-                self._report.failed.append(CaseFailure(case.pk, case.title, ended.error))
+                self.report.failed.append(CaseFailure(case.pk, case.title, ended.error))
             else:
                 raise ended.error or AssertionError(case)
             yield case.pk, pulled
 
     def _pull_answers(self, study: models.ReaderStudy) -> None:
         """Pull the masks of a study's answers, then write the answers."""
-        table = AnswerTable(study, self._titles)
-        self._report.answers = 0
+        questions = {question.pk: question for question in study.questions}
+        self.report.answers = 0
         with closing(JsonLinesFile()) as answers:
-            for answer in iterate_answers(self._client, study):
+            for answer in iterate_answers(self.client, study):
                 mask = mask_of(answer)
-                answers.append({"row": table.row_of(answer), "mask": mask and mask.to_json()})
-                self._report.answers += 1
+                row = row_of_answer(answer, questions, self.titles)
+                answers.append({"row": row, "mask": mask and mask.to_json()})
+                self.report.answers += 1
             masks = (RemoteCase.from_json(entry["mask"]) for _, entry in answers if entry["mask"])
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
             write_answers(
-                self._report.folder, lambda: (self._answer_row(entry) for _, entry in answers)
+                self.report.folder, lambda: (self._answer_row(entry) for _, entry in answers)
             )
 
     def _answer_row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        record = self._index.get(entry["mask"]["pk"]) if entry["mask"] else None
+        record = self.index.get(entry["mask"]["pk"]) if entry["mask"] else None
         values = record.values if record else ()
         files = {file.path: file.sha256 for value in values for file in value.files}
         return {**entry["row"], "files": files}
 
     def _write_manifest(self, folders: Mapping[str, str]) -> None:
         """Write the rows of the complete cases, sorted by the order of display sets, then by folder."""
-        pks = sorted(folders, key=lambda pk: (self._orders[pk], folders[pk]))
-        records = filter(None, map(self._index.get, pks))
+        pks = sorted(folders, key=lambda pk: (self.orders[pk], folders[pk]))
+        records = filter(None, map(self.index.get, pks))
         rows = [
-            row_of_case(line, record, self._report.source) for line, record in enumerate(records, 2)
+            row_of_case(line, record, self.report.source) for line, record in enumerate(records, 2)
         ]
-        self._report.manifest = write_pulled_manifest(self._report.folder, rows)
+        self.report.manifest = write_pulled_manifest(self.report.folder, rows)
 
 
 def _concerns_all_cases(error: Exception) -> bool:

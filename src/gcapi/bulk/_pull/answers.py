@@ -43,33 +43,31 @@ COLUMNS = (
 _CHOICE_TYPES = frozenset({"Choice", "Multiple choice"})
 
 
-class AnswerTable:
-    """The rows of the answers of a reader study.
+def row_of_answer(
+    answer: Mapping[str, Any],
+    questions: Mapping[str, models.Question],
+    titles: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the row of an answer, without its files.
 
     Args:
-        study: The reader study.
+        answer: The answer in the API's JSON.
+        questions: The questions of the reader study, by their pks.
         titles: The titles of its display sets, by their pks.
     """
-
-    def __init__(self, study: models.ReaderStudy, titles: Mapping[str, str]) -> None:
-        self._questions = {question.pk: question for question in study.questions}
-        self._titles = titles
-
-    def row_of(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the row of an answer, without its files."""
-        question_pk = last_segment(answer["question"])
-        display_set_pk = last_segment(answer.get("display_set"))
-        question = self._questions.get(question_pk)
-        added: dict[str, Any] = {
-            "question": question.question_text_safe if question else "",
-            "question_pk": question_pk,
-            "answer_type": question.answer_type if question else "",
-            "display_set": self._titles.get(display_set_pk, ""),
-            "display_set_pk": display_set_pk,
-            "answer_text": _chosen_options(question, answer.get("answer")),
-            "files": {},
-        }
-        return {name: added.get(name, answer.get(name)) for name in COLUMNS}
+    question_pk = last_segment(answer["question"])
+    display_set_pk = last_segment(answer.get("display_set"))
+    question = questions.get(question_pk)
+    added: dict[str, Any] = {
+        "question": question.question_text_safe if question else "",
+        "question_pk": question_pk,
+        "answer_type": question.answer_type if question else "",
+        "display_set": titles.get(display_set_pk, ""),
+        "display_set_pk": display_set_pk,
+        "answer_text": _chosen_options(question, answer.get("answer")),
+        "files": {},
+    }
+    return {name: added.get(name, answer.get(name)) for name in COLUMNS}
 
 
 def _chosen_options(question: models.Question | None, answer: Any) -> str:
