@@ -47,7 +47,8 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     └── JobTimeout [TimeoutError]
 
 If a connection cannot be established or breaks, httpx's own ``TransportError`` is raised. `gcapi.bulk` adds
-``TargetError``, ``ManifestError`` and ``CellError``, which are `SpecError`s, and ``JournalError`` and ``WorkerLost``.
+``TargetError``, ``ManifestError`` and ``CellError``, which are `SpecError`s, and ``JournalError``,
+``PulledFolderError`` and ``WorkerLost``.
 """
 
 from __future__ import annotations
