@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, get_args
 from uuid import uuid4
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     import io
     from collections.abc import Generator, Iterable
@@ -139,17 +142,15 @@ def _rename_exclusively(source: Path, target: Path) -> None:
 def _rename_without_link(source: Path, target: Path) -> None:
     if sys.platform == "win32":
         source.rename(target)  # raises FileExistsError there
-        return
-    import fcntl
-
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(directory, fcntl.LOCK_EX)
-        refuse_existing([target])
-        source.replace(target)
-    finally:
-        os.close(directory)
+    else:
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(directory, fcntl.LOCK_EX)
+            refuse_existing([target])
+            source.replace(target)
+        finally:
+            os.close(directory)
 
 
 def write_atomically(target: Path, data: bytes, *, existing: ExistingFile = "error") -> Path:
