@@ -66,7 +66,7 @@ class Calls:
             UnexpectedAnswer: The response differs from the schema.
         """
         module = operation_module(name)
-        return _parse(module, self.send(self._build_request(module, path, params, body)))
+        return _parse_response(module, self.send(self._build_request(module, path, params, body)))
 
     def get(self, name: str, url: str) -> Any:
         """GET a URL, and parse the response as that of an operation.
@@ -76,7 +76,7 @@ class Calls:
             url: An absolute URL on the API's host.
         """
         request = self.transport.api.build_request("GET", parse_user_url(url))
-        return _parse(operation_module(name), self.send(request))
+        return _parse_response(operation_module(name), self.send(request))
 
     def send(
         self, request: httpx.Request, *, follow_redirects: bool = False, whole: bool = False
@@ -154,7 +154,7 @@ class Calls:
         )
 
 
-def _parse(module: ModuleType, response: httpx.Response) -> Any:
+def _parse_response(module: ModuleType, response: httpx.Response) -> Any:
     try:
         return module._parse_response(client=STRICT_CLIENT, response=response)
     except Exception as error:

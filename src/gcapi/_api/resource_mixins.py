@@ -150,12 +150,7 @@ class RetrieveMixin(Namespace, Generic[T]):
     detail_operation: ClassVar[str]
 
     def _by_pk(self, pk: str) -> T:
-        answer: T = self._calls.operation(self.detail_operation, pk)
-        return answer
-
-    def _by_url(self, api_url: str) -> T:
-        answer: T = self._calls.get(self.detail_operation, api_url)
-        return answer
+        return self._calls.operation(self.detail_operation, pk)
 
 
 class ReadMixin(ListMixin[T], RetrieveMixin[T]):
@@ -201,7 +196,9 @@ class ReadMixin(ListMixin[T], RetrieveMixin[T]):
             raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
         if pk:
             return self._by_pk(pk)
-        return self._by_url(api_url) if api_url else self._only(given)
+        if api_url:
+            return self._calls.get(self.detail_operation, api_url)
+        return self._only(given)
 
 
 class CreateMixin(Namespace, Generic[T]):
@@ -218,8 +215,7 @@ class CreateMixin(Namespace, Generic[T]):
         Raises:
             TypeError: A required field is missing.
         """
-        answer: T = self._calls.operation(self.create_operation, body=fields)
-        return answer
+        return self._calls.operation(self.create_operation, body=fields)
 
 
 class QuotaCreateMixin(CreateMixin[T]):
@@ -235,25 +231,21 @@ class QuotaCreateMixin(CreateMixin[T]):
             TypeError: A required field is missing.
             LimitReached: Waiting does not help, or not before the uploads in the fields expire.
         """
-        return self.create_within_limit(fields, partial(super().create, **fields))
+        return create_within_limit(self._calls, fields, partial(super().create, **fields))
 
-    def create_at_once(self, **fields: Any) -> T:
-        """Create an object, or raise `LimitReached` without waiting."""
-        return super().create(**fields)
 
-    def create_within_limit(self, fields: Mapping[str, Any], attempt: Callable[[], T]) -> T:
-        """Wait for the server's limit, if the client is set up to wait.
+def create_within_limit(calls: Calls, fields: Mapping[str, Any], create: Callable[[], T]) -> T:
+    """Create an object that the server limits per user; wait for the limit if the client is set up to wait.
 
-        Args:
-            fields: The fields of the object.
-            attempt: Creates it; called again after each `LimitReached` while waiting helps.
-        """
-        uploads = set(_upload_pks(plain(fields)))
-        wait = QuotaWait(
-            self._calls.settings.on_limit, time_left=_remaining_lifetime(self._calls, uploads)
-        )
-        with note_unused_uploads(lambda: len(uploads)):
-            return wait.call(attempt)
+    Args:
+        calls: Calls the API.
+        fields: The fields of the object, which may refer to uploads.
+        create: Creates the object; called again after each `LimitReached` while waiting helps.
+    """
+    uploads = set(_upload_pks(plain(fields)))
+    wait = QuotaWait(calls.settings.on_limit, time_left=_remaining_lifetime(calls, uploads))
+    with note_unused_uploads(lambda: len(uploads)):
+        return wait.call(create)
 
 
 def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReached], float]:
@@ -309,8 +301,7 @@ class PartialUpdateMixin(Namespace, Generic[T]):
             pk: The primary key of the object.
             fields: The fields by their API names; values may be models that were read from the server.
         """
-        answer: T = self._calls.operation(self.partial_update_operation, pk, body=fields)
-        return answer
+        return self._calls.operation(self.partial_update_operation, pk, body=fields)
 
 
 class UpdateMixin(PartialUpdateMixin[T]):
@@ -327,8 +318,7 @@ class UpdateMixin(PartialUpdateMixin[T]):
             pk: The primary key of the object.
             fields: The fields by their API names; values may be models that were read from the server.
         """
-        answer: T = self._calls.operation(self.update_operation, pk, body=fields)
-        return answer
+        return self._calls.operation(self.update_operation, pk, body=fields)
 
 
 class DeleteMixin(Namespace):

@@ -110,10 +110,7 @@ class UploadCalls:
 
     def list_parts(self, pk: str, s3_upload_id: str) -> UserUploadParts:
         """List the parts of an unfinished upload that the store has."""
-        answer: UserUploadParts = self._calls.operation(
-            "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
-        )
-        return answer
+        return self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
 
     def complete(self, pk: str, s3_upload_id: str, parts: Iterable[Any]) -> UserUploadComplete:
         """Complete an upload from its parts.
@@ -124,20 +121,18 @@ class UploadCalls:
             parts: Mappings or part models. Only ``ETag`` and ``PartNumber`` are sent, because the server answers 500
                 to other fields.
         """
-        answer: UserUploadComplete = self._calls.operation(
+        return self._calls.operation(
             "uploads.uploads_complete_multipart_upload_partial_update",
             pk,
             s3_upload_id,
             body={"parts": [_part(part) for part in parts]},
         )
-        return answer
 
     def abort(self, pk: str, s3_upload_id: str) -> UserUpload:
         """Abort an upload; the store deletes its parts."""
-        answer: UserUpload = self._calls.operation(
+        return self._calls.operation(
             "uploads.uploads_abort_multipart_upload_partial_update", pk, s3_upload_id
         )
-        return answer
 
     def put(self, url: str, body: PartBody) -> str:
         """Send a part to its presigned URL, and return its ETag.

@@ -66,7 +66,7 @@ def _redacted(part: Any) -> Any:
     return part if text == str(part) else text
 
 
-_filter = _RedactingFilter()
+_log_filter = _RedactingFilter()
 
 
 def guard_logs() -> None:
@@ -76,4 +76,4 @@ def guard_logs() -> None:
     are the smallest intervention that is safe.
     """
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_filter)
+        logging.getLogger(name).addFilter(_log_filter)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
@@ -25,6 +26,7 @@ from gcapi._api.lost_writes import (
 )
 from gcapi._api.operations import plain
 from gcapi._api.page import MAX_PAGE_SIZE
+from gcapi._api.resource_mixins import CreateMixin, create_within_limit
 from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
 from gcapi.exceptions import AmbiguousWriteError
@@ -32,6 +34,7 @@ from gcapi.exceptions import AmbiguousWriteError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gcapi._api.operations import Calls
     from gcapi._workflows.namespaces import Namespaces
     from gcapi._workflows.prepare import PreparedValues
     from gcapi.resources import AlgorithmInvocations
@@ -67,10 +70,12 @@ class JobStarter:
     """Start jobs.
 
     Attributes:
+        calls: Calls the API.
         resources: The namespaces.
         recovery: How lost requests are repeated and looked for.
     """
 
+    calls: Calls
     resources: Namespaces
     recovery: RecoveryPolicy
 
@@ -104,7 +109,7 @@ class JobStarter:
                 record("started", pk=job.pk)
                 return job
 
-        return jobs.create_within_limit(fields, attempt)
+        return create_within_limit(self.calls, fields, attempt)
 
     def find(
         self, algorithm: models.Algorithm, inputs: PreparedValues, before: int, record: JobRecorder
@@ -129,7 +134,8 @@ class JobStarter:
 
     def _start_once(self, fields: Mapping[str, Any], search: _JobSearch) -> models.JobPost:
         """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
-        create = self.resources.algorithm_jobs.create_at_once
+        # Without the wait for the limit, during which no lock may be held.
+        create = partial(CreateMixin.create, self.resources.algorithm_jobs)
         try:
             return create(**fields)
         except WRITE_ERRORS as error:

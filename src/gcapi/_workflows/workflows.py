@@ -63,7 +63,7 @@ class Workflows:
         self.cases = Cases(self.values, self.resources.uploads, recovery)
         self.archive_items = archive_items(self.resources.archive_items)
         self.display_sets = display_sets(self.resources.reader_studies)
-        self.jobs = JobStarter(self.resources, recovery)
+        self.jobs = JobStarter(calls, self.resources, recovery)
 
     def archive(self, slug: str) -> CaseParent[models.ArchiveItemPost]:
         """Return an archive as the parent of cases.

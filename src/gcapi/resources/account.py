@@ -15,8 +15,7 @@ class Profiles(Namespace):
 
     def self(self) -> models.UserProfile:
         """Get the profile of the account that the token belongs to."""
-        answer: models.UserProfile = self._calls.operation("profiles.profiles_users_self_retrieve")
-        return answer
+        return self._calls.operation("profiles.profiles_users_self_retrieve")
 
 
 class Notifications(
@@ -46,7 +45,4 @@ class Timezone(Namespace):
 
     def update(self, timezone: str) -> models.Timezone:
         """Set the time zone by its IANA name."""
-        answer: models.Timezone = self._calls.operation(
-            "timezone.timezone_update", body={"timezone": timezone}
-        )
-        return answer
+        return self._calls.operation("timezone.timezone_update", body={"timezone": timezone})

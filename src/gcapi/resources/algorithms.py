@@ -48,10 +48,9 @@ class AlgorithmEndpoints(ReadMixin["models.Endpoint"], CreateMixin["models.Endpo
 
     def keep_alive(self, pk: str) -> dict[str, Any]:
         """Keep an endpoint from being stopped, and return the server's response."""
-        answer: dict[str, Any] = plain(
+        return plain(
             self._calls.operation("algorithms.algorithms_endpoints_keep_alive_partial_update", pk)
         )
-        return answer
 
 
 class AlgorithmInvocations(ReadMixin["models.Invocation"], CreateMixin["models.InvocationPost"]):

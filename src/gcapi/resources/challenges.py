@@ -46,17 +46,13 @@ class Evaluations(ReadMixin["models.Evaluation"]):
         Args:
             params: ``submission__phase``, the primary key of a phase; `None` for all that you may claim.
         """
-        answer: list[models.ExternalEvaluation] = self._calls.operation(
+        return self._calls.operation(
             "evaluations.evaluations_claimable_evaluations_retrieve", params=params
         )
-        return answer
 
     def claim(self, pk: str) -> models.ExternalEvaluation:
         """Claim an evaluation, which must then be finished within a day."""
-        answer: models.ExternalEvaluation = self._calls.operation(
-            "evaluations.evaluations_claim_partial_update", pk
-        )
-        return answer
+        return self._calls.operation("evaluations.evaluations_claim_partial_update", pk)
 
     def update_external_evaluation(
         self, pk: str, *, status: str, metrics: Any = None, error_message: str | None = None
@@ -70,9 +66,8 @@ class Evaluations(ReadMixin["models.Evaluation"]):
             error_message: At most 1,024 characters; `None` to send none.
         """
         given = {"status": status, "metrics": metrics, "error_message": error_message}
-        answer: models.ExternalEvaluationUpdate = self._calls.operation(
+        return self._calls.operation(
             "evaluations.evaluations_update_external_evaluation_partial_update",
             pk,
             body={name: value for name, value in given.items() if value is not None},
         )
-        return answer

@@ -145,9 +145,8 @@ class ReaderStudies(ReadMixin["models.ReaderStudy"]):
             pk: The primary key of the reader study.
             case_pk: The primary key of the display set.
         """
-        truth: dict[str, Any] = plain(
+        return plain(
             self._calls.operation(
                 "reader_studies.reader_studies_ground_truth_retrieve", pk, case_pk
             )
         )
-        return truth

@@ -60,10 +60,7 @@ class UploadsNamespace(ReadMixin["models.UserUpload"]):
             pk: The primary key of the upload.
             s3_upload_id: The upload's ``s3_upload_id``.
         """
-        answer: models.UserUploadParts = self._calls.operation(
-            "uploads.uploads_list_parts_retrieve", pk, s3_upload_id
-        )
-        return answer
+        return self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
 
     def complete_multipart_upload(
         self, *, pk: str, s3_upload_id: str, parts: Iterable[Any]

@@ -33,12 +33,11 @@ class Sessions(ReadMixin["models.Session"]):
 
     def keep_alive(self, pk: str) -> dict[str, Any]:
         """Extend a session to five minutes from now, and return the server's response."""
-        answer: dict[str, Any] = plain(
+        return plain(
             self._calls.operation(
                 "workstations.workstations_sessions_keep_alive_partial_update", pk
             )
         )
-        return answer
 
 
 class Feedback(ReadMixin["models.Feedback"], CreateMixin["models.Feedback"]):
