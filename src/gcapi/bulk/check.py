@@ -173,7 +173,9 @@ class _Check:
             start, _, rest = str(error).partition(": ")
             message = rest if start.startswith("Socket ") else str(error)
             what, _, fix = message.rstrip(".").rpartition(". ")
-            self._add(row.line, column, what or fix, fix if what else "Correct the cell")
+            if not what:
+                what, fix = fix, "Correct the cell, or the file that it names"
+            self._add(row.line, column, what, fix)
         elif error.slug not in self._unknown_slugs:
             self._unknown_slugs.add(error.slug)  # one problem for the whole column
             fix = "Name the column after a socket's slug, or put a colon in it to make it a note"
