@@ -64,12 +64,6 @@ def table(sandbox: Sandbox) -> str:
     return sandbox.add_socket(unique("table"), "CSV file")
 
 
-@pytest.fixture(params=KINDS)
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
 class Deadly(Fate):
     """Kill a process at its second request of a sort, before or after it is carried out."""
 

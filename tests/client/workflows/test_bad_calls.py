@@ -21,7 +21,6 @@ from tests.support.data import (
     DEADLINE,
     Home,
     Sockets,
-    add_each_socket,
     ct_slice,
     make_home,
     nothing_written,
@@ -29,19 +28,6 @@ from tests.support.data import (
     value_of,
     volume,
 )
-
-
-@pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Return an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
-@pytest.fixture
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Make a socket of each storage kind."""
-    return add_each_socket(sandbox)
-
 
 # ---------------------------------------------------------------- the call
 

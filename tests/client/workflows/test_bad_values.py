@@ -27,7 +27,6 @@ from tests.support.data import (
     TEXTS,
     Home,
     Sockets,
-    add_each_socket,
     ct_slice,
     make_home,
     noise,
@@ -37,18 +36,6 @@ from tests.support.data import (
     volume,
     written,
 )
-
-
-@pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Return an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
-@pytest.fixture
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Make a socket of each storage kind."""
-    return add_each_socket(sandbox)
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,6 @@ from tests.support.loopback import Answer, Seen
 from tests.support.relay import relay
 
 
-@pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
 def stored(home: Home, value: Any, directory: Path) -> bytes:
     """Return the bytes of a file value as they come back."""
     (path,) = home.client.download_socket_value(value, output_directory=directory)

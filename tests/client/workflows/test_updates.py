@@ -25,12 +25,6 @@ from tests.support.data import (
 )
 
 
-@pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
 def _sockets(sandbox: Sandbox) -> tuple[str, str, str]:
     return (
         sandbox.add_socket(unique("number"), "Integer"),

@@ -31,12 +31,6 @@ from tests.support.data import (
 IN_VAIN = 0.4
 
 
-@pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
-    """Give an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
-
-
 # ---------------------------------------------------------------- values that come
 
 

@@ -1,0 +1,21 @@
+"""Fixtures for tests of cases, which run on an archive and on a reader study."""
+
+from __future__ import annotations
+
+import pytest
+
+from gcapi import Client
+from gcapi_sandbox import Sandbox
+from tests.support.data import Home, Sockets, add_each_socket, make_home
+
+
+@pytest.fixture(params=["archive", "reader study"])
+def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
+    """Add an archive, and then a reader study."""
+    return make_home(sandbox, client, request.param)
+
+
+@pytest.fixture
+def sockets(sandbox: Sandbox) -> Sockets:
+    """Add a socket for each way of storing a value."""
+    return add_each_socket(sandbox)
