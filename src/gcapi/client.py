@@ -1,4 +1,4 @@
-"""`Client`: the facade over everything, each method a few lines."""
+"""`Client`: the facade, each method a few lines."""
 
 from __future__ import annotations
 
@@ -36,38 +36,37 @@ if TYPE_CHECKING:
     from gcapi.sockets import SocketValueSpec
     from grand_challenge_api.client import AuthenticatedClient
 
-#: Seconds after which waiting ends unless told otherwise: the longest that the server lets a job run.
+#: The default limit of waits in seconds: the longest time that the server lets a job run.
 A_DAY = 86_400.0
 
 
 class Client(Namespaces):
     """A connection to Grand Challenge.
 
-    Constructing it does no I/O but to load code. The first request asks the server whether it supports this version. A
-    client can be shared between threads, and works on in a forked process; use it as a context manager, or `close` it,
-    to free its connections. A pickle of it holds no token: where it is loaded, it reads that from the environment.
+    The constructor sends nothing. The first request checks whether the server supports this version. A client can be
+    shared between threads and used in a forked process. Use it as a context manager, or call `close`, to close its
+    connections. Its pickle contains no token: the client that is loaded reads the token from the environment.
 
     Args:
-        token: An API token, as made on your Grand Challenge profile; empty to read it from the environment variable
-            ``GRAND_CHALLENGE_AUTHORIZATION``. It goes to the API's host alone.
-        base_url: The API's address; https, or http to this machine.
-        verify: How TLS certificates are checked: `True` against the bundle that ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``
-            names, else against that of the package certifi; a path to a CA bundle; an `ssl.SSLContext`; or `False`
-            for not at all.
-        timeout: Seconds that connecting, a read or a write may be idle. An answer may take longer, as long as some of
-            it comes.
-        retry_strategy: A strategy class, or a callable that makes a strategy; `None` for up to eight repeats of
-            answers that pass by themselves. No strategy makes a write happen twice.
-        max_concurrent_uploads: Connections that uploads use at once.
-        max_concurrent_downloads: Connections that downloads use at once.
-        progress: `True` for a bar (plain lines where there is no terminal), or a callable that is given a
+        token: An API token, created on your Grand Challenge profile; empty to read it from the environment variable
+            ``GRAND_CHALLENGE_AUTHORIZATION``. It is sent to the API's host only.
+        base_url: The address of the API; https, or http to this machine.
+        verify: `True` to verify TLS certificates against the bundle in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, or else
+            that of the package certifi; a path to a CA bundle; an `ssl.SSLContext`; or `False` to verify nothing.
+        timeout: Seconds that connecting, a read or a write may be idle. A response may take longer while its bytes
+            keep arriving.
+        retry_strategy: A strategy class, or a callable that returns a strategy; `None` to retry transient responses
+            up to eight times. No strategy makes a write happen twice.
+        max_concurrent_uploads: The number of connections for uploads.
+        max_concurrent_downloads: The number of connections for downloads.
+        progress: `True` for a progress bar (plain lines without a terminal), or a callable that is called with a
             `gcapi.progress.ProgressEvent` for each step of each file; `None` for nothing.
-        on_limit: What to do where you have too many uploads, imports or active jobs at the server: ``"wait"`` until
-            some have ended, with a `LimitWarning` that says for what and until when at most, and in no case until the
-            uploads at hand expire (a day); or ``"raise"`` a `LimitReached` at once, as for all other limits.
+        on_limit: What to do when you have too many uploads, imports or active jobs on the server: ``"wait"`` until
+            some have ended, with a `LimitWarning` that names the quota and the end of the wait, which is before the
+            uploads of the call expire (a day); or ``"raise"`` `LimitReached` at once, as for all other limits.
 
     Raises:
-        ConfigurationError: What was given cannot work (also a `RuntimeError`).
+        ConfigurationError: An argument, or the token in the environment, cannot be used (also a `RuntimeError`).
 
     Examples:
         >>> with Client() as client:
@@ -118,17 +117,17 @@ class Client(Namespaces):
 
     @property
     def base_url(self) -> httpx.URL:
-        """The API's address."""
+        """The address of the API."""
         return self._settings.base_url
 
     @property
     def max_concurrent_uploads(self) -> int:
-        """How many connections uploads use at once."""
+        """The number of connections for uploads."""
         return self._settings.max_concurrent_uploads
 
     @property
     def max_concurrent_downloads(self) -> int:
-        """How many connections downloads use at once."""
+        """The number of connections for downloads."""
         return self._settings.max_concurrent_downloads
 
     @property
@@ -140,7 +139,7 @@ class Client(Namespaces):
         return self._calls.generated_client()
 
     def close(self) -> None:
-        """Close all connections. The client cannot be used afterwards: that is a `ConfigurationError`."""
+        """Close all connections. Using the client afterwards raises `ConfigurationError`."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -155,14 +154,14 @@ class Client(Namespaces):
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings without the token; of `progress` only `True` is kept.
+        """Return the settings without the token, and without a `progress` other than `True`.
 
         Raises:
             TypeError: `verify` is an `ssl.SSLContext`, which cannot be pickled.
         """
         if isinstance(self._settings.verify, ssl.SSLContext):
             raise TypeError(
-                "A client whose verify is an ssl.SSLContext cannot be pickled: give it the path to a CA bundle."
+                "A client whose verify is an ssl.SSLContext cannot be pickled. Give it the path to a CA bundle instead."
             )
         return {**self._options, "progress": self._options["progress"] is True}
 
@@ -170,7 +169,7 @@ class Client(Namespaces):
         Client.__init__(self, **state)
 
     def __copy__(self) -> Self:
-        """Return another client of the same settings, token included, with connections of its own."""
+        """Return a client with the same settings and token, and connections of its own."""
         copy = type(self).__new__(type(self))
         Client.__init__(copy, self._settings.token, **self._options)
         return copy
@@ -197,21 +196,21 @@ class Client(Namespaces):
 
         Args:
             method: The HTTP method.
-            url: A whole address on the API's host,
-            path: or a path below `base_url`. Paths of the API end in a slash.
+            url: A URL on the API's host; empty to use `path`.
+            path: A path below `base_url`; paths of the API end in a slash.
             params: Query parameters; `None` for none.
             json: A JSON body; `None` for none.
-            extra_headers: Headers beside the usual ones; `None` for none.
-            files: Files of a multipart body, as httpx takes them; `None` for none.
-            data: A form body, as httpx takes it; `None` for none.
-            follow_redirects: Whether to go where a redirect leads, which for files is the object store.
+            extra_headers: Additional headers; `None` for none.
+            files: Files of a multipart body, as for httpx; `None` for none.
+            data: A form body, as for httpx; `None` for none.
+            follow_redirects: Whether to follow redirects, which for files lead to the object store.
 
         Returns:
-            The parsed body if the answer is JSON, else the whole `httpx.Response`.
+            The parsed body of a JSON response, else the `httpx.Response`.
 
         Raises:
-            StatusError: The server refused (also an `httpx.HTTPStatusError`).
-            InvalidTarget: The address is on another host, or not https; nothing was sent (also a `RuntimeError`).
+            StatusError: The server refused the request (also an `httpx.HTTPStatusError`).
+            InvalidTarget: The URL is on another host, or not https; nothing was sent (also a `RuntimeError`).
 
         Examples:
             >>> client("GET", path="archives/", params={"slug": "my-archive"})["count"]
@@ -229,16 +228,16 @@ class Client(Namespaces):
         )
 
     def check_schema(self) -> SchemaDrift:
-        """Compare the server's schema with the one that this release was made from.
+        """Compare the server's schema with the one that this release was generated from.
 
-        Differences do no harm by themselves: what this client does not know is kept in each object's
-        `additional_properties`, and what the server does not know is missing or `None`.
+        A difference is no error: fields that this client does not know are in the `additional_properties` of each
+        object, and fields that the server does not know are missing or `None`.
 
         Returns:
-            What differs, in words, a line for each operation, model, field or value; false if nothing does.
+            A line for each operation, model, field or value that differs; false if there are none.
 
         Raises:
-            UnexpectedAnswer: There is something else than a schema.
+            UnexpectedAnswer: The response is not a schema.
         """
         return schema_drift(
             self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"})
@@ -257,22 +256,23 @@ class Client(Namespaces):
         """Create an archive item and fill it.
 
         Args:
-            archive_slug: The archive, as in its address.
-            values: What it holds; may be empty.
-            title: At most 255 characters, unique in the archive if not empty; `None` for none.
-            existing: What to do about an item of this title that is there: ``"error"`` is `TitleTaken`, ``"skip"``
-                takes it and fills what is missing, ``"update"`` changes its values. The last two need a title, and
-                make a loop that can be run again; the titles of an archive are listed once for each client.
+            archive_slug: The archive, as in the URL of its page.
+            values: The values of the item; may be empty.
+            title: At most 255 characters, unique in the archive unless it is empty; `None` for no title.
+            existing: What to do if an item has this title already: ``"error"`` raises `TitleTaken`, ``"skip"`` keeps
+                it and fills what is missing, ``"update"`` changes its values. The last two need a title, and make a
+                loop that can be run again; a client lists the titles of an archive once.
 
         Returns:
-            The item. Values that were uploaded come later: see `wait_for_values`.
+            The item. Values that were uploaded arrive later: see `wait_for_values`.
 
         Raises:
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such archive or socket, or no access; nothing was uploaded.
-            TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
-            IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
-            AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such archive or socket, or no access to it; nothing was uploaded.
+            TitleTaken: Another item has this title; nothing was created (also a `ValueError`).
+            IncompleteCase: The item was created and could not be filled; the error has its pk, and shows the call that
+                completes it.
+            AmbiguousWriteError: Responses were lost, and it is unknown whether the item was created.
 
         Examples:
             >>> values = [
@@ -294,16 +294,16 @@ class Client(Namespaces):
     def update_archive_item(
         self, *, archive_item_pk: str, values: Sequence[SocketValueSpec], title: str | None = None
     ) -> models.ArchiveItemPost:
-        """Change values of an archive item; sockets that are not given keep theirs.
+        """Change values of an archive item; the other sockets keep theirs.
 
         Args:
             archive_item_pk: The item.
-            values: What is new; may be empty.
-            title: The new title, ``""`` to clear it; `None` to leave it.
+            values: The new values; may be empty.
+            title: The new title, ``""`` to clear it; `None` to keep it.
 
         Raises:
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such item or socket, or no access; nothing was uploaded.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such item or socket, or no access to it; nothing was uploaded.
 
         Examples:
             >>> client.update_archive_item(
@@ -327,23 +327,24 @@ class Client(Namespaces):
         """Create a display set and fill it.
 
         Args:
-            reader_study_slug: The reader study, as in its address.
-            values: What it holds; may be empty.
-            title: At most 255 characters, unique in the study if not empty; `None` for none.
-            order: Its place; not given, `None` or 0 for the last.
-            existing: What to do about a display set of this title that is there: ``"error"`` is `TitleTaken`,
-                ``"skip"`` takes it and fills what is missing, ``"update"`` changes its values. The last two need a
-                title, and make a loop that can be run again; the titles of a study are listed once for each client.
+            reader_study_slug: The reader study, as in the URL of its page.
+            values: The values of the display set; may be empty.
+            title: At most 255 characters, unique in the study unless it is empty; `None` for no title.
+            order: The position; `None`, 0 or not given for the last.
+            existing: What to do if a display set has this title already: ``"error"`` raises `TitleTaken`, ``"skip"``
+                keeps it and fills what is missing, ``"update"`` changes its values. The last two need a title, and
+                make a loop that can be run again; a client lists the titles of a study once.
 
         Returns:
-            The display set. Values that were uploaded come later: see `wait_for_values`.
+            The display set. Values that were uploaded arrive later: see `wait_for_values`.
 
         Raises:
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such study or socket, or no access; nothing was uploaded.
-            TitleTaken: There is a case of this title; nothing was made (also a `ValueError`).
-            IncompleteCase: It was created and could not be filled; the error has its pk, and prints what to do.
-            AmbiguousWriteError: Answers were lost, and nothing tells whether it was created.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such study or socket, or no access to it; nothing was uploaded.
+            TitleTaken: Another display set has this title; nothing was created (also a `ValueError`).
+            IncompleteCase: The display set was created and could not be filled; the error has its pk, and shows the
+                call that completes it.
+            AmbiguousWriteError: Responses were lost, and it is unknown whether the display set was created.
 
         Examples:
             >>> display_set = client.add_case_to_reader_study(
@@ -368,17 +369,17 @@ class Client(Namespaces):
         title: str | None = None,
         order: int | None | Unset = UNSET,
     ) -> models.DisplaySetPost:
-        """Change values of a display set; sockets that are not given keep theirs.
+        """Change values of a display set; the other sockets keep theirs.
 
         Args:
             display_set_pk: The display set.
-            values: What is new; may be empty.
-            title: The new title, ``""`` to clear it; `None` to leave it.
-            order: The new place, `None` or 0 for the last; not given to leave it.
+            values: The new values; may be empty.
+            title: The new title, ``""`` to clear it; `None` to keep it.
+            order: The new position, `None` or 0 for the last; not given to keep it.
 
         Raises:
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such display set or socket, or no access; nothing was uploaded.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such display set or socket, or no access to it; nothing was uploaded.
         """
         return self.workflows.cases.update(
             self.workflows.display_sets,
@@ -408,22 +409,22 @@ class Client(Namespaces):
     def wait_for_values(
         self, item: Any, *, values: Sequence[SocketValueSpec], timeout: float | None = A_DAY
     ) -> Any:
-        """Wait until the server has taken up the values that a case was given.
+        """Wait until the server has imported the values of a case.
 
-        This client remembers what it uploaded to which case. Of a case that another client filled, it can only see
-        whether a socket has a value at all.
+        A client remembers the uploads of the 10,000 cases that it used last. For a case that another client filled, it
+        can only see whether a socket has a value at all.
 
         Args:
-            item: The archive item or display set, as the call that filled it returned it.
-            values: The specifications that were given to that call.
-            timeout: Seconds; `None` to wait for as long as it takes.
+            item: The archive item or display set that was filled.
+            values: The specifications that it was filled with.
+            timeout: Seconds to wait; `None` for no limit.
 
         Returns:
             The `ArchiveItem` or `DisplaySet`, with its values.
 
         Raises:
-            ImportFailed: The server could not import an image; the error has its words.
-            ImportTimeout: Values had not appeared in time, with what is known of their uploads.
+            ImportFailed: The server could not import a value; the error has the server's words.
+            ImportTimeout: Values did not arrive in time; the error says what is known of their uploads.
         """
         return self.workflows.wait_for_values(item, values, timeout)
 
@@ -435,13 +436,13 @@ class Client(Namespaces):
         """Start a job.
 
         Args:
-            algorithm_slug: The algorithm, as in its address.
-            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
+            algorithm_slug: The algorithm, as in the URL of its page.
+            inputs: A value for each input of one of the algorithm's interfaces.
 
         Raises:
-            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
         """
         algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
         plans = self.workflows.values.plan(inputs, algorithm=algorithm)
@@ -450,18 +451,18 @@ class Client(Namespaces):
     def wait_for_job(
         self, job: models.JobPost | models.HyperlinkedJob | str, *, timeout: float | None = A_DAY
     ) -> models.HyperlinkedJob:
-        """Wait until a job has ended.
+        """Wait until a job has succeeded.
 
         Args:
             job: The job, or its pk.
-            timeout: Seconds; `None` to wait for as long as it takes.
+            timeout: Seconds to wait; `None` for no limit.
 
         Returns:
             The job, with its outputs.
 
         Raises:
-            JobFailed: It ended in another state than success.
-            JobTimeout: It had not ended in time; it goes on.
+            JobFailed: The job failed or was cancelled.
+            JobTimeout: The job did not finish in time; it keeps running.
 
         Examples:
             >>> job = client.start_algorithm_job(
@@ -486,19 +487,20 @@ class Client(Namespaces):
         """Start a job, wait for it and download all its outputs.
 
         Args:
-            algorithm_slug: The algorithm, as in its address.
-            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
-            output_directory: Where the outputs go, each as its socket's relative path says; made if missing.
-            timeout: Seconds to wait for the job; `None` for as long as it takes.
-            existing: What to do about an output that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
+            algorithm_slug: The algorithm, as in the URL of its page.
+            inputs: A value for each input of one of the algorithm's interfaces.
+            output_directory: The directory for the outputs, each at the relative path of its socket; created if it is
+                missing.
+            timeout: Seconds to wait for the job; `None` for no limit.
+            existing: What to do about an output file that exists: ``"error"``, ``"skip"`` or ``"overwrite"``.
 
         Raises:
-            JobFailed: It ended in another state than success.
-            JobTimeout: It had not ended in time; it goes on.
-            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such algorithm or socket, or no access; nothing was uploaded.
-            FileExistsError: An output is there already.
+            JobFailed: The job failed or was cancelled.
+            JobTimeout: The job did not finish in time; it keeps running.
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
+            FileExistsError: An output file exists already.
 
         Examples:
             >>> run = client.run_algorithm(
@@ -524,12 +526,12 @@ class Client(Namespaces):
 
         Args:
             endpoint_pk: The endpoint.
-            inputs: A value for each socket of one of the algorithm's interfaces, no more and no fewer.
+            inputs: A value for each input of one of the algorithm's interfaces.
 
         Raises:
-            InterfaceMismatch: The inputs match no interface; the error shows the nearest.
-            SpecError: A value cannot be made as specified; nothing was sent (also a `ValueError`).
-            ObjectNotFound: No such endpoint or socket, or no access; nothing was uploaded.
+            InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
+            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            ObjectNotFound: There is no such endpoint or socket, or no access to it; nothing was uploaded.
         """
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
@@ -546,22 +548,22 @@ class Client(Namespaces):
         output_directory: str | Path,
         existing: ExistingFile = "error",
     ) -> list[Path]:
-        """Write a value to where its socket's relative path says, below a directory.
+        """Write a value to a file, at the relative path of its socket in a directory.
 
-        Relative paths are unique among sockets, so the values of one case do not get in each other's way.
+        Relative paths are unique among sockets, so the values of one case do not overwrite each other.
 
         Args:
-            value: An item of the values, inputs or outputs of what was read from the server.
-            output_directory: Made if missing.
-            existing: What to do about a file that is there: ``"error"``, ``"skip"`` or ``"overwrite"``.
+            value: A value, input or output of an object that was read from the server.
+            output_directory: The directory; created if it is missing.
+            existing: What to do about a file that exists: ``"error"``, ``"skip"`` or ``"overwrite"``.
 
         Returns:
             The files that were written.
 
         Raises:
-            FileExistsError: A target is there already; nothing was transferred.
-            UnsafeName: The server names a file that would leave the directory.
-            TransferError: A file came in part; it was not kept.
+            FileExistsError: A file exists already; nothing was downloaded.
+            UnsafeName: The server gives a file name that would leave the directory.
+            TransferError: A download was incomplete; no part of it was kept.
 
         Examples:
             >>> for value in case.values:
@@ -592,10 +594,10 @@ class Client(Namespaces):
 
 
 def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[str, Any]:
-    """Return the fields of a case as the API takes them: what is to be left alone is left out.
+    """Return the given fields of a case as the API takes them.
 
     Raises:
-        SpecError: A title or an order that the server refuses.
+        SpecError: The server would refuse the title or the order.
     """
     fields: dict[str, Any] = {}
     if title is not None:

@@ -27,7 +27,7 @@ from gcapi.bulk import (
     push,
     write_manifest,
 )
-from gcapi.bulk._push.upload_quota import UploadQuota
+from gcapi.bulk._push.row_uploads import UploadQuota
 from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, ProgressWarning, SpecError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (

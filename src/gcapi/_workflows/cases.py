@@ -251,6 +251,11 @@ class CaseRun(Generic[Case]):
         """Upload the files, and change a case; return `None` if there was nothing to change."""
         return self._fill(CaseChange(before, fields, self._upload(plans)))
 
+    def update(self, pk: str, fields: Mapping[str, Any], plans: Sequence[Plan]) -> Case:
+        """Change the given fields and values of an existing case."""
+        case = self.kind.namespace.detail(pk=pk)
+        return self.change(CaseSnapshot.of(case), fields, plans) or self.kind.as_written(case)
+
     def complete(
         self,
         pk: str,
@@ -472,8 +477,7 @@ class Cases:
         """Change the given values and fields of a case; the others stay."""
         plans = self._values.plan(specs)
         run = self.run(kind, MemoryRecorder(self._pending), self._values.upload)
-        case = kind.namespace.detail(pk=pk)
-        return run.change(CaseSnapshot.of(case), fields, plans) or kind.as_written(case)
+        return run.update(pk, fields, plans)
 
     def add(
         self,
@@ -513,9 +517,8 @@ class Cases:
                     titles.add(title, recorder.created.pk)
         if existing == "skip":
             return run.complete(pk, rest, plans, pending=self.pending(pk))
-        case = parent.kind.namespace.detail(pk=pk)
         others = {name: value for name, value in fields.items() if name != "title"}
-        return run.change(CaseSnapshot.of(case), others, plans) or parent.kind.as_written(case)
+        return run.update(pk, others, plans)
 
     def _make(
         self,

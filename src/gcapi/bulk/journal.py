@@ -27,9 +27,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi._util.user_dirs import state_dir
+from gcapi._workflows.cases import CaseStep
+from gcapi._workflows.job_start import JobStep
 from gcapi.exceptions import GCAPIError
 
 if TYPE_CHECKING:
@@ -37,18 +39,7 @@ if TYPE_CHECKING:
 
 #: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
 #: uploading → uploaded → posting → started → ended.
-State = Literal[
-    "uploading",
-    "uploaded",
-    "creating",
-    "created",
-    "filling",
-    "filled",
-    "imported",
-    "posting",
-    "started",
-    "ended",
-]
+State = Literal[CaseStep, JobStep, "imported", "ended"]
 FORMAT = "1"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -184,12 +175,6 @@ class Journal:
     def _close_if_unused(self) -> None:
         if self._is_closing and not self._users:
             self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock, self._errors_named():

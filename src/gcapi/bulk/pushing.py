@@ -17,7 +17,7 @@ plans of `workers` rows hold: JSON values and paths. Files are read in blocks of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +27,6 @@ from gcapi.bulk._executors import Here, place_of
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
-from gcapi.bulk._push.row_watch import wait_for_imports, wait_for_jobs
 from gcapi.bulk._push.rows import ParsedRow, RowReader, upload_sizes
 from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
@@ -232,14 +231,14 @@ def push(
     """
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
-    listener = progress and GuardedListener(progress)
-    run = _PushRun(client, manifest, target, journal=journal, existing=existing)
-    with cancel_scope(), run.open_journal() as opened:
+    run = _PushRun(client, manifest, target, existing)
+    with cancel_scope(), closing(run.open_journal(journal)) as opened:
         place = place_of(client, executor, token_file=token_file)
         try:
-            report = run.push(opened, place, workers=workers, progress=listener)
+            worker = run.worker(opened, place, workers)
+            report = run.push(worker, opened, workers, progress and GuardedListener(progress))
             if wait:
-                run.wait(opened, report, workers, timeout)
+                run.wait(worker, report, timeout)
         except KeyboardInterrupt as error:
             error.add_note("Every step is noted. Run the same command again to continue.")
             raise
@@ -271,9 +270,10 @@ def plan_push(
         ObjectNotFound: There is no such target, or no access to it.
         JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
     """
-    run = _PushRun(client, manifest, target, journal=journal, existing=existing)
-    with cancel_scope(), run.open_journal() as opened:
-        return run.plan(opened)
+    run = _PushRun(client, manifest, target, existing)
+    with cancel_scope(), closing(run.open_journal(journal)) as opened:
+        worker = run.worker(opened, Here(client), workers=1)
+        return [run.plan_row(worker, row) for row in run.manifest.rows]
 
 
 class _PushRun:
@@ -283,7 +283,6 @@ class _PushRun:
         client: The client.
         manifest: The rows, or the file that they are in.
         target: Where the rows go.
-        journal: The file of the journal; `None` for the default.
         existing: What to do about existing cases.
     """
 
@@ -292,55 +291,53 @@ class _PushRun:
         client: Client,
         manifest: Manifest | Path,
         target: Target | str,
-        *,
-        journal: Path | None,
         existing: ExistingCase,
     ) -> None:
         check_existing_case(existing)
+        self.manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
         self._client = client
-        self._manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
         self._target = Target.of(target)
-        self._journal_path = journal
         self._existing: ExistingCase = existing
         lookup = client.workflows.lookup
         is_algorithm = self._target.kind == "algorithm"
-        algorithm = lookup.algorithms.get(self._target.slug) if is_algorithm else None
-        self._reader = RowReader(lookup, self._manifest, algorithm)
+        self._algorithm = lookup.algorithms.get(self._target.slug) if is_algorithm else None
+        self._reader = RowReader(lookup, self.manifest, self._algorithm)
 
-    def open_journal(self) -> Journal:
-        source = self._manifest.path or self._manifest.folder
+    def open_journal(self, path: Path | None) -> Journal:
+        source = self.manifest.path or self.manifest.folder
         facts = {
             "server": str(self._client.base_url),
             "target": str(self._target),
             "manifest": str(source.resolve()),
         }
-        path = self._journal_path or journal_path(facts)
-        return Journal(path, facts, durable=self._target.kind == "algorithm")
+        return Journal(path or journal_path(facts), facts, durable=self._algorithm is not None)
 
-    def _worker(self, journal: Journal, place: Place) -> CaseWorker | JobWorker:
+    def worker(self, journal: Journal, place: Place, workers: int) -> CaseWorker | JobWorker:
         uploads = RowUploads(self._client, journal, place)
-        if self._target.kind == "algorithm":
-            return JobWorker(self._client, self._target, journal=journal, uploads=uploads)
-        return CaseWorker(
-            self._client, self._target, journal=journal, uploads=uploads, existing=self._existing
-        )
+        if self._algorithm is not None:
+            return JobWorker(self._client.workflows, self._algorithm, uploads, workers)
+        parent = find_parent(self._client, self._target)
+        return CaseWorker(self._client.workflows, parent, uploads, self._existing)
 
     def _usable_rows(self) -> Iterator[ParsedRow]:
         """Yield the rows whose cells can be used; the others fail in their turn."""
-        for row in self._manifest.rows:
+        for row in self.manifest.rows:
             with suppress(SpecError, ObjectNotFound, OSError):
                 yield self._reader.read(row)
 
     # ------------------------------------------------------------ pushing
 
     def push(
-        self, journal: Journal, place: Place, *, workers: int, progress: PushListener | None
+        self,
+        worker: CaseWorker | JobWorker,
+        journal: Journal,
+        workers: int,
+        progress: PushListener | None,
     ) -> PushReport:
-        worker = self._worker(journal, place)
         if isinstance(worker, JobWorker):
             worker.find_requested(self._usable_rows)
-        rows = self._manifest.rows
-        report = PushReport(self._manifest, journal.path)
+        rows = self.manifest.rows
+        report = PushReport(self.manifest, journal.path)
 
         def push_row(row: Row) -> Decision:
             with journal.in_use():
@@ -364,17 +361,13 @@ class _PushRun:
         return report
 
     def wait(
-        self, journal: Journal, report: PushReport, workers: int, timeout: float | None
+        self, worker: CaseWorker | JobWorker, report: PushReport, timeout: float | None
     ) -> None:
         """Wait for imports and jobs, and move the rows that failed or took too long in the report."""
         by_line = {parsed.row.line: parsed for parsed in self._usable_rows()}
         ended = {each.pk: each.row for each in (*report.done, *report.skipped)}
         rows = {pk: by_line[row.line] for pk, row in ended.items() if row.line in by_line}
-        if self._target.kind == "algorithm":
-            failed, late = wait_for_jobs(self._client, journal, rows, workers, timeout)
-        else:
-            parent = find_parent(self._client, self._target)
-            failed, late = wait_for_imports(self._client, journal, rows, parent, timeout)
+        failed, late = worker.wait(rows, timeout)
         report.failed += [RowFailure(ended[pk], error) for pk, error in failed.items()]
         report.waiting += [RowFailure(ended[pk], error) for pk, error in late.items()]
         left = failed.keys() | late.keys()
@@ -383,11 +376,7 @@ class _PushRun:
 
     # ------------------------------------------------------------ planning
 
-    def plan(self, journal: Journal) -> list[PlannedRow]:
-        worker = self._worker(journal, Here(self._client))
-        return [self._plan_row(worker, row) for row in self._manifest.rows]
-
-    def _plan_row(self, worker: CaseWorker | JobWorker, row: Row) -> PlannedRow:
+    def plan_row(self, worker: CaseWorker | JobWorker, row: Row) -> PlannedRow:
         try:
             parsed = self._reader.read(row)
             decision = worker.decide(parsed)

@@ -8,22 +8,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.quota import MAX_QUOTA_WAIT
-from gcapi._workflows.cases import CaseSnapshot
+from gcapi._workflows.cases import CaseSnapshot, PendingValue
+from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
+from gcapi._workflows.prepare import UploadedFiles
 from gcapi.bulk._push.decisions import CaseIndex, Decision, decide
 from gcapi.exceptions import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gcapi._workflows.case_kinds import CaseParent, ExistingCase
     from gcapi._workflows.cases import CaseRun, CaseStep
     from gcapi._workflows.plans import Plan
     from gcapi._workflows.prepare import PreparedValues
+    from gcapi._workflows.workflows import Workflows
     from gcapi.bulk._push.row_uploads import RowUploads
     from gcapi.bulk._push.rows import ParsedRow
     from gcapi.bulk.journal import Journal
     from gcapi.bulk.targets import Target
     from gcapi.client import Client
+    from gcapi.exceptions import ImportFailed
 
 
 def find_parent(client: Client, target: Target) -> CaseParent[Any]:
@@ -73,28 +77,25 @@ class CaseWorker:
     """Make the cases of an archive or a reader study.
 
     Args:
-        client: The client.
-        target: The archive or the reader study.
-        journal: Records every step.
-        uploads: Uploads the files of rows.
+        workflows: The workflows of the client.
+        parent: The archive or the reader study.
+        uploads: Uploads the files of rows, and has the journal.
         existing: What to do about cases that this journal did not make.
     """
 
     def __init__(
         self,
-        client: Client,
-        target: Target,
-        *,
-        journal: Journal,
+        workflows: Workflows,
+        parent: CaseParent[Any],
         uploads: RowUploads,
         existing: ExistingCase,
     ) -> None:
-        self._workflows = client.workflows
-        self._journal = journal
+        self._workflows = workflows
+        self._parent = parent
         self._uploads = uploads
+        self._journal = uploads.journal
         self._existing: ExistingCase = existing
-        self.parent: CaseParent[Any] = find_parent(client, target)
-        self._index = CaseIndex.of(self.parent.cases())
+        self._index = CaseIndex.of(parent.cases())
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""
@@ -115,7 +116,7 @@ class CaseWorker:
         if decision.action == "refuse":
             raise SpecError(decision.note)
         run: CaseRun[Any] = self._workflows.cases.run(
-            self.parent.kind,
+            self._parent.kind,
             JournalRecorder(self._journal, row.fingerprint),
             partial(self._uploads.upload, row.fingerprint),
         )
@@ -129,7 +130,7 @@ class CaseWorker:
         if self._existing == "skip":
             run.complete(decision.pk, fields, plans)
             return replace(decision, note="it was there already; what it lacked was filled in")
-        run.change(self._snapshot(decision.pk), fields, plans)
+        run.update(decision.pk, fields, plans)
         return replace(decision, note="it was there already; changed")
 
     def _make(
@@ -139,7 +140,7 @@ class CaseWorker:
         if record is not None and record.pk:
             self._journal.forget(row.fingerprint)  # its case is no longer on the server
         was_requested = record is not None and record.state == "creating"
-        case = run.make(self.parent, row.title, fields, plans, was_requested=was_requested)
+        case = run.make(self._parent, row.title, fields, plans, was_requested=was_requested)
         return str(case.pk)
 
     def _finish(self, run: CaseRun[Any], row: ParsedRow, pk: str) -> None:
@@ -159,7 +160,7 @@ class CaseWorker:
         run.finish(before, fields, plans, sent)
 
     def _snapshot(self, pk: str) -> CaseSnapshot:
-        return CaseSnapshot.of(self.parent.kind.namespace.detail(pk=pk))
+        return CaseSnapshot.of(self._parent.kind.namespace.detail(pk=pk))
 
     def _sent(self, row: ParsedRow, plans: Sequence[Plan]) -> PreparedValues:
         """Return the values that an earlier run sent, with their uploads if they are still evidence."""
@@ -168,3 +169,55 @@ class CaseWorker:
             return sent
         # The server deletes old uploads, so that their absence does not show that they were used.
         return replace(sent, files={})
+
+    def wait(
+        self, rows: Mapping[str, ParsedRow], timeout: float | None
+    ) -> tuple[Mapping[str, Exception], Mapping[str, Exception]]:
+        """Wait for the values of cases; return the errors of those that failed, and of those that took too long.
+
+        Args:
+            rows: The rows, by the pks of their cases.
+            timeout: Seconds; `None` for as long as it takes.
+        """
+        pending: dict[str, dict[str, PendingValue]] = {}
+        for pk, row in rows.items():
+            record = self._journal.record(row.fingerprint)
+            if record is not None and record.state == "filled":
+                if values := self._pending(row, record.before.get("values", {})):
+                    pending[pk] = values
+                else:
+                    self._journal.note(row.fingerprint, "imported")
+
+        def complete(case: Any) -> None:
+            self._journal.note(rows[case.pk].fingerprint, "imported")
+            self._journal.forget_uploads(rows[case.pk].fingerprint)
+
+        def failed(pk: str, error: ImportFailed) -> None:
+            # A re-run uploads the files again, and fills the case again.
+            self._journal.forget_uploads(rows[pk].fingerprint)
+            self._journal.note(rows[pk].fingerprint, "created", pk=pk)
+            self._journal.note_error(rows[pk].fingerprint, str(error))
+
+        watch = ImportWatch(
+            pending,
+            self._read,
+            self._workflows.resources,
+            self._workflows.settings.timeout,
+            on_complete=complete,
+            on_failure=failed,
+        )
+        return watch.wait(timeout)
+
+    def _read(self, pks: Sequence[str]) -> Iterable[Any]:
+        if len(pks) > MAX_SINGLE_READS:
+            return self._parent.cases()
+        return (self._parent.kind.namespace.detail(pk=pk) for pk in pks)
+
+    def _pending(self, row: ParsedRow, before: Mapping[str, int]) -> dict[str, PendingValue]:
+        names = {spec.socket_slug: tuple(path.name for path in spec.paths) for spec in row.specs}
+        pending: dict[str, PendingValue] = {}
+        for slug, group in self._journal.uploads(row.fingerprint).items():
+            pks = tuple(upload.pk for upload in group.values())
+            files = UploadedFiles(pks, names.get(slug, ()), is_plain_image=True)
+            pending[slug] = PendingValue(before.get(slug), files)
+        return pending

@@ -9,38 +9,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gcapi._util.scheduler import Scheduler
 from gcapi.bulk._push.decisions import Decision
 from gcapi.exceptions import GCAPIError
+from gcapi.jobs import SUCCEEDED, failure, watch_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from gcapi import models
     from gcapi._workflows.job_start import JobRecorder, JobStep
     from gcapi._workflows.plans import Plan
+    from gcapi._workflows.workflows import Workflows
     from gcapi.bulk._push.row_uploads import RowUploads
     from gcapi.bulk._push.rows import ParsedRow
-    from gcapi.bulk.journal import Journal
-    from gcapi.bulk.targets import Target
-    from gcapi.client import Client
 
 
 class JobWorker:
     """Start jobs of an algorithm.
 
     Args:
-        client: The client.
-        target: The algorithm.
-        journal: Records every step.
-        uploads: Uploads the files of rows.
+        workflows: The workflows of the client.
+        algorithm: The algorithm.
+        uploads: Uploads the files of rows, and has the journal.
+        workers: How many jobs are read at once.
     """
 
     def __init__(
-        self, client: Client, target: Target, *, journal: Journal, uploads: RowUploads
+        self, workflows: Workflows, algorithm: models.Algorithm, uploads: RowUploads, workers: int
     ) -> None:
-        self._workflows = client.workflows
-        self._journal = journal
+        self._workflows = workflows
+        self._algorithm = algorithm
         self._uploads = uploads
-        self._algorithm = client.workflows.lookup.algorithms.get(target.slug)
+        self._journal = uploads.journal
+        self._workers = workers
         #: The rows of which it is unknown whether they have a job.
         self._ambiguous: dict[bytes, Exception] = {}
 
@@ -93,6 +95,39 @@ class JobWorker:
         self._journal.note(row.fingerprint, "uploaded")
         job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
         return Decision("make", job.pk)
+
+    def wait(
+        self, rows: Mapping[str, ParsedRow], timeout: float | None
+    ) -> tuple[Mapping[str, Exception], Mapping[str, Exception]]:
+        """Wait for jobs; return the errors of those that failed, and of those that took too long.
+
+        Args:
+            rows: The rows, by the pks of their jobs.
+            timeout: Seconds; `None` for as long as it takes.
+        """
+        failures: dict[str, Exception] = {}
+        ended = {each.fingerprint for each in self._journal.records("ended")}
+        pks = [pk for pk, row in rows.items() if row.fingerprint not in ended]
+
+        def finished(job: models.HyperlinkedJob) -> None:
+            if job.status == SUCCEEDED:
+                self._journal.note(rows[job.pk].fingerprint, "ended")
+                self._journal.forget_uploads(rows[job.pk].fingerprint)
+            else:
+                failures[job.pk] = failure(job)
+                self._journal.note_error(rows[job.pk].fingerprint, str(failures[job.pk]))
+
+        with Scheduler(self._workers, "gcapi-push-wait") as scheduler:
+            late = watch_jobs(
+                pks,
+                lambda pks: scheduler.run_all(self._read, pks),
+                timeout=timeout,
+                on_finish=finished,
+            )
+        return failures, {error.pk: error for error in late}
+
+    def _read(self, pk: str) -> models.HyperlinkedJob:
+        return self._workflows.resources.algorithm_jobs.detail(pk=pk)
 
     def _plan(self, row: ParsedRow) -> list[Plan]:
         return self._workflows.values.plan(row.specs)

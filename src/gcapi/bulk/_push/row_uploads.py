@@ -11,24 +11,28 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait
+from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS, QuotaWait
 from gcapi._transfer.multipart import COMPLETED, INITIALIZED
+from gcapi._util.fork_safety import Lock
+from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
+from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import IncompleteImageSet, KnownUpload, PreparedValues, upload_names
 from gcapi.bulk._executors import Here
-from gcapi.bulk._push.upload_quota import UploadQuota
-from gcapi.exceptions import UploadLimitReached
+from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from gcapi._http.settings import OnLimit
     from gcapi._workflows.plans import Plan
     from gcapi.bulk._executors import Place
-    from gcapi.bulk.journal import Journal
+    from gcapi.bulk.journal import Journal, NotedUpload
     from gcapi.client import Client
     from gcapi.models import UserUpload
 
@@ -66,7 +70,7 @@ class RowUploads:
 
     def __init__(self, client: Client, journal: Journal, place: Place) -> None:
         self._client = client
-        self._journal = journal
+        self.journal = journal
         self._place = place
         self._on_limit = client.workflows.settings.on_limit
         self._quota = UploadQuota(client.uploads.count, self._on_limit)
@@ -84,7 +88,7 @@ class RowUploads:
         self, fingerprint: bytes, plans: Sequence[Plan]
     ) -> tuple[PreparedValues, float | None]:
         """Return the values that an earlier run sent, and when its first upload was created, if any."""
-        noted = self._journal.uploads(fingerprint)
+        noted = self.journal.uploads(fingerprint)
         uploads = {
             plan.slug: [
                 KnownUpload(upload.pk, name)
@@ -163,52 +167,140 @@ class RowUploads:
         self, fingerprint: bytes, plans: Sequence[Upload]
     ) -> tuple[dict[str, list[UserUpload]], bool]:
         """Return the uploads of a row's files, and whether all of them are new."""
-        noted = self._journal.uploads(fingerprint)
-        found: dict[tuple[str, int], UserUpload] = {}
-        for plan in plans:
-            known = noted.get(plan.slug, {})
-            held = [
-                self._still_usable(known[n].pk) if n in known else None
-                for n in range(len(plan.files))
-            ]
-            found.update(_kept(plan, held))
-        wanted = {
-            (plan.slug, n): name for plan in plans for n, name in enumerate(upload_names(plan))
+        noted = self.journal.uploads(fingerprint)
+        uploads = {
+            (plan.slug, number): upload
+            for plan in plans
+            for number, upload in self._reusable(plan, noted.get(plan.slug, {})).items()
         }
-        missing = [place for place in wanted if place not in found]
+        is_fresh = not uploads
+        names = {
+            (plan.slug, number): name
+            for plan in plans
+            for number, name in enumerate(upload_names(plan))
+            if (plan.slug, number) not in uploads
+        }
+        missing = list(names)
         with self._quota.reserve(len(missing)) as created:
 
             def note(index: int, upload: UserUpload) -> None:
-                self._journal.note_upload(fingerprint, *missing[index], upload.pk)
+                self.journal.note_upload(fingerprint, *missing[index], upload.pk)
                 with self._lock:
                     self._usable[upload.pk] = upload
                 created()
 
             new = self._client.workflows.file_uploads.create_all(
-                [wanted[place] for place in missing], note, self._limits
+                list(names.values()), note, self._limits
             )
-        uploads = {**found, **dict(zip(missing, new, strict=True))}
+        uploads.update(zip(missing, new, strict=True))
         return (
             {plan.slug: [uploads[plan.slug, n] for n in range(len(plan.files))] for plan in plans},
-            not found,
+            is_fresh,
         )
 
-    def _still_usable(self, pk: str) -> UserUpload | None:
-        """Return an upload that will still exist in an hour, or `None`."""
+    def _reusable(self, plan: Upload, noted: Mapping[int, NotedUpload]) -> dict[int, UserUpload]:
+        """Return the earlier uploads that will still exist in an hour, by the number of the file."""
+        oldest = time.time() - MAX_QUOTA_WAIT
         with self._lock:
-            upload = self._usable.get(pk)
-        if upload is None or time.time() - upload.created.timestamp() > MAX_QUOTA_WAIT:
-            return None
-        return upload
+            known = {number: self._usable.get(upload.pk) for number, upload in noted.items()}
+        uploads = {
+            number: upload
+            for number, upload in known.items()
+            if upload is not None and upload.created.timestamp() >= oldest
+        }
+        complete = {number for number, upload in uploads.items() if upload.status == COMPLETED}
+        if plan.image_name is not None and len(complete) < len(plan.files):
+            # The other files will be de-identified now, and would not match those that are complete.
+            return {number: uploads[number] for number in uploads.keys() - complete}
+        return uploads
 
 
-def _kept(
-    plan: Upload, held: Sequence[UserUpload | None]
-) -> Iterator[tuple[tuple[str, int], UserUpload]]:
-    """Yield the uploads of a plan that can be used, by socket slug and number."""
-    is_complete = all(upload is not None and upload.status == COMPLETED for upload in held)
-    for number, upload in enumerate(held):
-        # Complete files of an image set that is not complete do not match what will be de-identified now.
-        mismatches = plan.image_name is not None and not is_complete
-        if upload is not None and not (mismatches and upload.status == COMPLETED):
-            yield (plan.slug, number), upload
+class UploadQuota:
+    """The uploads that the server still lets this user create.
+
+    All uploads of the user count, of whatever program, until an import uses them or they are a day old. They are
+    counted once, and again only if the quota seems to be used up.
+
+    Args:
+        count: Counts the uploads on the server.
+        on_limit: Whether to wait for the quota; otherwise the server may refuse.
+    """
+
+    def __init__(self, count: Callable[[], int], on_limit: OnLimit) -> None:
+        self._count = count
+        self._waits = on_limit == "wait"
+        self._used: int | None = None
+        self._reserved = 0
+        self._lock = threading.Lock()
+        #: Held while waiting, so that small rows do not overtake a large one; the wait hears the cancel token.
+        self._turn = Lock()
+        self._line = calling_line()
+        self._warned: set[str] = set()
+
+    @contextmanager
+    def reserve(self, number: int) -> Generator[Callable[[], None]]:
+        """Reserve a number of uploads, and yield a function to call for each that was created.
+
+        Raises:
+            SpecError: The number exceeds the quota.
+        """
+        if number > MAX_USER_UPLOADS:
+            raise SpecError(
+                f"The row has {number} files, and the server lets you have {MAX_USER_UPLOADS} uploads at once. Pack"
+                " them, for example into one .mha for an image."
+            )
+        left = number
+
+        def created() -> None:
+            nonlocal left
+            with self._lock:
+                left -= 1
+                self._reserved -= 1
+
+        if number:
+            with self._turn:
+                self._wait_for(number)
+        try:
+            yield created
+        finally:
+            with self._lock:
+                self._reserved -= left
+                self._used = (self._used or 0) - left
+
+    def _wait_for(self, number: int) -> None:
+        if self._used is None:
+            self._recount()
+        if self._waits and not self._fits(number):
+            self.warn(
+                "earlier uploads of yours to be used", f"you may have {MAX_USER_UPLOADS} at once"
+            )
+            poll(lambda: self._fits_after_count(number), timeout=MAX_QUOTA_WAIT)
+        with self._lock:
+            self._used = (self._used or 0) + number
+            self._reserved += number
+
+    def _recount(self) -> None:
+        counted = self._count()
+        with self._lock:
+            self._used = counted + self._reserved
+
+    def _fits(self, number: int) -> bool:
+        with self._lock:
+            return (self._used or 0) + number <= MAX_USER_UPLOADS
+
+    def _fits_after_count(self, number: int) -> bool | None:
+        self._recount()
+        return self._fits(number) or None
+
+    def warn(self, awaited: str, reason: str) -> None:
+        """Warn, once, of a wait."""
+        with self._lock:
+            if awaited in self._warned:
+                return
+            self._warned.add(awaited)
+        warn_at(
+            self._line,
+            f"Waiting for {awaited} ({reason}), for {format_duration(MAX_QUOTA_WAIT)} at most."
+            ' Client(on_limit="raise") does not wait.',
+            LimitWarning,
+        )
