@@ -34,7 +34,7 @@ class ProgressEvent:
         done: The bytes that were transferred; in phases without bytes 0 or 1.
         total: The value of `done` at the end; `None` while it is unknown.
         item: A number that identifies this file or value.
-        given_up: Whether its call failed. This is then its last event.
+        given_up: True if its call failed; this is then its last event.
     """
 
     phase: Phase
@@ -46,7 +46,7 @@ class ProgressEvent:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the file or value is complete."""
+        """True once the file or value is complete."""
         return self.done == self.total
 
 
@@ -274,7 +274,7 @@ class ProgressBar:
 
     Attributes:
         label: The beginning of each line.
-        counts_bytes: Whether sizes are shown, rather than numbers.
+        counts_bytes: True to show sizes rather than numbers.
         stream: The output; `None` for standard error.
         interval: Seconds between two plain lines.
         clock: Returns the time in seconds.
@@ -310,12 +310,12 @@ class ProgressBar:
         )
 
     def show(self, done: int, total: int, *, items: str = "") -> None:
-        """Show how much is done.
+        """Show the progress.
 
         Args:
-            done: What is done, as a number or in bytes.
+            done: The number, or the size in bytes, of what is done.
             total: The value of `done` at the end.
-            items: How many items are finished, beside their bytes.
+            items: The number of finished items, shown beside sizes.
         """
         if self._tqdm is not None:
             self._tqdm.total = total

@@ -1,4 +1,4 @@
-"""Bytes up and down: multipart uploads, ranged downloads, and files that appear whole or not at all.
+"""Transfers: multipart uploads, ranged downloads, and files that appear complete or not at all.
 
-What is uploaded, and why, is decided in `gcapi._workflows`.
+Code that decides which files a case or a job needs belongs in `gcapi._workflows`.
 """

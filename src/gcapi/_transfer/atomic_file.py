@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
-#: What to do about a target that exists: raise before anything is transferred, keep it, or replace it.
+#: The policy for a target that exists: raise before anything is transferred, keep it, or replace it.
 ExistingFile = Literal["error", "skip", "overwrite"]
 #: Temporary names, before a file is published; a process that is killed leaves such files behind.
 PARTIAL_NAME = re.compile(r"\..{1,40}\.[0-9a-f]{32}\.part")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gcapi._transfer.parts import Part
     from gcapi._transfer.remote_files import RemoteFile
 
-#: How often a file is read again from its beginning.
+#: The maximal number of times that a file is read again from its beginning.
 MAX_RESTARTS = 2
 #: Seconds after which a thread that waits for a connection checks its token.
 _TOKEN_INTERVAL = 0.2
@@ -65,7 +65,7 @@ class Downloads:
 
         Args:
             files: The files and their targets.
-            existing: What to do about a target that exists.
+            existing: The policy for targets that exist.
 
         Raises:
             FileExistsError: A target exists; nothing was transferred.

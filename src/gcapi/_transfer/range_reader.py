@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 #: The length of the first request in bytes; most files are not longer.
 FIRST_RANGE = MEBI
-#: How many bytes are written at once; the HTTP client yields 16 KiB at a time.
+#: The number of bytes to write at once; the HTTP client yields 16 KiB at a time.
 WRITE_BLOCK = MEBI // 2
-#: How often a range is resumed after its connection broke.
+#: The maximal number of times that a range is resumed after its connection broke.
 MAX_RESUMES = 5
 #: Seconds before a range is first resumed; doubled each time.
 RESUME_DELAY = 0.2
@@ -38,7 +38,7 @@ RESUME_DELAY = 0.2
 
 @dataclass(eq=False)
 class ByteRange:
-    """A range of bytes, and how much of it has arrived.
+    """A range of bytes and its progress.
 
     Attributes:
         position: The next byte to arrive.
@@ -55,7 +55,7 @@ class ByteRange:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes have arrived."""
+        """True once all bytes have arrived."""
         return self.position == self.end
 
     def advance(self, block: memoryview) -> None:
@@ -82,7 +82,7 @@ class RangeReader:
 
     Attributes:
         size: The length of the file in bytes; `None` if it is unknown.
-        restart_reason: Why the file must be read again from its beginning; empty if it need not.
+        restart_reason: The reason to read the file again from its beginning; empty if there is none.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class RangeReader:
         return response, ByteRange(0, self.size, md5_of(response))
 
     def read(self, wanted: ByteRange, response: httpx.Response | None = None) -> None:
-        """Read a range, unless the whole file must be read again: `restart_reason` then says why.
+        """Read a range; if the whole file must be read again, set `restart_reason`.
 
         Args:
             wanted: The range.
