@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from gcapi._transfer.file_names import full_suffix
 from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk.cells import SEPARATOR, is_user_file
-from gcapi.bulk.manifest import Manifest, ManifestError, Problem, Row
+from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
 from gcapi.bulk.targets import Target
 
 if TYPE_CHECKING:
@@ -54,10 +54,8 @@ def guess_manifest(
     folder = folder.absolute()
     cases = _files_by_title(folder)
     if not cases:
-        problem = Problem(
-            0, "", "there are no files", "Name a folder with one file or one subfolder per case"
-        )
-        raise ManifestError(f"{folder}: {problem}", problems=[problem])
+        fix = "Name a folder with one file or one subfolder per case"
+        raise manifest_error(folder, Problem(0, "", "there are no files", fix))
     naming = _ColumnNaming(_sockets(client, None if target is None else Target.of(target)))
     rows = tuple(
         Row(line, title, cells=naming.cells(files, folder))

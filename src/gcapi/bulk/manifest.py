@@ -119,12 +119,17 @@ def read_manifest(path: Path) -> Manifest:
     """
     manifest, problems = parse_manifest(path)
     if problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        lines = "\n  ".join(map(str, problems[:SHOWN_PROBLEMS]))
-        others = len(problems) - SHOWN_PROBLEMS
-        more = f"\n  … and {others} more" if others > 0 else ""
-        raise ManifestError(f"{path} has {count}:\n  {lines}{more}", problems=problems)
+        raise manifest_error(path, *problems)
     return manifest
+
+
+def manifest_error(path: Path, *problems: Problem) -> ManifestError:
+    """Return the error for the problems of a manifest."""
+    lines = [str(problem) for problem in problems[:SHOWN_PROBLEMS]]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"… and {len(problems) - SHOWN_PROBLEMS} more")
+    start = f"{path}: " if len(lines) == 1 else f"{path} has {len(problems)} problems:\n  "
+    return ManifestError(start + "\n  ".join(lines), problems=problems)
 
 
 def parse_manifest(path: Path) -> tuple[Manifest, list[Problem]]:
@@ -141,13 +146,9 @@ def parse_manifest(path: Path) -> tuple[Manifest, list[Problem]]:
     try:
         rows = tuple(_row(line, record, problems) for line, record in read(path, problems))
     except UnicodeDecodeError as error:
-        raise _unusable(path, f"it is not UTF-8 text ({error})", "Save it as UTF-8") from error
+        problem = Problem(0, "", f"it is not UTF-8 text ({error})", "Save it as UTF-8")
+        raise manifest_error(path, problem) from error
     return Manifest(rows, path.absolute().parent, path), problems
-
-
-def _unusable(path: Path, what: str, fix: str) -> ManifestError:
-    problem = Problem(0, "", what, fix)
-    return ManifestError(f"{path}: {problem}", problems=[problem])
 
 
 Records = Iterator[tuple[int, Mapping[str, Any]]]
@@ -341,5 +342,5 @@ def _format_of(path: Path) -> tuple[Reader, Encoder]:
     found = _FORMATS.get(path.suffix.lower())
     if found is None:
         what = f"the suffix {path.suffix!r} is not that of a manifest"
-        raise _unusable(path, what, f"Use one of {', '.join(_FORMATS)}")
+        raise manifest_error(path, Problem(0, "", what, f"Use one of {', '.join(_FORMATS)}"))
     return found
