@@ -19,13 +19,13 @@ from tests.support.pull import (
 
 @pytest.fixture(scope="module")
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Give a socket of each sort."""
+    """Return a socket of each kind."""
     return add_sockets(sandbox)
 
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox, sockets: Sockets, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give an archive of real cases, which no test changes."""
+    """Return an archive of real cases that no test changes."""
     with Client(sandbox.token, sandbox.base_url) as client:
         cases = real_cases(sockets, tmp_path_factory.mktemp("cases"))
         return add_archive(sandbox, client, cases)
@@ -33,12 +33,12 @@ def archive(sandbox: Sandbox, sockets: Sockets, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def small(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) -> str:
-    """Give an archive of two small cases of the test's own."""
+    """Return an archive of two small cases for one test."""
     (tmp_path / "sources").mkdir()
     return add_archive(sandbox, client, many_cases(tmp_path / "sources", sockets, 2))
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Give a folder to pull into."""
+    """Return a folder to pull into."""
     return tmp_path / "home"

@@ -1,4 +1,4 @@
-"""The folder of each case: near its title, distinct everywhere, inside, and always the same."""
+"""The names of the folders of cases."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ TITLES = st.one_of(
     ],
 )
 def test_a_title_as_a_folder(title: str, folder: str) -> None:
-    """What cannot stand in a folder's name is replaced, and what is too long is cut."""
+    """Invalid characters in a title are replaced, and a long title is cut."""
     assert name_folders({PKS[0]: title}, {}) == {PKS[0]: folder}
 
 
 @given(st.lists(TITLES, max_size=8), st.integers(0, 8))
 def test_any_titles_make_distinct_folders(titles: list[str], known: int) -> None:
-    """Any titles make names of one part that no system takes for one, and cases that have a folder keep it."""
+    """Any titles get distinct names of one segment, and cases keep their folders."""
     given_titles = dict(zip(PKS, titles, strict=False))
     former = dict(list(given_titles.items())[:known])
     kept = name_folders(former, {})
@@ -66,7 +66,7 @@ def test_any_titles_make_distinct_folders(titles: list[str], known: int) -> None
 
 
 def test_a_title_that_imitates_a_key() -> None:
-    """Two cases never lie in one folder, whatever their titles are made of."""
+    """Two cases never share a folder, even if a title contains a pk."""
     titles = {PKS[2]: f"a-{PKS[0]}", PKS[0]: "a", PKS[1]: "A", PKS[3]: PKS[4], PKS[4]: ""}
     folders = name_folders(titles, {})
     assert len(set(folders.values())) == len(titles)

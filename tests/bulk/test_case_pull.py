@@ -1,4 +1,4 @@
-"""What is checked where the store tells less than the usual one: no MD5, no ranges, another length."""
+"""Pulling a case from stores without MD5, without ranges, or with another size."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ CONTENT = b"0123456789"
 
 
 def of_store(seen: Seen) -> Answer:
-    """Answer as a store whose entity tag is no MD5."""
+    """Answer like a store whose ETag is not an MD5."""
     return answer_of_store(seen, CONTENT)
 
 
 def without_ranges(_: Seen) -> Answer:
-    """Answer with the whole file and no entity tag, whatever is asked."""
+    """Answer every request with the whole file and no ETag."""
     return Answer(body=CONTENT)
 
 
 def of_nothing(_: Seen) -> Answer:
-    """Answer that there is no such file."""
+    """Answer that the file does not exist."""
     return Answer(status=404, body=b"<Error><Code>NoSuchKey</Code></Error>")
 
 
 def pulled(
     script: object, root: Path, policy: PullPolicy, known: CaseRecord | None = None
 ) -> PulledCase:
-    """Pull a case of one file from a store that a script answers for."""
+    """Pull a case of one file from a scripted store."""
     with served(script) as pair, connect(pair.api) as client:
         content = socket_value("age.csv", file=f"{pair.api.origin}/media/age.csv").to_dict()
         case = RemoteCase(
@@ -46,7 +46,7 @@ def pulled(
 
 @pytest.mark.parametrize("script", [of_store, without_ranges])
 def test_without_an_md5_or_a_record_a_file_is_fetched(script: object, tmp_path: Path) -> None:
-    """Where nothing shows that a file is the right one, "verify" fetches it; "skip" takes what has the length."""
+    """Without a checksum or a record, "verify" downloads a file, and "skip" keeps one of the same size."""
     target = tmp_path / "case" / "age.csv"
     target.parent.mkdir()
     target.write_bytes(CONTENT[::-1])
@@ -59,7 +59,7 @@ def test_without_an_md5_or_a_record_a_file_is_fetched(script: object, tmp_path: 
 
 @pytest.mark.parametrize("script", [of_store, without_ranges])
 def test_another_length_is_another_file(script: object, tmp_path: Path) -> None:
-    """A length that differs fails a case with "skip", and is fetched with "verify", whatever was recorded."""
+    """A file of another size fails its case with "skip", and is downloaded with "verify"."""
     target = tmp_path / "case" / "age.csv"
     target.parent.mkdir()
     target.write_bytes(CONTENT + b"!")
@@ -70,7 +70,7 @@ def test_another_length_is_another_file(script: object, tmp_path: Path) -> None:
 
 
 def test_a_store_that_has_lost_a_file(tmp_path: Path) -> None:
-    """What the store does not have any more is an error, and what is here is kept."""
+    """A file that the store has lost is an error, and the local file is kept."""
     target = tmp_path / "case" / "age.csv"
     target.parent.mkdir()
     target.write_bytes(CONTENT)

@@ -1,4 +1,4 @@
-"""What was pulled, held against its manifest and against the server."""
+"""Comparing a pulled folder with its manifest, and the manifest with the server."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.support.pull import (
 
 @pytest.fixture(scope="module")
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Give a socket of each sort."""
+    """Return a socket of each kind."""
     return add_sockets(sandbox)
 
 
 @pytest.fixture
 def archive(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) -> str:
-    """Give an archive of three cases, which lie at home already."""
+    """Return an archive of three cases that is already pulled."""
     (tmp_path / "sources").mkdir()
     slug = add_archive(sandbox, client, many_cases(tmp_path / "sources", sockets, 3))
     pull(client, f"archive:{slug}", tmp_path / "home")
@@ -40,13 +40,13 @@ def archive(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) 
 
 @pytest.fixture
 def home(archive: str, tmp_path: Path) -> Path:
-    """Give the folder that was pulled into."""
+    """Return the pulled folder."""
     assert archive
     return tmp_path / "home"
 
 
 def test_verify_names_each_file_that_is_not_as_it_was(sandbox: Sandbox, home: Path) -> None:
-    """Missing, changed and unexpected files are told, of any length, and nothing is sent."""
+    """`verify` lists missing, changed and unexpected files of any size, and sends nothing."""
     paths = sorted(contents(home))
     (home / paths[0]).unlink()
     content = (home / paths[1]).read_bytes()
@@ -67,14 +67,14 @@ def test_verify_names_each_file_that_is_not_as_it_was(sandbox: Sandbox, home: Pa
 
 
 def test_verify_works_where_the_folder_was_moved(home: Path, tmp_path: Path) -> None:
-    """A folder may be moved, and its ledger lost: the manifest is enough."""
+    """`verify` needs only the manifest: the folder may be moved and its index removed."""
     moved = home.rename(tmp_path / "moved")
     (moved / ".gcapi-pull.jsonl").unlink()
     assert verify(moved) == []
 
 
 def test_a_manifest_leads_nowhere_else(home: Path, tmp_path: Path) -> None:
-    """A path that would leave the folder is refused, not read."""
+    """A path outside the folder is refused, not read."""
     (tmp_path / "secret").write_text("x")
     write_manifest(
         home / "manifest.csv", [Row(2, "a", None, {"b": "../secret"}, {"sha256:b": "0" * 64})]
@@ -85,7 +85,7 @@ def test_a_manifest_leads_nowhere_else(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff", b'title\n"a'])
 def test_without_a_manifest(home: Path, content: bytes | None) -> None:
-    """A manifest that is not there, or is none, is an error."""
+    """A missing or invalid manifest is an error."""
     (home / "manifest.csv").unlink()
     if content is not None:
         (home / "manifest.csv").write_bytes(content)
@@ -96,7 +96,7 @@ def test_without_a_manifest(home: Path, content: bytes | None) -> None:
 def test_diff_names_what_is_not_the_same_on_the_server(
     sandbox: Sandbox, client: Client, sockets: Sockets, archive: str, home: Path
 ) -> None:
-    """Cases and values that came, went or changed, and new titles, are told; no file is fetched."""
+    """`diff` lists new, removed and changed cases, values and titles, and downloads nothing."""
     assert diff(client, home) == []
     items = archive_items(client, archive)
     other = client.archives.detail(slug=sandbox.add_archive(unique("other")))
@@ -133,7 +133,7 @@ def test_diff_names_what_is_not_the_same_on_the_server(
 def test_diff_tells_of_a_manifest_that_was_edited(
     client: Client, sockets: Sockets, home: Path
 ) -> None:
-    """A value, a title or a row that was changed in the manifest differs from the server's."""
+    """`diff` lists values, titles and rows that were changed in the manifest."""
     rows = {row.title: row for row in read_manifest(home / "manifest.csv").rows}
     edited = replace(rows["case-0"], cells={**rows["case-0"].cells, sockets.number: "7.5"})
     renamed = replace(rows["case-1"], title="other")
@@ -148,7 +148,7 @@ def test_diff_tells_of_a_manifest_that_was_edited(
 def test_diff_of_an_archive_that_was_empty(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
-    """A manifest without rows still knows what it is of."""
+    """`diff` finds the source of an empty archive in the index."""
     slug = sandbox.add_archive(unique("empty"))
     report = pull(client, f"archive:{slug}", tmp_path / "home")
     assert (report.cases, read_manifest(report.manifest).rows, diff(client, tmp_path / "home")) == (

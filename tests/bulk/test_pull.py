@@ -28,7 +28,7 @@ from tests.support.relay import relay
 def test_archive_comes_home_with_its_manifest(
     client: Client, sockets: Sockets, archive: str, home: Path
 ) -> None:
-    """Each value lies where its socket says in a folder called as its case, and the manifest says what and whence."""
+    """Each value is at its socket's relative path in the folder of its case, and the manifest describes it."""
     report = pull(client, f"archive:{archive}", home)
     assert (report.cases, report.fetched, report.failed, report.remarks) == (4, 3, [], [])
     assert report.files == len(contents(home)) == 9
@@ -56,7 +56,7 @@ def test_archive_comes_home_with_its_manifest(
 def test_titles_of_any_kind_stay_in_the_folder(
     sandbox: Sandbox, client: Client, sockets: Sockets, home: Path
 ) -> None:
-    """Titles that are no folder names, or one on some systems, make folders beside each other, always the same."""
+    """Titles that are not valid or not distinct as names get distinct folders, the same in each pull."""
     slug = sandbox.add_archive(unique("titles"))
     titles = [
         "../../up",
@@ -95,7 +95,7 @@ def test_titles_of_any_kind_stay_in_the_folder(
 def test_a_case_that_fails_does_not_stop_the_others(
     sandbox: Sandbox, client: Client, small: str, home: Path
 ) -> None:
-    """What cannot be fetched is reported, and comes with the next run; the rest is there and in the manifest."""
+    """A case that fails is reported; the others are pulled and in the manifest."""
     refused = archive_items(client, small)["case-0"]
     (file,) = [value.file for value in refused.values if value.file]
 
@@ -118,7 +118,7 @@ def test_a_case_that_fails_does_not_stop_the_others(
 def test_a_value_that_is_replaced_while_it_is_pulled(
     sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path, tmp_path: Path
 ) -> None:
-    """A file that is gone since the cases were listed is looked for once more where it is now."""
+    """If a file has gone since the cases were listed, its case is reloaded."""
     table = tmp_path / "new.csv"
     table.write_text("new")
     case = archive_items(client, small)["case-0"]
@@ -142,7 +142,7 @@ def test_a_value_that_is_replaced_while_it_is_pulled(
 
 
 def test_hostile_paths_fail_their_cases(sandbox: Sandbox, client: Client, home: Path) -> None:
-    """A socket whose path leads elsewhere, or to the file of another, fails its case, and nothing is written there."""
+    """A socket with a path outside the folder, or that of another socket, fails its case, and nothing is written."""
     paths = {"up": ["../../up.json"], "clash": ["Clash.json", "clash.json"], "good": ["good.json"]}
     slug = sandbox.add_archive(unique("hostile"))
     for title, relative in paths.items():
@@ -199,7 +199,7 @@ def test_nothing_is_sent_after_a_pull(
 
 
 def test_what_the_listener_raises_ends_it(client: Client, small: str, home: Path) -> None:
-    """A listener that raises, as Ctrl-C does, ends the pull; what was pulled is kept, and the next run goes on."""
+    """Ctrl-C ends a pull; the complete cases are kept, and the next pull resumes."""
 
     def interrupt(_: PullProgress) -> None:
         raise KeyboardInterrupt
@@ -212,7 +212,7 @@ def test_what_the_listener_raises_ends_it(client: Client, small: str, home: Path
 
 
 def test_a_wrong_token_ends_it(sandbox: Sandbox, archive: str, home: Path) -> None:
-    """What every case would fail of is raised."""
+    """An error that concerns every case is raised."""
     with Client("0" * 64, sandbox.base_url) as client, pytest.raises(AuthenticationError):
         pull(client, f"archive:{archive}", home)
 
@@ -228,14 +228,14 @@ def test_a_wrong_token_ends_it(sandbox: Sandbox, archive: str, home: Path) -> No
 def test_what_is_not_there_leaves_no_folder(
     client: Client, home: Path, source: str, error: type[Exception]
 ) -> None:
-    """A source that does not exist is told, and nothing is made."""
+    """A source that does not exist is an error, and no folder is created."""
     with pytest.raises(error):
         pull(client, source, home)
     assert not home.exists()
 
 
 def test_progress(client: Client, small: str, home: Path) -> None:
-    """A listener hears of each case that ended, how, and of how many there are."""
+    """The listener is called for each case that ends, with its outcome and the number of cases."""
     heard: list[PullProgress] = []
     pull(client, f"archive:{small}", home, progress=heard.append)
     next((home / "case-1").iterdir()).unlink()
@@ -254,7 +254,7 @@ def test_progress(client: Client, small: str, home: Path) -> None:
 def test_cells_that_csv_does_not_take(
     sandbox: Sandbox, client: Client, sockets: Sockets, home: Path
 ) -> None:
-    """Where a value is longer than what reads CSV takes, the manifest is JSON Lines, and CSV again once it is not."""
+    """With a value that is too long for Python's CSV reader, the manifest is JSON Lines, and without it CSV again."""
     slug = sandbox.add_archive(unique("long"))
     long = ["ü" * 70_000, "x" * 70_000]
     item = client.add_case_to_archive(

@@ -1,4 +1,4 @@
-"""Pulls whose cases are fetched by other processes, which know the token by themselves and may die."""
+"""Pulls on the workers of executors, which find the token themselves and may die."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CASES = 24
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give an archive of small cases."""
+    """Return an archive of small cases."""
     cases = many_cases(tmp_path_factory.mktemp("sources"), add_sockets(sandbox), CASES)
     with Client(sandbox.token, sandbox.base_url) as client:
         return add_archive(sandbox, client, cases)
@@ -34,14 +34,14 @@ def archive(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def expected(client: Client, archive: str, tmp_path: Path) -> dict[str, str]:
-    """Give what a pull without an executor brings."""
+    """Return the files of a pull without an executor."""
     pull(client, f"archive:{archive}", tmp_path / "reference")
     return contents(tmp_path / "reference")
 
 
 @pytest.fixture
 def processes() -> Iterator[ProcessPoolExecutor]:
-    """Give processes that share nothing with this one."""
+    """Yield an executor of processes that share nothing with this one."""
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield executor
 
@@ -54,7 +54,7 @@ def test_processes_pull_with_a_token_of_their_own(
     processes: ProcessPoolExecutor,
     tmp_path: Path,
 ) -> None:
-    """The same comes home; workers read the token from a file, and without one the pull ends with what to do."""
+    """Workers pull the same files, with the token from a file; without a token the pull is an error with advice."""
     home = tmp_path / "home"
     with pytest.raises(ConfigurationError, match="no token"):
         pull(client, f"archive:{archive}", home, executor=processes)
@@ -74,7 +74,7 @@ def test_processes_pull_with_a_token_of_their_own(
 def test_units_pickle_without_the_token(
     sandbox: Sandbox, client: Client, archive: str, tmp_path: Path
 ) -> None:
-    """What goes to a worker is small, and holds no secret."""
+    """A task that is sent to a worker can be pickled, and does not contain the token."""
     source = find_source(client, Target.parse(f"archive:{archive}"))
     case = next(iterate_cases(client, source))
     unit = CasePull(case, tmp_path, "case", "skip", None)
@@ -87,7 +87,7 @@ def test_units_pickle_without_the_token(
 def test_a_dask_cluster_that_loses_a_worker(
     sandbox: Sandbox, client: Client, archive: str, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    """On a local Dask cluster of which a worker is killed half-way, everything comes home, once and whole."""
+    """If a worker of a Dask cluster is killed, the pull is still complete."""
     distributed = pytest.importorskip("distributed")
     home = tmp_path / "home"
     with (

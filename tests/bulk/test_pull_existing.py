@@ -27,7 +27,7 @@ from tests.support.pull import (
 def test_again_moves_no_file(
     sandbox: Sandbox, client: Client, archive: str, home: Path, existing: str
 ) -> None:
-    """Pulled again, what is there is not fetched; to skip it, the cases are listed and nothing else is asked."""
+    """A second pull downloads nothing; with "skip" it only lists the cases."""
     pull(client, f"archive:{archive}", home)
     before = contents(home), (home / "manifest.csv").read_bytes()
     sandbox.requests.clear()
@@ -42,7 +42,7 @@ def test_again_moves_no_file(
 
 
 def test_everything_is_fetched_again(client: Client, small: str, home: Path) -> None:
-    """With "overwrite" what is there is replaced, changed or not."""
+    """With "overwrite", all files are downloaded again."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
     for path in before:
@@ -52,7 +52,7 @@ def test_everything_is_fetched_again(client: Client, small: str, home: Path) -> 
 
 
 def test_a_case_keeps_its_folder(client: Client, sockets: Sockets, small: str, home: Path) -> None:
-    """A case that is renamed, or whose name another one now shares, stays where it is."""
+    """A case keeps its folder if it is renamed, or if another case gets the same title."""
     pull(client, f"archive:{small}", home)
     client.update_archive_item(
         archive_item_pk=archive_items(client, small)["case-0"].pk, values=[], title="renamed"
@@ -76,7 +76,7 @@ def test_a_case_keeps_its_folder(client: Client, sockets: Sockets, small: str, h
 def test_a_folder_that_holds_something_is_refused(
     sandbox: Sandbox, client: Client, archive: str, home: Path
 ) -> None:
-    """By default nothing is sent or written where anything is there."""
+    """By default, a folder that is not empty is refused before anything is sent or written."""
     home.mkdir()
     (home / "notes.txt").write_text("precious")
     sandbox.requests.clear()
@@ -89,7 +89,7 @@ def test_a_folder_that_holds_something_is_refused(
 def test_a_folder_of_something_else_is_refused(
     client: Client, small: str, archive: str, home: Path
 ) -> None:
-    """Two archives do not mix in a folder."""
+    """A folder of another source is refused."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
     with pytest.raises(FileExistsError, match=f"archive:{small}"):
@@ -101,7 +101,7 @@ def test_a_folder_of_something_else_is_refused(
 def test_a_file_that_was_changed_here(
     client: Client, small: str, home: Path, existing: str
 ) -> None:
-    """A file that was changed is told and left with "skip", and fetched again with "verify", however it was changed."""
+    """A changed file is a remark and left with "skip", and downloaded again with "verify"."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
     paths = [path for path in before if path.endswith(".csv")]
@@ -128,7 +128,7 @@ def test_a_file_that_was_changed_here(
 def test_a_file_that_is_gone_is_fetched(
     client: Client, small: str, home: Path, existing: str
 ) -> None:
-    """What is missing comes back, and nothing else is fetched."""
+    """A missing file is downloaded again, and no other."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
     (home / next(iter(before))).unlink()
@@ -139,7 +139,7 @@ def test_a_file_that_is_gone_is_fetched(
 def test_a_value_that_was_replaced_on_the_server(
     client: Client, sockets: Sockets, small: str, home: Path
 ) -> None:
-    """A value that is another one on the server now is told with "skip", and fetched with "verify"."""
+    """A value that was replaced on the server is a remark with "skip", and downloaded with "verify"."""
     pull(client, f"archive:{small}", home)
     change_number(client, sockets, small, "case-1", 99.5)
     skipped = pull(client, f"archive:{small}", home, existing="skip")
@@ -154,7 +154,7 @@ def test_a_value_that_was_replaced_on_the_server(
 
 
 def number_of(home: Path, sockets: Sockets, title: str) -> float:
-    """Return the number of a case, as the manifest and its file have it."""
+    """Return the number of a case, which its manifest and its file agree on."""
     row = next(row for row in read_manifest(home / "manifest.csv").rows if row.title == title)
     number: float = json.loads(row.cells[sockets.number])
     assert number == json.loads((home / title / f"{sockets.number}.json").read_text())
@@ -164,7 +164,7 @@ def number_of(home: Path, sockets: Sockets, title: str) -> float:
 def test_an_image_that_was_replaced_leaves_no_old_file(
     sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
 ) -> None:
-    """The file of an image that was replaced goes once the new one is there."""
+    """The file of a replaced image is removed when the new one is complete."""
     images = [image_of(tmp_path, name) for name in ("a.mha", "b.mha")]
     specs = [[SocketValueSpec(sockets.image, file=image)] for image in images]
     slug = add_archive(sandbox, client, {"case": specs[0]})
@@ -181,7 +181,7 @@ def test_an_image_that_was_replaced_leaves_no_old_file(
 def test_a_value_that_came_later_is_fetched(
     client: Client, sockets: Sockets, small: str, home: Path
 ) -> None:
-    """With "skip" what the server has more than before comes, and only that."""
+    """With "skip", a new value is downloaded, and nothing else."""
     pull(client, f"archive:{small}", home)
     client.update_archive_item(
         archive_item_pk=archive_items(client, small)["case-0"].pk,
@@ -194,7 +194,7 @@ def test_a_value_that_came_later_is_fetched(
 def test_cases_that_the_server_no_longer_has(
     sandbox: Sandbox, client: Client, small: str, home: Path
 ) -> None:
-    """A case that was moved away is told, and leaves the manifest; its files stay."""
+    """A case that the server no longer has is a remark and not in the manifest; its files stay."""
     pull(client, f"archive:{small}", home)
     before = contents(home)
     other = client.archives.detail(slug=sandbox.add_archive(unique("other")))

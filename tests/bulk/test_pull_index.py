@@ -27,7 +27,7 @@ from tests.support.pull import (
 def ready(
     capsys: pytest.CaptureFixture[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Program:
-    """Give the command line for a user of the sandbox."""
+    """Return the program, set up for a user of the sandbox."""
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
     monkeypatch.setenv(VARIABLE, sandbox.token)
     return Program(capsys)
@@ -35,7 +35,7 @@ def ready(
 
 @pytest.mark.parametrize("existing", ["skip", "verify"])
 def test_without_an_index(client: Client, archive: str, home: Path, existing: str) -> None:
-    """Where nothing is recorded, files are read again, and with "verify" held against the store, and not fetched."""
+    """Without an index, files are compared with the store and not downloaded if they are equal."""
     pull(client, f"archive:{archive}", home)
     before = contents(home), (home / "manifest.csv").read_bytes()
     (home / INDEX).unlink()
@@ -51,7 +51,7 @@ def test_without_an_index(client: Client, archive: str, home: Path, existing: st
 def test_a_file_that_nothing_is_recorded_of(
     sandbox: Sandbox, client: Client, sockets: Sockets, small: str, home: Path, tmp_path: Path
 ) -> None:
-    """A file that no run recorded, and that is not the server's, fails its case with "skip", and is left as it is."""
+    """With "skip", a file without a record that differs from the server's fails its case, and is left unchanged."""
     pull(client, f"archive:{small}", home)
     (home / INDEX).unlink()
     table = tmp_path / "new.csv"
@@ -75,7 +75,7 @@ def test_a_file_that_nothing_is_recorded_of(
 def test_an_empty_file_is_verified(
     sandbox: Sandbox, client: Client, sockets: Sockets, home: Path, tmp_path: Path
 ) -> None:
-    """A file of no bytes is held against the store as any other."""
+    """An empty file is verified like any other."""
     empty = tmp_path / "empty.csv"
     empty.touch()
     slug = add_archive(sandbox, client, {"case": [SocketValueSpec(sockets.table, file=empty)]})
@@ -111,7 +111,7 @@ def test_an_incomplete_last_line_is_ignored(client: Client, small: str, home: Pa
 def test_a_damaged_index_is_named(
     client: Client, small: str, home: Path, old: bytes, new: bytes
 ) -> None:
-    """Any other damage is an error that names the file and what to do; that restores it without a download."""
+    """A damaged index is an error that names the file and what restores it without a download."""
     pull(client, f"archive:{small}", home)
     index = home / INDEX
     good = index.read_bytes()

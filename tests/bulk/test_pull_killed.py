@@ -1,4 +1,4 @@
-"""A pull that is killed at any moment, and run again: everything there, whole, and nothing half-written left."""
+"""Pulls that are killed at any moment resume and are complete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 
 @pytest.fixture(scope="module")
 def archive(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give an archive of small cases, and of one file that comes in several ranges."""
+    """Return an archive of small cases and one file that is downloaded in several ranges."""
     sockets = add_sockets(sandbox)
     folder = tmp_path_factory.mktemp("sources")
     cases = many_cases(folder, sockets, 8)
@@ -47,7 +47,7 @@ def archive(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def killed_when(is_time: Callable[[], bool], command: list[str]) -> bool:
-    """Run a program and kill it at a moment; tell whether it had not ended by itself."""
+    """Run a program and kill it at a moment; return whether it was still running."""
     with subprocess.Popen(command) as victim:
         deadline = time.monotonic() + DEADLINE
         while victim.poll() is None and not is_time():
@@ -61,7 +61,7 @@ def killed_when(is_time: Callable[[], bool], command: list[str]) -> bool:
 def check_killed(
     sandbox: Sandbox, client: Client, archive: str, tmp_path: Path, *, kills: int, seed: int
 ) -> None:
-    """Kill pulls of one archive into one folder, and look at the folder each time.
+    """Kill pulls of one archive into one folder, and check the folder each time.
 
     Every other one is killed while the large file is being written, the others once so many requests have arrived.
     """
@@ -105,7 +105,7 @@ def check_killed(
 def test_a_pull_that_was_killed_goes_on(
     sandbox: Sandbox, client: Client, archive: str, tmp_path: Path
 ) -> None:
-    """Killed at a few moments and run again, everything is there, whole, and no temporary file is left."""
+    """A pull that was killed at a few moments resumes, is complete, and leaves no temporary file."""
     check_killed(sandbox, client, archive, tmp_path, kills=4, seed=4711)
 
 
@@ -115,5 +115,5 @@ def test_a_pull_that_was_killed_goes_on(
 def test_a_pull_that_was_killed_at_many_moments_goes_on(
     sandbox: Sandbox, client: Client, archive: str, tmp_path: Path, seed: int
 ) -> None:
-    """Killed at a hundred moments, the same."""
+    """The same holds for a hundred moments."""
     check_killed(sandbox, client, archive, tmp_path, kills=10, seed=seed)

@@ -1,4 +1,4 @@
-"""Reader studies with their answers, and the jobs of an algorithm, brought home."""
+"""Pulling reader studies with answers, and the jobs of an algorithm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTIONS = (
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Give a folder to pull into."""
+    """Return a folder to pull into."""
     return tmp_path / "home"
 
 
@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def study(sandbox: Sandbox, client: Client, tmp_path: Path) -> str:
-    """Give a study of two display sets and an answer to each question for the first of them."""
+    """Return a study of two display sets, with an answer to each question for the first of them."""
     number = sandbox.add_socket(unique("number"), "Float")
     slug = sandbox.add_reader_study(unique("study"), questions=QUESTIONS, readers=["sandbox"])
     sets = [
@@ -75,7 +75,7 @@ def study(sandbox: Sandbox, client: Client, tmp_path: Path) -> str:
 
 
 def test_study_comes_home_with_its_answers(client: Client, study: str, home: Path) -> None:
-    """Display sets come in their order, and answers in words, as a table and as JSON, with their masks."""
+    """Display sets are pulled in their order, and answers as CSV and JSON Lines with their masks."""
     report = pull(client, f"study:{study}", home)
     assert (report.cases, report.answers, report.failed) == (2, 4, [])
     rows = read_manifest(report.manifest).rows
@@ -114,7 +114,7 @@ def test_study_comes_home_with_its_answers(client: Client, study: str, home: Pat
 def test_study_again_moves_no_file_and_brings_new_answers(
     sandbox: Sandbox, client: Client, study: str, home: Path
 ) -> None:
-    """Pulled again, masks are not fetched; the answers are those that the server has now, and diff counts them."""
+    """A second pull downloads no masks and updates the answers, whose number `diff` compares."""
     pull(client, f"study:{study}", home)
     assert diff(client, home) == []
     found = client.reader_studies.detail(slug=study)
@@ -130,7 +130,7 @@ def test_study_again_moves_no_file_and_brings_new_answers(
 
 
 def test_a_mask_that_was_changed_is_found(client: Client, study: str, home: Path) -> None:
-    """The images of answers are verified as those of cases are."""
+    """The masks of answers are verified."""
     pull(client, f"study:{study}", home)
     (mask,) = (home / "answers").rglob("*.mha")
     mask.write_text("changed")
@@ -145,7 +145,7 @@ def test_a_mask_that_was_changed_is_found(client: Client, study: str, home: Path
 
 
 def test_jobs_come_home(sandbox: Sandbox, client: Client, tmp_path: Path, home: Path) -> None:
-    """Inputs and outputs are kept apart, also of one socket; a row says how its job ended and which image made it."""
+    """Inputs and outputs of a job have folders of their own; its row has its status and algorithm image."""
     image = sandbox.add_socket("Scan", relative_path="images/scan")
     number = sandbox.add_socket("Number", "Float", relative_path="number.json")
     sockets = [image, number]

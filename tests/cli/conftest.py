@@ -1,4 +1,4 @@
-"""The program, with nothing of the developer's own around it."""
+"""The program, isolated from the developer's environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.cli_program import VARIABLE, Program
 
 @pytest.fixture(autouse=True)
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Keep the developer's configuration out, and give the folder that takes its place."""
+    """Hide the developer's configuration, and return the folder that replaces it."""
     folder = tmp_path / "config"
     for name in ("GCAPI_BASE_URL", "_GCAPI_COMPLETE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
@@ -28,13 +28,13 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gcapi(capsys: pytest.CaptureFixture[str]) -> Program:
-    """Give the program, with no server and no token."""
+    """Return the program, without a server and a token."""
     return Program(capsys)
 
 
 @pytest.fixture
 def ready(gcapi: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Give the program for a user of the sandbox."""
+    """Return the program, set up for a user of the sandbox."""
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
     monkeypatch.setenv(VARIABLE, sandbox.token)
     return gcapi
@@ -42,7 +42,7 @@ def ready(gcapi: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def cluster(sandbox: Sandbox, ready: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the address of a Dask cluster, where the token is in no environment and in the file that `login` writes."""
+    """Yield the address of a Dask cluster; the token is only in the file that `login` writes."""
     distributed = pytest.importorskip("distributed")
     del ready
     monkeypatch.delenv(VARIABLE)

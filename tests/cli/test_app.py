@@ -1,4 +1,4 @@
-"""How the program starts and how it ends, as shells see it."""
+"""The start and the end of the program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_MODULES = 150
 def leaves(
     group: click.Group, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command with the words that name it."""
+    """Yield every command after its path."""
     context = click.Context(group)
     for name in group.list_commands(context):
         _, command, _ = group.resolve_command(context, [name])
@@ -75,7 +75,7 @@ def test_the_summaries_are_those_of_the_commands() -> None:
 
 
 def test_every_command_has_its_words(gcapi: Program) -> None:
-    """Each command and each command of a group says in its help what it does, and takes --json and -q."""
+    """Every command has a help text and takes --json and -q."""
     commands = dict(leaves(app))
     assert ("archives", "list") in commands
     for path, command in commands.items():
@@ -86,7 +86,7 @@ def test_every_command_has_its_words(gcapi: Program) -> None:
 
 
 def test_the_documentation_has_every_command() -> None:
-    """The documentation names each command and each command of a group."""
+    """The documentation names every command."""
     text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     names = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", prose))))
@@ -94,7 +94,7 @@ def test_the_documentation_has_every_command() -> None:
 
 
 def test_version(gcapi: Program) -> None:
-    """The program tells its version, as a module and as an installed script."""
+    """The program prints its version, as a module and as an installed script."""
     script = os.path.join(os.path.dirname(sys.executable), "gcapi")  # noqa: PTH118, PTH120
     installed = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert installed.stdout == gcapi("--version").out == gcapi.apart("--version").out
@@ -102,7 +102,7 @@ def test_version(gcapi: Program) -> None:
 
 
 def test_without_the_extra() -> None:
-    """Without click there is one line with the `pip install` to run."""
+    """Without click, the program prints one line with the `pip install` to run."""
     code = "import sys; sys.modules['click'] = None; from gcapi.cli import main; sys.exit(main())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 2
@@ -112,7 +112,7 @@ def test_without_the_extra() -> None:
 
 
 def test_no_command_is_usage(gcapi: Program) -> None:
-    """What is no command or no option is a mistake of usage, told on standard error."""
+    """An unknown command or option is a usage error, on standard error."""
     for arguments in (["nonsense"], ["archives", "list", "--nonsense"], ["archives", "show"]):
         run = gcapi(*arguments)
         assert (run.code, run.out) == (2, "")
@@ -121,14 +121,14 @@ def test_no_command_is_usage(gcapi: Program) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(gcapi: Program, shell: str) -> None:
-    """Each shell gets a script that asks this program."""
+    """The script for each shell calls this program."""
     run = gcapi("completion", shell)
     assert run.code == 0
     assert f"_GCAPI_COMPLETE={shell}_complete" in run.out
 
 
 def test_completion_knows_commands_and_options(gcapi: Program) -> None:
-    """What the script asks for is answered with commands, commands of groups, and options."""
+    """Commands, commands of groups, and options are completed."""
     asked = {"_GCAPI_COMPLETE": "bash_complete"}
     top = gcapi.apart(**asked, COMP_WORDS="gcapi arch", COMP_CWORD="1")
     inner = gcapi.apart(**asked, COMP_WORDS="gcapi jobs ", COMP_CWORD="2")
@@ -164,7 +164,7 @@ def _pages(_: Seen) -> Answer:
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
 def test_whoever_reads_may_stop() -> None:
-    """A closed pipe (`gcapi … | head`) ends a run without a word."""
+    """A closed pipe (`gcapi … | head`) ends a run without a message."""
     with Loopback(_pages) as server:
         process = subprocess.Popen(
             command_line("api", "GET", "things/", "--paginate", "--base-url", server.base_url),

@@ -1,4 +1,4 @@
-"""Where the token comes from, how it is kept, and that it goes nowhere else."""
+"""The sources of the token, its storage, and its secrecy."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class Filed(KeyringBackend):
 
 @pytest.fixture
 def server(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Give a sandbox that the program talks to, without a token."""
+    """Return a sandbox that the program talks to, without a token."""
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
     return sandbox
 
 
 def test_login_keeps_a_token_that_works(gcapi: Program, server: Sandbox, config: Path) -> None:
-    """`login` checks the token, keeps it for this server, and `whoami` says whose it is and where it came from."""
+    """`login` checks and stores the token of a server, and `whoami` shows its user and source."""
     login = gcapi("login", "--json", stdin=f"Bearer {server.token}\n")
     path = token_path(server.base_url)
     assert login.code == 0
@@ -84,7 +84,7 @@ def test_login_keeps_a_token_that_works(gcapi: Program, server: Sandbox, config:
 
 @posix
 def test_login_asks_without_echo(server: Sandbox) -> None:
-    """In a terminal the token is asked for, and what is typed is not shown."""
+    """In a terminal, `login` asks for the token without echoing it."""
     import pty
 
     master, slave = pty.openpty()
@@ -111,7 +111,7 @@ def test_login_asks_without_echo(server: Sandbox) -> None:
 
 
 def test_login_replaces_what_was_kept(gcapi: Program, server: Sandbox) -> None:
-    """Another token takes the place of the first."""
+    """A second `login` replaces the stored token."""
     other = server.add_user("another")
     for token in (server.token, other):
         assert gcapi("login", stdin=token).code == 0
@@ -122,7 +122,7 @@ def test_login_replaces_what_was_kept(gcapi: Program, server: Sandbox) -> None:
 
 
 def test_a_wrong_token_is_not_kept(gcapi: Program, server: Sandbox) -> None:
-    """What the server does not accept is refused, and what was kept stays."""
+    """A token that the server does not accept is not stored, and the earlier one stays."""
     gcapi("login", stdin=server.token)
     refused = gcapi("login", stdin=TOKEN)
     assert (refused.code, refused.out) == (8, "")
@@ -132,7 +132,7 @@ def test_a_wrong_token_is_not_kept(gcapi: Program, server: Sandbox) -> None:
 def test_nothing_is_no_token(
     gcapi: Program, server: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty input is refused, rather than taking the token of the environment."""
+    """An empty input is refused, even if the environment has a token."""
     monkeypatch.setenv(VARIABLE, server.token)
     refused = gcapi("login", stdin="\n")
     assert refused.code == 4
@@ -142,7 +142,7 @@ def test_nothing_is_no_token(
 
 @posix
 def test_kept_tokens_are_private(gcapi: Program, server: Sandbox) -> None:
-    """The file has mode 0600 and its folder 0700, whatever the umask is."""
+    """The token file has mode 0600 and its folder 0700, for any umask."""
     before = os.umask(0)
     try:
         assert gcapi("login", stdin=server.token).code == 0
@@ -156,7 +156,7 @@ def test_kept_tokens_are_private(gcapi: Program, server: Sandbox) -> None:
 @posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_exposed_tokens_are_not_used(gcapi: Program, server: Sandbox, mode: int) -> None:
-    """A token file that others can read or change is refused with what to do, wherever it lies."""
+    """A token file that other users can read or change is refused with the command that fixes it, wherever it is."""
     store_token(server.base_url, server.token, in_keyring=False)
     path = token_path(server.base_url)
     path.chmod(mode)
@@ -170,7 +170,7 @@ def test_exposed_tokens_are_not_used(gcapi: Program, server: Sandbox, mode: int)
 def test_the_order_of_sources(
     gcapi: Program, server: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command line comes before the environment, and that before what is kept; each says its name."""
+    """The command line precedes the environment, and that the stored token; `whoami` names the source."""
     names = ["kept", "variable", "file", "option", "stdin"]
     tokens = {name: server.add_user(name) for name in names}
     store_token(server.base_url, tokens["kept"], in_keyring=False)
@@ -191,21 +191,21 @@ def test_the_order_of_sources(
 
 
 def test_each_server_has_its_own(gcapi: Program, server: Sandbox) -> None:
-    """A token that is kept for one server goes to no other."""
+    """The stored token of a server is not sent to another."""
     store_token(server.base_url, server.token, in_keyring=False)
     assert gcapi("whoami").code == 0
     assert gcapi("whoami", "--base-url", "http://127.0.0.1:1/api/v1/").code == 8
 
 
 def test_names_of_servers() -> None:
-    """A server is its host and port, without a user name and whatever the case."""
+    """The name of a server is its host and port in lower case, without a user name."""
     assert server_name("https://me:secret@Grand-Challenge.org/api/v1/") == "grand-challenge.org"
     assert server_name("http://[::1]:8000/") == "[::1]:8000"
     assert ":" not in token_path("http://[::1]:8000/").name
 
 
 def test_logout_removes_it(gcapi: Program, server: Sandbox) -> None:
-    """`logout` removes what is kept, says from where, and is content if there is nothing."""
+    """`logout` removes the stored token and names its place; without one it succeeds."""
     store_token(server.base_url, server.token, in_keyring=False)
     path = token_path(server.base_url)
     assert gcapi("logout", "--json").json["removed_from"] == [f"the file {path}"]
@@ -217,7 +217,7 @@ def test_logout_removes_it(gcapi: Program, server: Sandbox) -> None:
 
 
 def test_the_keyring_keeps_it(gcapi: Program, server: Sandbox, tmp_path: Path) -> None:
-    """With --keyring the token is in the system's keyring, and in no file."""
+    """With --keyring, the token is stored in the system's keyring and in no file."""
     (tmp_path / "filed_keyring.py").write_text(BACKEND)
     system = {
         "PYTHONPATH": str(tmp_path),
@@ -235,7 +235,7 @@ def test_the_keyring_keeps_it(gcapi: Program, server: Sandbox, tmp_path: Path) -
 
 @pytest.mark.usefixtures("server")
 def test_keyrings_that_fail(gcapi: Program, tmp_path: Path) -> None:
-    """A keyring that is locked is told with what to do instead."""
+    """A locked keyring is an error with advice."""
     (tmp_path / "locked_keyring.py").write_text(LOCKED)
     system = {"PYTHONPATH": str(tmp_path), "PYTHON_KEYRING_BACKEND": "locked_keyring.Locked"}
     run = gcapi.apart("whoami", **system)
@@ -245,7 +245,7 @@ def test_keyrings_that_fail(gcapi: Program, tmp_path: Path) -> None:
 
 
 def test_without_a_keyring(gcapi: Program, server: Sandbox) -> None:
-    """Where there is no keyring, --keyring says so, and nothing is kept."""
+    """On a system without a keyring, --keyring is an error, and nothing is stored."""
     run = gcapi("login", "--keyring", stdin=server.token)
     assert run.code == 2
     assert "Leave --keyring out" in run.err

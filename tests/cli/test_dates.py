@@ -1,4 +1,4 @@
-"""Dates as people write them."""
+"""Parsing dates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOW = datetime(2026, 11, 27, 15, 30)  # noqa: DTZ001 - the local time of whereve
     ],
 )
 def test_dates(text: str, expected: datetime) -> None:
-    """A date without a zone is of this machine's, the day stands before the month, and a weekday is in the past."""
+    """A date without a time zone is local, the day comes before the month, and a weekday is in the past."""
     assert parse_date(text, NOW) == expected.astimezone()
 
 
@@ -48,7 +48,7 @@ def test_dates(text: str, expected: datetime) -> None:
     "text", ["2026-07-01T10:15Z", "2026-07-01 12:15+02:00", "1 July 2026 10:15 UTC"]
 )
 def test_dates_with_a_zone(text: str) -> None:
-    """A zone that is given counts."""
+    """A time zone in the text is used."""
     assert parse_date(text, NOW) == datetime(2026, 7, 1, 10, 15, tzinfo=UTC)
 
 
@@ -56,6 +56,6 @@ def test_dates_with_a_zone(text: str) -> None:
     "text", ["", "soon", "32.01.2026", "2026-13-01", "last monday", "99999999999"]
 )
 def test_what_is_no_date(text: str) -> None:
-    """What names no day is refused rather than guessed."""
+    """A text that is not a date is refused, not guessed."""
     with pytest.raises(ValueError, match=r".+"):
         parse_date(text, NOW)

@@ -1,4 +1,4 @@
-"""`doctor` finds what is wrong, says what to do, and tells no secret."""
+"""`doctor` finds problems, gives advice, and reveals no secrets."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ WITH_TOKEN = ALL | {"account", "schema", "storage"}
 
 
 def found(run: Result) -> dict[str, tuple[str, str]]:
-    """Return the level and the words of each check."""
+    """Return the level and the text of each check."""
     return {finding["check"]: (finding["level"], finding["words"]) for finding in run.json}
 
 
 def test_all_is_well(ready: Program, sandbox: Sandbox) -> None:
-    """Where all is well every check says so, nothing is uploaded, and the exit code is 0."""
+    """If all checks pass, each says so, nothing is uploaded, and the exit code is 0."""
     sandbox.requests.clear()
     run = ready("doctor", "--json")
     assert run.code == 0
@@ -49,7 +49,7 @@ def test_all_is_well(ready: Program, sandbox: Sandbox) -> None:
 
 
 def test_storage_is_checked_when_asked(ready: Program, sandbox: Sandbox) -> None:
-    """With --upload one byte goes to the object store, without the token."""
+    """With --upload, one byte is sent to the object store, without the token."""
     sandbox.requests.clear()
     assert found(ready("doctor", "--upload", "--json"))["storage"][0] == "ok"
     (put,) = [one for one in sandbox.requests if one.method == "PUT"]
@@ -60,7 +60,7 @@ def test_storage_is_checked_when_asked(ready: Program, sandbox: Sandbox) -> None
 def test_reports_have_no_secrets(
     ready: Program, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, *, as_json: bool
 ) -> None:
-    """Neither the token nor the password of a proxy is in a report, whether the proxy works or not."""
+    """A report contains neither the token nor the password of a proxy, whether the proxy works or not."""
     arguments = ["--json"] if as_json else []
     fine = ready("doctor", "--upload", *arguments)
     assert fine.code == 0
@@ -78,7 +78,7 @@ def test_reports_have_no_secrets(
 
 
 def test_no_token_and_a_wrong_one(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing or wrong token is the finding, and the exit code is 8."""
+    """A missing or invalid token is a failure with exit code 8."""
     wrong = ready("doctor", "--json", "--token", TOKEN)
     assert wrong.code == 8
     assert found(wrong)["account"][0] == "failure"
@@ -90,7 +90,7 @@ def test_no_token_and_a_wrong_one(ready: Program, monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_server_than_grand_challenge(gcapi: Program) -> None:
-    """A login page in the API's place is told as such."""
+    """A login page in the place of the API is recognized."""
     page = Answer(body=b"<html>Log in</html>", headers={"Content-Type": "text/html"})
     with Loopback(lambda _: page, with_version=False) as server:
         run = gcapi("doctor", "--json", "--base-url", server.base_url, "--token", TOKEN)
@@ -99,7 +99,7 @@ def test_another_server_than_grand_challenge(gcapi: Program) -> None:
 
 
 def test_missing_certificates(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that names no bundle is found before anything else fails for it."""
+    """A certificate variable with a missing file is reported."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/bundle.pem")
     run = ready("doctor", "--json")
     assert run.code == 2
@@ -108,7 +108,7 @@ def test_missing_certificates(ready: Program, monkeypatch: pytest.MonkeyPatch) -
 
 
 def script(**answers: Answer) -> Callable[[Seen], Answer]:
-    """Answer by the end of the path; a good account and the schema of this release where nothing is given."""
+    """Return a script that answers by the last path segment; by default, with a valid account and this schema."""
     usual = {
         "gcapi": Answer(body=VERSION),
         "interfaces": Answer(body={"count": 0, "next": None, "previous": None, "results": []}),
@@ -125,7 +125,7 @@ def script(**answers: Answer) -> Callable[[Seen], Answer]:
 
 @pytest.mark.parametrize(("seconds", "words"), [(-300, "ahead of"), (300, "behind")])
 def test_wrong_clocks(gcapi: Program, seconds: int, words: str) -> None:
-    """A clock that is minutes off draws a warning, which is no failure."""
+    """A clock that is minutes off is a warning, not a failure."""
     then = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
     answers = script(gcapi=Answer(body=VERSION, headers={"Date": then}))
     with Loopback(answers, with_version=False) as server:
@@ -136,7 +136,7 @@ def test_wrong_clocks(gcapi: Program, seconds: int, words: str) -> None:
 
 
 def test_schemas_that_differ(gcapi: Program) -> None:
-    """What the server has otherwise is listed, shortened for people and in full in JSON, and is no failure."""
+    """Differences of the server's schema are a note: shortened in text, complete in JSON."""
     schema: Any = copy.deepcopy(published_schema())
     for name in list(schema["components"]["schemas"])[:30]:
         schema["components"]["schemas"][name].setdefault("properties", {})["brand_new"] = {

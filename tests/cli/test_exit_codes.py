@@ -1,4 +1,4 @@
-"""Every error has an exit code and a paragraph, and real runs end with them."""
+"""Every error has an exit code and a message."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ KEYWORDS: dict[str, Any] = {
 
 
 def answer(status: int) -> httpx.Response:
-    """Return an answer with an error status."""
+    """Return a response with an error status."""
     request = httpx.Request("GET", "https://example.com/api/v1/archives/")
     return httpx.Response(status, request=request)
 
 
 def make(cls: type[BaseException]) -> BaseException:
-    """Make an error of a class."""
+    """Return an error of a class."""
     if issubclass(cls, exceptions.StatusError):
         return cls("It went wrong.", response=answer(400))
     if issubclass(cls, exceptions.GCAPIError):
@@ -126,7 +126,7 @@ def make(cls: type[BaseException]) -> BaseException:
 
 
 def errors_of_the_library() -> set[type[BaseException]]:
-    """Return every class of errors that the library has."""
+    """Return every error class of the library."""
     for module in pkgutil.iter_modules(bulk.__path__):
         import_module(f"gcapi.bulk.{module.name}")
     homes = ("gcapi.exceptions", "gcapi.bulk.", "gcapi.cli.")
@@ -134,14 +134,14 @@ def errors_of_the_library() -> set[type[BaseException]]:
 
 
 def derived(base: type[BaseException]) -> Iterator[type[BaseException]]:
-    """Yield a class and all that derive from it."""
+    """Yield a class and its subclasses."""
     yield base
     for cls in base.__subclasses__():
         yield from derived(cls)
 
 
 def test_the_table_has_every_error() -> None:
-    """No class of errors is without a code that was thought of."""
+    """Every error class is in the table of this test."""
     assert errors_of_the_library() <= set(CODES)
     assert {cls for classes in EXIT_CODES.values() for cls in classes} <= set(CODES)
 
@@ -150,7 +150,7 @@ def test_the_table_has_every_error() -> None:
     ("cls", "code"), CODES.items(), ids=lambda value: getattr(value, "__name__", "")
 )
 def test_each_error_has_its_code(cls: type[BaseException], code: int) -> None:
-    """The exit code of an error goes by its class."""
+    """The exit code of an error depends on its class."""
     assert exit_code_of(make(cls)) == code
     assert "It went wrong" in error_message(make(cls))
 
@@ -160,12 +160,12 @@ def test_each_error_has_its_code(cls: type[BaseException], code: int) -> None:
     [(301, 4), (400, 4), (405, 4), (429, 5), (500, 1), (502, 5), (503, 5), (504, 5), (507, 5)],
 )
 def test_other_statuses_have_codes_of_their_own(status: int, code: int) -> None:
-    """An answer that passes by itself is temporary; one that says that the server failed is not."""
+    """Transient statuses are temporary errors, other server errors are failures."""
     assert exit_code_of(exceptions.StatusError("No.", response=answer(status))) == code
 
 
 def test_certificates_are_no_temporary_matter() -> None:
-    """A certificate that is not trusted is told as what it is, with what to set."""
+    """An untrusted certificate is a usage error that names the variable to set."""
     error = httpx.ConnectError("certificate verify failed")
     error.__cause__ = ssl.SSLCertVerificationError(1, "self-signed certificate")
     assert exit_code_of(error) == 2
@@ -173,7 +173,7 @@ def test_certificates_are_no_temporary_matter() -> None:
 
 
 def test_several_things_that_fail_in_part() -> None:
-    """Of several things, some that fail make 6, and all that fail in one way make that way's code."""
+    """If some items fail the exit code is 6; if all fail in the same way it is the code of that error."""
     everything, some = Failures(2), Failures(2)
     for failures, count in ((everything, 2), (some, 1)):
         for _ in range(count):
@@ -183,7 +183,7 @@ def test_several_things_that_fail_in_part() -> None:
 
 
 def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of hundreds of rows that fail, twenty are told with their names, and that there are more."""
+    """Of hundreds of failed rows, twenty are printed with their names, and a line that there are more."""
     failures = Failures(300)
     for number in range(200):
         failures.report(exceptions.SpecError("No file.\x1b[2J"), f"line {number}")
@@ -194,7 +194,7 @@ def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_documentation_has_every_code() -> None:
-    """The table of the documentation has each code that a run can end with, and no other."""
+    """The documentation lists exactly the exit codes that the program can return."""
     text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     assert documented == {0, *CODES.values(), app.INTERRUPTED, app.PIPE_CLOSED}
@@ -204,12 +204,12 @@ def test_the_documentation_has_every_code() -> None:
 
 
 def test_0_done(ready: Program) -> None:
-    """What was done ends with 0."""
+    """Success is 0."""
     assert ready("archives", "list").code == 0
 
 
 def test_3_not_found(ready: Program) -> None:
-    """What is not there, or not to be seen, ends with 3 and one paragraph."""
+    """An object that does not exist or is not visible is 3, with one paragraph."""
     run = ready("archives", "show", "no-such-archive")
     assert (run.code, run.out) == (3, "")
     assert run.err.startswith("gcapi: ")
@@ -218,14 +218,14 @@ def test_3_not_found(ready: Program) -> None:
 
 
 def test_4_invalid_input(ready: Program) -> None:
-    """What the server refuses ends with 4, with its words."""
+    """A request that the server refuses is 4, with the server's words."""
     run = ready("api", "POST", "uploads/", "-f", "filename=a/b")
     assert run.code == 4
     assert "a/b is not a valid filename" in run.err
 
 
 def test_5_temporary(gcapi: Program) -> None:
-    """A server that is not there for now ends with 5."""
+    """A server that cannot be reached is 5."""
     with Loopback(lambda _: Answer(503)) as server:
         url = server.base_url
     run = gcapi("doctor", "--base-url", url, "--token", TOKEN)
@@ -234,7 +234,7 @@ def test_5_temporary(gcapi: Program) -> None:
 
 
 def test_7_limit(ready: Program, sandbox: Sandbox) -> None:
-    """A limit of the server that does not pass ends with 7."""
+    """A limit of the server is 7."""
     sandbox.limits.upload_bytes = 0
     try:
         made = ready("api", "POST", "uploads/", "-f", "filename=a.txt").json
@@ -247,7 +247,7 @@ def test_7_limit(ready: Program, sandbox: Sandbox) -> None:
 
 
 def test_8_authentication(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that the server does not know, and none at all, end with 8 and what to do."""
+    """An invalid or missing token is 8, with advice."""
     wrong = ready("whoami", "--token", TOKEN)
     assert wrong.code == 8
     assert "gcapi login" in wrong.err
@@ -260,13 +260,13 @@ def test_8_authentication(ready: Program, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def broken() -> Iterator[Loopback]:
-    """Give a server whose answers are objects where lists were promised."""
+    """Return a server that sends objects in the place of lists."""
     with Loopback(lambda _: Answer(body={"count": "many", "results": 7})) as server:
         yield server
 
 
 def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
-    """An error is told in words; with --debug, also where it came from."""
+    """An error is printed without its traceback, unless --debug is given."""
     line = ("archives", "list", "--base-url", broken.base_url, "--token", TOKEN)
     told, shown = gcapi(*line), gcapi(*line, "--debug")
     assert (told.code, shown.code) == (1, 1)
@@ -277,7 +277,7 @@ def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
 
 
 def test_faults_of_its_own_say_how_to_report() -> None:
-    """An error that nobody thought of ends with 1, and asks for a report."""
+    """An unexpected error is 1, and its message asks for a report."""
     assert exit_code_of(ZeroDivisionError("7 / 0")) == 1
     words = error_message(ZeroDivisionError("7 / 0"))
     assert words.startswith("ZeroDivisionError: 7 / 0.")
@@ -285,7 +285,7 @@ def test_faults_of_its_own_say_how_to_report() -> None:
 
 
 def test_json_output_is_json_alone(ready: Program) -> None:
-    """Whatever is told, standard output has the data alone."""
+    """Messages do not go to standard output."""
     run = ready("logout", "--json")
     assert json.loads(run.out)["removed_from"] == []
     assert "No token was stored" in run.err

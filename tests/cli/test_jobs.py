@@ -1,4 +1,4 @@
-"""Jobs from the command line: started, waited for, listed, and their outputs fetched."""
+"""Jobs from the command line: start, wait, list, download."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.data import noise, unique, written
 
 
 def double(inputs: Path, outputs: Path) -> None:
-    """Double a number; what is negative is refused."""
+    """Double a number; fail for a negative one."""
     (source,) = inputs.glob("number*.json")
     number = json.loads(source.read_text())
     if number < 0:
@@ -25,7 +25,7 @@ def double(inputs: Path, outputs: Path) -> None:
 
 
 class Doubler:
-    """An algorithm that doubles numbers, and what jobs on it need."""
+    """An algorithm that doubles numbers, with its sockets."""
 
     def __init__(self, sandbox: Sandbox, client: Client) -> None:
         word = unique("")
@@ -44,12 +44,12 @@ class Doubler:
 
 @pytest.fixture
 def doubler(sandbox: Sandbox, client: Client) -> Doubler:
-    """Give an algorithm."""
+    """Return an algorithm."""
     return Doubler(sandbox, client)
 
 
 def test_run_brings_the_outputs_home(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
-    """`run --output` starts a job, waits for it and says where its outputs lie."""
+    """`run --output` starts a job, waits for it and prints the paths of its outputs."""
     out = tmp_path / "out"
     run = ready("run", doubler.slug, "-i", f"{doubler.number}=21", "-o", out, "--json")
     assert run.code == 0
@@ -67,7 +67,7 @@ def test_run_brings_the_outputs_home(ready: Program, doubler: Doubler, tmp_path:
 
 
 def test_run_and_come_back_later(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
-    """`run` alone starts a job, `jobs wait` waits for it, and `jobs pull` fetches what it made."""
+    """`run` alone starts a job, `jobs wait` waits for it, and `jobs pull` downloads its outputs."""
     started = ready("run", doubler.slug, "-i", f"{doubler.number}=1.5", "--json").json
     waited = ready("jobs", "wait", started["pk"], "--json")
     assert [line["status"] for line in waited.lines] == ["Succeeded"]
@@ -80,14 +80,14 @@ def test_run_and_come_back_later(ready: Program, doubler: Doubler, tmp_path: Pat
 
 
 def test_run_waits_without_fetching(ready: Program, doubler: Doubler) -> None:
-    """`run --wait` shows the job that has ended."""
+    """`run --wait` shows the finished job."""
     job = ready("run", doubler.slug, "-i", f"{doubler.number}=2", "--wait", "--json").json
     assert job["status"] == "Succeeded"
     assert job["outputs"][0]["value"] == 4
 
 
 def test_files_are_inputs(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
-    """An image socket takes a path, a File socket of JSON a file or JSON, and a String plain text."""
+    """The input of an image or File socket is a path, that of a String plain text."""
     image = sandbox.add_socket(unique("Scan"), "Image")
     notes = sandbox.add_socket(unique("Notes"), "Anything", store_in_database=False)
     name = sandbox.add_socket(unique("Name"), "String")
@@ -125,7 +125,7 @@ def test_files_are_inputs(ready: Program, sandbox: Sandbox, tmp_path: Path) -> N
     ],
 )
 def test_wrong_inputs(ready: Program, doubler: Doubler, text: str, code: int, words: str) -> None:
-    """What cannot be an input is told, and no job is started."""
+    """An invalid input is an error, and no job is started."""
     text = text.format(number=doubler.number, doubled=doubler.doubled)
     run = ready("run", doubler.slug, "-i", text)
     assert (run.code, run.out) == (code, "")
@@ -134,7 +134,7 @@ def test_wrong_inputs(ready: Program, doubler: Doubler, text: str, code: int, wo
 
 
 def test_some_jobs_fail(ready: Program, doubler: Doubler, tmp_path: Path) -> None:
-    """Of several jobs the good ones are fetched, the others told, and the exit code is 6; one alone has its own."""
+    """If some jobs fail, the others are downloaded and the exit code is 6; a single job has its own exit code."""
     good, bad = doubler.start(1), doubler.start(-1)
     waited = ready("jobs", "wait", bad, good, "--json")
     assert waited.code == 6
@@ -149,7 +149,7 @@ def test_some_jobs_fail(ready: Program, doubler: Doubler, tmp_path: Path) -> Non
 
 
 def test_jobs_that_go_on(ready: Program, sandbox: Sandbox, doubler: Doubler) -> None:
-    """Waiting ends with 5 and the command to wait on; a job that has not ended is not pulled."""
+    """A timeout is 5, with the command to continue waiting; an unfinished job is not downloaded."""
     with sandbox.hold_background():
         pk = doubler.start(3)
         waited = ready("jobs", "wait", pk, "--timeout", "0.1")
@@ -160,7 +160,7 @@ def test_jobs_that_go_on(ready: Program, sandbox: Sandbox, doubler: Doubler) -> 
 
 
 def test_jobs_are_filtered(ready: Program, doubler: Doubler) -> None:
-    """Jobs are those of an algorithm and a state."""
+    """Jobs are filtered by algorithm and status."""
     pks = {doubler.start(number) for number in (1, -1)}
     for pk in pks:
         ready("jobs", "wait", pk)
@@ -173,7 +173,7 @@ def test_jobs_are_filtered(ready: Program, doubler: Doubler) -> None:
 
 
 def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Path) -> None:
-    """`uploads resume` sends what is missing of a file."""
+    """`uploads resume` completes an upload."""
     path = written(tmp_path / "a.bin", b"some bytes")
     upload = client.uploads.create(filename="a.bin")
     run = ready("uploads", "resume", upload.pk, path, "--json")

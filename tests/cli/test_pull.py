@@ -1,4 +1,4 @@
-"""Whole archives brought home from the command line, and compared."""
+"""`pull`, `verify` and `diff` from the command line."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.support.pull import Sockets, add_archive, add_sockets, many_cases
 
 @pytest.fixture
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Give a socket of each sort."""
+    """Return a socket of each kind."""
     return add_sockets(sandbox)
 
 
 @pytest.fixture
 def archive(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) -> str:
-    """Give the slug of an archive of three cases."""
+    """Return the slug of an archive of three cases."""
     source = tmp_path / "source"
     source.mkdir()
     return add_archive(sandbox, client, many_cases(source, sockets, 3))
 
 
 def test_pull_verify_and_diff(ready: Program, archive: str, tmp_path: Path) -> None:
-    """An archive comes home whole, is what its manifest says, and does not differ from the server."""
+    """A pulled archive is complete, and equals its manifest and the server."""
     folder = tmp_path / "here"
     run = ready("pull", f"archive:{archive}", folder, "--json")
     assert run.code == 0
@@ -41,7 +41,7 @@ def test_pull_verify_and_diff(ready: Program, archive: str, tmp_path: Path) -> N
 
 
 def test_pulls_go_on(ready: Program, archive: str, tmp_path: Path) -> None:
-    """What is there stops a pull with 4, unless it is told what to do about it."""
+    """A folder that is not empty is 4, unless --existing is given."""
     folder = tmp_path / "here"
     assert ready("pull", f"archive:{archive}", folder, "-q").err == ""
     refused = ready("pull", f"archive:{archive}", folder)
@@ -54,7 +54,7 @@ def test_pulls_go_on(ready: Program, archive: str, tmp_path: Path) -> None:
 def test_what_differs_is_listed(
     ready: Program, client: Client, sockets: Sockets, archive: str, tmp_path: Path
 ) -> None:
-    """A changed file and a new case are told, and end `verify` and `diff` with 6."""
+    """`verify` lists a changed file and `diff` a new case, with exit code 6."""
     folder = tmp_path / "here"
     ready("pull", f"archive:{archive}", folder)
     victim = next((folder / "case-1").rglob("*.csv"))
@@ -70,7 +70,7 @@ def test_what_differs_is_listed(
 
 
 def test_some_cases_fail(ready: Program, archive: str, tmp_path: Path) -> None:
-    """A case that cannot be had is told by its title, and the exit code is 6."""
+    """A case that fails is named by its title, and the exit code is 6."""
     folder = tmp_path / "here"
     (folder / "case-1").mkdir(parents=True)
     blocked = folder / "case-1"
@@ -86,14 +86,14 @@ def test_some_cases_fail(ready: Program, archive: str, tmp_path: Path) -> None:
     ("source", "code"), [("archive", 4), ("archive:no-such-archive", 3), ("place:x", 4)]
 )
 def test_sources_that_are_none(ready: Program, tmp_path: Path, source: str, code: int) -> None:
-    """What is no source, or not there, is told before anything is written."""
+    """An invalid or missing source is an error, and nothing is written."""
     run = ready("pull", source, tmp_path / "here")
     assert (run.code, run.out) == (code, "")
     assert not (tmp_path / "here").exists()
 
 
 def test_folders_without_a_manifest(ready: Program, tmp_path: Path) -> None:
-    """A folder that was never pulled is invalid input for `verify` and `diff`."""
+    """A folder without a manifest is invalid input for `verify` and `diff`."""
     for command in ("verify", "diff"):
         run = ready(command, tmp_path)
         assert (run.code, run.out) == (4, "")
@@ -101,14 +101,14 @@ def test_folders_without_a_manifest(ready: Program, tmp_path: Path) -> None:
 
 
 def test_pull_on_a_cluster(gcapi: Program, archive: str, cluster: str, tmp_path: Path) -> None:
-    """On a Dask cluster the workers fetch, with the token of the file that `login` wrote."""
+    """With --dask, the workers download, with the token from the file that `login` wrote."""
     run = gcapi("pull", f"archive:{archive}", tmp_path / "here", "--dask", cluster, "--json")
     assert (run.code, run.json["cases"]) == (0, 3)
     assert gcapi("verify", tmp_path / "here").code == 0
 
 
 def test_clusters_that_are_none(ready: Program, archive: str, tmp_path: Path) -> None:
-    """An address where there is no Dask scheduler is told, before anything is written."""
+    """An address without a Dask scheduler is an error, and nothing is written."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     run = ready.apart(

@@ -1,4 +1,4 @@
-"""Manifests from the command line: guessed, checked, and pushed."""
+"""`manifest` and `push` from the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.loopback import TOKEN
 
 @dataclass(frozen=True)
 class Cases:
-    """Cases on disk, and where they are to go.
+    """Cases on disk, and their target.
 
     Attributes:
         folder: Where they are.
@@ -50,7 +50,7 @@ class Cases:
 
 @pytest.fixture
 def cases(sandbox: Sandbox, tmp_path: Path) -> Cases:
-    """Give two good cases."""
+    """Return two valid cases."""
     folder = tmp_path / "cases"
     folder.mkdir()
     for name in "ab":
@@ -67,7 +67,7 @@ def cases(sandbox: Sandbox, tmp_path: Path) -> Cases:
 
 
 def test_push_and_push_again(ready: Program, client: Client, cases: Cases) -> None:
-    """A manifest becomes cases, once: the second run of the same command has nothing to do."""
+    """A push creates the cases of a manifest once: a second run has nothing to do."""
     line = (
         "push",
         cases.manifest,
@@ -89,7 +89,7 @@ def test_push_and_push_again(ready: Program, client: Client, cases: Cases) -> No
 
 
 def test_dry_runs_do_nothing(ready: Program, client: Client, cases: Cases) -> None:
-    """`--dry-run` says what would be done with each row, and does none of it."""
+    """`--dry-run` shows the plan for each row, and changes nothing."""
     cases.write(("one", "a.mha", "1.5"), ("two", "gone.mha", "2"))
     run = ready("push", cases.manifest, f"archive:{cases.archive}", "--dry-run", "--json")
     assert [(row["line"], row["what"], row["files"]) for row in run.lines] == [
@@ -101,7 +101,7 @@ def test_dry_runs_do_nothing(ready: Program, client: Client, cases: Cases) -> No
 
 
 def test_rows_that_fail_come_back(ready: Program, client: Client, cases: Cases) -> None:
-    """A row that fails does not stop the others, is told with its line, and is a manifest of its own: exit code 6."""
+    """A row that fails does not stop the others: it is named, and written to a manifest; the exit code is 6."""
     cases.write(("one", "a.mha", "1.5"), ("two", "gone.mha", "2"))
     target = f"archive:{cases.archive}"
     run = ready("push", cases.manifest, target, "--json")
@@ -116,7 +116,7 @@ def test_rows_that_fail_come_back(ready: Program, client: Client, cases: Cases) 
 
 
 def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
-    """Where every row fails in the same way, the exit code is that way's."""
+    """If every row fails in the same way, the exit code is that of the error."""
     cases.write(("one", "gone.mha", "1.5"), ("two", "gone.mha", "2"))
     assert ready("push", cases.manifest, f"archive:{cases.archive}").code == 4
 
@@ -126,7 +126,7 @@ def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
 def test_interrupted_pushes_go_on(
     gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases
 ) -> None:
-    """Ctrl-C ends a push with 130 and one line that says how to go on; that makes nothing twice."""
+    """Ctrl-C ends a push with 130 and how to resume it; the resumed push creates nothing twice."""
     line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait")
     with sandbox.hold_background():
         process = subprocess.Popen(
@@ -146,7 +146,7 @@ def test_interrupted_pushes_go_on(
 
 
 def test_rows_that_are_late(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
-    """What the server has not imported in time is no failure: 5, and the same command waits on."""
+    """A timeout of the import is 5, and the same command continues waiting."""
     line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait", "--timeout")
     with sandbox.hold_background():
         late = ready(*line, "0.1", "--json")
@@ -168,7 +168,7 @@ def test_rows_that_are_late(ready: Program, sandbox: Sandbox, cases: Cases) -> N
 def test_pushes_that_cannot_be(
     ready: Program, cases: Cases, manifest: str, target: str, code: int
 ) -> None:
-    """A target or a manifest that is none is told before anything is sent."""
+    """An invalid target or manifest is an error before anything is sent."""
     written(cases.folder / "broken.csv", 'title,title\n"one')
     run = ready("push", cases.folder / manifest, target)
     assert (run.code, run.out) == (code, "")
@@ -176,7 +176,7 @@ def test_pushes_that_cannot_be(
 
 
 def test_algorithms_take_manifests(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Each row of a manifest for an algorithm is a job."""
+    """A push to an algorithm starts a job for each row."""
     number = sandbox.add_socket(unique("number"), "Float")
     same = sandbox.add_socket(unique("same"), "Float")
 
@@ -197,7 +197,7 @@ def test_algorithms_take_manifests(ready: Program, sandbox: Sandbox, tmp_path: P
 
 
 def test_push_from_a_cluster(gcapi: Program, client: Client, cases: Cases, cluster: str) -> None:
-    """On a Dask cluster the workers upload, with the token of the file that `login` wrote."""
+    """With --dask, the workers upload, with the token from the file that `login` wrote."""
     run = gcapi("push", cases.manifest, f"archive:{cases.archive}", "--dask", cluster)
     assert run.code == 0
     assert cases.titles(client) == ["one", "two"]
@@ -207,7 +207,7 @@ def test_push_from_a_cluster(gcapi: Program, client: Client, cases: Cases, clust
 
 
 def test_check_says_everything_at_once(ready: Program, cases: Cases) -> None:
-    """`manifest check` lists all problems, each with its line, its column and what to do, and ends with 4."""
+    """`manifest check` lists all problems with line, column and advice; the exit code is 4."""
     cases.write(("one", "gone.mha", "1.5"), ("one", "b.mha", "two"))
     found = ready("manifest", "check", cases.manifest, f"archive:{cases.archive}", "--json")
     assert found.code == 4
@@ -225,7 +225,7 @@ def test_check_says_everything_at_once(ready: Program, cases: Cases) -> None:
 
 
 def test_check_counts(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
-    """A good manifest ends with 0, with how much it comes to; nothing is sent."""
+    """A valid manifest is 0, with its numbers of rows and files; nothing is sent."""
     sandbox.requests.clear()
     good = ready("manifest", "check", cases.manifest, f"archive:{cases.archive}", "--json")
     size = sum(path.stat().st_size for path in cases.folder.glob("*.mha"))
@@ -236,7 +236,7 @@ def test_check_counts(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
 
 
 def test_init_guesses(gcapi: Program, tmp_path: Path) -> None:
-    """`manifest init` writes a beginning into the folder, without a server if told so, and replaces none unasked."""
+    """`manifest init` writes a manifest, with --offline without a server, and overwrites one only with --force."""
     for name in ("one", "two"):
         noise(tmp_path / f"{name}.mha", 16)
     made = gcapi("manifest", "init", tmp_path, "--offline", "--json")
@@ -254,7 +254,7 @@ def test_init_guesses(gcapi: Program, tmp_path: Path) -> None:
 
 
 def test_init_knows_sockets(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
-    """With a server the columns are an algorithm's inputs."""
+    """With --target, the columns are the inputs of an algorithm."""
     scan = sandbox.add_socket(unique("scan"))
     mask = sandbox.add_socket(unique("mask"))
     slug = sandbox.add_algorithm(
@@ -267,7 +267,7 @@ def test_init_knows_sockets(ready: Program, sandbox: Sandbox, tmp_path: Path) ->
 
 
 def test_nothing_to_guess(gcapi: Program, tmp_path: Path) -> None:
-    """An empty folder makes no manifest, and a missing one is a mistake of usage."""
+    """An empty folder is an error, a missing one a usage error."""
     assert gcapi("manifest", "init", tmp_path, "--offline").code == 4
     assert gcapi("manifest", "init", tmp_path / "gone", "--offline").code == 2
     assert gcapi("manifest", "check", tmp_path / "gone.csv", "--token", TOKEN).code == 4

@@ -1,4 +1,4 @@
-"""A sandbox from the command line."""
+"""`sandbox` from the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.cli_program import DEADLINE, Program, command_line
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
 def test_a_sandbox_to_work_with(gcapi: Program, tmp_path: Path) -> None:
-    """It prints its address and token, serves the other commands, and ends with Ctrl-C."""
+    """`sandbox` prints its address and token, serves the other commands, and ends with Ctrl-C."""
     process = subprocess.Popen(
         command_line("sandbox", "--json", "--data", tmp_path / "data"),
         stdout=subprocess.PIPE,
@@ -33,7 +33,7 @@ def test_a_sandbox_to_work_with(gcapi: Program, tmp_path: Path) -> None:
 
 
 def test_without_its_extra() -> None:
-    """Without what it needs there is one line with the `pip install` to run."""
+    """Without its extra, `sandbox` prints one line with the `pip install` to run."""
     code = (
         "import sys, importlib.util as util; find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'uvicorn' else find(name, *rest)\n"

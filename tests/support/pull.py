@@ -151,7 +151,7 @@ def archive_items(client: Client, slug: str) -> dict[str, Any]:
 
 
 def change_number(client: Client, sockets: Sockets, slug: str, title: str, number: float) -> None:
-    """Give a case another number."""
+    """Change the number of a case."""
     client.update_archive_item(
         archive_item_pk=archive_items(client, slug)[title].pk,
         values=[SocketValueSpec(sockets.number, value=number)],
