@@ -54,7 +54,7 @@ def iterate(fetch: Fetch[T], *, name: str) -> Iterator[T]:
         for page in _pages(fetch):
             total = page.total_count
             for item in page:
-                key = _key(item)
+                key = getattr(item, "pk", None) or getattr(item, "slug", None)
                 if key is None:
                     keyless += 1
                 elif key in seen:
@@ -82,7 +82,8 @@ def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
         try:
             return fetch(offset, limit)
         except (httpx.TimeoutException, StatusError) as error:
-            if limit == DEFAULT_PAGE_SIZE or not _took_too_long(error):
+            is_slow = not isinstance(error, StatusError) or error.status_code in _TOOK_TOO_LONG
+            if limit == DEFAULT_PAGE_SIZE or not is_slow:
                 raise
         limit = DEFAULT_PAGE_SIZE
         return fetch(offset, limit)
@@ -96,12 +97,3 @@ def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
             page = following.result()
             offset += len(page)
     yield page
-
-
-def _took_too_long(error: httpx.TimeoutException | StatusError) -> bool:
-    return not isinstance(error, StatusError) or error.status_code in _TOOK_TOO_LONG
-
-
-def _key(item: Any) -> Any:
-    """Return the unique key of an object, or `None` if it has none."""
-    return getattr(item, "pk", None) or getattr(item, "slug", None)

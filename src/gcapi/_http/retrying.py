@@ -64,14 +64,15 @@ def send_with_retries(
     Raises:
         Cancelled: The call that the request belongs to has ended.
     """
-    request.extensions.setdefault("trace", _check_token)
+    request.extensions.setdefault("trace", _check_cancel_token)
     while True:
         current_token().raise_if_cancelled()
         try:
             response = attempt()
         except httpx.TransportError as error:
             error.request = without_secrets(request)
-            delay = _error_delay(strategy, error)
+            ask = getattr(strategy, "get_error_delay", None)  # optional
+            delay = None if ask is None else ask(error)
             if delay is None or not (is_repeatable(request) or was_never_sent(error)):
                 raise
         else:
@@ -97,17 +98,10 @@ def was_never_sent(error: httpx.TransportError) -> bool:
     return isinstance(error, _NEVER_SENT)
 
 
-def _check_token(event: str, _: dict[str, Any]) -> None:
+def _check_cancel_token(event: str, _: dict[str, Any]) -> None:
     """Check the token once more after the wait for a connection; httpcore calls this at each of its steps."""
     if event.endswith(_REACHING_OUT):
         current_token().raise_if_cancelled()
-
-
-def _error_delay(strategy: BaseRetryStrategy, error: httpx.TransportError) -> float | None:
-    """Ask a strategy about a transport error, if it has an opinion on those."""
-    ask: Callable[[httpx.TransportError], float | None] | None
-    ask = getattr(strategy, "get_error_delay", None)
-    return None if ask is None else ask(error)
 
 
 def _response_delay(

@@ -450,8 +450,10 @@ class Cases:
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
-        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
-        self._pending = lru_cache(REMEMBERED_CASES)(_pending_of)
+        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(lambda _pk: _Titles())
+        self._pending: Callable[[str], dict[str, PendingValue]] = lru_cache(REMEMBERED_CASES)(
+            lambda _pk: {}
+        )
 
     def run(
         self,
@@ -543,14 +545,6 @@ class Cases:
                 error.add_note(message)
                 raise
             raise IncompleteCase(message, pk=pk) from error
-
-
-def _titles_of(_pk: str) -> _Titles:
-    return _Titles()
-
-
-def _pending_of(_pk: str) -> dict[str, PendingValue]:
-    return {}
 
 
 class _Titles:

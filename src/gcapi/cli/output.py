@@ -158,15 +158,15 @@ def _name_of(inner: dict[str, Any]) -> Any:
         source = next(
             (inner[key] for key in ("image", "file") if inner.get(key)), inner.get("value")
         )
-        return f"{_slug_of(inner['interface'])} = {cell_text(source)}"
+        return f"{_socket_name(inner['interface'])} = {cell_text(source)}"
     if "inputs" in inner and "outputs" in inner:
         return " -> ".join(
-            ", ".join(cell_text(_slug_of(socket)) for socket in inner[side])
+            ", ".join(cell_text(_socket_name(socket)) for socket in inner[side])
             for side in ("inputs", "outputs")
         )
     names = ("slug", "question_text", "username", "file", "title", "name")
     return next((inner[name] for name in names if inner.get(name)), inner)
 
 
-def _slug_of(socket: Any) -> Any:
+def _socket_name(socket: Any) -> Any:
     return socket.get("slug") if is_object(socket) else socket

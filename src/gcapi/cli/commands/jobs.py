@@ -110,7 +110,7 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     )
 
 
-@command(jobs)
+@command(jobs, "pull")
 @click.argument("pks", nargs=-1, required=True, metavar="PK...")
 @click.option(
     "-o",
@@ -128,7 +128,7 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     metavar="SECONDS",
     help="Wait this long for the jobs to finish; by default not at all.",
 )
-def pull(
+def jobs_pull(
     session: Session, *, pks: tuple[str, ...], output: Path, existing: ExistingFile, timeout: float
 ) -> int:
     """Download all outputs of jobs that succeeded."""

@@ -60,10 +60,10 @@ def pull(
             token_file=token.path,
             progress=progress,
         )
-    return _show_report(session, report)
+    return _show_pull_report(session, report)
 
 
-def _show_report(session: Session, report: PullReport) -> int:
+def _show_pull_report(session: Session, report: PullReport) -> int:
     document = {
         "source": report.source,
         "folder": str(report.folder),

@@ -94,7 +94,7 @@ def push(
                 token_file=token.path,
                 progress=progress,
             )
-    return _show_report(session, report)
+    return _show_push_report(session, report)
 
 
 def _show_plan(session: Session, plan: list[PlannedRow]) -> int:
@@ -115,7 +115,7 @@ def _show_plan(session: Session, plan: list[PlannedRow]) -> int:
     return INVALID_INPUT if any(one.what == "fail" for one in plan) else DONE
 
 
-def _show_report(session: Session, report: PushReport) -> int:
+def _show_push_report(session: Session, report: PushReport) -> int:
     failed_manifest = report.failed_manifest()
     facts = {
         "manifest": str(report.manifest.path),
