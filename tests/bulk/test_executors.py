@@ -19,7 +19,7 @@ import pytest
 from gcapi import Client
 from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi.bulk import PushProgress, PushReport, push
-from gcapi.bulk._executors import Seat, There, WorkerLost
+from gcapi.bulk._executors import ClientSettings, ExecutorRunner, WorkerLost
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
@@ -106,7 +106,7 @@ def test_a_worker_without_any_token_says_so(home: Home, tmp_path: Path) -> None:
 def test_what_travels_holds_no_token(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
     """The settings that are sent to workers have neither the token nor what the file with it holds."""
     token_file = written(tmp_path / "token", sandbox.token)
-    assert sandbox.token.encode() not in pickle.dumps(Seat.of(client, token_file))
+    assert sandbox.token.encode() not in pickle.dumps(ClientSettings.of(client, token_file))
 
 
 def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
@@ -117,7 +117,7 @@ def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
         ThreadPoolExecutor(1) as threads,
         pytest.raises(ConfigurationError, match="cannot be sent to workers"),
     ):
-        There(threads, client)
+        ExecutorRunner(threads, client)
 
 
 def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
@@ -168,10 +168,10 @@ def test_what_was_cancelled_is_handed_out_again(
 ) -> None:
     """A future that ends without an outcome says nothing of its unit, which is handed out again, three times."""
     monkeypatch.setenv(TOKEN_VARIABLE, sandbox.token)
-    assert There(Forgetful(2), client).do(Nothing()) == "nothing"
+    assert ExecutorRunner(Forgetful(2), client).execute(Nothing()) == "nothing"
     executor = Forgetful(3)
     with pytest.raises(WorkerLost, match="was lost, 3 times: CancelledError"):
-        There(executor, client).do(Nothing())
+        ExecutorRunner(executor, client).execute(Nothing())
     assert executor.given == 3
 
 

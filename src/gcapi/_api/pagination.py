@@ -94,6 +94,7 @@ def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
         while len(page) and offset < page.total_count:
             following = scheduler.submit(get, offset)
             yield page
+            scheduler.wait()
             page = following.result()
             offset += len(page)
     yield page

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -86,11 +86,19 @@ class Lock:
 
     def after_fork(self) -> None:
         """Reset to unlocked in the child process."""
-        self._lock = threading.Lock()
+        # Reentrant, because only such a lock refuses to be released by a thread that does not hold it.
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
-        while not self._lock.acquire(timeout=CHECK_INTERVAL):
-            current_token().raise_if_cancelled()
+        lock = self._lock
+        try:
+            while not lock.acquire(timeout=CHECK_INTERVAL):
+                current_token().raise_if_cancelled()
+        except BaseException:
+            # Ctrl-C may come just after the lock was acquired.
+            with suppress(RuntimeError):
+                lock.release()
+            raise
 
     def __exit__(
         self,
@@ -99,5 +107,5 @@ class Lock:
         traceback: TracebackType | None,
     ) -> None:
         # The lock that a thread holds across its own fork is a new one in the child.
-        if self._lock.locked():
+        with suppress(RuntimeError):
             self._lock.release()

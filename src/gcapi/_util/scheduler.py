@@ -18,7 +18,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
@@ -44,11 +43,17 @@ class CancelToken:
 
     Args:
         on_cancel: Called once, in the thread that cancels.
+
+    Attributes:
+        is_cancelled: Whether the call that the token belongs to has ended.
     """
 
     def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
         self._on_cancel = on_cancel
-        self._event = threading.Event()
+        self.is_cancelled = False
+        #: Locked until the token is cancelled. Unlike an event it stays usable if Ctrl-C interrupts a wait for it.
+        self._gate = threading.Lock()
+        self._gate.acquire()
         # Reentrant, because the garbage collector may end an abandoned generator, and its scheduler, at any point.
         self._lock = threading.RLock()
         self._parent: CancelToken | None = (
@@ -66,17 +71,13 @@ class CancelToken:
             token.cancel()
         return token
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the call that the token belongs to has ended."""
-        return self._event.is_set()
-
     def cancel(self) -> None:
         """Cancel the token and its children."""
         with self._lock:
-            if self._event.is_set():
+            if self.is_cancelled:
                 return
-            self._event.set()
+            self.is_cancelled = True
+            self._gate.release()
             children = list(self._children)
         for child in children:
             child.cancel()
@@ -85,12 +86,13 @@ class CancelToken:
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` if the token is cancelled."""
-        if self._event.is_set():
+        if self.is_cancelled:
             raise Cancelled
 
     def sleep(self, seconds: float) -> None:
         """Sleep, and raise `Cancelled` as soon as the token is cancelled."""
-        if self._event.wait(min(seconds, threading.TIMEOUT_MAX)):
+        if self._gate.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX)):
+            self._gate.release()
             raise Cancelled
 
 
@@ -164,8 +166,11 @@ class Scheduler:
         self.size = size
         self._name = name
         self._grace = grace
-        #: Guards everything below; notified of tasks that are queued, that end, and when the token is cancelled.
-        self._changed = threading.Condition()
+        #: Guards everything below. `with` takes the lock and not the condition, whose methods are not written in C, so
+        #: that Ctrl-C could leave it locked. Reentrant for the same reason as the lock of a token.
+        self._lock = threading.RLock()
+        #: Notified when a task is queued or ends, and when the token is cancelled.
+        self._changed = threading.Condition(self._lock)
         self._queue: list[_Task] = []
         self._numbers = count(1)
         self._threads: set[threading.Thread] = set()
@@ -181,7 +186,7 @@ class Scheduler:
         self.token.cancel()
         grace = GRACE_SECONDS if self._grace is None else self._grace
         deadline = time.monotonic() + grace
-        with self._changed:
+        with self._lock:
             threads = self._threads - {threading.current_thread()}
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -202,7 +207,7 @@ class Scheduler:
             RuntimeError: The system has no thread to give.
         """
         future: Future[ResultT] = Future()
-        with self._changed:
+        with self._lock:
             self._raise_if_ended()
             if self._idle <= len(self._queue) and len(self._threads) < self.size:
                 self._start_thread()
@@ -256,7 +261,7 @@ class Scheduler:
                 result = TaskResult(item, function(item))
             except BaseException as error:  # noqa: BLE001 - it belongs to the item
                 result = TaskResult(item, error=error)
-            with self._changed:
+            with self._lock:
                 ended.append(result)
                 self._changed.notify_all()
 
@@ -268,7 +273,7 @@ class Scheduler:
             yield ended.popleft()
 
     def _wait_for(self, condition: Callable[[], object]) -> None:
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: condition() or self.token.is_cancelled)
             if not condition() or self._error is not None:
                 self._raise_if_ended()
@@ -296,7 +301,7 @@ class Scheduler:
             del task  # before waiting for the next one, because it may hold the bytes of a part
 
     def _next_task(self) -> _Task | None:
-        with self._changed:
+        with self._lock:
             self._idle += 1
             self._changed.wait_for(lambda: self._queue or self.token.is_cancelled, IDLE_SECONDS)
             self._idle -= 1
@@ -310,105 +315,20 @@ class Scheduler:
             if task.future.set_running_or_notify_cancel():
                 task.future.set_result(task.function())
         except BaseException as error:  # noqa: BLE001 - it is the future's
-            with self._changed:
+            with self._lock:
                 # A later error may be a consequence of the first one, or of the cancellation.
                 if self._error is None and not self.token.is_cancelled:
                     self._error = error
             self.token.cancel()
             task.future.set_exception(error)
-        with self._changed:
+        with self._lock:
             self._unfinished -= 1
             self._changed.notify_all()
 
     def _drop_queued(self) -> None:
-        with self._changed:
+        with self._lock:
             dropped, self._queue = self._queue, []
             self._unfinished -= len(dropped)
             self._changed.notify_all()
         for task in dropped:
             task.future.set_exception(Cancelled())
-
-
-class Pool:
-    """Run steps in up to so many threads, like the standard library's executor but for its threads being daemons.
-
-    Args:
-        size: How many threads at the most.
-        name: What they are called.
-    """
-
-    def __init__(self, size: int, name: str) -> None:
-        self._size = size
-        self._name = name
-        self._steps: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def submit(self, step: Callable[..., ResultT], *arguments: Any) -> Future[ResultT]:
-        """Run a step in one of the threads.
-
-        Raises:
-            RuntimeError: The pool is shut down, or the system gives no thread at all.
-        """
-        future: Future[ResultT] = Future()
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("This pool is shut down.")
-            if len(self._threads) < self._size:
-                self._start()
-            self._steps.put((future, partial(step, *arguments)))
-        return future
-
-    def shutdown(self, *, wait: bool, cancel_futures: bool = False) -> None:
-        """Take no more steps.
-
-        Args:
-            wait: Whether to return only when all threads have ended.
-            cancel_futures: Whether to forget the steps that were not begun.
-        """
-        with self._lock:
-            self._closed = True
-            if cancel_futures:
-                self._forget()
-            for _ in self._threads:
-                self._steps.put(None)
-        if wait:
-            for thread in self._threads:
-                thread.join()
-
-    def _start(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            if not self._threads:
-                raise
-        else:
-            self._threads.append(thread)
-
-    def _forget(self) -> None:
-        while True:
-            try:
-                step = self._steps.get_nowait()
-            except Empty:
-                return
-            if step is not None:
-                step[0].cancel()
-
-    def _work(self) -> None:
-        while (taken := self._steps.get()) is not None:
-            _run_step(*taken)
-            del taken  # what a step held is let go of before the next one is waited for
-
-
-def _run_step(future: Future[Any], step: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = step()
-    except BaseException as error:  # noqa: BLE001 - it is the future's result
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gcapi._util.scheduler import Scheduler, cancel_scope
-from gcapi.bulk._executors import place_of
+from gcapi.bulk._executors import runner_for
 from gcapi.bulk._pull.answers import (
     is_mask,
     iterate_answers,
@@ -161,7 +161,6 @@ def pull(
         with (
             closing(PullIndex(root, str(target), str(client.base_url))) as index,
             Scheduler(workers, "gcapi-pull") as scheduler,
-            closing(place_of(client, executor, token_file=token_file)) as place,
         ):
             run = _PullRun(
                 client=client,
@@ -169,7 +168,7 @@ def pull(
                 index=index,
                 policy="skip" if existing == "error" else existing,
                 report=PullReport(str(target), root, root / MANIFEST),
-                pull_case=place.do,
+                pull_case=runner_for(client, executor, token_file=token_file).execute,
                 scheduler=scheduler,
             )
             return run.run(progress and GuardedListener(progress))

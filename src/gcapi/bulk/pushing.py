@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gcapi._util.scheduler import Scheduler, cancel_scope
 from gcapi._workflows.case_kinds import check_existing_case
-from gcapi.bulk._executors import Here, place_of
+from gcapi.bulk._executors import LocalRunner, runner_for
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from gcapi._util.scheduler import TaskResult
     from gcapi._workflows.case_kinds import ExistingCase
-    from gcapi.bulk._executors import Place
+    from gcapi.bulk._executors import Runner
     from gcapi.bulk._push.decisions import Decision
     from gcapi.client import Client
 
@@ -233,17 +233,15 @@ def push(
         raise ValueError(f"workers={workers!r} must be at least 1.")
     run = _PushRun(client, manifest, target, existing)
     with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        place = place_of(client, executor, token_file=token_file)
+        runner = runner_for(client, executor, token_file=token_file)
         try:
-            worker = run.worker(opened, place, workers)
+            worker = run.worker(opened, runner, workers)
             report = run.push(worker, opened, workers, progress and GuardedListener(progress))
             if wait:
                 run.wait(worker, report, timeout)
         except KeyboardInterrupt as error:
             error.add_note("Every step is noted. Run the same command again to continue.")
             raise
-        finally:
-            place.close()
     return report
 
 
@@ -272,7 +270,7 @@ def plan_push(
     """
     run = _PushRun(client, manifest, target, existing)
     with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        worker = run.worker(opened, Here(client), workers=1)
+        worker = run.worker(opened, LocalRunner(client), workers=1)
         return [run.plan_row(worker, row) for row in run.manifest.rows]
 
 
@@ -312,8 +310,8 @@ class _PushRun:
         }
         return Journal(path or journal_path(facts), facts, durable=self._algorithm is not None)
 
-    def worker(self, journal: Journal, place: Place, workers: int) -> CaseWorker | JobWorker:
-        uploads = RowUploads(self._client, journal, place)
+    def worker(self, journal: Journal, runner: Runner, workers: int) -> CaseWorker | JobWorker:
+        uploads = RowUploads(self._client, journal, runner)
         if self._algorithm is not None:
             return JobWorker(self._client.workflows, self._algorithm, uploads, workers)
         parent = find_parent(self._client, self._target)

@@ -245,6 +245,7 @@ def trap(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 #: Each call, with the numbers of the requests at which it is interrupted.
 CALLS: list[tuple[Callable[[Stage], Call], int]] = [
     *((push_cases, number) for number in (3, 10, 20, 40)),
+    *((pull_cases, number) for number in (2, 8, 16)),
     *((add_case, number) for number in (2, 8, 30)),
     *((upload, number) for number in (1, 10, 25)),
     *((download, number) for number in (1, 5, 10)),

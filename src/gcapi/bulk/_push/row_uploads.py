@@ -23,7 +23,7 @@ from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import IncompleteImageSet, KnownUpload, PreparedValues, upload_names
-from gcapi.bulk._executors import Here
+from gcapi.bulk._executors import LocalRunner
 from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gcapi._http.settings import OnLimit
     from gcapi._workflows.plans import Plan
-    from gcapi.bulk._executors import Place
+    from gcapi.bulk._executors import Runner
     from gcapi.bulk.journal import Journal, NotedUpload
     from gcapi.client import Client
     from gcapi.models import UserUpload
@@ -65,13 +65,13 @@ class RowUploads:
     Args:
         client: The client.
         journal: Records the uploads.
-        place: Where bytes are sent.
+        runner: Sends the bytes.
     """
 
-    def __init__(self, client: Client, journal: Journal, place: Place) -> None:
+    def __init__(self, client: Client, journal: Journal, runner: Runner) -> None:
         self._client = client
         self.journal = journal
-        self._place = place
+        self._runner = runner
         self._on_limit = client.workflows.settings.on_limit
         self._quota = UploadQuota(client.uploads.count, self._on_limit)
         self._limits = QuotaWait(self._on_limit)
@@ -121,7 +121,7 @@ class RowUploads:
     ) -> Mapping[str, Sequence[UserUpload]]:
         for attempt in range(1, IMAGE_SET_ATTEMPTS + 1):
             uploads, is_fresh = self._create(fingerprint, plans)
-            task = SendFiles(plans, uploads, is_fresh and isinstance(self._place, Here))
+            task = SendFiles(plans, uploads, is_fresh and isinstance(self._runner, LocalRunner))
             try:
                 self._send_within_limit(task)
             except IncompleteImageSet:
@@ -138,7 +138,7 @@ class RowUploads:
     def _send_within_limit(self, task: SendFiles) -> None:
         """Send files; where they exceed the quota of bytes, wait until earlier uploads are used."""
         try:
-            self._place.do(task)
+            self._runner.execute(task)
         except UploadLimitReached as error:
             if self._on_limit != "wait":
                 raise
@@ -153,7 +153,7 @@ class RowUploads:
             # Counted before the attempt, because what is used meanwhile makes room for the next one.
             are_all_ours = self._client.uploads.count() <= ours
             try:
-                self._place.do(again)
+                self._runner.execute(again)
             except UploadLimitReached:
                 if are_all_ours:
                     raise
