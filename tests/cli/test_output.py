@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from gcapi._util.messages import printable
+from gcapi.bulk import PullProgress
 from gcapi.cli.bulk_options import case_counter
 from gcapi.cli.output import cell_text, table_lines
 from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
@@ -18,14 +18,6 @@ from tests.support.loopback import TOKEN, Answer, Loopback
 
 #: What a terminal obeys: an escape sequence, its one-character form, a bell, and writing from right to left.
 HOSTILE = "a\x1b[31mred\x1b[0m\x9b31m\x07\u202eb\nc\td"
-
-
-@dataclass(frozen=True)
-class Counted:
-    """An event of a push or pull."""
-
-    ended: int
-    total: int
 
 
 def archives(*titles: str) -> Loopback:
@@ -164,8 +156,8 @@ def test_cases_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """The last count is printed as soon as all cases have ended; nothing is if the call fails first, or with -q."""
     with case_counter("cases", quiet=False) as show:
         assert show is not None
-        show(Counted(1, 2))
-        show(Counted(2, 2))
+        show(PullProgress("1", "one", "fetched", 1, 2))
+        show(PullProgress("2", "two", "failed", 2, 2))
         assert capsys.readouterr().err == "cases: 2 of 2\n"
     with pytest.raises(ZeroDivisionError), case_counter("cases", quiet=False):
         raise ZeroDivisionError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from gcapi.progress import ProgressBar
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Executor
+
+    from gcapi.bulk.pulling import PullProgress
+    from gcapi.bulk.pushing import PushProgress
 
 #: What an option decorates.
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
@@ -61,22 +64,10 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
         yield cluster.get_executor()  # type: ignore[no-untyped-call]
 
 
-class CaseProgress(Protocol):
-    """The attributes that the events of a push and of a pull share."""
-
-    @property
-    def ended(self) -> int:
-        """The number of cases that have ended."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """The number of cases."""
-        ...
-
-
 @contextmanager
-def case_counter(unit: str, *, quiet: bool) -> Generator[Callable[[CaseProgress], None] | None]:
+def case_counter(
+    unit: str, *, quiet: bool
+) -> Generator[Callable[[PushProgress | PullProgress], None] | None]:
     """Yield a listener that shows the number of cases that have ended; `None` if the user wants quiet."""
     if quiet:
         yield None
@@ -84,7 +75,7 @@ def case_counter(unit: str, *, quiet: bool) -> Generator[Callable[[CaseProgress]
     with ExitStack() as stack:
         bars: list[ProgressBar] = []
 
-        def show(event: CaseProgress) -> None:
+        def show(event: PushProgress | PullProgress) -> None:
             if not bars:  # not earlier: nothing is shown of a call that fails at once
                 bars.append(stack.enter_context(closing(ProgressBar(unit))))
             bars[0].show(event.ended, event.total)

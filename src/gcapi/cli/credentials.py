@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi._transfer.atomic_file import write_atomically
 from gcapi._util.user_dirs import config_dir
 from gcapi.cli.exit_codes import ExposedToken, InvalidInput, NoToken
 from gcapi.exceptions import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 #: The service name of keyring entries; the user name is the server's name.
 KEYRING_SERVICE = "gcapi"
@@ -120,7 +120,12 @@ def store_token(base_url: str, token: str, *, in_keyring: bool) -> str:
         return "the keyring"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(stat.S_IRWXU)
-    _write_private(path, token + "\n")
+    # No other user may read the file at any moment.
+    umask = os.umask(stat.S_IRWXG | stat.S_IRWXO)
+    try:
+        write_atomically(path, f"{token}\n".encode(), existing="overwrite")
+    finally:
+        os.umask(umask)
     return f"the file {path}"
 
 
@@ -142,20 +147,6 @@ def token_path(base_url: str) -> Path:
     """Return the file for the token of a server."""
     # Windows does not allow colons in file names.
     return config_dir() / "tokens" / server_name(base_url).replace(":", "_")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 and rename it, so that other users can never read it and it is never partial."""
-    descriptor, name = tempfile.mkstemp(prefix=".token-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # ---------------------------------------------------------------- the keyring

@@ -50,22 +50,9 @@ class InvalidInput(exceptions.GCAPIError, ValueError):
 
 #: The classes of errors for each exit code; a class that is not here has the code of its nearest base.
 EXIT_CODES: dict[int, tuple[type[BaseException], ...]] = {
-    FAILED: (
-        exceptions.GCAPIError,
-        exceptions.UnsupportedVersionError,
-        exceptions.JobFailed,
-        exceptions.UnexpectedAnswer,
-        exceptions.UnsafeName,
-        httpx.HTTPError,
-        OSError,
-        MemoryError,
-    ),
+    FAILED: (exceptions.GCAPIError, httpx.HTTPError, OSError, MemoryError),
     USAGE: (exceptions.ConfigurationError, httpx.InvalidURL),
-    NOT_FOUND: (
-        exceptions.ObjectNotFound,
-        exceptions.NotFoundError,
-        exceptions.PermissionDenied,
-    ),
+    NOT_FOUND: (exceptions.ObjectNotFound, exceptions.PermissionDenied),
     INVALID_INPUT: (
         InvalidInput,
         exceptions.SpecError,

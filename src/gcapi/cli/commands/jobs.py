@@ -70,10 +70,9 @@ def jobs_list(
     session: Session,
     *,
     algorithm: str | None,
-    input_image: str | None,
-    output_image: str | None,
     status: str | None,
     limit: int | None,
+    **filters: str | None,
 ) -> None:
     """List the jobs that you can access, in the order of their start.
 
@@ -81,12 +80,8 @@ def jobs_list(
     """
 
     def params(client: Client) -> dict[str, Any]:
-        return {
-            "algorithm_image__algorithm": algorithm
-            and find_object(client, ALGORITHMS, algorithm).pk,
-            "input_image": input_image,
-            "output_image": output_image,
-        }
+        pk = algorithm and find_object(client, ALGORITHMS, algorithm).pk
+        return {"algorithm_image__algorithm": pk, **filters}
 
     def has_status(job: dict[str, Any]) -> bool:
         return status is None or job["status"].lower() == status.lower()

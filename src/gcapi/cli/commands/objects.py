@@ -111,10 +111,9 @@ def images_list(
     *,
     archive: str | None,
     study: str | None,
-    name: str | None,
-    patient_id: str | None,
     study_date: datetime | None,
     limit: int | None,
+    **filters: str | None,
 ) -> None:
     """List the images that you can access."""
 
@@ -122,9 +121,8 @@ def images_list(
         return {
             "archive": archive and find_object(client, ARCHIVES, archive).pk,
             "reader_study": study and find_object(client, STUDIES, study).pk,
-            "name": name,
-            "patient_id": patient_id,
             "study_date": study_date and study_date.date().isoformat(),
+            **filters,
         }
 
     print_list(session, IMAGES, params, limit=limit)

@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 )
 @workers_option(4)
 @dask_option
-def pull(
-    session: Session,
-    *,
-    source: str,
-    folder: Path,
-    existing: Any,
-    workers: int,
-    dask: str | None,
-) -> int:
+def pull(session: Session, *, source: str, folder: Path, dask: str | None, **options: Any) -> int:
     """Download an archive, a reader study or an algorithm's jobs.
 
     SOURCE is archive:SLUG, study:SLUG or algorithm:SLUG. The folder also gets a manifest, which "gcapi push" accepts.
@@ -54,11 +46,10 @@ def pull(
             client,
             source,
             folder,
-            existing=existing,
-            workers=workers,
             executor=executor,
             token_file=token.path,
             progress=progress,
+            **options,
         )
     return _show_pull_report(session, report)
 

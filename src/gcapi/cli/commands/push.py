@@ -59,12 +59,8 @@ def push(
     manifest: Path,
     target: str,
     dry_run: bool,
-    existing: Any,
-    wait: bool,
-    timeout: float | None,
-    workers: int,
-    journal: Path | None,
     dask: str | None,
+    **options: Any,
 ) -> int:
     """Upload the cases or start the jobs of a manifest.
 
@@ -75,8 +71,8 @@ def push(
     token = session.find_token()
     with session.client(token) as client:
         if dry_run:
-            plan = pushing.plan_push(client, manifest, target, journal=journal, existing=existing)
-            return _show_plan(session, plan)
+            planning = {name: options[name] for name in ("journal", "existing")}
+            return _show_plan(session, pushing.plan_push(client, manifest, target, **planning))
         with (
             dask_executor(dask) as executor,
             case_counter("rows", quiet=session.quiet) as progress,
@@ -85,14 +81,10 @@ def push(
                 client,
                 manifest,
                 target,
-                journal=journal,
-                workers=workers,
                 executor=executor,
-                existing=existing,
-                wait=wait,
-                timeout=timeout,
                 token_file=token.path,
                 progress=progress,
+                **options,
             )
     return _show_push_report(session, report)
 
