@@ -10,7 +10,7 @@ from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.pull_index import CaseRecord
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.exceptions import StorageError
-from tests.support.api_and_store import answer_of_store, served
+from tests.support.api_and_store import served, store_answer
 from tests.support.api_objects import socket_value
 from tests.support.loopback import Answer, Seen, connect
 
@@ -19,7 +19,7 @@ CONTENT = b"0123456789"
 
 def of_store(seen: Seen) -> Answer:
     """Answer like a store whose ETag is not an MD5."""
-    return answer_of_store(seen, CONTENT)
+    return store_answer(seen, CONTENT)
 
 
 def without_ranges(_: Seen) -> Answer:

@@ -53,7 +53,7 @@ from tests.support.push import (
     start_push,
     write_cases,
 )
-from tests.support.relay import ACTED_CUT, CUT, Fate, through
+from tests.support.relay import ACTED_CUT, CUT, FaultScript, through
 
 REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
 CREATION = r"/(archives/items|display-sets)/$"
@@ -281,7 +281,7 @@ def test_no_target_is_told_with_near_names(archive: Home, sockets: Sockets, tmp_
 def test_what_is_uploaded_is_not_sent_again(home: Home, sockets: Sockets, tmp_path: Path) -> None:
     """Uploads of a run that could make no case are used by the next, without a byte being sent."""
     manifest = write_cases(tmp_path, sockets, 3)
-    with through(home.sandbox, Fate("POST", CREATION, *[REFUSED] * 3)) as client:
+    with through(home.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 3)) as client:
         assert told(pushed(home, manifest, client=client)) == (0, 0, 3, 0)
         home.sandbox.requests.clear()
         assert told(pushed(home, manifest, client=client)) == (3, 0, 0, 0)
@@ -296,7 +296,7 @@ def test_uploads_that_are_gone_are_made_anew(
 ) -> None:
     """An upload that something else has used meanwhile is replaced, and the others are used."""
     manifest = write_cases(tmp_path, sockets, 2)
-    with through(archive.sandbox, Fate("POST", CREATION, *[REFUSED] * 2)) as client:
+    with through(archive.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 2)) as client:
         pushed(archive, manifest, client=client)
         use_up_one(archive)
         archive.sandbox.requests.clear()
@@ -325,7 +325,9 @@ def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
     series(tmp_path / "ct")
     manifest = tmp_path / "m.csv"
     write_manifest(manifest, [Row(0, "CT", None, {slug: "ct"})])
-    with through(archive.sandbox, Fate("PATCH", "/complete-multipart-upload/$", REFUSED)) as client:
+    with through(
+        archive.sandbox, FaultScript("PATCH", "/complete-multipart-upload/$", REFUSED)
+    ) as client:
         assert told(pushed(archive, manifest, client=client)) == (0, 0, 1, 0)
         report = pushed(archive, manifest, client=client, wait=True, timeout=DEADLINE)
 
@@ -356,7 +358,7 @@ def test_a_lost_answer_makes_nothing_twice(
 ) -> None:
     """Whichever answer is lost, the cases are there once and complete, in this run or the next."""
     manifest = write_cases(tmp_path, sockets, 2)
-    lost = Fate(method, path, answer)
+    lost = FaultScript(method, path, answer)
     with through(home.sandbox, lost) as client:
         pushed(home, manifest, client=client)
         report = pushed(home, manifest, client=client)
@@ -371,8 +373,8 @@ def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path
     algorithm = sandbox.add_algorithm(unique("a"), interfaces=[([value], [])], run=lambda *_: None)
     manifest, journal = tmp_path / "m.jsonl", tmp_path / "j"
     write_manifest(manifest, [Row(0, "", None, {value: {"number": 1}})])
-    started = Fate("POST", "/algorithms/jobs/$", ACTED_CUT)
-    listed = Fate(
+    started = FaultScript("POST", "/algorithms/jobs/$", ACTED_CUT)
+    listed = FaultScript(
         "GET", "/algorithms/jobs/.*offset=[^0]|/algorithms/jobs/.*limit=1000", *[REFUSED] * 2
     )
     with through(sandbox, started, listed) as cut:

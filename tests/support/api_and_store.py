@@ -34,7 +34,7 @@ def asked(seen: Seen) -> tuple[int, int | None] | None:
     return match and (int(match[1]), int(match[2]) + 1 if match[2] else None)
 
 
-def answer_of_store(seen: Seen, content: bytes, tag: str = TAG, **headers: str) -> Answer:
+def store_answer(seen: Seen, content: bytes, tag: str = TAG, **headers: str) -> Answer:
     """Return the answer of a correct store: the range, or the whole file if `If-Range` does not match."""
     given = {**({"ETag": tag} if tag else {}), **headers}
     wanted = asked(seen)
@@ -54,7 +54,7 @@ def broken(answer: Answer, after: int) -> Answer:
 
 
 @dataclass
-class Pair:
+class ApiAndStore:
     """An API that redirects downloads to a store."""
 
     api: Loopback
@@ -80,7 +80,7 @@ class Pair:
 
 
 @contextmanager
-def served(store_script: Script, api_script: Script | None = None) -> Iterator[Pair]:
+def served(store_script: Script, api_script: Script | None = None) -> Iterator[ApiAndStore]:
     """Run a store, and an API that redirects to its presigned URLs."""
     with Loopback(store_script) as store:
 
@@ -89,7 +89,7 @@ def served(store_script: Script, api_script: Script | None = None) -> Iterator[P
             return Answer(status=302, headers={"Location": link})
 
         with Loopback(api_script or away) as api:
-            yield Pair(api, store)
+            yield ApiAndStore(api, store)
 
 
 # ---------------------------------------------------------------- uploads

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.api_and_store import Pair
+from tests.support.api_and_store import ApiAndStore
 
 _PROGRAM = """
 import resource, signal, ssl, sys
@@ -25,7 +25,7 @@ def download(name="a.mha", filename="x"):
 """
 
 
-def start_download_program(pair: Pair, directory: Path, body: str) -> subprocess.Popen[str]:
+def start_download_program(pair: ApiAndStore, directory: Path, body: str) -> subprocess.Popen[str]:
     """Start a program that may call `download()`.
 
     Args:

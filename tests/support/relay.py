@@ -19,7 +19,7 @@ _HOP_HEADERS = frozenset(
 )
 
 
-class Acted(Answer):
+class AfterRequest(Answer):
     """An answer that replaces the sandbox's own after the sandbox has carried out the request."""
 
 
@@ -38,14 +38,14 @@ def forward(upstream: httpx.Client, root: str, seen: Seen, **headers: str) -> An
 def relay(sandbox: Sandbox, fault: Callable[[Seen], Answer | None]) -> Iterator[Loopback]:
     """Forward requests to a sandbox's API, except where a fault replaces the response.
 
-    If the fault returns an answer, the request does not reach the sandbox, unless the answer is an `Acted`.
+    If the fault returns an answer, the request does not reach the sandbox, unless the answer is an `AfterRequest`.
     """
     root = sandbox.base_url.removesuffix("/api/v1/")
     with httpx.Client(trust_env=False) as upstream:
 
         def script(seen: Seen) -> Answer:
             answer = fault(seen)
-            if answer is not None and not isinstance(answer, Acted):
+            if answer is not None and not isinstance(answer, AfterRequest):
                 return answer
             forwarded = forward(upstream, root, seen)
             return answer or forwarded
@@ -60,17 +60,19 @@ PATIENCE = 1.0
 CUT = Answer(reset=True)
 UNAVAILABLE = Answer(503, b"<html>busy</html>")
 SERVER_ERROR = Answer(500, b"<html>Server Error (500)</html>")
-ACTED_CUT = Acted(reset=True)
+ACTED_CUT = AfterRequest(reset=True)
 #: The ways to lose the response to a request that was carried out.
 AFTER = {
     "connection cut": ACTED_CUT,
-    "502": Acted(502, b"<html>Bad Gateway</html>"),
-    "504": Acted(504, b"<html>Gateway Time-out</html>"),
-    "body cut short": Acted(201, b'{"pk": "0fd8', {"Content-Type": "application/json"}, 2000),
-    "login page": Acted(200, b"<html>Log in</html>", {"Content-Type": "text/html"}),
+    "502": AfterRequest(502, b"<html>Bad Gateway</html>"),
+    "504": AfterRequest(504, b"<html>Gateway Time-out</html>"),
+    "body cut short": AfterRequest(
+        201, b'{"pk": "0fd8', {"Content-Type": "application/json"}, 2000
+    ),
+    "login page": AfterRequest(200, b"<html>Log in</html>", {"Content-Type": "text/html"}),
 }
 #: The faults of a request and of its retries; later retries meet no fault.
-FATES: dict[str, tuple[Answer, ...]] = {
+LOST_RESPONSES: dict[str, tuple[Answer, ...]] = {
     **{f"done, {name}": (answer,) for name, answer in AFTER.items()},
     "done, lost twice": (ACTED_CUT, ACTED_CUT),
     "done, the repeat lost before": (ACTED_CUT, CUT),
@@ -83,7 +85,7 @@ FATES: dict[str, tuple[Answer, ...]] = {
 }
 
 
-class Fate:
+class FaultScript:
     """The faults of the requests of one method and path, one after the other.
 
     Args:
@@ -115,11 +117,11 @@ def connected(sandbox: Sandbox, server: Loopback, **options: object) -> Client:
 
 
 @contextmanager
-def through(sandbox: Sandbox, *fates: Fate, **options: object) -> Iterator[Client]:
+def through(sandbox: Sandbox, *faults: FaultScript, **options: object) -> Iterator[Client]:
     """Run a relay with the given faults and yield a client of it."""
 
-    def fault(seen: Seen) -> Answer | None:
-        return next((answer for fate in fates if (answer := fate(seen)) is not None), None)
+    def first(seen: Seen) -> Answer | None:
+        return next((answer for fault in faults if (answer := fault(seen)) is not None), None)
 
-    with relay(sandbox, fault) as server, connected(sandbox, server, **options) as client:
+    with relay(sandbox, first) as server, connected(sandbox, server, **options) as client:
         yield client

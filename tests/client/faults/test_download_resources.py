@@ -11,7 +11,7 @@ import pytest
 
 from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
 from gcapi._transfer.range_reader import FIRST_RANGE
-from tests.support.api_and_store import answer_of_store, asked, broken, served
+from tests.support.api_and_store import asked, broken, served, store_answer
 from tests.support.api_objects import DICOM_IMAGE, PK
 from tests.support.download_program import start_download_program
 from tests.support.loopback import Answer, Loopback, Script, Seen, connect
@@ -48,7 +48,7 @@ def dicom_api(store: Loopback, count: int, frames: int = 1) -> Script:
 def test_instances_share_few_connections(tmp_path: Path) -> None:
     """Sixty instances use at most `max_concurrent_downloads` connections, which a second call reuses."""
     with (
-        Loopback(lambda seen: answer_of_store(seen, seen.path.encode())) as store,
+        Loopback(lambda seen: store_answer(seen, seen.path.encode())) as store,
         Loopback(dicom_api(store, 60, frames=3)) as api,
         connect(api, max_concurrent_downloads=5) as client,
     ):
@@ -64,7 +64,7 @@ def test_instances_share_few_connections(tmp_path: Path) -> None:
 def test_files_of_the_api_share_few_connections(tmp_path: Path) -> None:
     """Many small files behind the API use no more connections, on either host."""
     with (
-        served(lambda seen: answer_of_store(seen, seen.path.encode())) as pair,
+        served(lambda seen: store_answer(seen, seen.path.encode())) as pair,
         connect(pair.api, max_concurrent_downloads=3) as client,
     ):
         files = [pair.file(f"a.{number}") for number in range(60)]
@@ -85,7 +85,7 @@ def test_files_and_ranges_share_the_connections(tmp_path: Path) -> None:
             together.wait(SOON)
             later.set()
         content = CONTENT if "large" in seen.path else b"small"
-        return answer_of_store(seen, content)
+        return store_answer(seen, content)
 
     with served(script) as pair, connect(pair.api, max_concurrent_downloads=3) as client:
         files = [pair.file("large.0"), *(pair.file(f"small.{number}") for number in range(1, 9))]
@@ -102,7 +102,7 @@ def test_few_files_are_open_at_once(tmp_path: Path) -> None:
     def script(seen: Seen) -> Answer:
         nonlocal most
         most = max(most, len(list(tmp_path.glob(".*.part"))))
-        return answer_of_store(seen, CONTENT[: FIRST_RANGE + 1])
+        return store_answer(seen, CONTENT[: FIRST_RANGE + 1])
 
     with served(script) as pair, connect(pair.api, max_concurrent_downloads=2) as client:
         files = [pair.file(f"a.{number}") for number in range(20)]
@@ -117,7 +117,7 @@ def test_one_connection_is_enough(tmp_path: Path) -> None:
 
     def script(seen: Seen) -> Answer:
         number = next(count)
-        answer = answer_of_store(seen, CONTENT, '"old"' if number < 3 else '"new"')
+        answer = store_answer(seen, CONTENT, '"old"' if number < 3 else '"new"')
         return broken(answer, 700_000) if number in {1, 6} else answer
 
     with served(script) as pair, connect(pair.api, max_concurrent_downloads=1) as client:
@@ -134,7 +134,7 @@ def test_memory(tmp_path: Path) -> None:
 
     def script(seen: Seen) -> Answer:
         if "small" in seen.path:
-            return answer_of_store(seen, b"small")
+            return store_answer(seen, b"small")
         start, end = asked(seen) or (0, None)
         end = min(end or size, size)
         headers = {"ETag": '"1"', "Content-Range": f"bytes {start}-{end - 1}/{size}"}

@@ -21,7 +21,7 @@ from gcapi.exceptions import (
     StorageError,
 )
 from gcapi.progress import ProgressEvent
-from tests.support.api_and_store import answer_of_store, asked, broken, served
+from tests.support.api_and_store import asked, broken, served, store_answer
 from tests.support.data import everything_below
 from tests.support.download_program import start_download_program
 from tests.support.loopback import Answer, Seen, connect, in_turn
@@ -67,7 +67,7 @@ def test_interrupted_program_ends_and_leaves_nothing(
     reached = threading.Event()
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, CONTENT)
+        answer = store_answer(seen, CONTENT)
         is_later = asked(seen) != (0, FIRST_RANGE)
         if where == "first answer":
             reached.set()
@@ -101,7 +101,7 @@ def test_interrupted_call_sends_nothing_more(tmp_path: Path, held: threading.Eve
     def script(seen: Seen) -> Answer:
         reached.wait(SOON)
         held.wait(60)
-        return answer_of_store(seen, CONTENT)
+        return store_answer(seen, CONTENT)
 
     def interrupt() -> None:
         reached.wait(SOON)
@@ -135,7 +135,7 @@ def test_error_does_not_wait_for_other_files(
             return Answer(status=404)
         if hold == "answer":
             held.wait(60)
-        return replace(broken(answer_of_store(seen, CONTENT), 600_000), hold=held)
+        return replace(broken(store_answer(seen, CONTENT), 600_000), hold=held)
 
     with served(script) as pair:
         with pytest.raises(StorageError, match="404"):
@@ -165,7 +165,7 @@ def fails_at(at: str, error: type[BaseException]) -> Callable[[ProgressEvent], N
 @pytest.mark.parametrize("at", ["first answer", "middle", "end"])
 def test_failing_listener_harms_no_download(tmp_path: Path, at: str) -> None:
     """A progress listener that fails causes one warning, and the file is downloaded."""
-    with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
+    with served(lambda seen: store_answer(seen, CONTENT)) as pair:
         with pytest.warns(ProgressWarning, match="ZeroDivisionError") as caught:
             (path,) = pair.download(tmp_path, progress=fails_at(at, ZeroDivisionError))
         assert len(caught) == 1
@@ -175,7 +175,7 @@ def test_failing_listener_harms_no_download(tmp_path: Path, at: str) -> None:
 @pytest.mark.parametrize("at", ["first answer", "middle", "end"])
 def test_listener_can_interrupt_a_download(tmp_path: Path, at: str) -> None:
     """KeyboardInterrupt in a progress listener ends the call, and leaves nothing."""
-    with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
+    with served(lambda seen: store_answer(seen, CONTENT)) as pair:
         with pytest.raises(KeyboardInterrupt):
             pair.download(tmp_path, progress=fails_at(at, KeyboardInterrupt))
         assert everything_below(tmp_path) == set()
@@ -192,7 +192,7 @@ try:
 except OSError as error:
     print(type(error).__name__, error.__notes__)
 """
-    with served(lambda seen: answer_of_store(seen, CONTENT)) as pair:
+    with served(lambda seen: store_answer(seen, CONTENT)) as pair:
         said, problem = start_download_program(pair, tmp_path, body).communicate(timeout=SOON)
     assert "x.mha was not written; no partial file is left" in said, problem
     assert everything_below(tmp_path) == set()
@@ -215,7 +215,7 @@ def test_partial_files_have_unique_names(tmp_path: Path) -> None:
             together.wait(SOON)
             names.append({path.name for path in tmp_path.iterdir()})
 
-    with served(lambda seen: answer_of_store(seen, CONTENT[:600_000])) as pair:
+    with served(lambda seen: store_answer(seen, CONTENT[:600_000])) as pair:
 
         def call() -> None:
             pair.download(tmp_path, existing="overwrite", progress=listener)

@@ -31,10 +31,10 @@ from tests.support.relay import (
     ACTED_CUT,
     AFTER,
     CUT,
-    FATES,
+    LOST_RESPONSES,
     SERVER_ERROR,
     UNAVAILABLE,
-    Fate,
+    FaultScript,
     through,
 )
 
@@ -103,14 +103,14 @@ def check_only_case(home: Home, pk: str, specs: list[SocketValueSpec], **fields:
 
 
 @pytest.mark.parametrize(("title", "content"), [("", "none"), ("P-0001", "all")])
-@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("fault", LOST_RESPONSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_creation_makes_one_case(
-    sandbox: Sandbox, values: Any, kind: str, fate: str, title: str, content: str
+    sandbox: Sandbox, values: Any, kind: str, fault: str, title: str, content: str
 ) -> None:
     """However the answer to a creation is lost, there is one case, under its title or none, with all its values."""
     order = {} if kind == "archive" else {"order": 7}
-    with through(sandbox, Fate("POST", CREATION, *FATES[fate])) as client:
+    with through(sandbox, FaultScript("POST", CREATION, *LOST_RESPONSES[fault])) as client:
         home = make_home(sandbox, client, kind)
         made = home.add(*values[content], title=title, **order)
 
@@ -120,7 +120,7 @@ def test_a_lost_creation_makes_one_case(
 
 def test_a_case_that_was_found_is_returned_as_one_that_was_made(sandbox: Sandbox) -> None:
     """What is returned after a lost answer has the form of the answer: the study by its slug, no values yet."""
-    with through(sandbox, Fate("POST", CREATION, ACTED_CUT)) as client:
+    with through(sandbox, FaultScript("POST", CREATION, ACTED_CUT)) as client:
         home = make_home(sandbox, client, "reader study")
         made = home.add(title="found")
         again = home.add(title="made")
@@ -131,7 +131,7 @@ def test_a_case_that_was_found_is_returned_as_one_that_was_made(sandbox: Sandbox
 @pytest.mark.parametrize("order", [None, 0])
 def test_an_order_that_is_left_to_the_server_stays_so(sandbox: Sandbox, order: int | None) -> None:
     """A display set whose creation and filling are lost still gets the number of the last."""
-    faults = [Fate("POST", CREATION, ACTED_CUT), Fate("PATCH", CHANGE, ACTED_CUT)]
+    faults = [FaultScript("POST", CREATION, ACTED_CUT), FaultScript("PATCH", CHANGE, ACTED_CUT)]
     with through(sandbox, *faults) as client:
         home = make_home(sandbox, client, "reader study")
         home.add(order=order)
@@ -142,12 +142,12 @@ def test_an_order_that_is_left_to_the_server_stays_so(sandbox: Sandbox, order: i
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_creation_that_fails_at_once_is_not_repeated(sandbox: Sandbox, kind: str) -> None:
     """A 500 to the first request is the server's last word, and nothing is there."""
-    fate = Fate("POST", CREATION, SERVER_ERROR)
-    with through(sandbox, fate) as client:
+    fault = FaultScript("POST", CREATION, SERVER_ERROR)
+    with through(sandbox, fault) as client:
         home = make_home(sandbox, client, kind)
         with pytest.raises(StatusError, match="500"):
             home.add(title="a")
-        assert (home.all(), len(fate.seen)) == ([], 1)
+        assert (home.all(), len(fault.seen)) == ([], 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,7 +174,7 @@ def test_a_title_that_is_taken_meanwhile_is_refused(
     others: list[Any] = []
     homes: list[Home] = []
 
-    class Overtaken(Fate):
+    class Overtaken(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             lost = super().__call__(seen)
             if lost:
@@ -199,8 +199,8 @@ def test_a_creation_that_cannot_be_looked_for_is_ambiguous(sandbox: Sandbox, kin
     """Where neither a repeat nor a look tells, the error says under which title to look, and no second is made."""
     no = Answer(403, {"detail": "No."})
     faults = [
-        Fate("POST", CREATION, ACTED_CUT),
-        Fate("GET", r"/(archives/items|display-sets)/\?", *[no] * 9),
+        FaultScript("POST", CREATION, ACTED_CUT),
+        FaultScript("GET", r"/(archives/items|display-sets)/\?", *[no] * 9),
     ]
     with through(sandbox, *faults) as client:
         home = make_home(sandbox, client, kind)
@@ -213,12 +213,12 @@ def test_a_creation_that_cannot_be_looked_for_is_ambiguous(sandbox: Sandbox, kin
 
 def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> None:
     """When every repeat is lost as well, the error has the title to look for, and the last loss."""
-    fate = Fate("POST", CREATION, *[CUT] * 99)
-    with through(sandbox, fate) as client:
+    fault = FaultScript("POST", CREATION, *[CUT] * 99)
+    with through(sandbox, fault) as client:
         home = make_home(sandbox, client, "archive")
         with pytest.raises(AmbiguousWriteError, match=r"'gcapi-incomplete-.*Look for it"):
             home.add()
-        assert (home.all(), len(fate.seen)) == ([], 5)
+        assert (home.all(), len(fault.seen)) == ([], 5)
 
 
 # ---------------------------------------------------------------- cases are filled and changed
@@ -227,26 +227,26 @@ def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize(
     ("title", "content"), [("", "none"), ("P-0001", "inline"), ("P-0001", "uploads")]
 )
-@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("fault", LOST_RESPONSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_filling_fills_once(
-    sandbox: Sandbox, values: Any, kind: str, fate: str, title: str, content: str
+    sandbox: Sandbox, values: Any, kind: str, fault: str, title: str, content: str
 ) -> None:
     """However the answer to the request that fills a case is lost, the case has its values and no temporary title."""
-    with through(sandbox, Fate("PATCH", CHANGE, *FATES[fate])) as client:
+    with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
         home = make_home(sandbox, client, kind)
         made = home.add(*values[content], title=title)
         check_only_case(home, made.pk, values[content], title=title)
 
 
 @pytest.mark.parametrize("title", ["", "P-0001"])
-@pytest.mark.parametrize("fate", ["done, lost twice", "not done, then done and lost"])
+@pytest.mark.parametrize("fault", ["done, lost twice", "not done, then done and lost"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_uploads_that_still_wait_are_used_once(
-    sandbox: Sandbox, values: Any, kind: str, fate: str, title: str
+    sandbox: Sandbox, values: Any, kind: str, fault: str, title: str
 ) -> None:
     """Where the server has not got to the uploads yet, sending them again makes nothing twice."""
-    with through(sandbox, Fate("PATCH", CHANGE, *FATES[fate])) as client:
+    with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
         home = make_home(sandbox, client, kind)
         with sandbox.hold_background():
             made = home.add(*values["uploads"], title=title)
@@ -256,17 +256,17 @@ def test_uploads_that_still_wait_are_used_once(
 
 
 @pytest.mark.parametrize("content", ["none", "all"])
-@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("fault", LOST_RESPONSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_change_changes_once(
-    sandbox: Sandbox, values: Any, kind: str, fate: str, content: str
+    sandbox: Sandbox, values: Any, kind: str, fault: str, content: str
 ) -> None:
     """However the answer to a change is lost, the case has the new title, place and values, and keeps the others."""
     fields: dict[str, Any] = {"title": "new"} if kind == "archive" else {"title": "new", "order": 3}
-    fate_of_changes = Fate("PATCH", CHANGE, *FATES[fate])
+    fault_of_changes = FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])
     other = sandbox.add_socket(unique("other"), "Integer")
     with (
-        through(sandbox, fate_of_changes) as client,
+        through(sandbox, fault_of_changes) as client,
         Client(sandbox.token, sandbox.base_url) as direct,
     ):
         home = make_home(sandbox, client, kind)
@@ -288,14 +288,14 @@ def test_a_lost_change_changes_once(
 @pytest.mark.parametrize("order", [None, 5])
 def test_a_display_set_moves_once(sandbox: Sandbox, order: int | None) -> None:
     """A change of nothing but the place is not repeated once it shows: to the end is one step."""
-    fate = Fate("PATCH", CHANGE, ACTED_CUT)
-    with through(sandbox, fate) as client:
+    fault = FaultScript("PATCH", CHANGE, ACTED_CUT)
+    with through(sandbox, fault) as client:
         home = make_home(sandbox, client, "reader study")
         items = [home.add(title=str(number)) for number in range(3)]
         home.update(items[0].pk, order=order)
         expected = [5, 20, 30] if order else [20, 30, 40]
         assert [case.order for case in home.all()] == expected
-        assert len(fate.seen) == 1
+        assert len(fault.seen) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -304,7 +304,7 @@ def test_a_change_that_is_there_already_converges(sandbox: Sandbox, values: Any,
     with through(sandbox) as client:
         home = make_home(sandbox, client, kind)
         made = home.add(*values["inline"], title="a")
-    again = Fate("PATCH", CHANGE, ACTED_CUT)
+    again = FaultScript("PATCH", CHANGE, ACTED_CUT)
     with through(sandbox, again) as client:
         home = Home(client, sandbox, home.slug, home.is_archive)
         home.update(made.pk, *values["inline"])
@@ -317,8 +317,8 @@ def test_a_filling_that_is_never_answered_is_reported(
     sandbox: Sandbox, values: Any, kind: str
 ) -> None:
     """A case whose filling never arrives is an IncompleteCase with its pk, and the printed call completes it."""
-    fate = Fate("PATCH", CHANGE, *[UNAVAILABLE] * 5)
-    with through(sandbox, fate) as client:
+    fault = FaultScript("PATCH", CHANGE, *[UNAVAILABLE] * 5)
+    with through(sandbox, fault) as client:
         home = make_home(sandbox, client, kind)
         with pytest.raises(IncompleteCase, match="unknown whether it was changed") as left:
             home.add(*values["all"])
@@ -332,7 +332,7 @@ def test_a_filling_that_is_never_answered_is_reported(
 def test_a_change_that_is_refused_after_a_loss_says_why(sandbox: Sandbox, values: Any) -> None:
     """A change that was lost before it arrived, and then is refused, was not carried out: the refusal comes through."""
     with through(
-        sandbox, Fate("PATCH", CHANGE, CUT, Answer(403, {"detail": "Not yours."}))
+        sandbox, FaultScript("PATCH", CHANGE, CUT, Answer(403, {"detail": "Not yours."}))
     ) as client:
         home = make_home(sandbox, client, "archive")
         made = home.add(title="a")
@@ -410,8 +410,8 @@ def test_a_job_whose_answer_is_lost_is_found(
     sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, way: str
 ) -> None:
     """However the answer is lost, the job that was started is returned as its answer would be, and is the only one."""
-    fate = Fate("POST", JOBS, AFTER[way])
-    with through(sandbox, fate) as client:
+    fault = FaultScript("POST", JOBS, AFTER[way])
+    with through(sandbox, fault) as client:
         inputs = job_inputs(content, client)
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         job = client.wait_for_job(started, timeout=30)
@@ -420,18 +420,18 @@ def test_a_job_whose_answer_is_lost_is_found(
         assert {value.interface for value in started.inputs} == {
             spec.socket_slug for spec in inputs
         }
-        assert (job.status, len(fate.seen)) == ("Succeeded", 1)
+        assert (job.status, len(fault.seen)) == ("Succeeded", 1)
 
 
 @pytest.mark.parametrize(
-    "fate", ["not done, connection cut", "not done, lost twice", "not done, then done and lost"]
+    "fault", ["not done, connection cut", "not done, lost twice", "not done, then done and lost"]
 )
 @pytest.mark.parametrize("content", ["value", "all"])
 def test_a_job_that_never_arrived_is_sent_again(
-    sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, fate: str
+    sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, fault: str
 ) -> None:
     """Where the uploads are all there and no job is new, the job is sent again, and there is one."""
-    with through(sandbox, Fate("POST", JOBS, *FATES[fate])) as client:
+    with through(sandbox, FaultScript("POST", JOBS, *LOST_RESPONSES[fault])) as client:
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs(content))
         assert client.wait_for_job(started, timeout=30).status == "Succeeded"
         assert [one.pk for one in jobs_of(client, algorithm)] == [started.pk]
@@ -444,7 +444,7 @@ def test_a_job_that_waits_for_its_inputs_is_waited_for(
     held = sandbox.hold_background()
     looks: list[Seen] = []
 
-    class Releasing(Fate):
+    class Releasing(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             if seen.method == "GET" and "/algorithms/jobs/?" in seen.path:
                 looks.append(seen)
@@ -462,7 +462,10 @@ def test_a_job_whose_inputs_do_not_show_in_time_is_ambiguous(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
     """A new job that may be ours and does not show its inputs is named, and none is sent after it."""
-    with sandbox.hold_background(), through(sandbox, Fate("POST", JOBS, ACTED_CUT)) as client:
+    with (
+        sandbox.hold_background(),
+        through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client,
+    ):
         with pytest.raises(AmbiguousWriteError, match="not all inputs show") as unclear:
             client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs("all"))
         (job,) = jobs_of(client, algorithm)
@@ -474,7 +477,7 @@ def test_a_lost_job_that_was_cancelled_is_not_started_again(
 ) -> None:
     """A job whose inputs the server could not use never shows them: it is named, and none is sent after it."""
     bad = SocketValueSpec(sockets.image, file=written(tmp_path / "bad.mha", "no image"))
-    with through(sandbox, Fate("POST", JOBS, ACTED_CUT)) as client:
+    with through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client:
         with pytest.raises(AmbiguousWriteError) as unclear:
             client.start_algorithm_job(algorithm_slug=algorithm, inputs=[bad])
         (job,) = jobs_of(client, algorithm)
@@ -489,7 +492,7 @@ def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
     """Where another process starts a job of the same inputs, nothing tells which is ours, and no third is started."""
     inputs = job_inputs("all")
 
-    class Twin(Fate):
+    class Twin(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             answer = super().__call__(seen)
             if answer:
@@ -513,7 +516,7 @@ def test_another_job_of_the_algorithm_is_not_taken_for_ours(
     """A new job with other inputs changes nothing: ours is sent again, or found beside it."""
     numbers = iter(range(9))
 
-    class Other(Fate):
+    class Other(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             answer = super().__call__(seen)
             if answer:
@@ -535,7 +538,7 @@ def test_the_refusal_of_a_duplicate_comes_through(
     """A job whose inputs ran before is refused after a loss as it would have been without, and there is no second."""
     inputs = job_inputs("value")
     client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
-    with through(sandbox, Fate("POST", JOBS, CUT)) as ours:
+    with through(sandbox, FaultScript("POST", JOBS, CUT)) as ours:
         with pytest.raises(StatusError, match="A result for these inputs"):
             ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         assert len(jobs_of(ours, algorithm)) == 1
@@ -546,7 +549,7 @@ def test_a_job_that_arrives_late_is_found_by_its_refused_repeat(
 ) -> None:
     """A first request that overtakes its own repeat makes the repeat a duplicate, and the job is found."""
 
-    class Late(Fate):
+    class Late(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             answer = super().__call__(seen)
             if len(self.seen) == 2 and seen is self.seen[1]:
@@ -567,7 +570,7 @@ def test_a_job_that_cannot_be_looked_for_is_ambiguous(
 ) -> None:
     """Where the list of jobs cannot be read after a loss, the job may be there: nothing is sent again."""
 
-    class Blind(Fate):
+    class Blind(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
             if self.seen and seen.method == "GET" and "/jobs/" in seen.path:
                 return Answer(403, {"detail": "No."})
@@ -610,11 +613,11 @@ def test_an_invocation_whose_answer_is_lost_is_ambiguous(
 ) -> None:
     """Nothing tells one invocation from another, so it is made once and the loss is reported."""
     endpoint = sandbox.add_endpoint(algorithm)
-    fate = Fate("POST", "/invocations/$", ACTED_CUT)
-    with through(sandbox, fate) as client:
+    fault = FaultScript("POST", "/invocations/$", ACTED_CUT)
+    with through(sandbox, fault) as client:
         with pytest.raises(AmbiguousWriteError, match="Look at your latest invocations"):
             client.invoke_algorithm_endpoint(endpoint_pk=endpoint, inputs=job_inputs("value"))
-        assert (client.algorithm_invocations.count(), len(fate.seen)) == (1, 1)
+        assert (client.algorithm_invocations.count(), len(fault.seen)) == (1, 1)
 
 
 # ---------------------------------------------------------------- answers
@@ -644,12 +647,12 @@ def question(sandbox: Sandbox, client: Client) -> Question:
 ANSWERS = "/answers/$"
 
 
-@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("fault", LOST_RESPONSES)
 def test_a_lost_answer_to_a_question_is_stored_once(
-    sandbox: Sandbox, question: Question, fate: str
+    sandbox: Sandbox, question: Question, fault: str
 ) -> None:
     """However the server's answer is lost, the reader's is stored once and returned."""
-    with through(sandbox, Fate("POST", ANSWERS, *FATES[fate])) as client:
+    with through(sandbox, FaultScript("POST", ANSWERS, *LOST_RESPONSES[fault])) as client:
         made = client.reader_studies.answers.create(
             question=question.pk, display_set=question.display_set, answer="ja"
         )
@@ -666,7 +669,7 @@ def test_another_answer_of_before_is_not_taken_for_ours(
     fields = {"question": question.pk, "display_set": question.display_set}
     client.reader_studies.answers.create(**fields, answer="nein")
     with (
-        through(sandbox, Fate("POST", ANSWERS, CUT)) as ours,
+        through(sandbox, FaultScript("POST", ANSWERS, CUT)) as ours,
         pytest.raises(AmbiguousWriteError, match="has already answered this question"),
     ):
         ours.reader_studies.answers.create(**fields, answer="ja")

@@ -19,7 +19,7 @@ from gcapi.exceptions import (
     StorageError,
     TransferError,
 )
-from tests.support.api_and_store import TAG, answer_of_store, asked, broken, served
+from tests.support.api_and_store import TAG, asked, broken, served, store_answer
 from tests.support.api_objects import image_file
 from tests.support.data import everything_below
 from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
@@ -37,7 +37,7 @@ def _no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def store_of(content: bytes, tag: str = TAG, **headers: str) -> Script:
     """Return the script of a correct store."""
-    return lambda seen: answer_of_store(seen, content, tag, **headers)
+    return lambda seen: store_answer(seen, content, tag, **headers)
 
 
 def breaking(content: bytes, *breaks: int, tag: str = TAG) -> Script:
@@ -45,7 +45,7 @@ def breaking(content: bytes, *breaks: int, tag: str = TAG) -> Script:
     left = iter(breaks)
 
     def script(seen: Seen) -> Answer:
-        answer, after = answer_of_store(seen, content, tag), next(left, None)
+        answer, after = store_answer(seen, content, tag), next(left, None)
         return answer if after is None else broken(answer, after)
 
     return script
@@ -105,7 +105,7 @@ def test_ranges_fill_the_connections(tmp_path: Path) -> None:
     def script(seen: Seen) -> Answer:
         if start_of(seen) > 0:
             together.wait(20)
-        return answer_of_store(seen, content)
+        return store_answer(seen, content)
 
     with served(script) as pair:
         (path,) = pair.download(tmp_path, max_concurrent_downloads=4)
@@ -187,7 +187,7 @@ def test_broken_ranges_are_resumed(tmp_path: Path) -> None:
     lock, heard = threading.Lock(), []
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, LARGE)
+        answer = store_answer(seen, LARGE)
         with lock:
             after = next(breaks, None)
         return answer if after is None else broken(answer, min(after, len(answer.body) - 1))
@@ -205,7 +205,7 @@ def test_date_is_a_validator(tmp_path: Path) -> None:
     scripts = iter([50_000])
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, SMALL, 'W/"weak"', **{"Last-Modified": date})
+        answer = store_answer(seen, SMALL, 'W/"weak"', **{"Last-Modified": date})
         after = next(scripts, None)
         return answer if after is None else broken(answer, after)
 
@@ -225,9 +225,9 @@ def test_connection_that_breaks_before_the_response(tmp_path: Path) -> None:
             case "reset":
                 return Answer(reset=True)
             case int(after):
-                return broken(answer_of_store(seen, SMALL), after)
+                return broken(store_answer(seen, SMALL), after)
             case _:
-                return answer_of_store(seen, SMALL)
+                return store_answer(seen, SMALL)
 
     with served(script) as pair:
         (path,) = pair.download(tmp_path)
@@ -238,7 +238,7 @@ def test_connection_that_breaks_before_the_response(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [SMALL, LARGE])
 def test_repeated_breaks_are_an_error(tmp_path: Path, content: bytes) -> None:
     """A stream that breaks again and again ends with a TransferError, and leaves nothing."""
-    script = lambda seen: broken(answer_of_store(seen, content), 10)  # noqa: E731
+    script = lambda seen: broken(store_answer(seen, content), 10)  # noqa: E731
     count = assert_fails(script, tmp_path, TransferError, "and was resumed")
     assert count >= MAX_RESUMES + 1
 
@@ -251,7 +251,7 @@ def test_break_without_a_validator_starts_again(tmp_path: Path, content: bytes) 
 
     def script(seen: Seen) -> Answer:
         after = next(left, None)
-        answer = answer_of_store(seen, content, "")
+        answer = store_answer(seen, content, "")
         return answer if after is None else broken(answer, after)
 
     with served(script) as pair:
@@ -283,8 +283,8 @@ def test_changed_file_is_the_new_one(tmp_path: Path, former: bytes, size: int) -
 
     def script(seen: Seen) -> Answer:
         if next(count) == 0:
-            return broken(answer_of_store(seen, former), 100_000)
-        return answer_of_store(seen, new, '"second"')
+            return broken(store_answer(seen, former), 100_000)
+        return store_answer(seen, new, '"second"')
 
     with served(script) as pair:
         (path,) = pair.download(tmp_path)
@@ -300,8 +300,8 @@ def test_store_that_ignores_the_condition(tmp_path: Path, length: int) -> None:
     def script(seen: Seen) -> Answer:
         bare = replace(seen, headers={"Range": seen.header("Range")})
         if next(count) == 0:
-            return answer_of_store(bare, LARGE)
-        return answer_of_store(bare, new, '"second"')
+            return store_answer(bare, LARGE)
+        return store_answer(bare, new, '"second"')
 
     with served(script) as pair:
         (path,) = pair.download(tmp_path)
@@ -314,7 +314,7 @@ def test_file_that_always_changes(tmp_path: Path, content: bytes) -> None:
     count = iter(range(1000))
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, content, f'"{next(count)}"')
+        answer = store_answer(seen, content, f'"{next(count)}"')
         return broken(answer, 5_000) if content is SMALL else answer
 
     assert_fails(script, tmp_path, TransferError, "The file changes while it is downloaded")
@@ -331,7 +331,7 @@ def test_error_while_resuming(tmp_path: Path, status: int) -> None:
     def script(seen: Seen) -> Answer:
         if start_of(seen):
             return Answer(status=status, body=words)
-        return broken(answer_of_store(seen, SMALL), 1_000)
+        return broken(store_answer(seen, SMALL), 1_000)
 
     assert_fails(script, tmp_path, StorageError, "Oops: Not now")
 
@@ -340,7 +340,7 @@ def test_error_of_one_range(tmp_path: Path) -> None:
     """When one range is refused, the call raises that error, whatever happens to the other ranges."""
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, LARGE)
+        answer = store_answer(seen, LARGE)
         return Answer(status=500) if start_of(seen) > FIRST_RANGE else answer
 
     for number in range(10):
@@ -376,7 +376,7 @@ def test_wrong_range_while_resuming_is_refused(tmp_path: Path, header: str) -> N
     """A response with another range than the missing one is a TransferError."""
 
     def script(seen: Seen) -> Answer:
-        answer = broken(answer_of_store(seen, SMALL), 1_000)
+        answer = broken(store_answer(seen, SMALL), 1_000)
         start = start_of(seen)
         return replace(answer, headers={"Content-Range": header}) if start else answer
 
@@ -388,7 +388,7 @@ def test_more_than_announced_is_refused(tmp_path: Path, content: bytes) -> None:
     """A range with more bytes than it announced is a TransferError."""
 
     def script(seen: Seen) -> Answer:
-        answer = answer_of_store(seen, content)
+        answer = store_answer(seen, content)
         return replace(answer, body=answer.body + b"more")
 
     assert_fails(script, tmp_path, TransferError, "more than it announced")
@@ -411,7 +411,7 @@ def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
     """A file in one stream, resumed or not, is compared with the store's MD5 checksum."""
 
     def script(seen: Seen) -> Answer:
-        good = answer_of_store(seen, SMALL, md5_tag(SMALL))
+        good = store_answer(seen, SMALL, md5_tag(SMALL))
         garbled = replace(good, status=status, body=good.body[:-1] + b"?")
         return garbled if status == 200 or start_of(seen) else broken(garbled, 150_000)
 
@@ -440,7 +440,7 @@ def expiring(
     def store(seen: Seen) -> Answer:
         number = seen.path.rpartition("=")[2]
         if is_good(number, seen):
-            return answer_of_store(seen, content)
+            return store_answer(seen, content)
         return Answer(status=403, body=b"<Error><Message>Request has expired</Message></Error>")
 
     def api(origin: str) -> Script:
@@ -483,7 +483,7 @@ def test_fresh_url_that_is_refused_is_an_error(tmp_path: Path, good: int) -> Non
 
     def script(seen: Seen) -> Answer:
         if next(count) < good:
-            return broken(answer_of_store(seen, SMALL), 1_000)
+            return broken(store_answer(seen, SMALL), 1_000)
         return Answer(status=403, body=b"<Error><Message>Request has expired</Message></Error>")
 
     with served(script) as pair:

@@ -26,7 +26,7 @@ from tests.support.data import (
     written,
 )
 from tests.support.loopback import Answer, Seen
-from tests.support.relay import ACTED_CUT, CUT, Fate, through
+from tests.support.relay import ACTED_CUT, CUT, FaultScript, through
 
 KINDS = ["archive", "reader study"]
 CREATION = r"/(archives/items|display-sets)/$"
@@ -64,7 +64,7 @@ def table(sandbox: Sandbox) -> str:
     return sandbox.add_socket(unique("table"), "CSV file")
 
 
-class Deadly(Fate):
+class Deadly(FaultScript):
     """Kill a process at its second request of a sort, before or after it is carried out."""
 
     victim: subprocess.Popen[str]
@@ -180,7 +180,7 @@ def test_skip_fills_a_case_that_was_left_incomplete(
 ) -> None:
     """What an IncompleteCase left behind under its title is filled by the same call, its place included."""
     order = {} if home.is_archive else {"order": 3}
-    refused = Fate("PATCH", CHANGE, Answer(403, {"detail": "Not now."}))
+    refused = FaultScript("PATCH", CHANGE, Answer(403, {"detail": "Not now."}))
     with through(sandbox, refused) as client:
         hindered = Home(client, sandbox, home.slug, home.is_archive)
         with pytest.raises(IncompleteCase) as left:

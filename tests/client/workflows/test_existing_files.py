@@ -14,7 +14,7 @@ from gcapi._transfer.range_reader import FIRST_RANGE
 from gcapi.exceptions import StatusError
 from gcapi.jobs import AlgorithmRun
 from gcapi_sandbox import Sandbox
-from tests.support.api_and_store import answer_of_store, asked, served
+from tests.support.api_and_store import asked, served, store_answer
 from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
 from tests.support.data import everything_below
 from tests.support.loopback import Answer, Loopback, Seen, connect, in_turn
@@ -154,7 +154,7 @@ def test_existing_instance_is_skipped(tmp_path: Path) -> None:
 def test_existing_file_among_others(tmp_path: Path, existing: str) -> None:
     """An existing file is kept without a transfer, or replaced; the others are downloaded."""
     (tmp_path / "x.mhd").write_text("old")
-    with served(lambda seen: answer_of_store(seen, b"new")) as pair:
+    with served(lambda seen: store_answer(seen, b"new")) as pair:
         paths = pair.download(tmp_path, "a.mhd", "a.zraw", existing=existing)
         assert len(pair.store.seen) == len(pair.api.seen) == (1 if existing == "skip" else 2)
     assert [path.name for path in paths] == ["x.mhd", "x.zraw"]
@@ -184,7 +184,7 @@ def test_old_file_is_kept_until_the_new_one_is_complete(tmp_path: Path, fails: b
         during.append(target.read_bytes())
         if fails and asked(seen) != (0, FIRST_RANGE):
             return Answer(status=500)
-        return answer_of_store(seen, LARGE)
+        return store_answer(seen, LARGE)
 
     with served(script) as pair:
         if fails:
@@ -201,7 +201,7 @@ def test_link_is_replaced_rather_than_its_target(tmp_path: Path) -> None:
     """Overwriting a symbolic link replaces the link, not the file that it leads to."""
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "x.mha").symlink_to(tmp_path / "precious")
-    with served(lambda seen: answer_of_store(seen, b"new")) as pair:
+    with served(lambda seen: store_answer(seen, b"new")) as pair:
         pair.download(tmp_path, existing="overwrite")
     assert not (tmp_path / "x.mha").is_symlink()
     assert (tmp_path / "precious").read_text() == "precious"
