@@ -56,7 +56,7 @@ def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path
     assert "'high' is not JSON" in reported[4, score]
     assert "must be a number" in reported[5, score]
     assert "cannot be read: No such file" in reported[5, table]
-    assert "JSON has no NaN" in reported[6, score]
+    assert "NaN is not a finite number" in reported[6, score]
     assert reported[6, table] == "no file matches '*.tsv'"
     assert "does not begin like a .mha file" in reported[7, scan]
     assert "has 129 characters" in reported[7, table]

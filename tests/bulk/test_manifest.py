@@ -75,7 +75,7 @@ def test_lists_and_values_need_no_text_in_json_lines(tmp_path: Path) -> None:
             "m.jsonl",
             '{"a": NaN}\n[1]\n{"title": [1]}',
             [
-                (1, "", "it is not valid JSON: JSON has no NaN"),
+                (1, "", "it is not valid JSON: NaN is not a finite number"),
                 (2, "", "it is not a JSON object"),
                 (3, "title", "[1] is not a text"),
             ],

@@ -230,23 +230,18 @@ def decode(content: bytes) -> Any:
             the server refuses.
     """
     try:
-        return json.loads(
-            content.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
-        )
+        text = content.decode("utf-8-sig")
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text: {error}") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"JSON has no {constant}")
-
-
 def _finite(text: str) -> float:
     number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"the number {text} is too large")
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 

@@ -133,8 +133,10 @@ class Cell:
         if isinstance(content, str):
             if os.path.exists(self.folder / content):  # noqa: PTH110 - False, too, for a text that is too long
                 return [content]
-            listed = _json_list(content)
-            content = content.split(SEPARATOR) if listed is None else listed
+            try:
+                content = json.loads(content)
+            except ValueError:
+                content = content.split(SEPARATOR)
         if not is_array(content) or not all(isinstance(part, str) for part in content):
             return []
         return [part.strip() for part in content if part.strip()]
@@ -158,15 +160,6 @@ class Cell:
 def is_user_file(path: Path) -> bool:
     """Return whether a path is a file that is neither hidden nor made by the operating system."""
     return path.is_file() and path.name[0] != "." and path.name.lower() not in _SYSTEM_FILES
-
-
-def _json_list(text: str) -> Any:
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 # ---------------------------------------------------------------- values

@@ -134,17 +134,17 @@ BAD: dict[str, Bad] = {
     "NaN in a file for a value": Bad(
         lambda s, d: SocketValueSpec(s.number, file=written(d / "nan.json", "NaN")),
         SpecError,
-        "JSON has no NaN",
+        "NaN is not a finite number",
     ),
     "NaN in a file for a file": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "nan.json", '{"a": NaN}')),
         SpecError,
-        "JSON has no NaN",
+        "NaN is not a finite number",
     ),
     "an infinity in a file": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "nan.json", "[-Infinity]")),
         SpecError,
-        "JSON has no -Infinity",
+        "-Infinity is not a finite number",
     ),
     "null": Bad(
         lambda s, _: SocketValueSpec(s.number, value=None), SpecError, "null cannot be stored"
