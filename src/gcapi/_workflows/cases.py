@@ -450,10 +450,8 @@ class Cases:
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
-        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(lambda _pk: _Titles())
-        self._pending: Callable[[str], dict[str, PendingValue]] = lru_cache(REMEMBERED_CASES)(
-            lambda _pk: {}
-        )
+        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
+        self._pending = lru_cache(REMEMBERED_CASES)(_pending_of)
 
     def run(
         self,
@@ -545,6 +543,14 @@ class Cases:
                 error.add_note(message)
                 raise
             raise IncompleteCase(message, pk=pk) from error
+
+
+def _titles_of(_pk: str) -> _Titles:
+    return _Titles()
+
+
+def _pending_of(_pk: str) -> dict[str, PendingValue]:
+    return {}
 
 
 class _Titles:

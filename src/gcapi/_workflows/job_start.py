@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
@@ -134,10 +133,11 @@ class JobStarter:
 
     def _start_once(self, fields: Mapping[str, Any], search: _JobSearch) -> models.JobPost:
         """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
+        jobs = self.resources.algorithm_jobs
         # Without the wait for the limit, during which no lock may be held.
-        create = partial(CreateMixin.create, self.resources.algorithm_jobs)
+        create = CreateMixin["models.JobPost"].create
         try:
-            return create(**fields)
+            return create(jobs, **fields)
         except WRITE_ERRORS as error:
             if not is_lost(error):
                 raise
@@ -153,7 +153,7 @@ class JobStarter:
             if next(repeats, None) is None:
                 raise AmbiguousWriteError(f"{search.message} ({lost})") from lost
             try:
-                return create(**fields)
+                return create(jobs, **fields)
             except WRITE_ERRORS as error:
                 lost = error
 
