@@ -313,7 +313,7 @@ def test_pickled_client_reads_the_token_where_it_is_loaded(
         "Bearer another",
     ]
     assert loaded.__getstate__() == client.__getstate__()
-    assert loaded._transport._strategy_factory is Impatient
+    assert loaded._transport.strategy_factory is Impatient
 
 
 def test_pickle_has_every_setting() -> None:
@@ -325,7 +325,7 @@ def test_pickle_has_every_setting() -> None:
 def test_pickled_client_needs_a_token_where_it_is_loaded() -> None:
     """Loading a pickle where there is no token is an error that says what is missing."""
     pickled = pickle.dumps(Client(TOKEN))
-    with pytest.raises(ConfigurationError, match=f"No token.*{TOKEN_VARIABLE}"):
+    with pytest.raises(ConfigurationError, match=f"No API token.*{TOKEN_VARIABLE}"):
         pickle.loads(pickled)
 
 
