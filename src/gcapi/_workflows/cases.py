@@ -14,9 +14,7 @@ take over at any point. `Client` records in memory, `gcapi.bulk.push` in its jou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
-from uuid import uuid4
 
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
@@ -29,25 +27,18 @@ from gcapi._api.lost_writes import (
 )
 from gcapi._api.operations import plain
 from gcapi._http.urls import same_path
-from gcapi._util.fork_safety import Lock
-from gcapi._workflows.case_kinds import Case, check_existing_case, title_of
+from gcapi._workflows.case_kinds import Case, title_of
 from gcapi._workflows.prepare import UploadedFiles
-from gcapi.exceptions import IncompleteCase, StatusError, TitleTaken
+from gcapi.exceptions import StatusError, TitleTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gcapi._workflows.case_kinds import CaseKind, CaseParent, ExistingCase
+    from gcapi._workflows.case_kinds import CaseKind, CaseParent
     from gcapi._workflows.plans import Plan
-    from gcapi._workflows.prepare import PreparedValues, ValuePreparer
+    from gcapi._workflows.prepare import PreparedValues
     from gcapi.resources import UploadsNamespace
-    from gcapi.sockets import SocketValueSpec
 
-TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
-#: The longest printed call that includes its values, in characters.
-MAX_PRINTED_CALL = 2000
-#: How many filled cases, and how many lists of titles, a client remembers.
-REMEMBERED_CASES, REMEMBERED_TITLE_LISTS = 10_000, 8
 
 CaseStep = Literal["uploading", "uploaded", "creating", "created", "filling", "filled"]
 
@@ -157,35 +148,6 @@ class PendingValue:
 
     before: int | None = None
     files: UploadedFiles = field(default_factory=UploadedFiles)
-
-
-class MemoryRecorder:
-    """The recorder of one call of `Client`.
-
-    Args:
-        pending: Returns the values that a case waits for, by socket slug.
-
-    Attributes:
-        created: The case, once it was created.
-    """
-
-    def __init__(self, pending: Callable[[str], dict[str, PendingValue]]) -> None:
-        self._pending = pending
-        self.created: CaseSnapshot | None = None
-
-    def record(
-        self, step: CaseStep, case: CaseSnapshot | None = None, values: PreparedValues | None = None
-    ) -> None:
-        """Remember what was created and what is imported."""
-        if step == "created":
-            self.created = case
-        if step == "filled" and case and values:
-            pending = self._pending(case.pk)
-            for slug in values.slugs:
-                # What an earlier call uploaded to the same socket is no longer waited for.
-                pending.pop(slug, None)
-                if slug in values.files:
-                    pending[slug] = PendingValue(case.values.get(slug), values.files[slug])
 
 
 # ---------------------------------------------------------------- the state machine
@@ -427,165 +389,3 @@ class CaseRun(Generic[Case]):
         if change.shows_in(case) or change.values.are_used(self.uploads):
             return self.kind.as_written(case)
         return None
-
-
-# ---------------------------------------------------------------- one call of the client
-
-
-class Cases:
-    """Add and change cases, each in one call.
-
-    Memory: the titles of the `REMEMBERED_TITLE_LISTS` parents used last, and the uploads of the `REMEMBERED_CASES`
-    cases filled or waited for last, some 500 bytes each.
-
-    Args:
-        values: Plans and uploads values.
-        uploads: The namespace of uploads.
-        recovery: How lost requests are repeated and looked for.
-    """
-
-    def __init__(
-        self, values: ValuePreparer, uploads: UploadsNamespace, recovery: RecoveryPolicy
-    ) -> None:
-        self._values = values
-        self._uploads = uploads
-        self._recovery = recovery
-        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
-        self._pending = lru_cache(REMEMBERED_CASES)(_pending_of)
-
-    def run(
-        self,
-        kind: CaseKind[Case],
-        recorder: StepRecorder,
-        upload: Callable[[Sequence[Plan]], PreparedValues],
-    ) -> CaseRun[Case]:
-        """Return the state machine of a case."""
-        return CaseRun(kind, recorder, upload, self._uploads, self._recovery)
-
-    def pending(self, pk: str) -> Mapping[str, PendingValue]:
-        """Return the values of a case that this client knows to be imported, by socket slug."""
-        return self._pending(pk)
-
-    def update(
-        self,
-        kind: CaseKind[Case],
-        pk: str,
-        *,
-        specs: Iterable[SocketValueSpec],
-        fields: Mapping[str, Any],
-    ) -> Case:
-        """Change the given values and fields of a case; the others stay."""
-        plans = self._values.plan(specs)
-        run = self.run(kind, MemoryRecorder(self._pending), self._values.upload)
-        return run.update(pk, fields, plans)
-
-    def add(
-        self,
-        find_parent: Callable[[], CaseParent[Case]],
-        *,
-        specs: Sequence[SocketValueSpec],
-        fields: Mapping[str, Any],
-        existing: ExistingCase,
-    ) -> Case:
-        """Create and fill a case, or use the existing one of its title.
-
-        Args:
-            find_parent: Returns what the case belongs to.
-            specs: Its values.
-            fields: Its other fields.
-            existing: What to do about a case of its title.
-        """
-        title = str(fields.get("title", "")).strip()
-        check_existing_case(existing, title)
-        plans = self._values.plan(specs)
-        parent = find_parent()
-        # Once a case has its title, the server has numbered it already where an order of 0 is given.
-        rest = {name: value for name, value in fields.items() if name != "title" and value}
-        recorder = MemoryRecorder(self._pending)
-        run = self.run(parent.kind, recorder, self._values.upload)
-        titles = None if existing == "error" else self._titles(parent.pk)
-        pk = None if titles is None else titles.listed(parent).get(title)
-        if pk is None:
-            try:
-                return self._make(run, recorder, parent, title, rest, plans, specs)
-            except TitleTaken:
-                pk = None if titles is None else titles.listed(parent, refresh=True).get(title)
-                if pk is None:
-                    raise
-            finally:
-                if recorder.created and titles is not None:
-                    titles.add(title, recorder.created.pk)
-        if existing == "skip":
-            return run.complete(pk, rest, plans, pending=self.pending(pk))
-        others = {name: value for name, value in fields.items() if name != "title"}
-        return run.update(pk, others, plans)
-
-    def _make(
-        self,
-        run: CaseRun[Case],
-        recorder: MemoryRecorder,
-        parent: CaseParent[Case],
-        title: str,
-        fields: dict[str, Any],
-        plans: Sequence[Plan],
-        specs: Sequence[SocketValueSpec],
-    ) -> Case:
-        if not title:
-            fields = {**fields, "title": ""}
-        try:
-            return run.make(parent, title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}", fields, plans)
-        except BaseException as error:
-            if recorder.created is None:
-                raise
-            pk = recorder.created.pk
-            message = _how_to_complete(run.kind, pk, specs, fields, error)
-            if not isinstance(error, Exception):
-                error.add_note(message)
-                raise
-            raise IncompleteCase(message, pk=pk) from error
-
-
-def _titles_of(_pk: str) -> _Titles:
-    return _Titles()
-
-
-def _pending_of(_pk: str) -> dict[str, PendingValue]:
-    return {}
-
-
-class _Titles:
-    """The pks of the cases of one parent, by title, listed once."""
-
-    def __init__(self) -> None:
-        self._pks: dict[str, str] | None = None
-        self._lock = Lock()
-
-    def listed(self, parent: CaseParent[Any], *, refresh: bool = False) -> Mapping[str, str]:
-        with self._lock:
-            if refresh or self._pks is None:
-                self._pks = {title_of(case): case.pk for case in parent.cases() if title_of(case)}
-            return self._pks
-
-    def add(self, title: str, pk: str) -> None:
-        with self._lock:
-            if self._pks is not None:
-                self._pks[title] = pk
-
-
-def _how_to_complete(
-    kind: CaseKind[Any],
-    pk: str,
-    specs: Sequence[SocketValueSpec],
-    fields: Mapping[str, Any],
-    error: BaseException,
-) -> str:
-    printed = repr(list(specs))
-    # A value that was read from the server has no printed form that can be run.
-    can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
-    values = printed if can_be_run and len(printed) <= MAX_PRINTED_CALL else "values"
-    rest = "".join(f", {name}={value!r}" for name, value in fields.items())
-    return (
-        f"The {kind.noun} {pk} was created and could not be filled: {str(error) or type(error).__name__}\n"
-        "After fixing the problem, complete the case with:\n"
-        f"    {kind.update_call}{pk!r}, values={values}{rest})"
-    )

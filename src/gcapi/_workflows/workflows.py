@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
+from gcapi._workflows.case_calls import Cases
 from gcapi._workflows.case_kinds import CaseKind, CaseParent, archive_items, display_sets
-from gcapi._workflows.cases import Cases, PendingValue
+from gcapi._workflows.cases import PendingValue
 from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.job_start import JobStarter
 from gcapi._workflows.namespaces import Namespaces

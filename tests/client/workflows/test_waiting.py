@@ -332,7 +332,7 @@ def test_the_uploads_of_the_latest_cases_are_remembered(
     home: Home, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client remembers the uploads of a bounded number of cases: those that it used last."""
-    monkeypatch.setattr("gcapi._workflows.cases.REMEMBERED_CASES", 2)
+    monkeypatch.setattr("gcapi._workflows.case_calls.REMEMBERED_CASES", 2)
     specs = [SocketValueSpec(sandbox.add_socket(unique("table"), "CSV file"), value="a;b")]
     with (
         Client(sandbox.token, sandbox.base_url) as client,
