@@ -14,8 +14,8 @@ import httpx
 from gcapi import exceptions
 from gcapi._util.messages import printable
 from gcapi.bulk._executors import WorkerLost
+from gcapi.bulk._pull.json_lines import PulledFolderError
 from gcapi.bulk.journal import JournalError
-from gcapi.bulk.pulling import PulledFolderError
 from gcapi.cli.output import printable_lines
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ def _check_server(session: Session, *, upload: bool) -> Iterator[Finding]:
     reached = _catch("API", lambda: _check_api(session))
     yield from reached
     clients: list[Client] = []
-    found = _catch("token", lambda: _check_token(session, clients))
+    found = _catch("token", lambda: _check_token_source(session, clients))
     yield from found
     if "failure" in {reached[0].level, found[0].level}:
         yield Finding("account, schema, storage", "not checked", "they need the server and a token")
@@ -226,7 +226,7 @@ def _check_clock(response: httpx.Response, now: datetime) -> Finding:
     return Finding("clock", "warning", words)
 
 
-def _check_token(session: Session, clients: list[Client]) -> list[Finding]:
+def _check_token_source(session: Session, clients: list[Client]) -> list[Finding]:
     """Find the token, and add a client with it: a client refuses a token that no header can hold."""
     token = session.find_token()
     clients.append(Client(token.value, session.base_url, retry_strategy=_NO_RETRIES))
