@@ -220,7 +220,8 @@ class _UploadRun:
         if file.upload is None:
             file.upload = self._quota.call(lambda: self._uploads.create(file.source.name))
         if isinstance(file.source, FileObjectSource):
-            self._scheduler.submit(self._send_next, file, file.source.parts(), [])
+            sent: list[Part] = []
+            self._scheduler.submit(self._send_next, file, file.source.parts(), sent)
             return
         missing = file.missing()
         for part in missing:
