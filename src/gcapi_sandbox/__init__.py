@@ -1,4 +1,8 @@
-"""A local Grand Challenge for development and tests, which listens on loopback only."""
+"""A local Grand Challenge for development and tests, which listens on loopback only.
+
+It imports nothing of gcapi, so that an error in one of the two shows as a disagreement. Only the pytest plugin uses
+both.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _locked(path: Path) -> sqlite3.Connection:
 
 @dataclass
 class State:
-    """What all parts of one sandbox share; `storage_url` is the root URL of the storage origin."""
+    """The state that all parts of a sandbox share; `storage_url` is the root URL of the storage origin."""
 
     folder: Path
     latest_version: str

@@ -38,7 +38,7 @@ FULL_PAUSES_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class RecoveryPolicy:
-    """How often a lost write is repeated, and how long its result is looked for.
+    """The attempts of a lost write, and the time to look for its result.
 
     Attributes:
         timeout: Seconds that the server may still be busy with a lost write: the client's idle timeout.

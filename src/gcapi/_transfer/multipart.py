@@ -188,7 +188,7 @@ class FileUpload:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the server has an incomplete upload."""
+        """True if the server has an incomplete upload."""
         return self.upload is not None and self.completed is None
 
     def plan(self, parts: list[Part]) -> bool:

@@ -35,7 +35,7 @@ GRACE_SECONDS = 1.0
 
 
 class Cancelled(BaseException):
-    """Raised in a thread whose call has ended; not an `Exception`, so that nobody handles it as a failure."""
+    """Raised when the call of a thread has ended; not an `Exception`, so that nobody handles it as a failure."""
 
 
 class CancelToken:

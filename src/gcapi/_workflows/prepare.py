@@ -35,7 +35,7 @@ SHOWN_NAMES = 3
 
 
 class UploadRecord(Protocol):
-    """What a value needs to know of an upload."""
+    """The part of an upload that a value refers to."""
 
     pk: str
     api_url: str

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Workflows:
-    """What a client works with; not part of the public interface.
+    """The parts of a client, which are not part of the public interface.
 
     Args:
         calls: Calls the API.

@@ -37,7 +37,7 @@ ATTEMPTS = 3
 
 
 class WorkerLost(GCAPIError):
-    """Raised for a unit whose workers were lost each time that it was submitted."""
+    """Raised when the workers of a unit were lost each time that it was submitted."""
 
 
 class WorkUnit(Protocol[T_co]):

@@ -72,7 +72,7 @@ class CheckReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether there are no problems."""
+        """True if there are no problems."""
         return not self.problems
 
 

@@ -70,7 +70,7 @@ class JournalError(GCAPIError):
 
 @dataclass(frozen=True)
 class RowRecord:
-    """What the journal knows of a row.
+    """The journal's record of a row.
 
     Attributes:
         fingerprint: The row.

@@ -127,7 +127,7 @@ class PushReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every row has its case or job, with all values."""
+        """True if every row has its case or job, with all values."""
         return not (self.failed or self.ambiguous or self.waiting)
 
     def failed_manifest(self, path: Path | None = None) -> Path | None:
@@ -165,7 +165,7 @@ def _one_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """What a push would do with a row.
+    """The action of a push for a row.
 
     Attributes:
         row: The row.

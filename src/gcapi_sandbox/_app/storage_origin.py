@@ -40,7 +40,7 @@ _PIXELS = "application/octet-stream"
 
 
 class StorageError(Exception):
-    """Raised to respond with an XML error like S3."""
+    """Raised when a request is answered with an XML error, like that of S3."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

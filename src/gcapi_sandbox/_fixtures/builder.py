@@ -31,7 +31,7 @@ class SandboxBuilder(ABC):
 
     @property
     def is_new(self) -> bool:
-        """Whether the sandbox has no sockets yet."""
+        """True if the sandbox has no sockets yet."""
         return not self._state.store.rows(Socket)
 
     def add_user(self, username: str) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ApiError(Exception):
-    """Base of the error responses with a JSON body; rolls the transaction back."""
+    """Base class of the error responses with a JSON body, which roll the transaction back."""
 
     status = 400
 
@@ -79,7 +79,7 @@ class UnsupportedMediaTypeError(ApiError):
 
 
 class HtmlError(Exception):
-    """Raised to respond with an HTML error page of the site."""
+    """Raised when a request is answered with an HTML error page of the site."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -87,7 +87,7 @@ class HtmlError(Exception):
 
 
 class ServerError(HtmlError):
-    """Raised for a request that makes the real server fail with status 500."""
+    """Raised when a request makes the real server fail with status 500."""
 
     def __init__(self) -> None:
         super().__init__(500)

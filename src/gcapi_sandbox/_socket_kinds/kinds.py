@@ -20,12 +20,12 @@ class Kind:
 
     @property
     def is_json(self) -> bool:
-        """Whether its values are JSON."""
+        """True if its values are JSON."""
         return self.suffix == ".json"
 
     @property
     def is_dicom(self) -> bool:
-        """Whether its values are DICOM image sets."""
+        """True if its values are DICOM image sets."""
         return self.code == "DCMIS"
 
 

@@ -60,7 +60,7 @@ class PostedValue:
 
     @property
     def in_background(self) -> bool:
-        """Whether a background task must process a file before the value exists."""
+        """True if a background task must process a file before the value exists."""
         return not {"value", "image"} & self.given.keys()
 
     @property

@@ -51,7 +51,7 @@ class RemoteValue:
 
     @property
     def is_inline(self) -> bool:
-        """Whether it is JSON rather than an image or a file."""
+        """True if it is JSON rather than an image or a file."""
         return not (self.content.get("image") or self.content.get("file"))
 
     def as_cell(self) -> str:

@@ -22,7 +22,7 @@ CHANGED = "its values, files or order have changed since it was pushed; existing
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about a row.
+    """The action for a row.
 
     Attributes:
         action: The action.
