@@ -104,7 +104,7 @@ def test_check_dry_run_and_push_agree(
     values: dict[str, str],
     words: str,
 ) -> None:
-    """What a check refuses, a dry run and a push refuse with the same words, and nothing is written."""
+    """Check, dry run and push refuse the same rows with the same messages, and nothing is written."""
     slugs = {
         "number": sandbox.add_socket(unique("number"), "Float"),
         "table": sandbox.add_socket(unique("table"), "CSV file"),

@@ -86,7 +86,7 @@ class Forgetful(Executor):
 
 
 def test_a_worker_without_a_token_reads_it_from_a_file(home: Home, tmp_path: Path) -> None:
-    """Where a worker's environment has no token, it reads it from the file that it is told."""
+    """A worker without a token in its environment reads it from the given file."""
     token_file = written(tmp_path / "token", f"{home.sandbox.token}\n")
     executor = Forgetful(0)
     assert len(pushed(home, tmp_path, executor, token_file=token_file).done) == COUNT
@@ -159,7 +159,7 @@ class Nothing:
     """A unit that does nothing."""
 
     def run(self, _: Client) -> str:
-        """Say so."""
+        """Say that it ran."""
         return "nothing"
 
 

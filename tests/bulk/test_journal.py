@@ -30,7 +30,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_a_full_disk_is_named_and_nothing_is_lost(
     sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
-    """Where the journal cannot grow, the push stops and says so; with room again, every row is there once."""
+    """If the journal cannot grow, the push stops and says so; with space again, every row is created once."""
     sockets = make_sockets(sandbox)
     manifest = write_cases(tmp_path, sockets, ROWS)
     home = make_home(sandbox, client, "archive")

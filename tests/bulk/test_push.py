@@ -538,7 +538,7 @@ def test_an_interrupted_push_says_how_to_go_on(
 
 
 def test_rows_wait_for_room_and_say_so() -> None:
-    """Where a row's files would be too many uploads, it waits, with a warning, until the server has fewer."""
+    """A row whose files exceed the limit of uploads waits, with a warning, until the server has fewer."""
     counts = [2000, 2000, 1990]
     room = UploadQuota(lambda: counts.pop(0), "wait")
     with pytest.warns(LimitWarning, match="earlier uploads of yours to be used"):
@@ -580,7 +580,7 @@ def own_archive(sandbox: Sandbox) -> Iterator[Home]:
 def test_rows_wait_for_room_for_their_bytes(
     own_archive: Home, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Where uploads take all the room that a user has, rows wait until earlier ones are used, none sent twice."""
+    """If uploads take all the space of a user, rows wait until earlier ones are used, and nothing is sent twice."""
     manifest = write_cases(tmp_path, sockets, 6)
     sandbox = own_archive.sandbox
     sandbox.requests.clear()

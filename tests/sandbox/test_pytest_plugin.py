@@ -102,7 +102,7 @@ def dependencies_of(*names: str) -> set[str]:
 
 
 def test_without_the_extra_tests_are_skipped(tmp_path: Path) -> None:
-    """Where only the client is installed, tests are skipped with a reason that says what to install."""
+    """Without the extra, tests are skipped with a reason that says what to install."""
     packages = tmp_path / "packages"
     packages.mkdir()
     for name in dependencies_of("gcapi", "pytest") - {"gcapi"}:

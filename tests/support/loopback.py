@@ -78,7 +78,7 @@ class Answer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the connection can be reused after this response."""
+        """True if the connection can be reused after this response."""
         return self.chunked != "broken" and self.length in {None, len(self.content())}
 
 

@@ -1,4 +1,4 @@
-"""What is left of a call that was interrupted in a program that goes on, such as a notebook: nothing."""
+"""Interrupted calls in a program that continues, such as a notebook: nothing of them is left."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROMISED = 1.0
 
 @dataclass(frozen=True)
 class Stage:
-    """What the calls work on.
+    """The objects that the calls use.
 
     Attributes:
         sandbox: The server.
@@ -68,7 +68,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Fixed:
-    """What all tests share."""
+    """The objects that all tests share."""
 
     sockets: Sockets
     archive: str

@@ -1,4 +1,4 @@
-"""What surrounds a client: proxies, authorities, event loops, threads, pickles, and the logs of its libraries."""
+"""The environment of a client: proxies, certificate authorities, event loops, threads, pickles and logs."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_no_proxy_goes_around_it(world: World, monkeypatch: pytest.MonkeyPatch) 
 def test_password_of_a_proxy_goes_to_the_proxy_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What logs in at the proxy is sent to it, and to nobody behind it."""
+    """The credentials of a proxy are sent to the proxy only."""
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.origin.replace("//", "//me:w0rd@"))
         world.visit(verify=world.bundle)
@@ -317,7 +317,7 @@ def test_pickled_client_reads_the_token_where_it_is_loaded(
 
 
 def test_pickle_has_every_setting() -> None:
-    """What the constructor takes beside the token is in the pickle."""
+    """A pickle has every argument of the constructor except the token."""
     state = Client(TOKEN).__getstate__()
     assert set(state) == set(inspect.signature(Client).parameters) - {"token"}
 

@@ -274,7 +274,7 @@ def test_too_many_uploads_are_told_at_once(sandbox: Sandbox, hasty: Client) -> N
 
 
 def test_refused_uploads_are_aborted_and_told_of(sandbox: Sandbox, hasty: Client) -> None:
-    """What a call had begun is aborted when it may upload no more, and what it had finished is told of."""
+    """A call that reaches the limit aborts its unfinished uploads and names the finished ones."""
     count = hasty.uploads.count()
     with limited(sandbox, uploads_per_user=count + 2), pytest.raises(TooManyUploads) as caught:
         hasty.uploads.upload_multiple_fileobj(
@@ -291,7 +291,7 @@ def test_refused_uploads_are_aborted_and_told_of(sandbox: Sandbox, hasty: Client
 def test_a_call_that_fills_the_limit_by_itself_does_not_wait(
     sandbox: Sandbox,
 ) -> None:
-    """Where all uploads are the call's own, nobody will use them: it fails at once, and says so."""
+    """If all uploads belong to the call itself, waiting cannot help, and it fails at once."""
     token = sandbox.add_user("lonely")
     with (
         limited(sandbox, uploads_per_user=3),
@@ -361,7 +361,7 @@ def test_imports_are_told_at_once_where_nobody_waits(sandbox: Sandbox, hasty: Cl
 
 @pytest.mark.parametrize("policy", ["", "Wait", None, True, 3, ["wait"]])
 def test_other_policies_are_refused(policy: Any) -> None:
-    """What is neither "wait" nor "raise" is a configuration error."""
+    """Another value of `on_limit` is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match="must be 'wait' or 'raise'"):
         Client(token="t", base_url="http://127.0.0.1:1/", on_limit=policy)
 
@@ -419,7 +419,7 @@ def test_a_wait_ends_before_the_uploads_expire() -> None:
 
 
 def test_warnings_that_are_errors_end_the_call(sandbox: Sandbox, user: Client) -> None:
-    """Who turns warnings into errors gets that error instead of a wait, and no upload is left unfinished."""
+    """A LimitWarning that is turned into an error ends the call, and no upload is left unfinished."""
     upload = user.uploads.create(filename="filler.bin")
     with (
         limited(sandbox, uploads_per_user=1),

@@ -119,7 +119,7 @@ def test_a_lost_creation_makes_one_case(
 
 
 def test_a_case_that_was_found_is_returned_as_one_that_was_made(sandbox: Sandbox) -> None:
-    """What is returned after a lost answer has the form of the answer: the study by its slug, no values yet."""
+    """After a lost response, the returned case has the form of a response: the slug of the study, and no values."""
     with through(sandbox, FaultScript("POST", CREATION, ACTED_CUT)) as client:
         home = make_home(sandbox, client, "reader study")
         made = home.add(title="found")
@@ -196,7 +196,7 @@ def test_a_title_that_is_taken_meanwhile_is_refused(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_creation_that_cannot_be_looked_for_is_ambiguous(sandbox: Sandbox, kind: str) -> None:
-    """Where neither a repeat nor a look tells, the error says under which title to look, and no second is made."""
+    """If neither a retry nor a look can tell, the error names the title to look for, and no second case is created."""
     no = Answer(403, {"detail": "No."})
     faults = [
         FaultScript("POST", CREATION, ACTED_CUT),
@@ -245,7 +245,7 @@ def test_a_lost_filling_fills_once(
 def test_uploads_that_still_wait_are_used_once(
     sandbox: Sandbox, values: Any, kind: str, fault: str, title: str
 ) -> None:
-    """Where the server has not got to the uploads yet, sending them again makes nothing twice."""
+    """If the server has not processed the uploads yet, sending them again creates nothing twice."""
     with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
         home = make_home(sandbox, client, kind)
         with sandbox.hold_background():
@@ -430,7 +430,7 @@ def test_a_job_whose_answer_is_lost_is_found(
 def test_a_job_that_never_arrived_is_sent_again(
     sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, fault: str
 ) -> None:
-    """Where the uploads are all there and no job is new, the job is sent again, and there is one."""
+    """If all uploads are unused and there is no new job, the job is sent again, and there is one."""
     with through(sandbox, FaultScript("POST", JOBS, *LOST_RESPONSES[fault])) as client:
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs(content))
         assert client.wait_for_job(started, timeout=30).status == "Succeeded"
@@ -489,7 +489,7 @@ def test_a_lost_job_that_was_cancelled_is_not_started_again(
 def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
     sandbox: Sandbox, client: Client, algorithm: str, job_inputs: Any, lost: str
 ) -> None:
-    """Where another process starts a job of the same inputs, nothing tells which is ours, and no third is started."""
+    """If another process starts a job with the same inputs, the result is ambiguous, and no third job is started."""
     inputs = job_inputs("all")
 
     class Twin(FaultScript):
@@ -568,7 +568,7 @@ def test_a_job_that_arrives_late_is_found_by_its_refused_repeat(
 def test_a_job_that_cannot_be_looked_for_is_ambiguous(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
-    """Where the list of jobs cannot be read after a loss, the job may be there: nothing is sent again."""
+    """If the list of jobs cannot be read after a lost response, the job may exist, and nothing is sent again."""
 
     class Blind(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
@@ -665,7 +665,7 @@ def test_a_lost_answer_to_a_question_is_stored_once(
 def test_another_answer_of_before_is_not_taken_for_ours(
     sandbox: Sandbox, client: Client, question: Question
 ) -> None:
-    """Where the question was answered otherwise before, the refusal comes through after a loss too."""
+    """If the question has another answer, the refusal is raised after a lost response too."""
     fields = {"question": question.pk, "display_set": question.display_set}
     client.reader_studies.answers.create(**fields, answer="nein")
     with (

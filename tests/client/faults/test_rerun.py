@@ -178,7 +178,7 @@ def test_skip_fills_what_is_missing(
 def test_skip_fills_a_case_that_was_left_incomplete(
     home: Home, sandbox: Sandbox, number: str
 ) -> None:
-    """What an IncompleteCase left behind under its title is filled by the same call, its place included."""
+    """An incomplete case is filled by the same call, including its order."""
     order = {} if home.is_archive else {"order": 3}
     refused = FaultScript("PATCH", CHANGE, Answer(403, {"detail": "Not now."}))
     with through(sandbox, refused) as client:
@@ -269,7 +269,7 @@ def test_a_case_without_a_title_cannot_be_found_again(
 
 @pytest.mark.parametrize("existing", ["overwrite", "", None, True])
 def test_another_word_for_existing_is_refused(home: Home, sandbox: Sandbox, existing: Any) -> None:
-    """What is none of the three words is a ValueError that lists them, before anything is sent."""
+    """Another value of `existing` is a ValueError that lists the valid ones, before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match="must be 'error', 'skip' or 'update'"):
         home.add(title="P-0001", existing=existing)

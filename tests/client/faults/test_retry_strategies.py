@@ -47,7 +47,7 @@ def test_strategy_that_always_says_none_turns_everything_off() -> None:
 
 
 def test_strategy_may_wait_for_longer_than_the_default() -> None:
-    """What a strategy of one's own says about answers has no bounds from here, in number or time."""
+    """A custom strategy can retry responses without limits of number or time."""
     waited: list[float] = []
 
     class Documented(BaseRetryStrategy):
@@ -121,7 +121,7 @@ def test_strategy_that_fails_is_not_hidden() -> None:
 
 
 def test_delays_are_waited() -> None:
-    """What the strategy says is what is waited, in seconds."""
+    """The client waits the seconds that the strategy returns."""
     waited: list[float] = []
 
     class Twice(BaseRetryStrategy):

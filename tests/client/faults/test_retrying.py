@@ -69,7 +69,7 @@ def test_repeats_are_counted_for_each_request() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 500, 501, 505])
 def test_other_failures_are_final(status: int) -> None:
-    """What would be the same again, 500 among it, is asked once."""
+    """Permanent failures, including 500, are not retried."""
     assert failed_attempts(READS["namespace"], Answer(status=status)) == 1
 
 
@@ -94,7 +94,7 @@ def test_version_check_is_asked_again() -> None:
     ["0", "0.0", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +0200"],
 )
 def test_retry_after_wins_over_the_backoff(header: str) -> None:
-    """What the server asks for is waited, rather than an hour of backoff."""
+    """`Retry-After` overrides the backoff."""
     busy = Answer(status=429, headers={"Retry-After": header})
     slow = SelectiveBackoffStrategy(backoff_factor=3600.0, maximum_number_of_retries=8)
     assert attempts(READS["namespace"], busy, EMPTY, strategy=slow) == 2
@@ -102,7 +102,7 @@ def test_retry_after_wins_over_the_backoff(header: str) -> None:
 
 @pytest.mark.parametrize("header", ["soon", "", "-1", "nan", "inf"])
 def test_garbage_in_retry_after_means_backoff(header: str) -> None:
-    """What is neither seconds nor a date is as if it were not there."""
+    """An invalid `Retry-After` is ignored."""
     busy = Answer(status=503, headers={"Retry-After": header})
     assert attempts(READS["namespace"], busy, EMPTY) == 2
 
@@ -175,7 +175,7 @@ def test_broken_connection_without_an_opinion_comes_through() -> None:
 
 @pytest.mark.parametrize("how", WRITES)
 def test_writes_that_never_left_are_repeated(how: str) -> None:
-    """Where no connection came about, a write cannot have happened, and the strategy is obeyed."""
+    """A write without a connection cannot have happened, and is retried as the strategy says."""
     asked: list[httpx.TransportError] = []
 
     class Patient(NoRetries):
@@ -280,7 +280,7 @@ def test_writes_that_time_out_are_not_repeated() -> None:
 
 @pytest.mark.parametrize("how", [*READS, *WRITES])
 def test_refused_connections_are_tried_again_by_default(how: str) -> None:
-    """Where nobody listens, nothing was done: reads and writes alike are tried nine times, and then it is said."""
+    """Refused connections are retried for reads and writes, nine attempts in all, before an error is raised."""
     asked: list[httpx.TransportError] = []
 
     class Counting(PatientStrategy):

@@ -108,7 +108,7 @@ def test_store_that_is_gone_is_an_interruption(path: Path) -> None:
 
 
 def test_api_that_is_gone_before_anything_began_is_no_interruption(path: Path) -> None:
-    """Where no upload exists there is none to resume, and the error is httpx's own."""
+    """If no upload was created, the error is httpx's own."""
     with (
         UploadServer(before=only("uploads", RESET)) as server,
         server.client(retry_strategy=NO_RETRIES) as client,
@@ -299,7 +299,7 @@ def test_failed_abort_hides_nothing(answer: Answer, path: Path) -> None:
 def test_threads_that_cannot_be_started_are_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system gives no thread the call fails, rather than wait for one for ever."""
+    """If no thread can be started, the call fails instead of waiting."""
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
@@ -395,7 +395,7 @@ def test_listener_can_interrupt_an_upload(path: Path) -> None:
 
 
 def test_failed_files_are_given_up(path: Path) -> None:
-    """What a failed call leaves unfinished is told as given up, and what was finished is not."""
+    """A failed call reports its unfinished files as aborted, and not its finished ones."""
     heard: list[ProgressEvent] = []
     with (
         UploadServer(lambda number, _: REFUSED if number == 5 else None) as server,

@@ -117,7 +117,7 @@ def test_unordered_lists_are_mended_or_said(count: int, seed: int) -> None:
 
 
 def test_missing_objects_are_found_again() -> None:
-    """What a page boundary skipped, while it repeated another, is found by reading the list once more."""
+    """An object that a page boundary skipped is found by reading the list again."""
     items = [Item(number) for number in range(1, 7)]
     orders = [items, [*items[3:], *items[:3]], items, items]
 
@@ -152,7 +152,7 @@ def test_list_that_shrinks_ends_quietly() -> None:
 
 
 def test_objects_without_a_pk_come_as_they_are() -> None:
-    """Where nothing tells objects apart, all of them are given, and the list is read once."""
+    """Objects without a pk are all returned, and the list is read once."""
     table = Table([Nameless() for _ in range(5)], most=2)
     assert table.all() == table.items
     assert len(table.asked) == 3
@@ -296,7 +296,7 @@ def test_smaller_pages_after_a_timeout_of_the_client() -> None:
 
 @pytest.mark.parametrize(("status", "requests"), [(500, 1), (503, 1), (403, 1), (504, 2), (502, 2)])
 def test_failures_come_through(status: int, requests: int) -> None:
-    """What smaller pages do not mend is raised, and no thread is left."""
+    """A failure that smaller pages do not avoid is raised, and no thread is left."""
     with (
         listing(lambda _: Answer(status=status)) as (subscriptions, server),
         pytest.raises(StatusError, match=str(status)),

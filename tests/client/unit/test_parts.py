@@ -1,4 +1,4 @@
-"""How a file is cut into the parts of an upload and the ranges of a download."""
+"""Splitting files into upload parts and download ranges."""
 
 from __future__ import annotations
 

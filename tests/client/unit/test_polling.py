@@ -1,4 +1,4 @@
-"""How often is looked, and when it ends."""
+"""Polling: its intervals and its end."""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ def intervals() -> Iterator[float]:
 
 
 def test_first_look_is_at_once() -> None:
-    """What is there is found without waiting."""
+    """An existing result is found without waiting."""
     looks = Looks(Clock(), found_at=1)
     assert (wait(looks, 60), looks.clock.slept) == ("found", [])
 
@@ -83,7 +83,7 @@ def test_no_time_is_one_look(timeout: float) -> None:
 
 
 def test_last_look_counts() -> None:
-    """What appears in the last moment is found."""
+    """A result that appears in the last moment is found."""
     looks = Looks(Clock(), found_at=2)
     assert (wait(looks, 0.1), looks.times) == ("found", [0.0, pytest.approx(0.1)])
 
@@ -103,13 +103,13 @@ def test_slow_look_uses_up_the_time() -> None:
 
 @pytest.mark.parametrize("found", [0, "", [], False])
 def test_only_none_is_nothing(found: object) -> None:
-    """What is false, but is not None, has been found."""
+    """A result that is false but not None counts as found."""
     clock = Clock()
     assert poll(lambda: found, timeout=0, clock=clock.time, sleep=clock.sleep) == found
 
 
 def test_error_of_a_look_comes_through() -> None:
-    """What goes wrong while looking ends the waiting."""
+    """An error while polling ends the waiting."""
 
     def broken() -> None:
         raise LookupError("gone")

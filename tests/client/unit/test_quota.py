@@ -1,4 +1,4 @@
-"""How long a limit is waited for, by a clock that the test turns."""
+"""Waiting for limits of the server, with a fake clock."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_what_is_not_refused_is_done_at_once() -> None:
 
 
 def test_waiting_ends_with_the_limit() -> None:
-    """What was refused is done once it is no longer, at growing distances, with one warning."""
+    """A refused call is repeated at growing intervals until it succeeds, with one warning."""
     clock, act = Clock(), Act(*[refusal(JOBS) for _ in range(20)])
     with warned() as messages:
         assert wait(clock).call(act) == "made"
@@ -133,7 +133,7 @@ def test_the_bound_counts_from_the_beginning_of_the_call() -> None:
 
 @pytest.mark.parametrize("left", [0.0, -5.0])
 def test_no_time_is_no_wait(left: float) -> None:
-    """Where the uploads at hand have expired, or waiting cannot help, the refusal comes at once."""
+    """If the uploads have expired, or waiting cannot help, the refusal is raised at once."""
     clock, act = Clock(), Act(refusal(JOBS))
     with warned(0), pytest.raises(LimitReached):
         wait(clock, time_left=lambda _: left).call(act)

@@ -152,7 +152,7 @@ class Clock:
     now = 1000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 

@@ -302,7 +302,7 @@ def test_a_finished_task_is_not_held() -> None:
 
 
 def test_too_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives fewer threads, those do the work; where it gives none, that is an error."""
+    """The scheduler works with fewer threads than requested; without any thread it raises an error."""
     start = threading.Thread.start
     given = 0
 
@@ -372,7 +372,7 @@ def test_map_left_early() -> None:
 
 
 def test_map_ends_when_the_call_is_cancelled() -> None:
-    """Who waits for a result hears of the cancellation, even if nothing was begun."""
+    """Waiting for a result ends with the cancellation, even if no task has started."""
     gate = threading.Event()
     with cancel_scope() as scope, Scheduler(1, "gcapi-test", grace=0.01) as scheduler:
         scheduler.submit(gate.wait, DEADLINE)

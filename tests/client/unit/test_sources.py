@@ -1,4 +1,4 @@
-"""What is uploaded, and how its parts are read."""
+"""Sources of uploads, and reading their parts."""
 
 from __future__ import annotations
 

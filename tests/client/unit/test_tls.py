@@ -122,7 +122,7 @@ def test_a_read_waits_for_something(ends: tuple[ssl.SSLSocket, Peer]) -> None:
 
 
 def test_what_came_before_a_break_is_given(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """What came before a break is given, and the next read says what went wrong."""
+    """Data before a broken connection is returned, and the next read raises the error."""
     ours, peer = ends
     peer.wire.sendall(peer.records(b"whole") + b"no record at all")
     assert ours.recv(SIZE) == b"whole"
@@ -131,7 +131,7 @@ def test_what_came_before_a_break_is_given(ends: tuple[ssl.SSLSocket, Peer]) -> 
 
 
 def test_the_end_is_an_empty_read(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """What came before the end is given, and the next read is empty."""
+    """Data before the end is returned, and the next read is empty."""
     ours, peer = ends
     peer.wire.sendall(peer.records(b"whole"))
     peer.wire.close()

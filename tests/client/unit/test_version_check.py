@@ -78,7 +78,7 @@ def test_garbage_is_not_a_version(version: str) -> None:
 @settings(derandomize=True, deadline=None)
 @given(st.text() | st.from_regex(r"v?\d+(\.\d+)*\w*"))
 def test_any_text_is_a_version_or_unexpected(text: str) -> None:
-    """What packaging accepts has an order, and everything else is an UnexpectedAnswer."""
+    """Every version that packaging accepts can be compared, and everything else is an UnexpectedAnswer."""
     try:
         Version(text)
     except InvalidVersion:

@@ -464,7 +464,7 @@ def _statuses(client: Client, name: str) -> list[str]:
 
 
 def test_an_upload_over_the_limit_is_aborted(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where the server gives no more room, its words come through, the upload is aborted and no case exists."""
+    """If the server refuses more uploads, its message is raised, the upload is aborted and no case exists."""
     slug = sandbox.add_socket(unique("pdf"), "PDF file")
     path = written(tmp_path / f"{unique('big')}.pdf", b"%PDF")
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
@@ -481,7 +481,7 @@ def test_an_upload_over_the_limit_is_aborted(home: Home, sandbox: Sandbox, tmp_p
 def test_an_upload_that_the_store_refuses_is_aborted(
     home: Home, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Where the object store refuses a part, its words come through without the signature, and no case exists."""
+    """If the object store refuses a part, its message is raised without the signature, and no case exists."""
     slug = sandbox.add_socket(unique("pdf"), "PDF file")
     path = written(tmp_path / f"{unique('late')}.pdf", b"%PDF")
     seconds, sandbox.limits.presigned_url_seconds = sandbox.limits.presigned_url_seconds, -10

@@ -373,7 +373,7 @@ def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example
 
 
 def test_a_refused_job_says_why(sandbox: Sandbox, example: Example) -> None:
-    """What the server refuses, such as one job too many, comes through in its words."""
+    """A refused job raises an error with the server's message."""
     limit, sandbox.limits.active_jobs_per_user = sandbox.limits.active_jobs_per_user, 0
     try:
         with (
@@ -459,7 +459,7 @@ def test_a_withdrawn_method_names_its_successor(
     withdrawn: Callable[[Client], Callable[..., Any]],
     successor: str,
 ) -> None:
-    """What was published and is gone says what to use, whatever it is called with, and sends nothing."""
+    """A withdrawn method names its successor, whatever its arguments, and sends nothing."""
     with (
         nothing_written(sandbox),
         pytest.raises(NotImplementedError, match=rf"is withdrawn: use {successor}\b"),
@@ -492,7 +492,7 @@ with Client(token=token, base_url=base_url) as client:
 def test_a_full_disk_leaves_no_half_of_an_output(
     sandbox: Sandbox, client: Client, tmp_path: Path, kind: str
 ) -> None:
-    """Where an output cannot be written to its end, the error says so and nothing half-written is left."""
+    """If an output cannot be written completely, the error says so and nothing incomplete is left."""
     number = sandbox.add_socket(unique("in"), "Integer")
     output = {
         "image": lambda: sandbox.add_socket(unique("out")),

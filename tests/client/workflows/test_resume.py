@@ -226,7 +226,7 @@ def test_wrong_path_leaves_the_upload_as_it_was(
 
 
 def test_refused_resumption_is_aborted(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """Where the server has no more room, its words come through, and the upload is aborted."""
+    """If the server refuses more uploads, its message is raised, and the upload is aborted."""
     started = begun(client, path, *pieces(1))
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
@@ -238,7 +238,7 @@ def test_refused_resumption_is_aborted(sandbox: Sandbox, client: Client, path: P
 
 
 def test_expired_urls_are_asked_for_once_more(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """Where even fresh URLs have expired, as with a wrong clock, each part is tried twice at the most."""
+    """If even new URLs have expired, because a clock is wrong, each part is tried at most twice."""
     started = begun(client, path, *pieces(1, 2, 3, 4, 5))
     sandbox.requests.clear()
     seconds, sandbox.limits.presigned_url_seconds = sandbox.limits.presigned_url_seconds, -10

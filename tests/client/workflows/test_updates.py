@@ -127,7 +127,7 @@ def test_the_longest_title_is_taken(home: Home) -> None:
 
 
 def test_title_and_values_change_by_one_request(home: Home, sandbox: Sandbox) -> None:
-    """What an update changes, it changes at once."""
+    """An update is one request."""
     slug = sandbox.add_socket(unique("number"), "Integer")
     item = home.add()
     sandbox.requests.clear()

@@ -1,4 +1,4 @@
-"""What memory an upload takes."""
+"""The memory of uploads."""
 
 from __future__ import annotations
 

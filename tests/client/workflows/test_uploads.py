@@ -157,7 +157,7 @@ def test_file_object_is_uploaded(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_file_object_is_read_from_where_it_stands(sandbox: Sandbox, client: Client) -> None:
-    """What was read before is not uploaded."""
+    """A file object is uploaded from its current position."""
     file = io.BytesIO(b"0123456789")
     file.seek(4)
     sandbox.requests.clear()
@@ -392,7 +392,7 @@ REFUSAL = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'
 
 
 def test_refusal_of_the_store_aborts_the_upload() -> None:
-    """What the store refuses twice is a StorageError with its words, and the upload is aborted."""
+    """A part that the store refuses twice raises StorageError with the store's message, and the upload is aborted."""
     refusal = Answer(status=403, body=REFUSAL, headers={"Content-Type": "application/xml"})
     with (
         faulty_store(refusal) as (api, store),

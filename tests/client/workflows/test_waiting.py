@@ -86,7 +86,7 @@ def test_what_travels_in_the_request_is_there_at_once(
 
 
 def test_a_case_as_read_can_be_waited_for_too(home: Home, sandbox: Sandbox) -> None:
-    """What is waited for is known by the case's pk, not by the answer of the call that filled it."""
+    """A case can be waited for by its pk, without the response that filled it."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
     specs = [SocketValueSpec(slug, value="a;b")]
     item = home.cases.detail(pk=home.add(*specs).pk)
@@ -208,7 +208,7 @@ def test_files_that_are_several_images_fail_while_watched(
 def test_an_image_that_failed_before_anyone_looked_is_told_as_far_as_it_is_known(
     home: Home, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Where the server has forgotten which uploads failed, the error says that they are gone and where to look."""
+    """If the server no longer has the failed uploads, the error says so and where to look."""
     slug = sandbox.add_socket(unique("image"))
     specs = [
         SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
@@ -364,7 +364,7 @@ def test_a_value_whose_uploads_are_gone_is_given_up(
 
 
 def test_only_cases_can_be_waited_for(client: Client, sandbox: Sandbox) -> None:
-    """What is neither an archive item nor a display set is refused by its type."""
+    """Objects other than archive items and display sets are refused."""
     archive = client.archives.detail(slug=sandbox.add_archive(unique("archive")))
 
     with pytest.raises(TypeError, match="neither an archive item nor a display set"):
