@@ -78,8 +78,7 @@ class UploadCalls:
 
     def detail(self, pk: str) -> UserUpload:
         """Get an upload."""
-        upload: UserUpload = self._calls.operation("uploads.uploads_retrieve", pk)
-        return upload
+        return self._calls.operation("uploads.uploads_retrieve", pk)
 
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
@@ -91,7 +90,7 @@ class UploadCalls:
             PermissionDenied: The upload is completed or aborted.
         """
         try:
-            answer: UserUploadPresignedURLs = self._calls.operation(
+            return self._calls.operation(
                 "uploads.uploads_generate_presigned_urls_partial_update",
                 pk,
                 s3_upload_id,
@@ -103,10 +102,9 @@ class UploadCalls:
             if status == INITIALIZED:
                 raise
             raise PermissionDenied(
-                f"Upload {pk} is {status!r} and takes no parts; the server calls that: {error.words}",
+                f"Upload {pk} is {status!r} and accepts no parts. The server says: {error.words}",
                 response=error.response,
             ) from error
-        return answer
 
     def list_parts(self, pk: str, s3_upload_id: str) -> UserUploadParts:
         """List the parts of an unfinished upload that the store has."""

@@ -316,7 +316,7 @@ def test_full_room_is_told_at_once(sandbox: Sandbox, user: Client) -> None:
 def test_urls_of_a_finished_upload_are_no_limit(user: Client) -> None:
     """The server says the same of a finished upload; that is told for what it is."""
     done = user.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="done.txt")
-    with pytest.raises(PermissionDenied, match="is 'Completed' and takes no parts") as caught:
+    with pytest.raises(PermissionDenied, match="is 'Completed' and accepts no parts") as caught:
         user.uploads.generate_presigned_urls(
             pk=done.pk, s3_upload_id=done.s3_upload_id, part_numbers=[1]
         )
