@@ -128,7 +128,7 @@ def test_a_directory_in_the_place_of_the_index(ready: Program, small: str, home:
     (home / INDEX).mkdir(parents=True)
     run = ready("pull", f"archive:{small}", home, "--existing", "skip")
     assert (run.code, run.out) == (4, "")
-    assert f"{home / INDEX} cannot be used: Is a directory." in run.err
+    assert f"{home / INDEX} cannot be used: Is a directory. Move it away" in run.err
     assert "pull again" in run.err
 
 
@@ -148,7 +148,9 @@ def test_a_read_only_index_is_named(client: Client, small: str, home: Path) -> N
     """An index that cannot be written is named before anything is downloaded."""
     pull(client, f"archive:{small}", home)
     (home / INDEX).chmod(0o400)
-    with pytest.raises(PulledFolderError, match=r"Permission denied\. Make it a writable file"):
+    with pytest.raises(
+        PulledFolderError, match=r"Permission denied\. Make it readable and writable"
+    ):
         pull(client, f"archive:{small}", home, existing="skip")
 
 

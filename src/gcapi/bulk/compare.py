@@ -91,22 +91,23 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
             else:
                 differences += _compare_case(row, case)
         differences += [
-            Difference("only here", row.title or pk, "the server no longer has this case")
-            for pk, row in rows.items()
+            Difference("only here", one.row.title or pk, "the server no longer has this case")
+            for pk, one in rows.items()
         ]
         return differences + _compare_answers(client, source, root)
 
 
-def _compare_case(row: PulledRow, case: RemoteCase) -> Iterator[Difference]:
+def _compare_case(pulled: PulledRow, case: RemoteCase) -> Iterator[Difference]:
+    row = pulled.row
     name = row.title or case.pk
     if row.title != case.title:
         yield Difference("changed", name, f"the title is {case.title!r} on the server")
     if row.order != case.order:
         text = f"the order is {row.order} here and {case.order} on the server"
         yield Difference("changed", name, text)
-    if row.status != case.status:
+    if pulled.status != case.status:
         yield Difference("changed", name, f"the status is {case.status!r} on the server")
-    unmatched = dict(row.value_pks)
+    unmatched = dict(pulled.value_pks)
     for value in case.values:
         subject = f"{name}: {value.slug}"
         pk = unmatched.pop(value.key, None)
@@ -114,7 +115,7 @@ def _compare_case(row: PulledRow, case: RemoteCase) -> Iterator[Difference]:
             yield Difference("only there", subject, "this value was not pulled")
         elif pk != value.pk:
             yield Difference("changed", subject, "the server has another value now")
-        elif value.is_inline and row.cells.get(value.key) != value.as_cell():
+        elif value.is_inline and pulled.cells.get(value.key) != value.as_cell():
             yield Difference("changed", subject, "the manifest has another value")
     for _, slug in unmatched:
         yield Difference("only here", f"{name}: {slug}", "the server no longer has this value")

@@ -10,7 +10,7 @@ Memory: about 1 KB for each case, the rows of the manifest at the end, and `work
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -239,7 +239,7 @@ class _PullRun:
     def _list_cases(self, cases: JsonLinesFile) -> dict[str, str]:
         """List the cases, and return the folder of each."""
         for case in iterate_cases(self.client, self.source):
-            cases.append(case.to_json())
+            cases.append(asdict(case))
             self.titles[case.pk] = case.title
             self.orders[case.pk] = case.order or 0
         folders = name_folders(self.titles, self.index.folders)
@@ -273,7 +273,7 @@ class _PullRun:
             for answer in iterate_answers(self.client, study):
                 mask = mask_of(answer)
                 row = row_of_answer(answer, questions, self.titles)
-                answers.append({"row": row, "mask": mask and mask.to_json()})
+                answers.append({"row": row, "mask": mask and asdict(mask)})
                 self.report.answers += 1
             masks = (RemoteCase.from_json(entry["mask"]) for _, entry in answers if entry["mask"])
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):

@@ -80,7 +80,9 @@ class JsonLinesFile:
         except PulledFolderError:
             raise
         except OSError as error:
-            advice = "Free some space" if error.errno in DISK_FULL else "Make it a writable file"
+            advice = "Move it away" if self._path.is_dir() else "Make it readable and writable"
+            if error.errno in DISK_FULL:
+                advice = "Free some space"
             raise PulledFolderError(
                 f"{self._path} cannot be used: {error.strerror or error}. {advice} and pull again with existing='skip';"
                 " complete files are kept."

@@ -30,9 +30,8 @@ class PulledRow:
     """A row of the manifest of a pulled folder.
 
     Attributes:
+        row: The row, with its title and order.
         pk: The pk of the case; empty if the row was added later.
-        title: The title of the case.
-        order: The order of a display set; `None` for others.
         source: The source, such as ``archive:slug``.
         status: The status of a job; empty for others.
         value_pks: The pk of each value.
@@ -40,9 +39,8 @@ class PulledRow:
         sha256: The SHA-256 of each file, by its path below the folder.
     """
 
+    row: Row
     pk: str
-    title: str
-    order: int | None
     source: str
     status: str
     value_pks: Mapping[ValueKey, str]
@@ -136,9 +134,8 @@ def _parse_row(row: Row) -> PulledRow:
         else:
             sha256 |= _object_note(row, name)
     return PulledRow(
+        row=row,
         pk=str(row.notes.get(PK, "")),
-        title=row.title,
-        order=row.order,
         source=str(row.notes.get(SOURCE, "")),
         status=str(row.notes.get(STATUS, "")),
         value_pks=_by_key(_object_note(row, VALUE_PKS), _object_note(row, OUTPUT_PKS)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gcapi._util.json_types import is_object
@@ -82,10 +82,6 @@ class RemoteCase:
     values: tuple[RemoteValue, ...]
     status: str = ""
     algorithm_image: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the case as JSON."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RemoteCase:
