@@ -1,17 +1,10 @@
-"""Pushing manifests: what comes to be, what is left alone, and what a second run does.
-
-Longer than 500 lines, since each state that an earlier run may have left is met here; kills, sizes and executors have
-modules of their own.
-"""
+"""Pushing manifests: what is created, what is left alone, and what a second run does."""
 
 from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +14,12 @@ from gcapi import Client, SocketValueSpec
 from gcapi.bulk import (
     JournalError,
     PushProgress,
-    PushReport,
     Row,
     plan_push,
     push,
     write_manifest,
 )
-from gcapi.bulk._push.row_uploads import UploadQuota
-from gcapi.exceptions import ImportFailed, LimitWarning, ObjectNotFound, ProgressWarning, SpecError
+from gcapi.exceptions import ImportFailed, ObjectNotFound, ProgressWarning
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
@@ -46,11 +37,15 @@ from tests.support.data import (
 from tests.support.loopback import Answer
 from tests.support.push import (
     Sockets,
+    check_cases,
     content,
     make_sockets,
     parts_sent,
+    pushed,
     read_csv,
     start_push,
+    target,
+    told,
     write_cases,
 )
 from tests.support.relay import ACTED_CUT, CUT, FaultScript, through
@@ -76,32 +71,6 @@ def archive(sandbox: Sandbox, client: Client) -> Home:
 def sockets(sandbox: Sandbox) -> Sockets:
     """Give the sockets of a case of one value and one file."""
     return make_sockets(sandbox)
-
-
-def target(home: Home) -> str:
-    """Return how a home is written as a target."""
-    return f"{'archive' if home.is_archive else 'study'}:{home.slug}"
-
-
-def pushed(home: Home, manifest: Path, **options: Any) -> PushReport:
-    """Push a manifest with its journal beside it."""
-    client = options.pop("client", home.client)
-    return push(client, manifest, target(home), journal=manifest.with_suffix(".db"), **options)
-
-
-def told(report: PushReport) -> tuple[int, int, int, int]:
-    """Return how many rows ended in which way."""
-    return len(report.done), len(report.skipped), len(report.failed), len(report.ambiguous)
-
-
-def check_cases(home: Home, sockets: Sockets, count: int) -> None:
-    """Check that a home has the cases of `write_cases`, each once."""
-    home.sandbox.wait_idle(DEADLINE)
-    cases = sorted(home.all(), key=lambda case: case.title)
-    assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
-    for number, case in enumerate(cases):
-        assert value_of(case, sockets.value).value == {"case": number}
-        assert content_of(home.client, value_of(case, sockets.file)) == content(number)
 
 
 # ---------------------------------------------------------------- once, and again
@@ -532,76 +501,3 @@ def test_an_interrupted_push_says_how_to_go_on(
     assert told(report)[2:] == (0, 0)
     check_cases(archive, sockets, 30)
     assert max(parts_sent(archive.sandbox).values()) == 1
-
-
-# ---------------------------------------------------------------- limits
-
-
-def test_rows_wait_for_room_and_say_so() -> None:
-    """A row whose files exceed the limit of uploads waits, with a warning, until the server has fewer."""
-    counts = [2000, 2000, 1990]
-    room = UploadQuota(lambda: counts.pop(0), "wait")
-    with pytest.warns(LimitWarning, match="earlier uploads of yours to be used"):
-        fill(room, 5)
-    assert counts == []
-    fill(room, 6)
-
-
-def fill(room: UploadQuota, number: int) -> None:
-    """Begin so many uploads."""
-    with room.reserve(number) as used:
-        for _ in range(number):
-            used()
-
-
-def test_a_row_of_too_many_files_is_refused() -> None:
-    """A row with more files than anybody may upload fails at once."""
-    with (
-        pytest.raises(SpecError, match="lets you have 2001 uploads"),
-        UploadQuota(lambda: 0, "wait").reserve(2002),
-    ):
-        pass
-
-
-def test_the_limit_is_the_servers_where_nobody_waits() -> None:
-    """A client that is not to wait lets the server refuse."""
-    with UploadQuota(lambda: 3000, "raise").reserve(5) as used:
-        used()
-
-
-@pytest.fixture
-def own_archive(sandbox: Sandbox) -> Iterator[Home]:
-    """Give an archive of a user who has no uploads."""
-    user = unique("user")
-    with Client(sandbox.add_user(user), sandbox.base_url) as client:
-        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
-
-
-def test_rows_wait_for_room_for_their_bytes(
-    own_archive: Home, sockets: Sockets, tmp_path: Path
-) -> None:
-    """If uploads take all the space of a user, rows wait until earlier ones are used, and nothing is sent twice."""
-    manifest = write_cases(tmp_path, sockets, 6)
-    sandbox = own_archive.sandbox
-    sandbox.requests.clear()
-    before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
-    held = ExitStack()
-    held.enter_context(sandbox.hold_background())
-
-    def release() -> None:
-        end = time.monotonic() + DEADLINE
-        while time.monotonic() < end and not any(one.status == 403 for one in sandbox.requests):
-            time.sleep(0.01)
-        held.close()
-
-    watcher = threading.Thread(target=release)
-    watcher.start()
-    try:
-        with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
-            report = pushed(own_archive, manifest, workers=1)
-    finally:
-        watcher.join()
-        sandbox.limits.upload_bytes = before
-    assert told(report) == (6, 0, 0, 0)
-    check_cases(own_archive, sockets, 6)
-    assert max(parts_sent(sandbox).values()) == 1

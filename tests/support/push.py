@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gcapi.bulk import Row, write_manifest
+from gcapi.bulk import PushReport, Row, push, write_manifest
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, unique
+from tests.support.data import DEADLINE, Home, content_of, unique, value_of
 
 #: The program that pushes a manifest and prints a report.
 PROGRAM = Path(__file__).with_name("push_program.py")
@@ -144,3 +144,29 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a CSV file."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def target(home: Home) -> str:
+    """Return how a home is written as a target."""
+    return f"{'archive' if home.is_archive else 'study'}:{home.slug}"
+
+
+def pushed(home: Home, manifest: Path, **options: Any) -> PushReport:
+    """Push a manifest with its journal beside it."""
+    client = options.pop("client", home.client)
+    return push(client, manifest, target(home), journal=manifest.with_suffix(".db"), **options)
+
+
+def told(report: PushReport) -> tuple[int, int, int, int]:
+    """Return how many rows ended in which way."""
+    return len(report.done), len(report.skipped), len(report.failed), len(report.ambiguous)
+
+
+def check_cases(home: Home, sockets: Sockets, count: int) -> None:
+    """Check that a home has the cases of `write_cases`, each once."""
+    home.sandbox.wait_idle(DEADLINE)
+    cases = sorted(home.all(), key=lambda case: case.title)
+    assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
+    for number, case in enumerate(cases):
+        assert value_of(case, sockets.value).value == {"case": number}
+        assert content_of(home.client, value_of(case, sockets.file)) == content(number)

@@ -1,7 +1,4 @@
-"""Cases: every source × kind of socket that works, what is uploaded when, and what is left when it fails.
-
-Longer than 500 lines, since the table of sources and kinds is walked from end to end.
-"""
+"""Cases: every source × kind of socket that works, what is uploaded when, and what is left when it fails."""
 
 from __future__ import annotations
 

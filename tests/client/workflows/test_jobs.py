@@ -1,7 +1,4 @@
-"""Jobs: inputs that match an interface, the wait for the end, the outputs on disk, and every way to fail.
-
-Longer than 500 lines, since starting, waiting and fetching share the algorithms that are made for them.
-"""
+"""Jobs: inputs that match an interface, the wait for the end, the outputs on disk, and every way to fail."""
 
 from __future__ import annotations
 

@@ -257,9 +257,17 @@ class UploadQuota:
                 left -= 1
                 self._reserved -= 1
 
-        if number:
-            with self._turn:
-                self._wait_for(number)
+        with self._turn:
+            if number and not self._take(number, recount=self._used is None):
+                self.warn(
+                    "earlier uploads of yours to be used",
+                    f"you may have {MAX_USER_UPLOADS} at once",
+                )
+                if not poll(
+                    lambda: self._take(number, recount=True) or None, timeout=MAX_QUOTA_WAIT
+                ):
+                    self._waits = False  # uploads do not live longer, so the server may decide now
+                    self._take(number, recount=False)
         try:
             yield created
         finally:
@@ -267,30 +275,15 @@ class UploadQuota:
                 self._reserved -= left
                 self._used = (self._used or 0) - left
 
-    def _wait_for(self, number: int) -> None:
-        if self._used is None:
-            self._recount()
-        if self._waits and not self._fits(number):
-            self.warn(
-                "earlier uploads of yours to be used", f"you may have {MAX_USER_UPLOADS} at once"
-            )
-            poll(lambda: self._fits_after_count(number), timeout=MAX_QUOTA_WAIT)
+    def _take(self, number: int, *, recount: bool) -> bool:
+        """Reserve uploads if the server accepts them, or if nobody waits for the quota."""
+        counted = self._count() if recount else None
         with self._lock:
-            self._used = (self._used or 0) + number
-            self._reserved += number
-
-    def _recount(self) -> None:
-        counted = self._count()
-        with self._lock:
-            self._used = counted + self._reserved
-
-    def _fits(self, number: int) -> bool:
-        with self._lock:
-            return (self._used or 0) + number <= MAX_USER_UPLOADS
-
-    def _fits_after_count(self, number: int) -> bool | None:
-        self._recount()
-        return self._fits(number) or None
+            used = (self._used or 0) if counted is None else counted + self._reserved
+            fits = not self._waits or used + number <= MAX_USER_UPLOADS
+            self._used = used + number if fits else used
+            self._reserved += number if fits else 0
+        return fits
 
     def warn(self, awaited: str, reason: str) -> None:
         """Warn, once, of a wait."""

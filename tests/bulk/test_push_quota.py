@@ -1,0 +1,106 @@
+"""Pushes that meet the server's quotas of uploads and of bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi.bulk._push.row_uploads import UploadQuota
+from gcapi.exceptions import LimitWarning, SpecError
+from gcapi_sandbox import Sandbox
+from tests.support.data import (
+    DEADLINE,
+    Home,
+    unique,
+)
+from tests.support.push import (
+    Sockets,
+    check_cases,
+    make_sockets,
+    parts_sent,
+    pushed,
+    told,
+    write_cases,
+)
+
+
+@pytest.fixture
+def sockets(sandbox: Sandbox) -> Sockets:
+    """Give the sockets of a case of one value and one file."""
+    return make_sockets(sandbox)
+
+
+def test_rows_wait_for_room_and_say_so() -> None:
+    """A row whose files exceed the limit of uploads waits, with a warning, until the server has fewer."""
+    counts = [2000, 2000, 1990]
+    room = UploadQuota(lambda: counts.pop(0), "wait")
+    with pytest.warns(LimitWarning, match="earlier uploads of yours to be used"):
+        fill(room, 5)
+    assert counts == []
+    fill(room, 6)
+
+
+def fill(room: UploadQuota, number: int) -> None:
+    """Begin so many uploads."""
+    with room.reserve(number) as used:
+        for _ in range(number):
+            used()
+
+
+def test_a_row_of_too_many_files_is_refused() -> None:
+    """A row with more files than anybody may upload fails at once."""
+    with (
+        pytest.raises(SpecError, match="lets you have 2001 uploads"),
+        UploadQuota(lambda: 0, "wait").reserve(2002),
+    ):
+        pass
+
+
+def test_the_limit_is_the_servers_where_nobody_waits() -> None:
+    """A client that is not to wait lets the server refuse."""
+    with UploadQuota(lambda: 3000, "raise").reserve(5) as used:
+        used()
+
+
+@pytest.fixture
+def own_archive(sandbox: Sandbox) -> Iterator[Home]:
+    """Give an archive of a user who has no uploads."""
+    user = unique("user")
+    with Client(sandbox.add_user(user), sandbox.base_url) as client:
+        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
+
+
+def test_rows_wait_for_room_for_their_bytes(
+    own_archive: Home, sockets: Sockets, tmp_path: Path
+) -> None:
+    """If uploads take all the space of a user, rows wait until earlier ones are used, and nothing is sent twice."""
+    manifest = write_cases(tmp_path, sockets, 6)
+    sandbox = own_archive.sandbox
+    sandbox.requests.clear()
+    before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
+    held = ExitStack()
+    held.enter_context(sandbox.hold_background())
+
+    def release() -> None:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and not any(one.status == 403 for one in sandbox.requests):
+            time.sleep(0.01)
+        held.close()
+
+    watcher = threading.Thread(target=release)
+    watcher.start()
+    try:
+        with pytest.warns(LimitWarning, match="bytes of earlier uploads of yours to be used"):
+            report = pushed(own_archive, manifest, workers=1)
+    finally:
+        watcher.join()
+        sandbox.limits.upload_bytes = before
+    assert told(report) == (6, 0, 0, 0)
+    check_cases(own_archive, sockets, 6)
+    assert max(parts_sent(sandbox).values()) == 1
