@@ -107,7 +107,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_proxy_serves_api_and_storage(
     world: World, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """With `HTTPS_PROXY` set, the API and the store are reached through the proxy, which sees neither token nor key."""
+    """With `HTTPS_PROXY`, all requests use the proxy, which sees neither the token nor presigned URLs."""
     with Proxy() as proxy:
         monkeypatch.setenv(variable, proxy.origin)
         world.store_host = STORE_HOST
@@ -120,7 +120,7 @@ def test_proxy_serves_api_and_storage(
 
 
 def test_no_proxy_goes_around_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts that `NO_PROXY` names are reached directly, each by itself: here the API and not the store."""
+    """`NO_PROXY` is honoured for the API and the store separately."""
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
         monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
@@ -150,7 +150,7 @@ def test_password_of_a_proxy_goes_to_the_proxy_alone(
 def test_proxy_that_refuses_is_a_transport_error(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that opens no tunnel is httpx's own error with the proxy's words, and nothing reaches the API."""
+    """A proxy that refuses the tunnel raises httpx's error with the proxy's words."""
     with Proxy(refusal=Answer(407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
         with pytest.raises(httpx.ProxyError, match="407 Proxy Authentication Required") as caught:
@@ -173,14 +173,14 @@ WAYS: dict[str, Callable[[World], Any]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_private_authority_is_trusted_where_it_is_given(world: World, way: str) -> None:
-    """A bundle, a context, or no check at all: each holds for the API and the store alike."""
+    """Every form of `verify` applies to the API and the store."""
     world.visit(verify=WAYS[way](world))
     assert world.api.seen
     assert world.store.seen
 
 
 def test_authority_of_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`SSL_CERT_FILE` names the bundle that holds where nothing else is given."""
+    """`SSL_CERT_FILE` names the default bundle."""
     monkeypatch.setenv("SSL_CERT_FILE", str(world.bundle))
     world.visit()
     assert world.store.seen
@@ -189,7 +189,7 @@ def test_authority_of_the_environment(world: World, monkeypatch: pytest.MonkeyPa
 def test_what_is_given_holds_rather_than_the_environment(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A bundle that is given is the only one: that of the environment is not asked."""
+    """A bundle in `verify` overrides `SSL_CERT_FILE`."""
     monkeypatch.setenv("SSL_CERT_FILE", str(world.bundle))
     other = tmp_path / "other.pem"
     other.write_bytes(Authority().pem)
@@ -198,7 +198,7 @@ def test_what_is_given_holds_rather_than_the_environment(
 
 
 def test_unknown_authorities_are_refused(world: World) -> None:
-    """Without the private authority there is no connection, and so nothing is sent."""
+    """Nothing is sent to an API with an untrusted certificate."""
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         world.visit()
     assert world.api.seen == []
@@ -206,7 +206,7 @@ def test_unknown_authorities_are_refused(world: World) -> None:
 
 @pytest.mark.parametrize("context", [False, True])
 def test_store_of_an_unknown_authority_is_refused(tmp_path: Path, context: bool) -> None:
-    """The store's certificate is checked as the API's is: no file comes from a store that nobody vouches for."""
+    """Nothing is downloaded from a store with an untrusted certificate."""
     with World(tmp_path, store_authority=Authority()) as world:
         verify = world.authority.client_context() if context else world.bundle
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -244,7 +244,7 @@ def archive(sandbox: Sandbox) -> str:
 
 
 def test_works_inside_a_running_event_loop(client: Client, archive: str, tmp_path: Path) -> None:
-    """A coroutine may call the client, directly and in the loop's threads, as a notebook does."""
+    """The client works inside a running event loop and in the loop's threads, as in a notebook."""
 
     async def main() -> None:
         work(client, archive, "inside", tmp_path)
@@ -259,7 +259,7 @@ def test_works_inside_a_running_event_loop(client: Client, archive: str, tmp_pat
 
 
 def test_one_client_serves_sixteen_threads(sandbox: Sandbox, archive: str, tmp_path: Path) -> None:
-    """Sixteen threads with one client each get their own cases, files and answers."""
+    """Sixteen threads can share one client."""
     start = threading.Barrier(16)
 
     def run(number: int) -> None:
@@ -288,7 +288,7 @@ class Impatient(BaseRetryStrategy):
 def test_pickled_client_reads_the_token_where_it_is_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A pickle holds all settings but the token, which comes from the environment of who loads it."""
+    """A pickled client reads the token from the environment of the process that loads it."""
     bundle = tmp_path / "ca.pem"
     bundle.write_bytes(Authority().pem)
     with Loopback(in_turn(EMPTY)) as server:
@@ -323,7 +323,7 @@ def test_pickle_has_every_setting() -> None:
 
 
 def test_pickled_client_needs_a_token_where_it_is_loaded() -> None:
-    """Loading a pickle where there is no token is an error that says what is missing."""
+    """Loading a pickle without a token in the environment raises an error that says so."""
     pickled = pickle.dumps(Client(TOKEN))
     with pytest.raises(ConfigurationError, match=f"No API token.*{TOKEN_VARIABLE}"):
         pickle.loads(pickled)
@@ -333,14 +333,14 @@ def test_pickled_client_needs_a_token_where_it_is_loaded() -> None:
 def test_pickles_keep_no_listener(
     monkeypatch: pytest.MonkeyPatch, progress: Any, kept: bool
 ) -> None:
-    """Of what listens to progress, a pickle keeps the built-in bar alone."""
+    """A pickle keeps the built-in progress bar, and no other listener."""
     monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     loaded = pickle.loads(pickle.dumps(Client(progress=progress)))
     assert loaded.__getstate__()["progress"] is kept
 
 
 def test_context_cannot_be_pickled() -> None:
-    """A client with an `ssl.SSLContext` says that this is why it cannot be pickled, and what can be given instead."""
+    """The error of pickling a client with an `ssl.SSLContext` says what to use instead."""
     client = Client(TOKEN, verify=ssl.create_default_context())
     with pytest.raises(TypeError, match="SSLContext cannot be pickled") as caught:
         pickle.dumps(client)
@@ -358,7 +358,7 @@ PARTS: dict[str, Callable[[Client], Any]] = {
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("how", [pickle.dumps, copy.deepcopy])
 def test_parts_of_a_client_cannot_be_pickled(how: Callable[[Any], Any], part: str) -> None:
-    """A part that holds the connections says that the whole client can be pickled or copied."""
+    """The error of pickling a part of a client says to pickle the whole client."""
     with Loopback(in_turn(EMPTY)) as server, connect(server) as client:
         client.archives.count()
         with pytest.raises(TypeError):
@@ -367,7 +367,7 @@ def test_parts_of_a_client_cannot_be_pickled(how: Callable[[Any], Any], part: st
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
 def test_copies_are_clients_of_their_own(how: Callable[[Client], Client]) -> None:
-    """A copy has the same settings, token, context and listener, and connections of its own."""
+    """A copy of a client has the same settings and connections of its own."""
     heard: list[ProgressEvent] = []
     with Loopback(in_turn(EMPTY)) as server:
         client = connect(server, progress=heard.append, max_concurrent_uploads=2)
@@ -406,7 +406,7 @@ def broken(answer: Answer) -> Exception:
 def test_transport_errors_go_to_other_processes(
     answer: Answer, kind: type[httpx.TransportError]
 ) -> None:
-    """An error of the connection pickles with its words and its request, and without the token and the body."""
+    """A pickled connection error has its request without the token and the body."""
     error = broken(answer)
     assert isinstance(error, kind)
     pickled = pickle.dumps(error)
@@ -419,7 +419,7 @@ def test_transport_errors_go_to_other_processes(
 
 
 def test_timeouts_go_to_other_processes() -> None:
-    """So does the error of an answer that does not come."""
+    """A pickled timeout has its request without the token and the body."""
     waiting = threading.Event()
 
     def script(_: Seen) -> Answer:
@@ -438,7 +438,7 @@ def test_timeouts_go_to_other_processes() -> None:
 
 
 def test_answers_that_are_handed_out_hold_no_token() -> None:
-    """A whole answer that the raw call returns can be printed, kept and pickled: its request has no Authorization."""
+    """The request of a response that the raw call returns has no Authorization header."""
     with Loopback(in_turn(Answer(body=b"text"))) as server, connect(server) as client:
         response = client(path="archives/")
     assert response.content == b"text"
@@ -447,7 +447,7 @@ def test_answers_that_are_handed_out_hold_no_token() -> None:
 
 
 def test_errors_of_the_store_hold_no_key(tmp_path: Path) -> None:
-    """The request of an error of the store has no query: whoever has a presigned address may use it."""
+    """The request of a store's error has no presigned query."""
     with Loopback(in_turn(Answer(status=403, body=b"<Error/>"))) as store:
         away = Answer(status=302, headers={"Location": f"{store.origin}/a.mha?{KEY}"})
         with Loopback(in_turn(away)) as server, connect(server) as client:
@@ -466,7 +466,7 @@ def test_errors_of_the_store_hold_no_key(tmp_path: Path) -> None:
 def test_presigned_addresses_are_in_no_log(
     client: Client, archive: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At the most talkative level, no record of the HTTP libraries has the query of a presigned address."""
+    """No log record of the HTTP libraries has a presigned query, even at level DEBUG."""
     for name in ("httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, logger=name)
     work(client, archive, "logged", tmp_path)
@@ -477,7 +477,7 @@ def test_presigned_addresses_are_in_no_log(
 
 
 def test_other_log_records_stay_what_they_are(caplog: pytest.LogCaptureFixture) -> None:
-    """Of other users of the HTTP library, only records with a key in them change."""
+    """Log records of other users of the HTTP library without a secret are not changed."""
     caplog.set_level(logging.DEBUG, logger="httpx")
     with Loopback(in_turn(EMPTY)) as server, connect(server) as client:
         client.archives.count()

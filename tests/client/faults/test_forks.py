@@ -1,4 +1,4 @@
-"""A client that was used before a fork works in the parent and in the child, each on connections of its own."""
+"""Clients in forked processes: connections and locks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def end_of(child):
 
 
 def run(base_url: str, program: str) -> None:
-    """Run a program in a process of its own, with a client made."""
+    """Run a program with a client in a process of its own."""
     whole = PREPARED + textwrap.dedent(program)
     done = subprocess.run(
         [sys.executable, "-c", whole, base_url, TOKEN],
@@ -57,7 +57,7 @@ def ask(who, times=3):
 
 
 def test_child_makes_connections_of_its_own() -> None:
-    """The child asks on new connections, and its end leaves the parent's open and in use."""
+    """The child uses new connections, and its end leaves the parent's open."""
     program = """
         ask("parent")
         child = os.fork()
@@ -79,7 +79,7 @@ def test_child_makes_connections_of_its_own() -> None:
 
 
 def test_what_was_taken_from_the_client_before_follows() -> None:
-    """The generated client and a namespace that were at hand before the fork use the child's connections too."""
+    """The generated client and namespaces from before the fork use the child's connections."""
     program = """
         raw, archives = client.raw, client.archives
         ask("parent")
@@ -100,7 +100,7 @@ def test_what_was_taken_from_the_client_before_follows() -> None:
 
 
 def test_workers_of_a_pool_share_nothing() -> None:
-    """The processes of a forked pool, which find the client in a global variable, share no connection."""
+    """The processes of a forked pool share no connection."""
     program = """
         import multiprocessing
         ask("parent")
@@ -121,7 +121,7 @@ def test_workers_of_a_pool_share_nothing() -> None:
 
 
 def test_locks_of_the_parents_threads_are_free_in_the_child() -> None:
-    """A fork while another thread checks the version, and so holds a lock, leaves a child that works."""
+    """A lock that another thread held during the fork is unlocked in the child."""
     arrived, released = threading.Event(), threading.Event()
     checks: list[str] = []
 
@@ -156,7 +156,7 @@ def test_locks_of_the_parents_threads_are_free_in_the_child() -> None:
 
 
 def test_child_of_a_child_works() -> None:
-    """A fork of a forked process works as the first does."""
+    """A fork of a forked process works."""
     program = """
         ask("parent")
         child = os.fork()

@@ -1,4 +1,4 @@
-"""The server's limits: waited for where that helps, told of where it does not, and nothing left behind."""
+"""Quotas of the server: waits that help, refusals where waiting does not help, and nothing left behind."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from tests.support.retried_calls import (
 
 
 def test_strategy_that_always_says_none_turns_everything_off() -> None:
-    """A strategy that answers None to both questions makes each request once, reads and harmless writes too."""
+    """A strategy that always returns None turns all retries off."""
 
     class Never(NoRetries):
         def get_error_delay(self, error: httpx.TransportError) -> None:  # noqa: ARG002
@@ -63,12 +63,12 @@ def test_strategy_may_wait_for_longer_than_the_default() -> None:
 
 @pytest.mark.parametrize("factory", [NoRetries, partial(NoRetries)])
 def test_no_retries(factory: Callable[[], BaseRetryStrategy]) -> None:
-    """The documented strategy that never repeats runs as it stands."""
+    """The documented strategy without retries works."""
     assert failed_attempts(READS["namespace"], Answer(status=503), EMPTY, strategy=factory) == 1
 
 
 def test_strategy_is_made_for_each_request() -> None:
-    """A strategy may count, since every request has one of its own."""
+    """Every request has a strategy of its own."""
     made: list[Eager] = []
 
     def make() -> Eager:
@@ -83,7 +83,7 @@ def test_strategy_is_made_for_each_request() -> None:
 
 
 def test_strategy_sees_the_body() -> None:
-    """A strategy can decide by the server's words."""
+    """A strategy can read the body of a response."""
 
     class TooMany(BaseRetryStrategy):
         def get_delay(self, latest_response: httpx.Response) -> float | None:
@@ -95,7 +95,7 @@ def test_strategy_sees_the_body() -> None:
 
 
 def test_strategy_sees_the_body_of_streams(tmp_path: Any) -> None:
-    """So it can where the answer would have been streamed to a file."""
+    """A strategy can read the body of a failed download."""
 
     class Words(BaseRetryStrategy):
         def get_delay(self, latest_response: httpx.Response) -> float | None:
@@ -111,7 +111,7 @@ def test_strategy_sees_the_body_of_streams(tmp_path: Any) -> None:
 
 
 def test_strategy_that_fails_is_not_hidden() -> None:
-    """An error of the strategy itself comes through."""
+    """An error in a strategy is raised."""
 
     class Broken(BaseRetryStrategy):
         pass
@@ -139,7 +139,7 @@ def test_delays_are_waited() -> None:
 
 
 def test_body_is_sent_again_whole() -> None:
-    """A repeated request has the body of the first one."""
+    """A retried request has the same body."""
     with (
         Loopback(in_turn(Answer(status=400), Answer(body={}))) as server,
         connect(server, retry_strategy=Eager) as client,

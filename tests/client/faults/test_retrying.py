@@ -40,24 +40,24 @@ from tests.support.retried_calls import (
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
 @pytest.mark.parametrize("how", READS)
 def test_transient_answers_to_reads_are_asked_again(status: int, how: str) -> None:
-    """A read is repeated up to eight times, by whichever part of the client it is made."""
+    """A read is retried up to eight times, whichever part of the client makes it."""
     busy = Answer(status=status, body=b"<html>busy</html>")
     assert attempts(READS[how], *[busy] * 8, EMPTY) == 9
 
 
 def test_eight_repeats_are_the_end() -> None:
-    """After eight repeats the last answer comes through."""
+    """After eight retries the last response is raised."""
     assert failed_attempts(READS["namespace"], Answer(status=503)) == 9
 
 
 def test_repeats_are_counted_for_each_status() -> None:
-    """Another status has repeats of its own."""
+    """Retries are counted for each status."""
     answers = [Answer(status=503)] * 8 + [Answer(status=429)] * 8
     assert attempts(READS["namespace"], *answers, EMPTY) == 17
 
 
 def test_repeats_are_counted_for_each_request() -> None:
-    """The next request begins to count anew."""
+    """Retries are counted for each request."""
 
     def twice(client: Client) -> None:
         client.archive_items.count()
@@ -74,12 +74,12 @@ def test_other_failures_are_final(status: int) -> None:
 
 
 def test_default_strategy_repeats() -> None:
-    """Without a strategy of one's own, a transient answer is repeated after a short while."""
+    """The default strategy retries a transient response after a short time."""
     assert attempts(READS["namespace"], Answer(status=503), EMPTY, strategy=None) == 2
 
 
 def test_version_check_is_asked_again() -> None:
-    """The version check is a read like any other."""
+    """The version check is retried like any other read."""
     script = in_turn(Answer(status=502), Answer(body=VERSION), EMPTY)
     with (
         Loopback(script, with_version=False) as server,
@@ -113,7 +113,7 @@ def test_garbage_in_retry_after_means_backoff(header: str) -> None:
 @pytest.mark.parametrize("status", [502, 503, 504, 507])
 @pytest.mark.parametrize("how", WRITES)
 def test_writes_that_may_have_happened_are_not_repeated(how: str, status: int) -> None:
-    """A write whose answer was lost is made exactly once, even if the strategy would repeat it."""
+    """A write that may have been carried out is sent once, even if the strategy wants a retry."""
     call, good = WRITES[how]
     assert failed_attempts(call, Answer(status=status), good, strategy=Eager) == 1
 
@@ -121,14 +121,14 @@ def test_writes_that_may_have_happened_are_not_repeated(how: str, status: int) -
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 507])
 @pytest.mark.parametrize("how", HARMLESS)
 def test_harmless_writes_are_repeated(how: str, status: int) -> None:
-    """A write that does no harm when it happens twice is repeated like a read."""
+    """An idempotent write is retried like a read."""
     call, good = HARMLESS[how]
     assert attempts(call, *[Answer(status=status)] * 8, good) == 9
 
 
 @pytest.mark.parametrize("how", WRITES)
 def test_refused_writes_may_be_repeated(how: str) -> None:
-    """A 4xx says that nothing was done, so there a strategy is obeyed for writes too."""
+    """After a 4xx, which changed nothing, the strategy decides for writes too."""
     call, good = WRITES[how]
     too_many = Answer(status=400, body={"non_field_errors": ["You have too many active jobs"]})
     assert attempts(call, too_many, too_many, good, strategy=Eager) == 3
@@ -136,7 +136,7 @@ def test_refused_writes_may_be_repeated(how: str) -> None:
 
 @pytest.mark.parametrize("how", WRITES)
 def test_too_many_requests_repeat_writes(how: str) -> None:
-    """429 is a refusal, and repeated by the default strategy for writes too."""
+    """The default strategy retries writes after a 429."""
     call, good = WRITES[how]
     assert attempts(call, Answer(status=429), good) == 2
 
@@ -146,7 +146,7 @@ def test_too_many_requests_repeat_writes(how: str) -> None:
 
 @pytest.mark.parametrize("how", READS)
 def test_strategy_is_asked_about_broken_connections(how: str) -> None:
-    """A strategy with an opinion on broken connections is asked about those of reads."""
+    """A strategy with `get_error_delay` decides about broken connections of reads."""
     broken = Answer(reset=True)
     assert attempts(READS[how], broken, broken, EMPTY, strategy=Eager) == 3
     assert failed_attempts(READS[how], broken, strategy=Eager, error=httpx.TransportError) == 4
@@ -154,7 +154,7 @@ def test_strategy_is_asked_about_broken_connections(how: str) -> None:
 
 @pytest.mark.parametrize("how", WRITES)
 def test_broken_connections_do_not_repeat_writes(how: str) -> None:
-    """A write that may have arrived is not sent again, whatever the strategy says."""
+    """A write whose connection breaks is not sent again, whatever the strategy says."""
     call, good = WRITES[how]
     broken = Answer(reset=True)
     assert failed_attempts(call, broken, good, strategy=Eager, error=httpx.TransportError) == 1
@@ -162,13 +162,13 @@ def test_broken_connections_do_not_repeat_writes(how: str) -> None:
 
 @pytest.mark.parametrize("how", HARMLESS)
 def test_broken_connections_repeat_harmless_writes(how: str) -> None:
-    """A write that does no harm when it happens twice is."""
+    """An idempotent write whose connection breaks is retried."""
     call, good = HARMLESS[how]
     assert attempts(call, Answer(reset=True), good, strategy=Eager) == 2
 
 
 def test_broken_connection_without_an_opinion_comes_through() -> None:
-    """A strategy that knows answers only leaves broken connections to the caller, as httpx names them."""
+    """Without `get_error_delay`, the error of a broken connection is raised."""
     broken = Answer(reset=True)
     assert failed_attempts(READS["namespace"], broken, error=httpx.TransportError) == 1
 
@@ -210,14 +210,14 @@ TROUBLE = {
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.parametrize("how", READS)
 def test_reads_survive_all_trouble_by_default(how: str, trouble: str) -> None:
-    """Without a strategy of one's own, a read is repeated whatever the network does to its answer."""
+    """The default strategy retries reads after any fault of the network."""
     assert attempts(READS[how], *[TROUBLE[trouble]] * 3, EMPTY, strategy=QUICK) == 4
 
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.parametrize("how", HARMLESS)
 def test_harmless_writes_survive_all_trouble_by_default(how: str, trouble: str) -> None:
-    """So is a write that does no harm when it happens twice."""
+    """The default strategy retries idempotent writes after any fault of the network."""
     call, good = HARMLESS[how]
     assert attempts(call, TROUBLE[trouble], good, strategy=QUICK) == 2
 
@@ -226,7 +226,7 @@ def test_harmless_writes_survive_all_trouble_by_default(how: str, trouble: str) 
 @pytest.mark.parametrize("strategy", ["default", "eager"])
 @pytest.mark.parametrize("how", WRITES)
 def test_no_strategy_makes_a_write_happen_twice(how: str, strategy: str, trouble: str) -> None:
-    """A write that may have been carried out is sent once, by the default and by a strategy that wants more."""
+    """A write that may have been carried out is sent once, whatever the strategy."""
     call, good = WRITES[how]
     made: Any = QUICK if strategy == "default" else Eager
     with (
@@ -239,7 +239,7 @@ def test_no_strategy_makes_a_write_happen_twice(how: str, strategy: str, trouble
 
 
 def silent(times: int, then: Answer, over: threading.Event) -> Callable[[Seen], Answer]:
-    """Answer only after so many requests that get no answer before something is over."""
+    """Return a script that leaves a number of requests unanswered until an event is set."""
     left = list(range(times))
 
     def script(_: Seen) -> Answer:
@@ -253,7 +253,7 @@ def silent(times: int, then: Answer, over: threading.Event) -> Callable[[Seen], 
 
 
 def test_reads_that_time_out_are_repeated() -> None:
-    """A server that is silent for longer than the idle timeout is asked again."""
+    """A read is retried after a timeout."""
     over = threading.Event()
     with (
         Loopback(silent(2, EMPTY, over)) as server,
@@ -265,7 +265,7 @@ def test_reads_that_time_out_are_repeated() -> None:
 
 
 def test_writes_that_time_out_are_not_repeated() -> None:
-    """A write that gets no answer in time may be under way, and is not sent again."""
+    """A write is not sent again after a timeout."""
     over = threading.Event()
     call, good = WRITES["job"]
     with (
@@ -299,7 +299,7 @@ def test_refused_connections_are_tried_again_by_default(how: str) -> None:
 
 
 def test_a_certificate_that_is_not_trusted_is_asked_once() -> None:
-    """Of a server whose certificate nobody vouches for, the first refusal is the last."""
+    """A connection with an untrusted certificate is not retried."""
     delays: list[float | None] = []
 
     class Counting(PatientStrategy):
@@ -333,7 +333,7 @@ with Client(token="t", base_url=sys.argv[1]) as client:
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
 @pytest.mark.parametrize("wait", ["retry", "answer"])
 def test_an_interruption_ends_a_wait_within_a_second(wait: str) -> None:
-    """Ctrl-C while a repeat is waited for, or an answer, does not wait for it."""
+    """Ctrl-C ends the wait for a retry or a response within a second."""
     arrived, over = threading.Event(), threading.Event()
 
     def script(_: Seen) -> Answer:

@@ -72,7 +72,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Crowd:
-    """Hold the first parts back until as many as there are connections have come; count those under way."""
+    """Hold the first parts until every connection has one, and count the parts that are sent at once."""
 
     def __init__(self, connections: int) -> None:
         self.most = 0
@@ -96,7 +96,7 @@ class Crowd:
 @pytest.mark.parametrize("connections", [1, 3, 8])
 @pytest.mark.parametrize("kind", ["one large", "two hundred small", "both", "file objects"])
 def test_connections_are_filled(kind: str, connections: int, tmp_path: Path) -> None:
-    """One large file and two hundred small ones both use every connection to the store, and never one more."""
+    """One large file and two hundred small ones use all connections to the store, and never more."""
     large, crowd = tmp_path / "large.bin", Crowd(connections)
     large.write_bytes(bytes(40 * PART))
     small = [BytesSource(b"small", f"{number}.bin") for number in range(200)]
@@ -126,7 +126,7 @@ def test_connections_are_filled(kind: str, connections: int, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("fault", [Answer(status=503), RESET], ids=["503", "reset"])
 def test_repeated_part_is_read_again(kind: str, fault: Answer, path: Path) -> None:
-    """A part that is sent again is sent whole, from its beginning, and nothing else is sent again."""
+    """A retried part is sent whole, and no other part is sent again."""
     with (
         UploadServer(first_time(fault, 1)) as server,
         server.client(max_concurrent_uploads=5) as client,
@@ -139,7 +139,7 @@ def test_repeated_part_is_read_again(kind: str, fault: Answer, path: Path) -> No
 
 
 def test_part_whose_connection_breaks_is_tried_a_few_times(path: Path) -> None:
-    """A network that is gone for a moment is waited for, as the retry strategy says."""
+    """A part whose connection breaks is retried as the retry strategy says."""
     breaks = 4
     at_once = functools.partial(PatientStrategy, backoff_factor=0.0)
     with (
@@ -152,7 +152,7 @@ def test_part_whose_connection_breaks_is_tried_a_few_times(path: Path) -> None:
 
 
 def test_empty_sources_are_one_empty_part(tmp_path: Path) -> None:
-    """Whatever it comes from, a file without bytes is uploaded as one empty part."""
+    """An empty source of any kind is uploaded as one empty part."""
     path = tmp_path / "empty.bin"
     path.touch()
     with UploadServer() as server, server.client() as client:
@@ -162,7 +162,7 @@ def test_empty_sources_are_one_empty_part(tmp_path: Path) -> None:
 
 
 def test_file_object_that_cannot_seek_has_several_parts() -> None:
-    """A file object that only reads, and little at a time, arrives whole in full parts."""
+    """A file object that is not seekable and returns few bytes at a time is uploaded in full parts."""
 
     class Socket:
         def __init__(self) -> None:
@@ -178,7 +178,7 @@ def test_file_object_that_cannot_seek_has_several_parts() -> None:
 
 
 def test_refusal_ends_an_endless_file_object() -> None:
-    """A file object is not read on when one of its parts was refused."""
+    """A file object is not read any further after one of its parts was refused."""
 
     class Endless:
         parts = 0
@@ -200,7 +200,7 @@ def test_refusal_ends_an_endless_file_object() -> None:
 
 
 def test_file_objects_are_read_no_faster_than_they_are_sent() -> None:
-    """While no part is answered, at most two for each connection are read, however many file objects there are."""
+    """At most two parts per connection are read ahead, whatever the number of file objects."""
     read, lock, full = [0], threading.Lock(), threading.Event()
 
     class Counted(io.BytesIO):
@@ -232,7 +232,7 @@ def test_file_objects_are_read_no_faster_than_they_are_sent() -> None:
 
 
 def test_urls_are_asked_for_late_and_in_batches(path: Path) -> None:
-    """URLs are asked for as many at once as there are connections, when the first of them is needed."""
+    """Presigned URLs are requested in batches of the number of connections, when the first of a batch is needed."""
     with UploadServer() as server, server.client(max_concurrent_uploads=2) as client:
         when: list[tuple[int, int]] = []
         server.after = lambda step, _: (
@@ -249,7 +249,7 @@ def test_urls_are_asked_for_late_and_in_batches(path: Path) -> None:
 
 
 def test_expired_url_is_asked_for_once_more(path: Path) -> None:
-    """A part that is answered 403 gets a fresh URL of its own, and arrives."""
+    """A part that is refused with 403 is sent again with a fresh URL."""
     with (
         UploadServer(first_time(REFUSED, 3)) as server,
         server.client(max_concurrent_uploads=5) as client,
@@ -261,7 +261,7 @@ def test_expired_url_is_asked_for_once_more(path: Path) -> None:
 
 
 def test_second_refusal_shows_the_words_of_the_store(path: Path) -> None:
-    """A fresh URL that is refused too is an error with the store's words, which names a proxy as a cause."""
+    """If a fresh URL is refused too, the error quotes the store and names a proxy as a possible cause."""
     with (
         UploadServer(lambda number, _: REFUSED if number == 3 else None) as server,
         server.client(max_concurrent_uploads=5) as client,
@@ -275,7 +275,7 @@ def test_second_refusal_shows_the_words_of_the_store(path: Path) -> None:
 
 
 def test_other_refusals_do_not_blame_a_proxy(path: Path) -> None:
-    """A store that answers a fresh URL with something else than 403 is shown as it is."""
+    """If a fresh URL is refused with another status, the error does not mention a proxy."""
     answers = iter([REFUSED, Answer(status=400, body=b"<Error><Code>BadDigest</Code></Error>")])
     with (
         UploadServer(lambda *_: next(answers)) as server,
@@ -296,7 +296,7 @@ def test_other_refusals_do_not_blame_a_proxy(path: Path) -> None:
     ],
 )
 def test_missing_url_is_an_unexpected_answer(path: Path, urls: Any, words: str) -> None:
-    """A server that signs other parts than it was asked for, or gives no addresses, is told so."""
+    """Missing or invalid presigned URLs raise `UnexpectedAnswer`."""
 
     def other(step: str, seen: Seen) -> Answer | None:
         if step != "generate-presigned-urls":
@@ -317,7 +317,7 @@ def test_missing_url_is_an_unexpected_answer(path: Path, urls: Any, words: str) 
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_garbled_part_is_sent_again(kind: str, path: Path) -> None:
-    """Only the part whose ETag is the MD5 of something else is sent again."""
+    """Only the part with a wrong checksum is sent again."""
     with (
         UploadServer(garbled(2, CHECKSUM_ATTEMPTS - 1)) as server,
         server.client(max_concurrent_uploads=5) as client,
@@ -328,7 +328,7 @@ def test_garbled_part_is_sent_again(kind: str, path: Path) -> None:
 
 
 def test_part_that_stays_garbled_is_given_up(path: Path) -> None:
-    """A part that arrives garbled three times is an error, and the upload is aborted."""
+    """A part with a wrong checksum three times raises an error, and the upload is aborted."""
     with (
         UploadServer(garbled(2, 99)) as server,
         server.client(max_concurrent_uploads=5) as client,
@@ -341,7 +341,7 @@ def test_part_that_stays_garbled_is_given_up(path: Path) -> None:
 
 @pytest.mark.parametrize("etag", ['"d41d8cd98f00b204e9800998ecf8427e-2"', "opaque", '"é"'])
 def test_etag_that_is_no_md5_is_taken(etag: str, path: Path) -> None:
-    """A store whose ETags are something else, as with server-side keys, is believed."""
+    """ETags that are no MD5, as with server-side encryption, are accepted."""
     with (
         UploadServer(lambda *_: Answer(headers={"ETag": etag})) as server,
         server.client() as client,
@@ -352,7 +352,7 @@ def test_etag_that_is_no_md5_is_taken(etag: str, path: Path) -> None:
 
 @pytest.mark.parametrize("bare", [True, False])
 def test_etags_with_and_without_quotes_are_compared(bare: bool, path: Path) -> None:
-    """An MD5 is one in quotes or without, in letters of either case."""
+    """An ETag is compared regardless of quotes and case."""
 
     def on_put(_: int, seen: Seen) -> Answer:
         etag = etag_of(seen.body)
@@ -367,7 +367,7 @@ def test_etags_with_and_without_quotes_are_compared(bare: bool, path: Path) -> N
 
 
 def test_complete_sends_etags_and_numbers_only(path: Path) -> None:
-    """The parts are named in ascending order by the two fields that the server takes."""
+    """Completing sends the number and the ETag of each part in ascending order."""
     with UploadServer() as server, server.client() as client:
         (made,) = upload(client, PathSource(path))
     parts = server.parts[made.pk]
@@ -383,7 +383,7 @@ def test_complete_sends_etags_and_numbers_only(path: Path) -> None:
 
 @pytest.mark.parametrize("lost", [RESET, Answer(status=502), Answer(status=504)])
 def test_lost_answer_of_complete_is_found_out(lost: Answer, path: Path) -> None:
-    """When the upload was completed and the answer lost, its status says so, and it is not completed again."""
+    """If the response to completing is lost and the upload is complete, it is not completed again."""
 
     def lose(step: str, _: Seen) -> Answer | None:
         return lost if step == "complete-multipart-upload" else None
@@ -397,7 +397,7 @@ def test_lost_answer_of_complete_is_found_out(lost: Answer, path: Path) -> None:
 
 @pytest.mark.parametrize("lost", [RESET, Answer(status=503)])
 def test_complete_that_did_not_happen_is_tried_again(lost: Answer, path: Path) -> None:
-    """When the status says that the upload is not complete, completing it is tried again."""
+    """If the response to completing is lost and the upload is not complete, completing is retried."""
     left = [len(COMPLETE_PAUSES)]
 
     def lose(step: str, _: Seen) -> Answer | None:
@@ -413,7 +413,7 @@ def test_complete_that_did_not_happen_is_tried_again(lost: Answer, path: Path) -
 
 
 def test_complete_that_fails_is_an_error(path: Path) -> None:
-    """A 500 that left the upload unfinished is raised, and the upload aborted."""
+    """A 500 to completing is raised, and the upload is aborted."""
     with (
         UploadServer(before=only("complete-multipart-upload", Answer(status=500))) as server,
         server.client() as client,
@@ -425,7 +425,7 @@ def test_complete_that_fails_is_an_error(path: Path) -> None:
 
 
 def test_complete_that_never_comes_through_is_an_interruption(path: Path) -> None:
-    """An upload that could not be completed for a while is left to be resumed, with all its parts."""
+    """If completing fails for a while, the upload can be resumed with all its parts."""
     with (
         UploadServer(before=only("complete-multipart-upload", Answer(status=503))) as server,
         server.client() as client,

@@ -76,7 +76,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("fault", [RESET, Answer(status=503)], ids=["reset", "503"])
 def test_interruption_leaves_the_upload_and_prints_the_call(fault: Answer, path: Path) -> None:
-    """When the network or the store is gone, nothing is aborted, and the printed call sends what is missing."""
+    """A failed network or store aborts nothing, and the printed call sends the missing parts."""
     with (
         UploadServer(lambda number, _: fault if number == 3 else None) as server,
         server.client(max_concurrent_uploads=1) as client,
@@ -97,7 +97,7 @@ def test_interruption_leaves_the_upload_and_prints_the_call(fault: Answer, path:
 
 
 def test_store_that_is_gone_is_an_interruption(path: Path) -> None:
-    """A store that refuses connections is an interruption as well."""
+    """A store that refuses connections raises `UploadInterrupted`."""
     with UploadServer() as server, server.client() as client:
         server.store.__exit__(None, None, None)
         server._undo.pop_all().push(server.api)
@@ -119,7 +119,7 @@ def test_api_that_is_gone_before_anything_began_is_no_interruption(path: Path) -
 
 
 def test_interruption_names_every_upload(tmp_path: Path) -> None:
-    """All unfinished uploads are named by their pks, also of files of one name; only files that stay can be resumed."""
+    """The error names all incomplete uploads, and a call for each file that outlives the failed call."""
     paths = [tmp_path / folder / "a.bin" for folder in "xy"]
     for path in paths:
         path.parent.mkdir()
@@ -153,7 +153,7 @@ def _never() -> Any:
 
 
 def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:
-    """A KeyboardInterrupt stays one, carries the call that resumes, and aborts nothing."""
+    """A KeyboardInterrupt aborts nothing, and its note has the call to resume."""
 
     def press(event: ProgressEvent) -> None:
         if event.done == event.total:
@@ -190,7 +190,7 @@ with Client(sys.argv[1], sys.argv[2], max_concurrent_uploads=2) as client:
 
 
 def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
-    """Ctrl-C while parts are under way is answered at once, by the call that sends the rest."""
+    """Ctrl-C during an upload ends it at once and prints the call to resume."""
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(12 * MEBI))
     answered, under_way = threading.Event(), threading.Event()
@@ -221,7 +221,7 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
 
 
 def test_failed_begin_of_a_later_file_ends_all() -> None:
-    """When a later upload cannot be begun, those that were are completed or aborted, and no more are begun."""
+    """If a later upload cannot be created, all earlier ones are completed or aborted."""
     left = [7]
 
     def refuse(step: str, _: Seen) -> Answer | None:
@@ -242,7 +242,7 @@ def test_failed_begin_of_a_later_file_ends_all() -> None:
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_first_error_is_the_one_that_is_raised(attempt: int) -> None:
-    """The refusal of one file is raised, and not what it does to a file object before it that is still being read."""
+    """The first error is raised, and not one of its consequences for other files."""
 
     class Endless:
         def read(self, size: int) -> bytes:
@@ -268,7 +268,7 @@ def test_first_error_is_the_one_that_is_raised(attempt: int) -> None:
 
 
 def test_file_that_changed_is_aborted(path: Path) -> None:
-    """A file that changed before it was completed is not completed."""
+    """A file that changed during the upload is not completed."""
 
     def touch(event: ProgressEvent) -> None:
         if event.is_finished:
@@ -286,7 +286,7 @@ def test_file_that_changed_is_aborted(path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(status=500), Answer(body={}), RESET])
 def test_failed_abort_hides_nothing(answer: Answer, path: Path) -> None:
-    """Whatever comes of aborting, the error that is raised is the one that led to it."""
+    """A failed abort does not hide the error that led to it."""
     with (
         UploadServer(lambda *_: REFUSED, before=only("abort-multipart-upload", answer)) as server,
         server.client() as client,
@@ -319,7 +319,7 @@ def test_threads_that_cannot_be_started_are_an_error(
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_progress_never_overshoots_and_ends_at_the_total(kind: str, path: Path) -> None:
-    """Through repeats, refusals and checksums, no file says more than it has, and each ends at its total."""
+    """Whatever is retried, the progress of a file never exceeds its total and ends at it."""
     faults = [
         first_time(Answer(status=503), 1),
         first_time(REFUSED, 2),
@@ -349,7 +349,7 @@ def test_progress_never_overshoots_and_ends_at_the_total(kind: str, path: Path) 
 
 
 def test_totals_are_told_before_anything_is_sent() -> None:
-    """Every file of a call is announced with its size before the first request."""
+    """The size of every file is reported before the first request."""
     heard: list[ProgressEvent] = []
     seen_at_first: list[int] = []
     with (

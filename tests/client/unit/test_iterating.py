@@ -90,14 +90,14 @@ def list_threads() -> list[str]:
 @settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 25))
 def test_every_object_in_its_order(count: int, most: int) -> None:
-    """Whatever a page holds, the objects come in the server's order, each once, and no empty page is asked for."""
+    """All objects are yielded once, in the server's order, and no empty page is requested."""
     table = Table([Item(number) for number in range(1, count + 1)], most=most)
     assert [item.pk for item in table.all()] == list(range(1, count + 1))
     assert [offset for offset, _ in table.asked] == (list(range(0, count, most)) or [0])
 
 
 def test_pages_are_the_largest() -> None:
-    """The most that the server gives is asked for."""
+    """Pages of the maximal size are requested."""
     table = Table([Item(number) for number in range(1, 2001)])
     assert len(table.all()) == 2000
     assert table.asked == [(0, MAX_PAGE_SIZE), (1000, MAX_PAGE_SIZE)]
@@ -106,7 +106,7 @@ def test_pages_are_the_largest() -> None:
 @settings(deadline=None)
 @given(st.integers(5, 12), st.integers(0, 2**32))
 def test_unordered_lists_are_mended_or_said(count: int, seed: int) -> None:
-    """A list whose order changes with every page repeats no object, and loses none without a warning."""
+    """An unordered list repeats no object, and loses none without a warning."""
     table = Unordered([Item(number) for number in range(1, count + 1)], seed)
     with warnings.catch_warnings(record=True, category=UnstableListWarning) as said:
         warnings.simplefilter("always", UnstableListWarning)
@@ -131,7 +131,7 @@ def test_missing_objects_are_found_again() -> None:
 
 
 def test_what_cannot_be_mended_is_said() -> None:
-    """A list that counts more than it ever shows draws a warning with both numbers, and ends."""
+    """A list that counts more objects than it has causes a warning with both numbers."""
     table = Table([Item(number) for number in range(1, 6)], counted=7)
     with pytest.warns(UnstableListWarning, match="Things: the server counts 7 objects and lists 5"):
         assert [item.pk for item in table.all()] == [1, 2, 3, 4, 5]
@@ -139,7 +139,7 @@ def test_what_cannot_be_mended_is_said() -> None:
 
 
 def test_list_that_shrinks_ends_quietly() -> None:
-    """An object that is deleted meanwhile is no reason to look for it."""
+    """A list that shrinks while it is read is not read again."""
     items = [Item(number) for number in range(1, 7)]
 
     class Shrinks(Table):
@@ -159,7 +159,7 @@ def test_objects_without_a_pk_come_as_they_are() -> None:
 
 
 def test_slugs_tell_objects_apart() -> None:
-    """Objects that have a slug and no pk are told apart by it."""
+    """Objects without a pk are identified by their slug."""
 
     class Slugged:
         slug = "the-same"
@@ -169,7 +169,7 @@ def test_slugs_tell_objects_apart() -> None:
 
 
 def test_at_most_two_pages_are_held() -> None:
-    """While one page is used and the next one fetched, what came before is let go of."""
+    """At most two pages are held in memory."""
 
     class Counted(Item):
         alive: ClassVar[weakref.WeakSet[Item]] = weakref.WeakSet()
@@ -226,7 +226,7 @@ def listing(script: Callable[[Seen], Answer], **options: Any) -> Iterator[tuple[
 
 
 def test_next_page_is_fetched_while_one_is_used() -> None:
-    """With the first object in hand the second page has been asked for, and the third one has not."""
+    """While the first page is used, the second one is requested, and not the third."""
     with listing(listed(30, 10)) as (subscriptions, server):
         objects = subscriptions.iterate_all()
         assert server.seen == []
@@ -243,7 +243,7 @@ def test_next_page_is_fetched_while_one_is_used() -> None:
 
 
 def test_objects_come_while_the_next_page_is_awaited() -> None:
-    """A slow page keeps nobody from the objects of the one before."""
+    """A slow page does not hold back the objects of the page before."""
     usual, go_on = listed(20, 10), threading.Event()
 
     def answer(seen: Seen) -> Answer:
@@ -261,7 +261,7 @@ def test_objects_come_while_the_next_page_is_awaited() -> None:
 
 @pytest.mark.parametrize("status", [502, 504])
 def test_smaller_pages_after_a_timeout_of_the_server(status: int) -> None:
-    """A page that takes the server too long is asked for again as pages of a tenth, from where it began."""
+    """After a 502 or 504, the page is requested again in smaller pages."""
     usual = listed(2150)
 
     def answer(seen: Seen) -> Answer:
@@ -276,7 +276,7 @@ def test_smaller_pages_after_a_timeout_of_the_server(status: int) -> None:
 
 
 def test_smaller_pages_after_a_timeout_of_the_client() -> None:
-    """A page that takes longer than the client waits is asked for again as smaller ones."""
+    """After a timeout of the client, the page is requested again in smaller pages."""
     usual, go_on = listed(150), threading.Event()
 
     def answer(seen: Seen) -> Answer:
@@ -296,7 +296,7 @@ def test_smaller_pages_after_a_timeout_of_the_client() -> None:
 
 @pytest.mark.parametrize(("status", "requests"), [(500, 1), (503, 1), (403, 1), (504, 2), (502, 2)])
 def test_failures_come_through(status: int, requests: int) -> None:
-    """A failure that smaller pages do not avoid is raised, and no thread is left."""
+    """Other failures are raised, and no thread is left."""
     with (
         listing(lambda _: Answer(status=status)) as (subscriptions, server),
         pytest.raises(StatusError, match=str(status)),
@@ -307,7 +307,7 @@ def test_failures_come_through(status: int, requests: int) -> None:
 
 
 def test_failure_of_a_later_page_comes_after_what_was_there() -> None:
-    """The objects of the pages before are given, and then the error is raised."""
+    """The error of a later page is raised after the objects of the pages before it."""
     usual = listed(20, 10)
 
     def answer(seen: Seen) -> Answer:
@@ -323,7 +323,7 @@ def test_failure_of_a_later_page_comes_after_what_was_there() -> None:
 
 @pytest.mark.parametrize("how", ["closed", "forgotten"])
 def test_no_thread_is_left_when_nobody_goes_on(how: str) -> None:
-    """An iteration that is left half-way ends its thread, once the page that is under way has come."""
+    """An iteration that is abandoned ends its thread when the current page has arrived."""
     usual, go_on = listed(100, 10), threading.Event()
 
     def answer(seen: Seen) -> Answer:
@@ -345,7 +345,7 @@ def test_no_thread_is_left_when_nobody_goes_on(how: str) -> None:
 
 
 def test_two_iterations_do_not_meet() -> None:
-    """Two iterations over the same list, one step each in turn, give the same."""
+    """Two interleaved iterations over a list yield the same objects."""
     with listing(listed(25, 10)) as (subscriptions, _):
         both = zip(subscriptions.iterate_all(), subscriptions.iterate_all(), strict=True)
         assert all(one.pk == other.pk for one, other in both)

@@ -34,7 +34,7 @@ CONNECTIONS = st.integers(1, 200)
 
 
 def count(size: int, piece: int) -> int:
-    """Return how many pieces a file has."""
+    """Return the number of parts of a file."""
     return max(1, -(-size // piece))
 
 
@@ -64,7 +64,7 @@ def test_parts_of_files(size: int, connections: int, parts: int, largest: int) -
 @settings(deadline=None)
 @given(SIZES, CONNECTIONS)
 def test_parts_obey_the_store(size: int, connections: int) -> None:
-    """Whatever the size, there are at most 10,000 parts, and all but the last have at least 5 MiB."""
+    """A file of any size has at most 10,000 parts, all but the last of at least 5 MiB."""
     piece = part_size(size, connections)
     assert count(size, piece) <= MAX_PARTS
     assert piece >= MIN_PART_SIZE
@@ -73,7 +73,7 @@ def test_parts_obey_the_store(size: int, connections: int) -> None:
 @settings(deadline=None)
 @given(SIZES, CONNECTIONS)
 def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
-    """A file that is large enough for every connection has parts for whole rounds of them, of even length."""
+    """The parts of a large file fill whole rounds of the connections, and have the same length."""
     piece = part_size(size, connections)
     if piece > MIN_PART_SIZE:
         rounds, rest = divmod(count(size, piece), connections)
@@ -88,7 +88,7 @@ def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 10_000), st.integers(0, 100_000))
 def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> None:
-    """Pieces are numbered from 1 and follow each other without a gap up to the end."""
+    """Parts are numbered from 1 and cover the file without gaps."""
     start = min(start, size)
     pieces = split(size, piece, start=start)
     ends = list(accumulate((one.length for one in pieces), initial=start))
@@ -100,12 +100,12 @@ def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> Non
 
 
 def test_empty_file_is_one_empty_piece() -> None:
-    """An empty file has a piece, since the store completes no upload without one."""
+    """An empty file has one part, because the store completes no upload without parts."""
     assert split(0, MIN_PART_SIZE) == [Part(1, 0, 0)]
 
 
 def test_streams_have_room_for_the_largest_object() -> None:
-    """10,000 parts of a file of unknown length hold 5 TiB, and none is over the store's 5 GiB."""
+    """10,000 parts of unknown length hold 5 TiB, and none exceeds the store's 5 GiB."""
     sizes = [stream_part_size(number) for number in range(1, MAX_PARTS + 1)]
     assert sum(sizes) >= 5 * TEBI
     assert sizes[:1000] == [8 * MEBI] * 1000
@@ -117,7 +117,7 @@ def test_streams_have_room_for_the_largest_object() -> None:
 @settings(deadline=None)
 @given(SIZES, CONNECTIONS)
 def test_ranges_are_worth_a_request(size: int, connections: int) -> None:
-    """Ranges have at least 4 MiB, and fill whole rounds where the file is large enough."""
+    """Ranges have at least 4 MiB, and those of a large file fill whole rounds."""
     piece = range_size(size, connections)
     assert piece >= MIN_RANGE_SIZE
     assert piece == MIN_RANGE_SIZE or count(size, piece) % connections == 0
@@ -126,7 +126,7 @@ def test_ranges_are_worth_a_request(size: int, connections: int) -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(0, TEBI), min_size=1), CONNECTIONS)
 def test_shares_are_fair(sizes: list[int], connections: int) -> None:
-    """Every file of a call gets a connection at least, and one that is all of it gets all of them."""
+    """Every file has at least one connection, and a single file has all of them."""
     shares = [connections_for(size, sum(sizes), connections) for size in sizes]
     assert all(1 <= one <= connections for one in shares)
     if sum(sizes) and len(sizes) == 1:

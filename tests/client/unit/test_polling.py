@@ -10,7 +10,7 @@ from gcapi._util.polling import FIRST_INTERVAL, GROWTH, LONGEST_INTERVAL, poll
 
 
 class Clock:
-    """Time that passes only when it is slept through."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Looks:
-    """Something that is there at the nth look, if ever."""
+    """A function that returns a result at its nth call, if ever."""
 
     def __init__(self, clock: Clock, found_at: int | None = None, *, takes: float = 0.0) -> None:
         self.clock = clock
@@ -69,7 +69,7 @@ def test_intervals_grow_to_the_cap() -> None:
 
 @pytest.mark.parametrize("timeout", [0.1, 1.0, 10.0, 3600.0])
 def test_last_look_is_at_the_end(timeout: float) -> None:
-    """The time is used up, and looked at its very end."""
+    """The last call is at the very end of the timeout."""
     looks = Looks(Clock())
     assert wait(looks, timeout) is None
     assert looks.times[-1] == pytest.approx(timeout)
@@ -77,7 +77,7 @@ def test_last_look_is_at_the_end(timeout: float) -> None:
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
 def test_no_time_is_one_look(timeout: float) -> None:
-    """Without time there is one look and no wait."""
+    """A timeout of 0 is one call without a wait."""
     looks = Looks(Clock())
     assert (wait(looks, timeout), looks.times, looks.clock.slept) == (None, [0.0], [])
 
@@ -89,14 +89,14 @@ def test_last_look_counts() -> None:
 
 
 def test_no_timeout_goes_on() -> None:
-    """Without a timeout it is waited for days, if need be."""
+    """Without a timeout, polling has no end."""
     looks = Looks(Clock(), found_at=20_000)
     assert wait(looks, None) == "found"
     assert looks.times[-1] > 3 * 86_400
 
 
 def test_slow_look_uses_up_the_time() -> None:
-    """The time that looking takes counts."""
+    """The duration of the calls counts towards the timeout."""
     looks = Looks(Clock(), takes=10.0)
     assert (wait(looks, 5.0), looks.clock.slept) == (None, [])
 
@@ -123,7 +123,7 @@ def test_error_of_a_look_comes_through() -> None:
 @settings(derandomize=True, deadline=None)
 @given(timeout=st.floats(0.001, 1e5), takes=st.floats(0, 20), found_at=st.integers(1, 50))
 def test_wait_is_no_longer_than_told(timeout: float, takes: float, found_at: int) -> None:
-    """All waits together are no longer than the timeout, and none is longer than the cap."""
+    """The sum of all waits does not exceed the timeout, and no wait exceeds the longest interval."""
     looks = Looks(Clock(), found_at, takes=takes)
     wait(looks, timeout)
     assert sum(looks.clock.slept) <= timeout * (1 + 1e-9)

@@ -1,4 +1,4 @@
-"""Waiting for limits of the server, with a fake clock."""
+"""Waiting for quotas of the server, with a fake clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refusal(words: str, date: str = "Sun, 22 Nov 2026 10:00:00 GMT") -> StatusEr
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -45,7 +45,7 @@ class Clock:
 
 
 class Act:
-    """Refuses so often before it does what it is asked."""
+    """A request that is refused a number of times."""
 
     def __init__(self, *refusals: StatusError | BaseException, forever: bool = False) -> None:
         self.refusals = list(refusals)
@@ -74,12 +74,12 @@ def warned(count: int = 1) -> Iterator[list[str]]:
 
 
 def wait(clock: Clock, **options: Any) -> QuotaWait:
-    """Return a wait by a clock."""
+    """Return a wait with a fake clock."""
     return QuotaWait(options.pop("on_limit", "wait"), clock=clock, sleep=clock.sleep, **options)
 
 
 def test_what_is_not_refused_is_done_at_once() -> None:
-    """Without a limit nothing is waited for, and nothing is said."""
+    """Without a refusal there is no wait and no warning."""
     clock, act = Clock(), Act()
     with warned(0):
         assert wait(clock).call(act) == "made"
@@ -100,7 +100,7 @@ def test_waiting_ends_with_the_limit() -> None:
 
 
 def test_each_kind_of_limit_warns_once() -> None:
-    """One wait for two kinds of limits says both, and each once."""
+    """There is one warning for each kind of quota."""
     clock = Clock()
     waiting = wait(clock)
     with warned(2) as messages:
@@ -110,7 +110,7 @@ def test_each_kind_of_limit_warns_once() -> None:
 
 
 def test_waiting_is_bounded_and_the_last_refusal_comes_through() -> None:
-    """After 23 hours, before uploads are removed, the server's last refusal is raised, with how long was waited."""
+    """After 23 hours, before uploads are removed, the last refusal is raised with the duration of the wait."""
     clock, act = Clock(), Act(refusal(UPLOADS), forever=True)
     with warned(), pytest.raises(LimitReached, match="too many uploads") as caught:
         wait(clock).call(act)
@@ -122,7 +122,7 @@ def test_waiting_is_bounded_and_the_last_refusal_comes_through() -> None:
 
 
 def test_the_bound_counts_from_the_beginning_of_the_call() -> None:
-    """Time that was spent before the limit was met is taken off the wait."""
+    """The bound of the wait counts from the start of the call."""
     clock = Clock()
     waiting = wait(clock)
     clock.now += MAX_QUOTA_WAIT - 60
@@ -141,7 +141,7 @@ def test_no_time_is_no_wait(left: float) -> None:
 
 
 def test_hope_may_end_while_waiting() -> None:
-    """A wait that turns out to be in vain ends with the next refusal."""
+    """A wait that no longer helps ends with the next refusal."""
     clock, act, left = Clock(), Act(refusal(JOBS), forever=True), [9.0, 9.0, 0.0]
     with warned(), pytest.raises(LimitReached):
         wait(clock, time_left=lambda _: left.pop(0)).call(act)
@@ -153,7 +153,7 @@ def test_hope_may_end_while_waiting() -> None:
     [("raise", JOBS, LimitReached), ("wait", CREDITS, OutOfCredits)],
 )
 def test_refusals_that_are_not_waited_for(on_limit: str, words: str, cls: type[Exception]) -> None:
-    """With on_limit="raise", or where waiting does not help, the refusal comes at once and nothing is said."""
+    """With on_limit="raise", or if waiting does not help, the refusal is raised at once."""
     clock, act = Clock(), Act(refusal(words))
     with warned(0), pytest.raises(cls):
         wait(clock, on_limit=on_limit).call(act)
@@ -164,7 +164,7 @@ def test_refusals_that_are_not_waited_for(on_limit: str, words: str, cls: type[E
     "end", [refusal(CREDITS), refusal("Something else"), httpx.ConnectError("gone"), KeyError("x")]
 )
 def test_another_error_ends_the_wait(end: Exception) -> None:
-    """Anything but the same kind of refusal is not waited for any longer."""
+    """Another error than a refusal ends the wait."""
     clock, act = Clock(), Act(refusal(JOBS), refusal(JOBS), end)
     with warned(), pytest.raises(type(end)) as caught:
         wait(clock).call(act)
@@ -172,7 +172,7 @@ def test_another_error_ends_the_wait(end: Exception) -> None:
 
 
 def test_interruption_ends_the_wait() -> None:
-    """Ctrl-C during a wait is not held up."""
+    """Ctrl-C ends the wait."""
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
@@ -182,7 +182,7 @@ def test_interruption_ends_the_wait() -> None:
 
 
 def test_threads_of_one_wait_warn_once() -> None:
-    """However many threads meet the limit at once, there is one warning, and it points at the user's line."""
+    """Threads that are refused at once cause one warning, at the user's line."""
     clock, together = Clock(), threading.Barrier(8)
 
     def refused_together() -> Callable[[], str]:
@@ -216,7 +216,7 @@ def test_threads_of_one_wait_warn_once() -> None:
     ],
 )
 def test_unused_files_are_told_of(files: int, notes: list[str]) -> None:
-    """A limit that ends a call says what becomes of the files that it uploaded."""
+    """The note of a refusal says what happens to the unused files."""
     with pytest.raises(LimitReached) as caught, note_unused_uploads(lambda: files):
         raise refusal(CREDITS)
     assert getattr(caught.value, "__notes__", []) == notes
@@ -232,7 +232,7 @@ def test_unused_files_are_told_of(files: int, notes: list[str]) -> None:
     ],
 )
 def test_time_is_the_servers_own(date: str, year: int | None) -> None:
-    """The age of uploads goes by the server's clock, and only without one by this machine's."""
+    """The time of a response is the server's, or this machine's if it has none."""
     error = refusal(JOBS, date)
     assert isinstance(error, LimitReached)
     told = server_time(error)

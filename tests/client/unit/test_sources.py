@@ -41,7 +41,7 @@ def content_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["path", "bytes"])
 @pytest.mark.parametrize("part_length", [1000, READ_SIZE, 2 * READ_SIZE - 1, len(CONTENT)])
 def test_parts_are_the_file(kind: str, part_length: int, tmp_path: Path) -> None:
-    """The parts of a source, one after the other, are its content, and no block is larger than 256 KiB."""
+    """The parts of a source add up to its content, in blocks of at most 256 KiB."""
     source = PathSource(content_file(tmp_path)) if kind == "path" else BytesSource(CONTENT, "a.bin")
     blocks = [list(source.read(part)) for part in split(len(CONTENT), part_length)]
     assert b"".join(b"".join(part) for part in blocks) == CONTENT
@@ -50,7 +50,7 @@ def test_parts_are_the_file(kind: str, part_length: int, tmp_path: Path) -> None
 
 
 def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
-    """A body that was read half, or whole, gives the same bytes again, and takes back what it had counted."""
+    """A body can be read again after a part or all of it was read, and takes back the counted bytes."""
     counted: list[int] = []
     source, part = PathSource(content_file(tmp_path)), Part(2, 5, 2 * READ_SIZE)
     body = PartBody(partial(source.read, part), part.length, counted.append)
@@ -63,7 +63,7 @@ def test_body_is_read_from_its_beginning_each_time(tmp_path: Path) -> None:
 
 
 def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
-    """The checksum of an earlier time is not taken for that of a later one that ended early."""
+    """A body whose last reading was incomplete has no checksum."""
     source, part = PathSource(content_file(tmp_path)), Part(1, 0, len(CONTENT))
     body = PartBody(partial(source.read, part), part.length, unheard)
     list(body)
@@ -72,7 +72,7 @@ def test_body_that_was_read_half_has_no_checksum(tmp_path: Path) -> None:
 
 
 def test_released_body_holds_nothing() -> None:
-    """Once a part was sent its bytes are let go of."""
+    """A released body does not hold its bytes."""
     body = PartBody(lambda: iter([CONTENT]), len(CONTENT), unheard)
     assert b"".join(body) == CONTENT
     body.release()
@@ -80,7 +80,7 @@ def test_released_body_holds_nothing() -> None:
 
 
 def test_file_that_became_shorter_is_told(tmp_path: Path) -> None:
-    """A file that ends before its part does is an error, and not a shorter part."""
+    """A file that ends within a part raises an error."""
     path = content_file(tmp_path)
     source = PathSource(path)
     os.truncate(path, READ_SIZE)
@@ -90,7 +90,7 @@ def test_file_that_became_shorter_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["longer", "touched", "shorter"])
 def test_file_that_changed_is_told(how: str, tmp_path: Path) -> None:
-    """A file of another length or time than at the first look has changed."""
+    """A file with another length or modification time has changed."""
     path = content_file(tmp_path)
     source = PathSource(path)
     source.check_unchanged()
@@ -103,7 +103,7 @@ def test_file_that_changed_is_told(how: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
-    """A path without a file, or with a directory, is refused at the first look."""
+    """A missing file or a directory is refused."""
     with pytest.raises(SpecFileError, match="cannot be read"):
         PathSource(tmp_path / "missing")
     with pytest.raises(SpecFileError, match="is a directory"):
@@ -111,7 +111,7 @@ def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
 
 
 class Trickle:
-    """A file object that cannot seek and gives as much at once as it likes."""
+    """A file object that is not seekable and returns fewer bytes than asked for."""
 
     def __init__(self, content: bytes, most: int) -> None:
         self._file = io.BytesIO(content)
@@ -126,7 +126,7 @@ class Trickle:
     st.binary(max_size=5 * STREAM_PART_SIZE), st.integers(1, 2 * STREAM_PART_SIZE), st.booleans()
 )
 def test_file_objects_become_full_parts(content: bytes, most: int, seekable: bool) -> None:
-    """However little a file object gives at a time, all parts but the last are full, and they are its content."""
+    """All parts of a file object but the last are full, however few bytes a read returns."""
     file = io.BytesIO(content) if seekable else Trickle(content, most)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_layout, "STREAM_PART_SIZE", STREAM_PART_SIZE)
@@ -138,7 +138,7 @@ def test_file_objects_become_full_parts(content: bytes, most: int, seekable: boo
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_file_objects_may_give_any_bytes(kind: type) -> None:
-    """A bytearray or a memoryview, which the file object may use again, is copied."""
+    """A bytearray or memoryview is copied, because the file object may reuse it."""
     buffer = bytearray(b"abc")
 
     class Reuses:
@@ -155,7 +155,7 @@ def test_file_objects_may_give_any_bytes(kind: type) -> None:
 
 
 def test_text_is_refused() -> None:
-    """A file that was opened as text is refused before it is read, and one that turns out to be when it is."""
+    """A file in text mode is refused, at the latest when it is read."""
     with pytest.raises(SpecTypeError, match="binary mode"):
         FileObjectSource(io.StringIO("text"), "a.txt")  # type: ignore[arg-type]
 
@@ -170,7 +170,7 @@ def test_text_is_refused() -> None:
 @settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(1, 50))
 def test_layout_follows_the_share_of_the_call(size: int, others: int, connections: int) -> None:
-    """A file is cut for as many connections as its share of what the call uploads gives it."""
+    """The parts of a file follow its share of the bytes of the call."""
     total = size + others
     pieces = plan_parts(size, total=total, connections=connections)
     assert pieces == split(size, part_size(size, connections_for(size, total, connections)))

@@ -1,4 +1,4 @@
-"""The TLS socket whose reads take all that has come."""
+"""The TLS socket whose reads return all available bytes."""
 
 import socket
 import ssl
@@ -32,7 +32,7 @@ class Peer:
         self._tls = authority.server_context().wrap_bio(self._come, self._made, server_side=True)
 
     def shake_hands(self) -> None:
-        """Take part in a handshake, to its end."""
+        """Complete a handshake."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -61,7 +61,7 @@ class Peer:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    """Return who made the certificate of the other end."""
+    """Return the certificate authority of the other end."""
     return Authority()
 
 
@@ -86,7 +86,7 @@ def ends(
 
 
 def test_a_read_takes_all_records(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """One read gives all records that have come, in order, and no more than it was asked for."""
+    """One read returns all available records in order, up to the size that was asked for."""
     ours, peer = ends
     data = bytes(range(256)) * (3 * RECORD // 256)
     peer.wire.sendall(peer.records(data))
@@ -97,7 +97,7 @@ def test_a_read_takes_all_records(ends: tuple[ssl.SSLSocket, Peer]) -> None:
 
 
 def test_a_read_does_not_wait_for_more(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """A read gives the records that are whole, and leaves one that has come in part to the next."""
+    """A read returns the complete records, and leaves an incomplete one to the next read."""
     ours, peer = ends
     first, second = peer.records(b"first"), peer.records(b"second")
     peer.wire.sendall(first + second[:-1])
@@ -107,7 +107,7 @@ def test_a_read_does_not_wait_for_more(ends: tuple[ssl.SSLSocket, Peer]) -> None
 
 
 def test_a_read_waits_for_something(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """After reads that took all there was, a read waits for what comes, as long as the timeout says."""
+    """A read without available bytes waits for the timeout."""
     ours, peer = ends
     peer.wire.sendall(peer.records(b"first"))
     assert ours.recv(SIZE) == b"first"
@@ -140,7 +140,7 @@ def test_the_end_is_an_empty_read(ends: tuple[ssl.SSLSocket, Peer]) -> None:
 
 
 def test_a_write_waits_for_room(ends: tuple[ssl.SSLSocket, Peer]) -> None:
-    """A write after such reads waits until the other end has taken its bytes."""
+    """A write waits until the other end has room."""
     ours, peer = ends
     peer.wire.sendall(peer.records(b"go on"))
     assert ours.recv(SIZE) == b"go on"

@@ -1,4 +1,4 @@
-"""Taking up uploads that were interrupted, and large files, on a sandbox."""
+"""Resuming interrupted uploads, on a sandbox."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def put_sizes(sandbox: Sandbox) -> list[int]:
 
 
 def begun(client: Client, path: Path, *parts: tuple[int, bytes]) -> models.UserUpload:
-    """Begin an upload and send some of its parts, by hand."""
+    """Create an upload and send some of its parts."""
     made = client.uploads.create(filename=path.name)
     numbers = [number for number, _ in parts]
     urls = client.uploads.generate_presigned_urls(
@@ -69,7 +69,7 @@ def begun(client: Client, path: Path, *parts: tuple[int, bytes]) -> models.UserU
 
 
 def pieces(*numbers: int) -> list[tuple[int, bytes]]:
-    """Return parts of the file as it is cut here."""
+    """Return the bytes of parts of the file."""
     return [(n, CONTENT[(n - 1) * PART : n * PART]) for n in numbers]
 
 
@@ -88,7 +88,7 @@ def content_at_the_server(sandbox: Sandbox, client: Client, made: Any) -> bytes:
 
 
 def cut_off(after: int) -> Callable[[Seen], Answer | None]:
-    """Break every connection to the API once so many URLs were asked for."""
+    """Break every connection to the API after a number of requests for URLs."""
     asked = [0]
 
     def fault(seen: Seen) -> Answer | None:
@@ -104,7 +104,7 @@ def cut_off(after: int) -> Callable[[Seen], Answer | None]:
 def test_printed_call_sends_what_is_missing(
     sandbox: Sandbox, client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call that an interruption prints, run as it stands, sends the missing parts only, and the file is whole."""
+    """The call that an interruption prints sends the missing parts only."""
     monkeypatch.setattr("gcapi._transfer.parts.PREFERRED_PART_SIZE", PART)
     slug, archive = sandbox.add_socket(unique("file"), "ZIP file"), sandbox.add_archive(unique("a"))
     sandbox.requests.clear()
@@ -142,7 +142,7 @@ def test_printed_call_sends_what_is_missing(
 def test_missing_parts_are_sent(
     sandbox: Sandbox, client: Client, path: Path, arrived: tuple[int, ...]
 ) -> None:
-    """Whichever parts the store has, the others are sent and no more, and the upload is the file."""
+    """Resuming sends the parts that the store does not have, and no others."""
     started = begun(client, path, *pieces(*arrived))
     sandbox.requests.clear()
     made = client.uploads.resume(pk=started.pk, file=str(path))
@@ -153,7 +153,7 @@ def test_missing_parts_are_sent(
 
 
 def test_other_parts_are_sent_again(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """A part of another content, or of another size, is replaced by the file's."""
+    """A part with other content or another size is sent again."""
     (_, first), (_, second), (_, third) = pieces(1, 2, 3)
     other = bytes(len(second))
     started = begun(client, path, (1, first), (2, other), (3, third[:-1]))
@@ -167,7 +167,7 @@ def test_other_parts_are_sent_again(sandbox: Sandbox, client: Client, path: Path
 def test_file_of_another_length_becomes_the_upload(
     sandbox: Sandbox, client: Client, path: Path, length: int
 ) -> None:
-    """Nothing of the file before is left in what is uploaded, however much the store has of it."""
+    """After resuming with a file of another length, the upload has that file's content alone."""
     started = begun(client, path, *pieces(1, 2, 3, 4, 5, 6))
     path.write_bytes(content := os.urandom(length))
     made = client.uploads.resume(pk=started.pk, file=path)
@@ -175,7 +175,7 @@ def test_file_of_another_length_becomes_the_upload(
 
 
 def test_kept_parts_count_as_progress(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """A listener hears of the parts that were there, and of the whole in the end."""
+    """Kept parts count as progress."""
     started = begun(client, path, *pieces(1, 2))
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as listening:
@@ -190,7 +190,7 @@ def test_kept_parts_count_as_progress(sandbox: Sandbox, client: Client, path: Pa
 
 
 def test_completed_upload_is_returned(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """Taking up what is complete returns it, and sends nothing."""
+    """Resuming a complete upload returns it, and sends nothing."""
     (made,) = upload(client, PathSource(path))
     sandbox.requests.clear()
     again = client.uploads.resume(pk=made.pk, file=path)
@@ -199,7 +199,7 @@ def test_completed_upload_is_returned(sandbox: Sandbox, client: Client, path: Pa
 
 
 def test_aborted_upload_cannot_be_taken_up(client: Client, path: Path) -> None:
-    """An upload that was given up is refused, with what to do instead."""
+    """An aborted upload cannot be resumed, and the error says what to do."""
     started = begun(client, path)
     client.uploads.abort_multipart_upload(pk=started.pk, s3_upload_id=started.s3_upload_id)
     with pytest.raises(SpecError, match="'Aborted' and cannot be resumed; upload the file again"):
@@ -207,7 +207,7 @@ def test_aborted_upload_cannot_be_taken_up(client: Client, path: Path) -> None:
 
 
 def test_unknown_upload_is_not_found(client: Client, path: Path) -> None:
-    """An upload that was used, or purged, is not found."""
+    """Resuming an unknown upload raises `ObjectNotFound`."""
     with pytest.raises(ObjectNotFound):
         client.uploads.resume(pk=UNKNOWN, file=path)
 
@@ -216,7 +216,7 @@ def test_unknown_upload_is_not_found(client: Client, path: Path) -> None:
 def test_wrong_path_leaves_the_upload_as_it_was(
     client: Client, path: Path, tmp_path: Path, what: str
 ) -> None:
-    """A path that is no file is refused, and the upload can still be taken up."""
+    """A wrong path is refused, and the upload can still be resumed."""
     started = begun(client, path, *pieces(1))
     with pytest.raises(SpecFileError):
         client.uploads.resume(
@@ -255,7 +255,7 @@ def test_expired_urls_are_asked_for_once_more(sandbox: Sandbox, client: Client, 
 def test_first_urls_expire_and_fresh_ones_do_not(
     sandbox: Sandbox, client: Client, path: Path
 ) -> None:
-    """A file whose first URLs have expired by the time they are used arrives whole, by fresh ones."""
+    """Expired URLs are replaced, and the file is uploaded whole."""
     limits = sandbox.limits
     before, limits.presigned_url_seconds = limits.presigned_url_seconds, -10
 

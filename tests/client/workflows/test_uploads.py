@@ -56,7 +56,7 @@ def steps(sandbox: Sandbox) -> Counter[str]:
 
 
 def test_an_upload_by_hand(client: Client) -> None:
-    """Create, presign, put, list and complete make an upload."""
+    """An upload can be made step by step."""
     upload = client.uploads.create(filename="by hand.bin")
     assert (upload.filename, upload.status) == ("by hand.bin", "Initialized")
     where = {"pk": upload.pk, "s3_upload_id": upload.s3_upload_id}
@@ -72,7 +72,7 @@ def test_an_upload_by_hand(client: Client) -> None:
 
 
 def test_listed_parts_can_be_completed_as_they_are(client: Client) -> None:
-    """The parts that the server lists complete the upload: what it would fail on is not sent."""
+    """The parts that the server lists can be passed to completing as they are."""
     upload = client.uploads.create(filename="listed.bin")
     where = {"pk": upload.pk, "s3_upload_id": upload.s3_upload_id}
     urls = dict(client.uploads.generate_presigned_urls(**where, part_numbers=[3]).presigned_urls)
@@ -82,7 +82,7 @@ def test_listed_parts_can_be_completed_as_they_are(client: Client) -> None:
 
 
 def test_extra_keys_of_parts_stay_here(client: Client) -> None:
-    """LastModified and Size, as dictionaries may have them, are not sent."""
+    """Other fields of parts than ETag and PartNumber are not sent."""
     upload = client.uploads.create(filename="extra.bin")
     where = {"pk": upload.pk, "s3_upload_id": upload.s3_upload_id}
     urls = dict(client.uploads.generate_presigned_urls(**where, part_numbers=[1]).presigned_urls)
@@ -96,7 +96,7 @@ def test_extra_keys_of_parts_stay_here(client: Client) -> None:
 def test_part_without_its_keys_is_refused(
     sandbox: Sandbox, client: Client, part: dict[str, object]
 ) -> None:
-    """A part needs its tag and its number; without them nothing is sent."""
+    """A part without ETag or PartNumber is refused, and nothing is sent."""
     sandbox.requests.clear()
     with pytest.raises(TypeError, match="ETag and PartNumber"):
         client.uploads.complete_multipart_upload(pk=PK, s3_upload_id="s", parts=[part])
@@ -104,7 +104,7 @@ def test_part_without_its_keys_is_refused(
 
 
 def test_aborting(client: Client) -> None:
-    """An aborted upload says so, and its store id is gone."""
+    """An aborted upload has the status Aborted and no ID in the store."""
     upload = client.uploads.create(filename="aborted.bin")
     aborted = client.uploads.abort_multipart_upload(pk=upload.pk, s3_upload_id=upload.s3_upload_id)
     assert (aborted.status, aborted.s3_upload_id) == ("Aborted", "")
@@ -136,7 +136,7 @@ def test_names_that_the_server_refuses_are_not_sent(
 
 @pytest.mark.parametrize("name", ["x" * 128, "..", "a b\t.nii.gz", 'q:*?"\\', "ü漢.mha"])
 def test_names_that_the_server_takes_arrive(client: Client, name: str) -> None:
-    """Odd names that the server takes arrive as they are."""
+    """Unusual names that the server accepts are not changed."""
     assert client.uploads.create(filename=name).filename == name
 
 
@@ -242,7 +242,7 @@ def test_large_file_object_is_sent_in_parts(sandbox: Sandbox) -> None:
 
 
 def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client) -> None:
-    """However the uploads overtake each other, they come back in the order that was given."""
+    """Uploads are returned in the order of the file objects."""
     names = [f"{number}.bin" for number in range(25)]
     files = [io.BytesIO(bytes(number)) for number in range(25)]
     sandbox.requests.clear()
@@ -254,7 +254,7 @@ def test_several_files_come_back_in_their_order(sandbox: Sandbox, client: Client
 
 @pytest.mark.parametrize(("files", "names"), [(2, 1), (1, 2), (0, 1), (1, 0)])
 def test_as_many_names_as_files(sandbox: Sandbox, client: Client, files: int, names: int) -> None:
-    """Another number of names than of files is a ValueError before anything is sent."""
+    """Different numbers of names and files raise ValueError before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match=f"{files} file objects and {names} file names"):
         client.uploads.upload_multiple_fileobj(
@@ -264,7 +264,7 @@ def test_as_many_names_as_files(sandbox: Sandbox, client: Client, files: int, na
 
 
 def test_no_files_are_no_uploads(sandbox: Sandbox, client: Client) -> None:
-    """Nothing to upload sends nothing."""
+    """Uploading no files sends nothing."""
     sandbox.requests.clear()
     assert client.uploads.upload_multiple_fileobj(file_objects=[], filenames=[]) == []
     assert len(sandbox.requests) == 0
@@ -281,7 +281,7 @@ def test_text_file_is_refused(sandbox: Sandbox, client: Client, tmp_path: Path) 
 
 
 def test_text_reader_is_refused(sandbox: Sandbox, client: Client) -> None:
-    """An object whose read gives text is refused when that shows, and its upload is aborted."""
+    """An object whose read returns text is refused, and its upload is aborted."""
 
     class Text:
         def read(self, size: int) -> str:
@@ -295,7 +295,7 @@ def test_text_reader_is_refused(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_progress_of_an_upload(sandbox: Sandbox) -> None:
-    """A listener hears of the beginning and of the bytes, and of the total once the file object has ended."""
+    """A listener receives the bytes, and the total once the file object has ended."""
     heard: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=heard.append) as client:
         client.uploads.upload_fileobj(fileobj=io.BytesIO(b"abc"), filename="a.bin")
@@ -311,7 +311,7 @@ def test_progress_of_an_upload(sandbox: Sandbox) -> None:
 
 
 def test_reader_that_fails_aborts_the_upload(sandbox: Sandbox, client: Client) -> None:
-    """An error of the caller's own file comes through, and the upload is aborted."""
+    """An error of the caller's file object is raised, and the upload is aborted."""
 
     class Broken:
         def read(self, _: int) -> bytes:
@@ -325,7 +325,7 @@ def test_reader_that_fails_aborts_the_upload(sandbox: Sandbox, client: Client) -
 
 
 def test_limit_of_uploads(sandbox: Sandbox) -> None:
-    """The server's refusal of another upload is passed on, and nothing is put."""
+    """The refusal of another upload is raised, and nothing is sent to the store."""
     token = sandbox.add_user("full-of-uploads")
     sandbox.requests.clear()
     before = sandbox.limits.uploads_per_user
@@ -342,7 +342,7 @@ def test_limit_of_uploads(sandbox: Sandbox) -> None:
 
 
 def test_wrong_token_uploads_nothing(sandbox: Sandbox) -> None:
-    """Without a token that is accepted no byte leaves."""
+    """With an invalid token nothing is sent to the store."""
     sandbox.requests.clear()
     with Client("ff", sandbox.base_url) as client, pytest.raises(AuthenticationError):
         client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
@@ -407,7 +407,7 @@ def test_refusal_of_the_store_aborts_the_upload() -> None:
 
 
 def test_store_without_tags_aborts_the_upload() -> None:
-    """A part that was taken without a tag cannot be completed: that is said, and the upload aborted."""
+    """A store that returns no ETag raises an error, and the upload is aborted."""
     with (
         faulty_store(Answer()) as (api, _),
         connect(api) as client,
@@ -418,7 +418,7 @@ def test_store_without_tags_aborts_the_upload() -> None:
 
 
 def test_part_is_sent_again_while_the_store_is_busy() -> None:
-    """A presigned PUT replaces itself, so it is repeated like a read."""
+    """The PUT of a part is retried like a read."""
     busy = Answer(status=503)
     with faulty_store(busy, busy, Answer(headers=ETAG)) as (api, store):
         retries = SelectiveBackoffStrategy(0.0, 8)
@@ -429,7 +429,7 @@ def test_part_is_sent_again_while_the_store_is_busy() -> None:
 
 
 def test_one_failure_stops_the_others() -> None:
-    """When one of several uploads is refused, what was not begun is not begun, and the real error is shown."""
+    """If one of several uploads is refused, no more are created, and the refusal is raised."""
     refusal = Answer(status=403, body=REFUSAL)
     with (
         faulty_store(refusal) as (api, _),
@@ -448,7 +448,7 @@ def test_one_failure_stops_the_others() -> None:
 
 
 def test_failed_abort_does_not_hide_the_error() -> None:
-    """The error that is shown is the one that came first, even if aborting fails too."""
+    """The first error is raised even if aborting fails too."""
     with faulty_store(Answer(status=403)) as (api, _):
         answer = api._script
 
