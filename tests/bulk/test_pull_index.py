@@ -132,6 +132,13 @@ def test_a_directory_in_the_place_of_the_index(ready: Program, small: str, home:
     assert "pull again" in run.err
 
 
+def test_a_file_in_the_place_of_the_folder(client: Client, small: str, home: Path) -> None:
+    """A folder that cannot be created is an error that names it."""
+    home.write_text("")
+    with pytest.raises(PulledFolderError, match=r"File exists|Not a directory"):
+        pull(client, f"archive:{small}", home, existing="skip")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
 def test_a_full_disk_is_named() -> None:
     """A full disk is an error that names the file and says to free space, whether or not it is closed afterwards."""

@@ -31,7 +31,7 @@ class JsonLinesFile:
     Memory: a line.
 
     Args:
-        path: The file, created if missing; `None` for a temporary file.
+        path: The file, created if missing, with its folder; `None` for a temporary file.
 
     Raises:
         PulledFolderError: It cannot be opened.
@@ -40,6 +40,7 @@ class JsonLinesFile:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or Path(tempfile.gettempdir(), "(temporary file)")
         with self._explained_errors():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile() if path is None else path.open("a+b")  # noqa: SIM115
 
     def close(self) -> None:

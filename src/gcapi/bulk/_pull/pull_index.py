@@ -107,7 +107,6 @@ class PullIndex:
     """
 
     def __init__(self, folder: Path, source: str, server: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / INDEX
         #: The folder of each case, and the offset of its record; `None` for a case that is not complete.
         self._cases: dict[str, tuple[str, int | None]] = {}
