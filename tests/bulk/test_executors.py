@@ -23,17 +23,24 @@ from gcapi.bulk._executors import ClientSettings, ExecutorRunner, WorkerLost
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, Home, content_of, make_home, value_of, written
+from tests.support.data import (
+    DEADLINE,
+    CaseCollection,
+    add_collection,
+    content_of,
+    value_of,
+    written,
+)
 from tests.support.push import content, make_sockets, parts_sent, write_cases
 
 COUNT = 12
 
 
 @pytest.fixture
-def home(sandbox: Sandbox, client: Client) -> Home:
+def collection(sandbox: Sandbox, client: Client) -> CaseCollection:
     """Give an archive."""
     sandbox.requests.clear()
-    return make_home(sandbox, client, "archive")
+    return add_collection(sandbox, client, "archive")
 
 
 @pytest.fixture
@@ -43,12 +50,14 @@ def processes() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def pushed(home: Home, folder: Path, executor: Executor, **options: Any) -> PushReport:
+def pushed(
+    collection: CaseCollection, folder: Path, executor: Executor, **options: Any
+) -> PushReport:
     """Push cases by an executor and check that all are there."""
-    sockets = make_sockets(home.sandbox)
+    sockets = make_sockets(collection.sandbox)
     manifest = write_cases(folder, sockets, COUNT)
     report = push(
-        *(home.client, manifest, f"archive:{home.slug}"),
+        *(collection.client, manifest, f"archive:{collection.slug}"),
         journal=folder / "journal",
         executor=executor,
         workers=4,
@@ -56,13 +65,13 @@ def pushed(home: Home, folder: Path, executor: Executor, **options: Any) -> Push
     )
     if report.failed:
         return report
-    home.sandbox.wait_idle(DEADLINE)
-    cases = sorted(home.all(), key=lambda case: case.title)
+    collection.sandbox.wait_idle(DEADLINE)
+    cases = sorted(collection.all(), key=lambda case: case.title)
     assert len(cases) == COUNT
     for number, case in enumerate(cases):
         assert value_of(case, sockets.value).value == {"case": number}
-        assert content_of(home.client, value_of(case, sockets.file)) == content(number)
-    assert max(parts_sent(home.sandbox).values()) == 1
+        assert content_of(collection.client, value_of(case, sockets.file)) == content(number)
+    assert max(parts_sent(collection.sandbox).values()) == 1
     return report
 
 
@@ -85,19 +94,21 @@ class Forgetful(Executor):
         return future
 
 
-def test_a_worker_without_a_token_reads_it_from_a_file(home: Home, tmp_path: Path) -> None:
+def test_a_worker_without_a_token_reads_it_from_a_file(
+    collection: CaseCollection, tmp_path: Path
+) -> None:
     """A worker without a token in its environment reads it from the given file."""
-    token_file = written(tmp_path / "token", f"{home.sandbox.token}\n")
+    token_file = written(tmp_path / "token", f"{collection.sandbox.token}\n")
     executor = Forgetful(0)
-    assert len(pushed(home, tmp_path, executor, token_file=token_file).done) == COUNT
+    assert len(pushed(collection, tmp_path, executor, token_file=token_file).done) == COUNT
     assert executor.given == COUNT
 
 
-def test_a_worker_without_any_token_says_so(home: Home, tmp_path: Path) -> None:
+def test_a_worker_without_any_token_says_so(collection: CaseCollection, tmp_path: Path) -> None:
     """Rows fail with what to do, since no token travels to a worker."""
     # With settings of its own, since this process, which is the worker here, keeps the client of each.
-    with Client(home.sandbox.token, home.sandbox.base_url, timeout=47.11) as client:
-        report = pushed(replace(home, client=client), tmp_path, Forgetful(0))
+    with Client(collection.sandbox.token, collection.sandbox.base_url, timeout=47.11) as client:
+        report = pushed(replace(collection, client=client), tmp_path, Forgetful(0))
     assert len(report.failed) == COUNT
     assert all(isinstance(each.error, ConfigurationError) for each in report.failed)
     assert f"set {TOKEN_VARIABLE} in its environment" in str(report.failed[0])
@@ -121,26 +132,29 @@ def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
 
 
 def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
-    home: Home, tmp_path: Path, processes: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    collection: CaseCollection,
+    tmp_path: Path,
+    processes: ProcessPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A pool that breaks half-way takes no more work; the rest is done here, with a warning, and nothing twice."""
-    monkeypatch.setenv(TOKEN_VARIABLE, home.sandbox.token)
+    monkeypatch.setenv(TOKEN_VARIABLE, collection.sandbox.token)
 
     def kill(event: PushProgress) -> None:
         if event.ended == 3:
             os.kill(next(iter(processes._processes)), signal.SIGKILL)
 
     with pytest.warns(RuntimeWarning, match="the rest is done in this process"):
-        report = pushed(home, tmp_path, processes, progress=kill)
+        report = pushed(collection, tmp_path, processes, progress=kill)
     assert len(report.done) == COUNT
 
 
 def test_a_cluster_that_loses_a_worker_goes_on(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: CaseCollection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a Dask cluster of which one process is killed half-way, every case is made once, and no byte sent twice."""
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setenv(TOKEN_VARIABLE, home.sandbox.token)
+    monkeypatch.setenv(TOKEN_VARIABLE, collection.sandbox.token)
     options: Any = {"n_workers": 2, "processes": True, "threads_per_worker": 1}
     with (
         distributed.LocalCluster(**options, dashboard_address=":0") as cluster,
@@ -151,7 +165,7 @@ def test_a_cluster_that_loses_a_worker_goes_on(
             if event.ended == 3:
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
 
-        report = pushed(home, tmp_path, dask.get_executor(), progress=kill)
+        report = pushed(collection, tmp_path, dask.get_executor(), progress=kill)
     assert len(report.done) == COUNT
 
 
@@ -191,19 +205,19 @@ print(len(report.done), len(report.failed))
 """
 
 
-def test_a_main_program_that_cannot_be_imported(home: Home, tmp_path: Path) -> None:
+def test_a_main_program_that_cannot_be_imported(collection: CaseCollection, tmp_path: Path) -> None:
     """Workers that end at once, since the program has no guard, are told as such, and the work is done all the same."""
-    write_cases(tmp_path, make_sockets(home.sandbox), 2)
+    write_cases(tmp_path, make_sockets(collection.sandbox), 2)
     program = written(tmp_path / "unguarded.py", UNGUARDED)
     done = subprocess.run(
         [
             sys.executable,
             str(program),
-            home.sandbox.base_url,
+            collection.sandbox.base_url,
             str(tmp_path),
-            f"archive:{home.slug}",
+            f"archive:{collection.slug}",
         ],
-        env={**os.environ, TOKEN_VARIABLE: home.sandbox.token},
+        env={**os.environ, TOKEN_VARIABLE: collection.sandbox.token},
         capture_output=True,
         text=True,
         timeout=100,

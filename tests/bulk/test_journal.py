@@ -13,7 +13,7 @@ import pytest
 from gcapi import Client
 from gcapi.bulk import JournalError, plan_push, push
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, make_home, unique
+from tests.support.data import DEADLINE, add_collection, unique
 from tests.support.push import PROGRAM, make_sockets, write_cases
 
 ROWS = 30
@@ -33,8 +33,8 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
     """If the journal cannot grow, the push stops and says so; with space again, every row is created once."""
     sockets = make_sockets(sandbox)
     manifest = write_cases(tmp_path, sockets, ROWS)
-    home = make_home(sandbox, client, "archive")
-    slug = home.slug
+    collection = add_collection(sandbox, client, "archive")
+    slug = collection.slug
     if kind == "algorithm":
         monkeypatch.setattr(sandbox.limits, "credits", 10**6)
         monkeypatch.setattr(sandbox.limits, "active_jobs_per_user", 10**6)
@@ -63,7 +63,9 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
     report = push(client, manifest, f"{kind}:{slug}", journal=journal)
     assert report.is_complete
     if kind == "archive":
-        assert sorted(case.title for case in home.all()) == [f"case {n:05}" for n in range(ROWS)]
+        assert sorted(case.title for case in collection.all()) == [
+            f"case {n:05}" for n in range(ROWS)
+        ]
     else:
         pk = client.algorithms.detail(slug=slug).pk
         assert client.algorithm_jobs.count({"algorithm_image__algorithm": pk}) == ROWS
@@ -74,7 +76,7 @@ def test_a_journal_that_cannot_be_opened_is_named(
 ) -> None:
     """A directory, a file below a file and a missing device are errors that name the journal."""
     manifest = write_cases(tmp_path, make_sockets(sandbox), 1)
-    target = f"archive:{make_home(sandbox, client, 'archive').slug}"
+    target = f"archive:{add_collection(sandbox, client, 'archive').slug}"
     for journal in (tmp_path, manifest / "journal"):
         with pytest.raises(JournalError, match="cannot be used") as refused:
             plan_push(client, manifest, target, journal=journal)

@@ -23,10 +23,10 @@ from gcapi.exceptions import ImportFailed, ObjectNotFound, ProgressWarning
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
+    add_collection,
     content_of,
     found,
-    make_home,
     noise,
     nothing_written,
     series,
@@ -56,15 +56,15 @@ CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
 
 
 @pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
+def collection(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> CaseCollection:
     """Give an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
+    return add_collection(sandbox, client, request.param)
 
 
 @pytest.fixture
-def archive(sandbox: Sandbox, client: Client) -> Home:
+def archive(sandbox: Sandbox, client: Client) -> CaseCollection:
     """Give an archive."""
-    return make_home(sandbox, client, "archive")
+    return add_collection(sandbox, client, "archive")
 
 
 @pytest.fixture
@@ -76,43 +76,49 @@ def sockets(sandbox: Sandbox) -> Sockets:
 # ---------------------------------------------------------------- once, and again
 
 
-def test_every_row_becomes_a_case(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_every_row_becomes_a_case(
+    collection: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """Each row is one case with its values; a second run asks for the titles and sends nothing."""
     manifest = write_cases(tmp_path, sockets, 5)
     events: list[PushProgress] = []
 
-    report = pushed(home, manifest, progress=events.append, wait=True, timeout=DEADLINE)
+    report = pushed(collection, manifest, progress=events.append, wait=True, timeout=DEADLINE)
 
     assert told(report) == (5, 0, 0, 0)
     assert report.is_complete
     assert [(each.how, each.ended, each.total) for each in events] == [
         ("done", number, 5) for number in range(1, 6)
     ]
-    check_cases(home, sockets, 5)
-    with nothing_written(home.sandbox):
-        again = pushed(home, manifest, wait=True)
+    check_cases(collection, sockets, 5)
+    with nothing_written(collection.sandbox):
+        again = pushed(collection, manifest, wait=True)
     assert told(again) == (0, 5, 0, 0)
-    assert len(home.sandbox.requests) <= 3
+    assert len(collection.sandbox.requests) <= 3
 
 
 def test_the_order_of_display_sets(
     sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
 ) -> None:
     """Each display set stands where its row says, and those without an order come last."""
-    home = make_home(sandbox, client, "reader study")
+    collection = add_collection(sandbox, client, "reader study")
     path = tmp_path / "m.jsonl"
     orders = {"c": 30, "a": 10, "b": 20}
     write_manifest(
         path, [Row(0, title, order, {sockets.value: [1]}) for title, order in orders.items()]
     )
 
-    assert told(pushed(home, path)) == (3, 0, 0, 0)
+    assert told(pushed(collection, path)) == (3, 0, 0, 0)
 
-    assert [(case.title, case.order) for case in home.all()] == [("a", 10), ("b", 20), ("c", 30)]
+    assert [(case.title, case.order) for case in collection.all()] == [
+        ("a", 10),
+        ("b", 20),
+        ("c", 30),
+    ]
 
 
 def test_a_row_without_a_title_is_known_by_its_fingerprint(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """Without titles every row has one of its own on the server, by which a run with another journal knows it."""
     manifest = write_cases(tmp_path, sockets, 3, titled=False)
@@ -128,7 +134,7 @@ def test_a_row_without_a_title_is_known_by_its_fingerprint(
 
 
 def test_rows_that_fail_come_back_as_a_manifest(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """Bad rows do not stop the good ones, come back with their reasons, and go through once they are mended."""
     manifest = write_cases(tmp_path, sockets, 4)
@@ -151,16 +157,20 @@ def test_rows_that_fail_come_back_as_a_manifest(
     check_cases(archive, sockets, 4)
 
 
-def test_a_dry_run_tells_and_writes_nothing(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_a_dry_run_tells_and_writes_nothing(
+    collection: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """A plan says of each row what would happen, with files and bytes, and nothing is written to the server."""
     manifest = write_cases(tmp_path, sockets, 4)
     number = SocketValueSpec(sockets.value, value={"case": 1})
-    home.add(number, title="case 00001")
-    home.filled(home.add(number, SocketValueSpec(sockets.file, value="x"), title="case 00002").pk)
+    collection.add(number, title="case 00001")
+    collection.filled(
+        collection.add(number, SocketValueSpec(sockets.file, value="x"), title="case 00002").pk
+    )
     (tmp_path / "3.csv").unlink()
 
-    with nothing_written(home.sandbox):
-        plan = plan_push(home.client, manifest, target(home), journal=tmp_path / "j")
+    with nothing_written(collection.sandbox):
+        plan = plan_push(collection.client, manifest, target(collection), journal=tmp_path / "j")
 
     assert [(row.what, row.files, row.size) for row in plan] == [
         ("make", 1, len(content(0))),
@@ -174,33 +184,35 @@ def test_a_dry_run_tells_and_writes_nothing(home: Home, sockets: Sockets, tmp_pa
 # ---------------------------------------------------------------- cases that are there
 
 
-def test_cases_that_are_there(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_cases_that_are_there(collection: CaseCollection, sockets: Sockets, tmp_path: Path) -> None:
     """Skip leaves what is complete and fills what is missing, error fails the row, update changes it."""
     manifest = write_cases(tmp_path, sockets, 2)
     other = SocketValueSpec(sockets.value, value="other")
-    home.filled(home.add(other, SocketValueSpec(sockets.file, value="x"), title="case 00000").pk)
-    home.add(other, title="case 00001")
+    collection.filled(
+        collection.add(other, SocketValueSpec(sockets.file, value="x"), title="case 00000").pk
+    )
+    collection.add(other, title="case 00001")
 
-    with nothing_written(home.sandbox):
-        report = pushed(home, manifest, existing="error")
+    with nothing_written(collection.sandbox):
+        report = pushed(collection, manifest, existing="error")
     assert told(report) == (0, 0, 2, 0)
 
-    report = pushed(home, manifest, existing="skip")
+    report = pushed(collection, manifest, existing="skip")
     assert told(report) == (1, 1, 0, 0)
     assert report.done[0].note == "it was there already; what it lacked was filled in"
-    home.sandbox.wait_idle(DEADLINE)
-    first, second = sorted(home.all(), key=lambda case: case.title)
+    collection.sandbox.wait_idle(DEADLINE)
+    first, second = sorted(collection.all(), key=lambda case: case.title)
     assert [value_of(case, sockets.value).value for case in (first, second)] == ["other"] * 2
-    assert content_of(home.client, value_of(first, sockets.file)) == b"x"
-    assert content_of(home.client, value_of(second, sockets.file)) == content(1)
+    assert content_of(collection.client, value_of(first, sockets.file)) == b"x"
+    assert content_of(collection.client, value_of(second, sockets.file)) == content(1)
 
     manifest.with_suffix(".db").unlink()
-    assert told(pushed(home, manifest, existing="update")) == (2, 0, 0, 0)
-    check_cases(home, sockets, 2)
+    assert told(pushed(collection, manifest, existing="update")) == (2, 0, 0, 0)
+    check_cases(collection, sockets, 2)
 
 
 def test_a_changed_file_is_told_and_can_be_brought_up(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """A row whose file changed after it was pushed is left and told as such; with update it is sent."""
     manifest = write_cases(tmp_path, sockets, 2)
@@ -220,7 +232,7 @@ def test_a_changed_file_is_told_and_can_be_brought_up(
 
 
 def test_a_value_that_is_changed_back_is_sent(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """A row that says again what it said two runs ago is known to differ from what the server has now."""
     manifest = tmp_path / "m.jsonl"
@@ -231,13 +243,17 @@ def test_a_value_that_is_changed_back_is_sent(
         assert value_of(case, sockets.value).value == value
 
 
-def test_a_wrong_policy_is_refused(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_a_wrong_policy_is_refused(
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """Another word than the three is refused before anything is read."""
     with pytest.raises(ValueError, match="'error', 'skip' or 'update'"):
         pushed(archive, write_cases(tmp_path, sockets, 1), existing="overwrite")
 
 
-def test_no_target_is_told_with_near_names(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_no_target_is_told_with_near_names(
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """A target that is not there ends the push at once."""
     manifest = write_cases(tmp_path, sockets, 1)
     with pytest.raises(ObjectNotFound, match="Did you mean"):
@@ -247,21 +263,23 @@ def test_no_target_is_told_with_near_names(archive: Home, sockets: Sockets, tmp_
 # ---------------------------------------------------------------- what is uploaded already
 
 
-def test_what_is_uploaded_is_not_sent_again(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_what_is_uploaded_is_not_sent_again(
+    collection: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """Uploads of a run that could make no case are used by the next, without a byte being sent."""
     manifest = write_cases(tmp_path, sockets, 3)
-    with through(home.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 3)) as client:
-        assert told(pushed(home, manifest, client=client)) == (0, 0, 3, 0)
-        home.sandbox.requests.clear()
-        assert told(pushed(home, manifest, client=client)) == (3, 0, 0, 0)
+    with through(collection.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 3)) as client:
+        assert told(pushed(collection, manifest, client=client)) == (0, 0, 3, 0)
+        collection.sandbox.requests.clear()
+        assert told(pushed(collection, manifest, client=client)) == (3, 0, 0, 0)
 
-    assert parts_sent(home.sandbox) == {}
-    assert found(home.sandbox, "POST", "/uploads/$") == []
-    check_cases(home, sockets, 3)
+    assert parts_sent(collection.sandbox) == {}
+    assert found(collection.sandbox, "POST", "/uploads/$") == []
+    check_cases(collection, sockets, 3)
 
 
 def test_uploads_that_are_gone_are_made_anew(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """An upload that something else has used meanwhile is replaced, and the others are used."""
     manifest = write_cases(tmp_path, sockets, 2)
@@ -275,18 +293,20 @@ def test_uploads_that_are_gone_are_made_anew(
     check_cases(archive, sockets, 2)
 
 
-def use_up_one(home: Home) -> None:
+def use_up_one(collection: CaseCollection) -> None:
     """Let somebody else use one of the uploads of a file of `write_cases`."""
-    upload, *_ = [each for each in home.client.uploads.iterate_all() if each.filename == "1.csv"]
-    slug = home.sandbox.add_socket(unique("other"), "CSV file")
-    other = make_home(home.sandbox, home.client, "archive").add()
+    upload, *_ = [
+        each for each in collection.client.uploads.iterate_all() if each.filename == "1.csv"
+    ]
+    slug = collection.sandbox.add_socket(unique("other"), "CSV file")
+    other = add_collection(collection.sandbox, collection.client, "archive").add()
     values = [{"interface": slug, "user_upload": upload.api_url}]
-    home.client.archive_items.partial_update(other.pk, values=values)
-    home.sandbox.wait_idle(DEADLINE)
+    collection.client.archive_items.partial_update(other.pk, values=values)
+    collection.sandbox.wait_idle(DEADLINE)
 
 
 def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
-    archive: Home, tmp_path: Path
+    archive: CaseCollection, tmp_path: Path
 ) -> None:
     """Files of two de-identifications are never mixed: what was complete of a series that is not is uploaded anew."""
     slug = archive.sandbox.add_socket(unique("dicom"), "DICOM Image Set")
@@ -323,17 +343,22 @@ def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
     ids=["created", "not created", "filled", "not filled", "upload", "completed"],
 )
 def test_a_lost_answer_makes_nothing_twice(
-    home: Home, sockets: Sockets, tmp_path: Path, method: str, path: str, answer: Answer
+    collection: CaseCollection,
+    sockets: Sockets,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    answer: Answer,
 ) -> None:
     """Whichever answer is lost, the cases are there once and complete, in this run or the next."""
     manifest = write_cases(tmp_path, sockets, 2)
     lost = FaultScript(method, path, answer)
-    with through(home.sandbox, lost) as client:
-        pushed(home, manifest, client=client)
-        report = pushed(home, manifest, client=client)
+    with through(collection.sandbox, lost) as client:
+        pushed(collection, manifest, client=client)
+        report = pushed(collection, manifest, client=client)
     assert lost.seen
     assert told(report)[2:] == (0, 0)
-    check_cases(home, sockets, 2)
+    check_cases(collection, sockets, 2)
 
 
 def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -358,7 +383,9 @@ def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path
 # ---------------------------------------------------------------- waiting
 
 
-def test_an_import_that_fails_is_told_beside_the_file(archive: Home, tmp_path: Path) -> None:
+def test_an_import_that_fails_is_told_beside_the_file(
+    archive: CaseCollection, tmp_path: Path
+) -> None:
     """The server's reason comes with the local file's name; a re-run with a good file fills the case."""
     slug = archive.sandbox.add_socket(unique("image"))
     written(tmp_path / "broken.mha", "no image at all")
@@ -382,7 +409,7 @@ def test_an_import_that_fails_is_told_beside_the_file(archive: Home, tmp_path: P
     assert all(value_of(case, slug).image for case in archive.all())
 
 
-def test_what_has_not_come_in_time_is_told(archive: Home, tmp_path: Path) -> None:
+def test_what_has_not_come_in_time_is_told(archive: CaseCollection, tmp_path: Path) -> None:
     """Values that the server has not taken up when the time is over leave their rows waiting, and come later."""
     slug = archive.sandbox.add_socket(unique("image"))
     noise(tmp_path / "a.mha")
@@ -431,21 +458,25 @@ def test_every_row_becomes_a_job(
     assert found(sandbox, "POST", "/algorithms/jobs/$") == []
 
 
-def test_failing_listener_harms_no_push(home: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_failing_listener_harms_no_push(
+    collection: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """A progress listener that fails causes one warning, and all rows are pushed."""
 
     def listen(_: PushProgress) -> None:
         raise ZeroDivisionError
 
     with pytest.warns(ProgressWarning, match="ZeroDivisionError") as caught:
-        report = pushed(home, write_cases(tmp_path, sockets, 3), progress=listen)
+        report = pushed(collection, write_cases(tmp_path, sockets, 3), progress=listen)
     assert (len(caught), told(report)) == (1, (3, 0, 0, 0))
 
 
 # ---------------------------------------------------------------- the journal
 
 
-def test_one_push_of_a_manifest_at_a_time(archive: Home, sockets: Sockets, tmp_path: Path) -> None:
+def test_one_push_of_a_manifest_at_a_time(
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
+) -> None:
     """A second push of the same manifest to the same target is refused while the first has the journal open."""
     manifest = write_cases(tmp_path, sockets, 1)
     refusals = []
@@ -460,7 +491,7 @@ def test_one_push_of_a_manifest_at_a_time(archive: Home, sockets: Sockets, tmp_p
 
 
 def test_a_journal_is_of_one_target_and_holds_no_token(
-    archive: Home, sockets: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By default it lies in the state directory under a name that says what it is of; another's is refused."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -482,7 +513,7 @@ def test_a_journal_is_of_one_target_and_holds_no_token(
 
 
 def test_an_interrupted_push_says_how_to_go_on(
-    archive: Home, sockets: Sockets, tmp_path: Path
+    archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """After Ctrl-C the program ends at once, says to run the same command again, and that goes on."""
     manifest = write_cases(tmp_path, sockets, 30)

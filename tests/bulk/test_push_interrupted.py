@@ -14,7 +14,7 @@ import pytest
 from gcapi import Client
 from gcapi.bulk import JournalError, PushProgress, push
 from gcapi_sandbox import Sandbox
-from tests.support.data import Home, make_home
+from tests.support.data import CaseCollection, add_collection
 from tests.support.loopback import Answer, Seen
 from tests.support.push import make_sockets, write_cases
 from tests.support.relay import connected, relay
@@ -66,9 +66,9 @@ def test_nothing_is_sent_after_ctrl_c(
     sandbox: Sandbox, client: Client, creations: HeldCreations, tmp_path: Path
 ) -> None:
     """After Ctrl-C the call returns at once, nothing of it is sent, and its threads end when their read does."""
-    home = make_home(sandbox, client, "archive")
+    collection = add_collection(sandbox, client, "archive")
     manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
-    target, journal = f"archive:{home.slug}", tmp_path / "journal"
+    target, journal = f"archive:{collection.slug}", tmp_path / "journal"
     with relay(sandbox, creations) as server, connected(sandbox, server, timeout=20.0) as slow:
         presser = threading.Thread(target=interrupt, args=(creations,))
         presser.start()
@@ -87,16 +87,16 @@ def test_nothing_is_sent_after_ctrl_c(
             time.sleep(0.01)
 
         assert creations.seen[sent:] == []
-        finish(Home(slow, sandbox, home.slug, True), manifest, target, journal)
+        finish(CaseCollection(slow, sandbox, collection.slug, True), manifest, target, journal)
 
 
 def test_nothing_is_sent_after_ctrl_c_in_the_listener(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
     """If Ctrl-C comes while the caller's own code runs, the threads end too, and the same command continues."""
-    home = make_home(sandbox, client, "archive")
+    collection = add_collection(sandbox, client, "archive")
     manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
-    target, journal = f"archive:{home.slug}", tmp_path / "journal"
+    target, journal = f"archive:{collection.slug}", tmp_path / "journal"
 
     def fail(_: PushProgress) -> None:
         raise KeyboardInterrupt
@@ -110,11 +110,11 @@ def test_nothing_is_sent_after_ctrl_c_in_the_listener(
     count = len(sandbox.requests)
     time.sleep(0.3)
     assert len(sandbox.requests) == count
-    finish(home, manifest, target, journal)
+    finish(collection, manifest, target, journal)
 
 
-def finish(home: Home, manifest: Path, target: str, journal: Path) -> None:
+def finish(collection: CaseCollection, manifest: Path, target: str, journal: Path) -> None:
     """Check that the same command makes every case once."""
-    report = push(home.client, manifest, target, journal=journal)
+    report = push(collection.client, manifest, target, journal=journal)
     assert report.is_complete
-    assert sorted(case.title for case in home.all()) == [f"case {n:05}" for n in range(ROWS)]
+    assert sorted(case.title for case in collection.all()) == [f"case {n:05}" for n in range(ROWS)]

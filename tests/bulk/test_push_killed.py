@@ -10,7 +10,7 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, content_of, make_home, unique, value_of
+from tests.support.data import DEADLINE, add_collection, content_of, unique, value_of
 from tests.support.push import (
     content,
     kill_repeatedly,
@@ -28,13 +28,13 @@ def run_killed(
     sandbox: Sandbox, client: Client, folder: Path, *, kind: str, count: int, kills: int
 ) -> int:
     """Push cases with kills between, check all that there is then, and return how many runs were killed."""
-    home = make_home(sandbox, client, kind)
+    collection = add_collection(sandbox, client, kind)
     sockets = make_sockets(sandbox)
     # The server numbers display sets by tens itself, so that an order alone does not show that a set was filled.
-    manifest = write_cases(folder, sockets, count, ordered=not home.is_archive)
-    prefix = "archive" if home.is_archive else "study"
+    manifest = write_cases(folder, sockets, count, ordered=not collection.is_archive)
+    prefix = "archive" if collection.is_archive else "study"
     start = partial(
-        start_push, sandbox, manifest, f"{prefix}:{home.slug}", folder / "journal.sqlite3"
+        start_push, sandbox, manifest, f"{prefix}:{collection.slug}", folder / "journal.sqlite3"
     )
     sandbox.requests.clear()
     killed = kill_repeatedly(sandbox, start, kills=kills, seed=SEED, most_requests=14)
@@ -42,10 +42,10 @@ def run_killed(
 
     assert report["failed"] == report["ambiguous"] == []
     sandbox.wait_idle(DEADLINE)
-    cases = sorted(home.all(), key=lambda case: case.title)
+    cases = sorted(collection.all(), key=lambda case: case.title)
     assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
     for number, case in enumerate(cases):
-        assert home.is_archive or case.order == 10 * number + 10
+        assert collection.is_archive or case.order == 10 * number + 10
         assert value_of(case, sockets.value).value == {"case": number}
         assert content_of(client, value_of(case, sockets.file)) == content(number)
     parts = parts_sent(sandbox)

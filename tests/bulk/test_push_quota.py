@@ -16,7 +16,7 @@ from gcapi.exceptions import LimitWarning, SpecError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
     unique,
 )
 from tests.support.push import (
@@ -69,15 +69,17 @@ def test_the_limit_is_the_servers_where_nobody_waits() -> None:
 
 
 @pytest.fixture
-def own_archive(sandbox: Sandbox) -> Iterator[Home]:
+def own_archive(sandbox: Sandbox) -> Iterator[CaseCollection]:
     """Give an archive of a user who has no uploads."""
     user = unique("user")
     with Client(sandbox.add_user(user), sandbox.base_url) as client:
-        yield Home(client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True)
+        yield CaseCollection(
+            client, sandbox, sandbox.add_archive(unique("archive"), editors=[user]), True
+        )
 
 
 def test_rows_wait_for_room_for_their_bytes(
-    own_archive: Home, sockets: Sockets, tmp_path: Path
+    own_archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
     """If uploads take all the space of a user, rows wait until earlier ones are used, and nothing is sent twice."""
     manifest = write_cases(tmp_path, sockets, 6)

@@ -6,13 +6,13 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.data import Home, Sockets, add_each_socket, make_home
+from tests.support.data import CaseCollection, Sockets, add_collection, add_each_socket
 
 
 @pytest.fixture(params=["archive", "reader study"])
-def home(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> Home:
+def collection(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> CaseCollection:
     """Add an archive, and then a reader study."""
-    return make_home(sandbox, client, request.param)
+    return add_collection(sandbox, client, request.param)
 
 
 @pytest.fixture

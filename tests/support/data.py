@@ -209,7 +209,7 @@ def add_each_socket(sandbox: Sandbox) -> Sockets:
 
 
 @dataclass
-class Home:
+class CaseCollection:
     """An archive or a reader study, with a common interface.
 
     Attributes:
@@ -265,8 +265,8 @@ class Home:
         return list(self.cases.iterate_all(parent))
 
 
-def make_home(sandbox: Sandbox, client: Client, kind: str) -> Home:
+def add_collection(sandbox: Sandbox, client: Client, kind: str) -> CaseCollection:
     """Add an archive or a reader study."""
     is_archive = kind == "archive"
     add = sandbox.add_archive if is_archive else sandbox.add_reader_study
-    return Home(client, sandbox, add(unique(kind)), is_archive)
+    return CaseCollection(client, sandbox, add(unique(kind)), is_archive)

@@ -17,7 +17,7 @@ from typing import Any
 
 from gcapi.bulk import PushReport, Row, push, write_manifest
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, Home, content_of, unique, value_of
+from tests.support.data import DEADLINE, CaseCollection, content_of, unique, value_of
 
 #: The program that pushes a manifest and prints a report.
 PROGRAM = Path(__file__).with_name("push_program.py")
@@ -146,15 +146,17 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def target(home: Home) -> str:
-    """Return how a home is written as a target."""
-    return f"{'archive' if home.is_archive else 'study'}:{home.slug}"
+def target(collection: CaseCollection) -> str:
+    """Return how a collection is written as a target."""
+    return f"{'archive' if collection.is_archive else 'study'}:{collection.slug}"
 
 
-def pushed(home: Home, manifest: Path, **options: Any) -> PushReport:
+def pushed(collection: CaseCollection, manifest: Path, **options: Any) -> PushReport:
     """Push a manifest with its journal beside it."""
-    client = options.pop("client", home.client)
-    return push(client, manifest, target(home), journal=manifest.with_suffix(".db"), **options)
+    client = options.pop("client", collection.client)
+    return push(
+        client, manifest, target(collection), journal=manifest.with_suffix(".db"), **options
+    )
 
 
 def told(report: PushReport) -> tuple[int, int, int, int]:
@@ -162,11 +164,11 @@ def told(report: PushReport) -> tuple[int, int, int, int]:
     return len(report.done), len(report.skipped), len(report.failed), len(report.ambiguous)
 
 
-def check_cases(home: Home, sockets: Sockets, count: int) -> None:
-    """Check that a home has the cases of `write_cases`, each once."""
-    home.sandbox.wait_idle(DEADLINE)
-    cases = sorted(home.all(), key=lambda case: case.title)
+def check_cases(collection: CaseCollection, sockets: Sockets, count: int) -> None:
+    """Check that a collection has the cases of `write_cases`, each once."""
+    collection.sandbox.wait_idle(DEADLINE)
+    cases = sorted(collection.all(), key=lambda case: case.title)
     assert [case.title for case in cases] == [f"case {number:05}" for number in range(count)]
     for number, case in enumerate(cases):
         assert value_of(case, sockets.value).value == {"case": number}
-        assert content_of(home.client, value_of(case, sockets.file)) == content(number)
+        assert content_of(collection.client, value_of(case, sockets.file)) == content(number)

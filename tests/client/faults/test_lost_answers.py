@@ -18,7 +18,7 @@ from gcapi.exceptions import (
     TitleTaken,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.data import Home, content_of, make_home, unique, value_of
+from tests.support.data import CaseCollection, add_collection, content_of, unique, value_of
 from tests.support.loopback import Answer, Seen
 from tests.support.lost_responses import Sockets, add_sockets, make_values
 from tests.support.relay import (
@@ -48,10 +48,12 @@ def values(sockets: Sockets, tmp_path: Path) -> dict[str, list[SocketValueSpec]]
     return make_values(sockets, tmp_path)
 
 
-def check_only_case(home: Home, pk: str, specs: list[SocketValueSpec], **fields: Any) -> None:
+def check_only_case(
+    collection: CaseCollection, pk: str, specs: list[SocketValueSpec], **fields: Any
+) -> None:
     """Check that a case is the only one, and is as it was specified."""
-    home.sandbox.wait_idle()
-    (case,) = home.all()
+    collection.sandbox.wait_idle()
+    (case,) = collection.all()
     assert case.pk == pk
     assert {name: getattr(case, name) for name in fields} == fields
     assert {value.interface.slug for value in case.values} == {spec.socket_slug for spec in specs}
@@ -60,9 +62,9 @@ def check_only_case(home: Home, pk: str, specs: list[SocketValueSpec], **fields:
         if spec.source == "value":
             assert value.value == json.loads(json.dumps(spec.value))
         elif value.file:
-            assert content_of(home.client, value) == "a;ü".encode()
+            assert content_of(collection.client, value) == "a;ü".encode()
         else:
-            assert home.client.images.detail(api_url=value.image).name == "noise.mha"
+            assert collection.client.images.detail(api_url=value.image).name == "noise.mha"
 
 
 # ---------------------------------------------------------------- cases are created
@@ -77,21 +79,21 @@ def test_a_lost_creation_makes_one_case(
     """However the answer to a creation is lost, there is one case, under its title or none, with all its values."""
     order = {} if kind == "archive" else {"order": 7}
     with through(sandbox, FaultScript("POST", CREATION, *LOST_RESPONSES[fault])) as client:
-        home = make_home(sandbox, client, kind)
-        made = home.add(*values[content], title=title, **order)
+        collection = add_collection(sandbox, client, kind)
+        made = collection.add(*values[content], title=title, **order)
 
         assert made.title == title
-        check_only_case(home, made.pk, values[content], title=title, **order)
+        check_only_case(collection, made.pk, values[content], title=title, **order)
 
 
 def test_a_case_that_was_found_is_returned_as_one_that_was_made(sandbox: Sandbox) -> None:
     """After a lost response, the returned case has the form of a response: the slug of the study, and no values."""
     with through(sandbox, FaultScript("POST", CREATION, ACTED_CUT)) as client:
-        home = make_home(sandbox, client, "reader study")
-        made = home.add(title="found")
-        again = home.add(title="made")
-        assert (made.reader_study, made.order) == (home.slug, 10)
-        assert (again.reader_study, again.order) == (home.slug, 20)
+        collection = add_collection(sandbox, client, "reader study")
+        made = collection.add(title="found")
+        again = collection.add(title="made")
+        assert (made.reader_study, made.order) == (collection.slug, 10)
+        assert (again.reader_study, again.order) == (collection.slug, 20)
 
 
 @pytest.mark.parametrize("order", [None, 0])
@@ -99,10 +101,10 @@ def test_an_order_that_is_left_to_the_server_stays_so(sandbox: Sandbox, order: i
     """A display set whose creation and filling are lost still gets the number of the last."""
     faults = [FaultScript("POST", CREATION, ACTED_CUT), FaultScript("PATCH", CHANGE, ACTED_CUT)]
     with through(sandbox, *faults) as client:
-        home = make_home(sandbox, client, "reader study")
-        home.add(order=order)
-        home.add(order=order)
-        assert [(case.title, case.order) for case in home.all()] == [("", 10), ("", 20)]
+        collection = add_collection(sandbox, client, "reader study")
+        collection.add(order=order)
+        collection.add(order=order)
+        assert [(case.title, case.order) for case in collection.all()] == [("", 10), ("", 20)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,25 +112,25 @@ def test_a_creation_that_fails_at_once_is_not_repeated(sandbox: Sandbox, kind: s
     """A 500 to the first request is the server's last word, and nothing is there."""
     fault = FaultScript("POST", CREATION, SERVER_ERROR)
     with through(sandbox, fault) as client:
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         with pytest.raises(StatusError, match="500"):
-            home.add(title="a")
-        assert (home.all(), len(fault.seen)) == ([], 1)
+            collection.add(title="a")
+        assert (collection.all(), len(fault.seen)) == ([], 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: str) -> None:
     """A taken title is an error that is a ValueError and a StatusError too, and the case that has it is left alone."""
     with through(sandbox) as client:
-        home = make_home(sandbox, client, kind)
-        first = home.add(title="P-0001")
+        collection = add_collection(sandbox, client, kind)
+        first = collection.add(title="P-0001")
         with pytest.raises(
             TitleTaken, match="has the title 'P-0001'; nothing was created"
         ) as refused:
-            home.add(*values["inline"], title="P-0001")
+            collection.add(*values["inline"], title="P-0001")
         assert isinstance(refused.value, ValueError)
         assert isinstance(refused.value, StatusError)
-        check_only_case(home, first.pk, [], title="P-0001")
+        check_only_case(collection, first.pk, [], title="P-0001")
 
 
 @pytest.mark.parametrize("existing", ["error", "skip"])
@@ -138,7 +140,7 @@ def test_a_title_that_is_taken_meanwhile_is_refused(
 ) -> None:
     """A case that has values is not ours, even if our own creation was lost: it is refused, or taken where asked."""
     others: list[Any] = []
-    homes: list[Home] = []
+    homes: list[CaseCollection] = []
 
     class Overtaken(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
@@ -148,16 +150,16 @@ def test_a_title_that_is_taken_meanwhile_is_refused(
             return lost
 
     with through(sandbox, Overtaken("POST", CREATION, CUT)) as ours:
-        homes.append(make_home(sandbox, client, kind))
-        home = Home(ours, sandbox, homes[0].slug, homes[0].is_archive)
+        homes.append(add_collection(sandbox, client, kind))
+        collection = CaseCollection(ours, sandbox, homes[0].slug, homes[0].is_archive)
         number = values["inline"][0].socket_slug
         if existing == "error":
             with pytest.raises(TitleTaken):
-                home.add(SocketValueSpec(number, value=0), title="P-0001")
+                collection.add(SocketValueSpec(number, value=0), title="P-0001")
         else:
-            made = home.add(SocketValueSpec(number, value=0), title="P-0001", existing="skip")
+            made = collection.add(SocketValueSpec(number, value=0), title="P-0001", existing="skip")
             assert made.pk == others[0].pk
-        check_only_case(home, others[0].pk, values["inline"], title="P-0001")
+        check_only_case(collection, others[0].pk, values["inline"], title="P-0001")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,22 +171,24 @@ def test_a_creation_that_cannot_be_looked_for_is_ambiguous(sandbox: Sandbox, kin
         FaultScript("GET", r"/(archives/items|display-sets)/\?", *[no] * 9),
     ]
     with through(sandbox, *faults) as client:
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         with pytest.raises(AmbiguousWriteError, match="'P-0001' was lost") as unclear:
-            home.add(title="P-0001")
+            collection.add(title="P-0001")
         assert isinstance(unclear.value.__cause__, PermissionDenied)
     with Client(sandbox.token, sandbox.base_url) as direct:
-        assert len(Home(direct, sandbox, home.slug, home.is_archive).all()) == 1
+        assert (
+            len(CaseCollection(direct, sandbox, collection.slug, collection.is_archive).all()) == 1
+        )
 
 
 def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> None:
     """When every repeat is lost as well, the error has the title to look for, and the last loss."""
     fault = FaultScript("POST", CREATION, *[CUT] * 99)
     with through(sandbox, fault) as client:
-        home = make_home(sandbox, client, "archive")
+        collection = add_collection(sandbox, client, "archive")
         with pytest.raises(AmbiguousWriteError, match=r"'gcapi-incomplete-.*Look for it"):
-            home.add()
-        assert (home.all(), len(fault.seen)) == ([], 5)
+            collection.add()
+        assert (collection.all(), len(fault.seen)) == ([], 5)
 
 
 # ---------------------------------------------------------------- cases are filled and changed
@@ -200,9 +204,9 @@ def test_a_lost_filling_fills_once(
 ) -> None:
     """However the answer to the request that fills a case is lost, the case has its values and no temporary title."""
     with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
-        home = make_home(sandbox, client, kind)
-        made = home.add(*values[content], title=title)
-        check_only_case(home, made.pk, values[content], title=title)
+        collection = add_collection(sandbox, client, kind)
+        made = collection.add(*values[content], title=title)
+        check_only_case(collection, made.pk, values[content], title=title)
 
 
 @pytest.mark.parametrize("title", ["", "P-0001"])
@@ -213,12 +217,12 @@ def test_uploads_that_still_wait_are_used_once(
 ) -> None:
     """If the server has not processed the uploads yet, sending them again creates nothing twice."""
     with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         with sandbox.hold_background():
-            made = home.add(*values["uploads"], title=title)
+            made = collection.add(*values["uploads"], title=title)
         full = client.wait_for_values(made, values=values["uploads"], timeout=30)
         assert full.pk == made.pk
-        check_only_case(home, made.pk, values["uploads"], title=title)
+        check_only_case(collection, made.pk, values["uploads"], title=title)
 
 
 @pytest.mark.parametrize("content", ["none", "all"])
@@ -235,12 +239,12 @@ def test_a_lost_change_changes_once(
         through(sandbox, fault_of_changes) as client,
         Client(sandbox.token, sandbox.base_url) as direct,
     ):
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         kept = SocketValueSpec(other, value=1)
-        first = Home(direct, sandbox, home.slug, home.is_archive).add(
+        first = CaseCollection(direct, sandbox, collection.slug, collection.is_archive).add(
             kept, SocketValueSpec(values["inline"][0].socket_slug, value="old"), title="old"
         )
-        changed = home.update(first.pk, *values[content], **fields)
+        changed = collection.update(first.pk, *values[content], **fields)
         old = (
             []
             if content in {"inline", "all"}
@@ -248,7 +252,7 @@ def test_a_lost_change_changes_once(
         )
 
         assert (changed.pk, changed.title) == (first.pk, "new")
-        check_only_case(home, first.pk, [kept, *old, *values[content]], **fields)
+        check_only_case(collection, first.pk, [kept, *old, *values[content]], **fields)
 
 
 @pytest.mark.parametrize("order", [None, 5])
@@ -256,11 +260,11 @@ def test_a_display_set_moves_once(sandbox: Sandbox, order: int | None) -> None:
     """A change of nothing but the place is not repeated once it shows: to the end is one step."""
     fault = FaultScript("PATCH", CHANGE, ACTED_CUT)
     with through(sandbox, fault) as client:
-        home = make_home(sandbox, client, "reader study")
-        items = [home.add(title=str(number)) for number in range(3)]
-        home.update(items[0].pk, order=order)
+        collection = add_collection(sandbox, client, "reader study")
+        items = [collection.add(title=str(number)) for number in range(3)]
+        collection.update(items[0].pk, order=order)
         expected = [5, 20, 30] if order else [20, 30, 40]
-        assert [case.order for case in home.all()] == expected
+        assert [case.order for case in collection.all()] == expected
         assert len(fault.seen) == 1
 
 
@@ -268,14 +272,14 @@ def test_a_display_set_moves_once(sandbox: Sandbox, order: int | None) -> None:
 def test_a_change_that_is_there_already_converges(sandbox: Sandbox, values: Any, kind: str) -> None:
     """A value that the case had before is sent again after a loss, which changes nothing."""
     with through(sandbox) as client:
-        home = make_home(sandbox, client, kind)
-        made = home.add(*values["inline"], title="a")
+        collection = add_collection(sandbox, client, kind)
+        made = collection.add(*values["inline"], title="a")
     again = FaultScript("PATCH", CHANGE, ACTED_CUT)
     with through(sandbox, again) as client:
-        home = Home(client, sandbox, home.slug, home.is_archive)
-        home.update(made.pk, *values["inline"])
+        collection = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
+        collection.update(made.pk, *values["inline"])
         assert len(again.seen) == 2
-        check_only_case(home, made.pk, values["inline"], title="a")
+        check_only_case(collection, made.pk, values["inline"], title="a")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -285,14 +289,14 @@ def test_a_filling_that_is_never_answered_is_reported(
     """A case whose filling never arrives is an IncompleteCase with its pk, and the printed call completes it."""
     fault = FaultScript("PATCH", CHANGE, *[UNAVAILABLE] * 5)
     with through(sandbox, fault) as client:
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         with pytest.raises(IncompleteCase, match="unknown whether it was changed") as left:
-            home.add(*values["all"])
-        (case,) = home.all()
+            collection.add(*values["all"])
+        (case,) = collection.all()
         assert (case.pk, case.title[:17]) == (left.value.pk, "gcapi-incomplete-")
         (call,) = [line for line in str(left.value).splitlines() if line.startswith("    ")]
         exec(call.strip(), {"client": client, "SocketValueSpec": SocketValueSpec})
-        check_only_case(home, case.pk, values["all"], title="")
+        check_only_case(collection, case.pk, values["all"], title="")
 
 
 def test_a_change_that_is_refused_after_a_loss_says_why(sandbox: Sandbox, values: Any) -> None:
@@ -300,11 +304,11 @@ def test_a_change_that_is_refused_after_a_loss_says_why(sandbox: Sandbox, values
     with through(
         sandbox, FaultScript("PATCH", CHANGE, CUT, Answer(403, {"detail": "Not yours."}))
     ) as client:
-        home = make_home(sandbox, client, "archive")
-        made = home.add(title="a")
+        collection = add_collection(sandbox, client, "archive")
+        made = collection.add(title="a")
         with pytest.raises(PermissionDenied, match="Not yours"):
-            home.update(made.pk, *values["inline"])
-        check_only_case(home, made.pk, [], title="a")
+            collection.update(made.pk, *values["inline"])
+        check_only_case(collection, made.pk, [], title="a")
 
 
 # ---------------------------------------------------------------- answers

@@ -17,7 +17,7 @@ from gcapi.exceptions import (
     StatusError,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.data import make_home, unique, value_of, written
+from tests.support.data import add_collection, unique, value_of, written
 from tests.support.loopback import Answer, Seen
 from tests.support.lost_responses import Sockets, add_sockets, make_values
 from tests.support.relay import (
@@ -89,8 +89,8 @@ def job_inputs(
 
     def make(content: str, client: Client | None = None) -> list[SocketValueSpec]:
         if content == "image on the server" and client is not None:
-            home = make_home(sandbox, client, "archive")
-            case = home.filled(home.add(values["uploads"][1]).pk)
+            collection = add_collection(sandbox, client, "archive")
+            case = collection.filled(collection.add(values["uploads"][1]).pk)
             image = value_of(case, sockets.image).image
             return [SocketValueSpec(sockets.image, existing_image_api_url=image)]
         chosen: list[SocketValueSpec] = {

@@ -16,10 +16,10 @@ from gcapi.exceptions import IncompleteCase, PermissionDenied, SpecError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
+    add_collection,
     content_of,
     found,
-    make_home,
     nothing_written,
     unique,
     value_of,
@@ -97,14 +97,14 @@ def test_a_loop_that_was_killed_is_run_again(
         written(tmp_path / f"P-{index}.csv", f"{index};ü")
     deadly = Deadly(method, path)
     with through(sandbox, deadly) as client:
-        home = make_home(sandbox, client, kind)
+        collection = add_collection(sandbox, client, kind)
         # The first case passes, and the second is the end.
         deadly._left = [None, ACTED_CUT if done else CUT]  # type: ignore[list-item]
         arguments = [
             str(client.base_url),
             sandbox.token,
             kind,
-            home.slug,
+            collection.slug,
             number,
             table,
             str(tmp_path),
@@ -113,12 +113,12 @@ def test_a_loop_that_was_killed_is_run_again(
         deadly.victim = subprocess.Popen(command, text=True)
         assert deadly.victim.wait(DEADLINE) == -signal.SIGKILL
         sandbox.wait_idle()
-        assert len(home.all()) == (1 if (method, done) == ("POST", False) else 2)
+        assert len(collection.all()) == (1 if (method, done) == ("POST", False) else 2)
 
         subprocess.run(command, check=True, timeout=DEADLINE)
 
         sandbox.wait_idle()
-        cases = sorted(home.all(), key=lambda case: case.title)
+        cases = sorted(collection.all(), key=lambda case: case.title)
         assert [case.title for case in cases] == [f"P-{index}" for index in range(COUNT)]
         assert [value_of(case, number).value for case in cases] == [
             f"P-{index}" for index in range(COUNT)
@@ -131,65 +131,65 @@ def test_a_loop_that_was_killed_is_run_again(
 
 
 def test_skip_returns_a_complete_case_without_an_upload(
-    home: Home, sandbox: Sandbox, number: str, table: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
     """A case that has all values is returned as it is, in the form of the answer to a write, and nothing is written."""
     specs = [
         SocketValueSpec(number, value=1),
         SocketValueSpec(table, file=written(tmp_path / "t.csv", "a")),
     ]
-    first = home.filled(home.add(*specs, title="P-0001").pk)
+    first = collection.filled(collection.add(*specs, title="P-0001").pk)
     other = [SocketValueSpec(number, value=2), specs[1]]
     with nothing_written(sandbox):
-        again = home.add(*other, title=" P-0001 ", existing="skip")
+        again = collection.add(*other, title=" P-0001 ", existing="skip")
     assert (again.pk, again.title) == (first.pk, "P-0001")
     assert {value.interface: value.value for value in again.values} == {number: 1, table: None}
 
 
 def test_skip_does_not_send_again_what_still_waits(
-    home: Home, sandbox: Sandbox, table: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, table: str, tmp_path: Path
 ) -> None:
     """A value that this client has just uploaded counts as there, though the server has not taken it up yet."""
     spec = SocketValueSpec(table, file=written(tmp_path / "t.csv", "a"))
     with sandbox.hold_background():
-        first = home.add(spec, title="P-0001")
+        first = collection.add(spec, title="P-0001")
         with nothing_written(sandbox):
-            again = home.add(spec, title="P-0001", existing="skip")
+            again = collection.add(spec, title="P-0001", existing="skip")
     assert again.pk == first.pk
 
 
 def test_skip_fills_what_is_missing(
-    home: Home, sandbox: Sandbox, number: str, table: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
     """Of a case that lacks a value, only that one is uploaded, and what is there stays."""
-    first = home.add(SocketValueSpec(number, value=1), title="P-0001")
-    other = Home(home.client, sandbox, home.slug, home.is_archive)
+    first = collection.add(SocketValueSpec(number, value=1), title="P-0001")
+    other = CaseCollection(collection.client, sandbox, collection.slug, collection.is_archive)
     specs = [
         SocketValueSpec(number, value=2),
         SocketValueSpec(table, file=written(tmp_path / "t.csv", "a")),
     ]
     made = other.add(*specs, title="P-0001", existing="skip")
-    case = home.filled(made.pk)
-    assert (made.pk, len(home.all())) == (first.pk, 1)
+    case = collection.filled(made.pk)
+    assert (made.pk, len(collection.all())) == (first.pk, 1)
     assert value_of(case, number).value == 1
-    assert content_of(home.client, value_of(case, table)) == b"a"
+    assert content_of(collection.client, value_of(case, table)) == b"a"
 
 
 def test_skip_fills_a_case_that_was_left_incomplete(
-    home: Home, sandbox: Sandbox, number: str
+    collection: CaseCollection, sandbox: Sandbox, number: str
 ) -> None:
     """An incomplete case is filled by the same call, including its order."""
-    order = {} if home.is_archive else {"order": 3}
+    order = {} if collection.is_archive else {"order": 3}
     refused = FaultScript("PATCH", CHANGE, Answer(403, {"detail": "Not now."}))
     with through(sandbox, refused) as client:
-        hindered = Home(client, sandbox, home.slug, home.is_archive)
+        hindered = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
         with pytest.raises(IncompleteCase) as left:
             hindered.add(SocketValueSpec(number, value=1), title="P-0001", existing="skip", **order)
         assert isinstance(left.value.__cause__, PermissionDenied)
         made = hindered.add(
             SocketValueSpec(number, value=1), title="P-0001", existing="skip", **order
         )
-    (case,) = home.all()
+    (case,) = collection.all()
     assert case.pk == made.pk == left.value.pk
     assert value_of(case, number).value == 1
     assert {name: getattr(case, name) for name in order} == order
@@ -197,80 +197,88 @@ def test_skip_fills_a_case_that_was_left_incomplete(
 
 def test_skip_puts_an_empty_case_in_its_place(sandbox: Sandbox, client: Client) -> None:
     """A display set without values that has another place than asked for is moved, and left alone once it is there."""
-    home = make_home(sandbox, client, "reader study")
-    home.add(title="P-0001")
-    home.add(title="P-0001", order=3, existing="skip")
+    collection = add_collection(sandbox, client, "reader study")
+    collection.add(title="P-0001")
+    collection.add(title="P-0001", order=3, existing="skip")
     with nothing_written(sandbox):
-        home.add(title="P-0001", order=3, existing="skip")
-    assert [case.order for case in home.all()] == [3]
+        collection.add(title="P-0001", order=3, existing="skip")
+    assert [case.order for case in collection.all()] == [3]
 
 
 def test_update_changes_the_values_of_a_case(
-    home: Home, sandbox: Sandbox, number: str, table: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
     """A case that is there gets the given values, keeps the others, and one that is not is made."""
-    first = home.add(
+    first = collection.add(
         SocketValueSpec(number, value=1),
         SocketValueSpec(table, file=written(tmp_path / "t.csv", "a")),
         title="P-0001",
     )
     sandbox.wait_idle()
     made = [
-        home.add(SocketValueSpec(number, value=value), title=title, existing="update")
+        collection.add(SocketValueSpec(number, value=value), title=title, existing="update")
         for title, value in [("P-0001", 2), ("P-0002", 3)]
     ]
-    cases = sorted(home.all(), key=lambda case: case.title)
+    cases = sorted(collection.all(), key=lambda case: case.title)
     assert [case.pk for case in cases] == [first.pk, made[1].pk] == [one.pk for one in made]
     assert [value_of(case, number).value for case in cases] == [2, 3]
-    assert content_of(home.client, value_of(cases[0], table)) == b"a"
+    assert content_of(collection.client, value_of(cases[0], table)) == b"a"
 
 
-def test_titles_are_listed_once_for_each_client(home: Home, sandbox: Sandbox, number: str) -> None:
+def test_titles_are_listed_once_for_each_client(
+    collection: CaseCollection, sandbox: Sandbox, number: str
+) -> None:
     """A loop over many cases reads the list of the parent once, and knows the cases that it made itself."""
-    listed = r"/archives/items/$" if home.is_archive else r"/display-sets/$"
+    listed = r"/archives/items/$" if collection.is_archive else r"/display-sets/$"
     sandbox.requests.clear()
     for _ in range(2):
         for index in range(5):
-            home.add(SocketValueSpec(number, value=index), title=f"P-{index}", existing="skip")
+            collection.add(
+                SocketValueSpec(number, value=index), title=f"P-{index}", existing="skip"
+            )
     # Of display sets, the end of the list is found by their number.
     lists = found(sandbox, "GET", listed)
     assert len(lists) == 1
-    assert len(found(sandbox, "POST", listed)) == len(home.all()) == 5
+    assert len(found(sandbox, "POST", listed)) == len(collection.all()) == 5
 
 
 @pytest.mark.parametrize("existing", ["skip", "update"])
 def test_a_case_that_came_after_the_list_is_found(
-    home: Home, sandbox: Sandbox, number: str, existing: Any
+    collection: CaseCollection, sandbox: Sandbox, number: str, existing: Any
 ) -> None:
     """A case that somebody else made since the titles were listed is taken when its title is refused."""
-    home.add(SocketValueSpec(number, value=0), title="first", existing=existing)
+    collection.add(SocketValueSpec(number, value=0), title="first", existing=existing)
     with Client(sandbox.token, sandbox.base_url) as somebody:
-        theirs = Home(somebody, sandbox, home.slug, home.is_archive).add(
+        theirs = CaseCollection(somebody, sandbox, collection.slug, collection.is_archive).add(
             SocketValueSpec(number, value=1), title="P-0001"
         )
-    ours = home.add(SocketValueSpec(number, value=2), title="P-0001", existing=existing)
+    ours = collection.add(SocketValueSpec(number, value=2), title="P-0001", existing=existing)
     assert ours.pk == theirs.pk
-    assert value_of(home.cases.detail(pk=ours.pk), number).value == (1 if existing == "skip" else 2)
-    assert len(home.all()) == 2
+    assert value_of(collection.cases.detail(pk=ours.pk), number).value == (
+        1 if existing == "skip" else 2
+    )
+    assert len(collection.all()) == 2
 
 
 @pytest.mark.parametrize("title", [None, "", "  "])
 @pytest.mark.parametrize("existing", ["skip", "update"])
 def test_a_case_without_a_title_cannot_be_found_again(
-    home: Home, sandbox: Sandbox, number: str, existing: Any, title: str | None
+    collection: CaseCollection, sandbox: Sandbox, number: str, existing: Any, title: str | None
 ) -> None:
     """Without a title no case can be told from another, so that it is a ValueError before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(SpecError, match="needs a title") as refused:
-        home.add(SocketValueSpec(number, value=1), title=title, existing=existing)
+        collection.add(SocketValueSpec(number, value=1), title=title, existing=existing)
     assert isinstance(refused.value, ValueError)
     assert len(sandbox.requests) == 0
 
 
 @pytest.mark.parametrize("existing", ["overwrite", "", None, True])
-def test_another_word_for_existing_is_refused(home: Home, sandbox: Sandbox, existing: Any) -> None:
+def test_another_word_for_existing_is_refused(
+    collection: CaseCollection, sandbox: Sandbox, existing: Any
+) -> None:
     """Another value of `existing` is a ValueError that lists the valid ones, before anything is sent."""
     sandbox.requests.clear()
     with pytest.raises(ValueError, match="must be 'error', 'skip' or 'update'"):
-        home.add(title="P-0001", existing=existing)
+        collection.add(title="P-0001", existing=existing)
     assert len(sandbox.requests) == 0

@@ -19,10 +19,10 @@ from gcapi.exceptions import (
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
     Sockets,
+    add_collection,
     ct_slice,
-    make_home,
     nothing_written,
     unique,
     value_of,
@@ -32,12 +32,14 @@ from tests.support.data import (
 # ---------------------------------------------------------------- the call
 
 
-def test_an_unknown_socket_lists_near_names(home: Home, sandbox: Sandbox, sockets: Sockets) -> None:
+def test_an_unknown_socket_lists_near_names(
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets
+) -> None:
     """A misspelt slug is reported with similar slugs, and nothing is written."""
     mistyped = sockets.image.replace("image", "imgae")
 
     with nothing_written(sandbox), pytest.raises(SocketNotFound, match="Did you mean") as missing:
-        home.add(
+        collection.add(
             SocketValueSpec(sockets.text, value="a;b"), SocketValueSpec(mistyped, file=volume())
         )
 
@@ -46,10 +48,12 @@ def test_an_unknown_socket_lists_near_names(home: Home, sandbox: Sandbox, socket
     assert isinstance(missing.value, ValueError)
 
 
-def test_a_socket_twice_is_refused(home: Home, sandbox: Sandbox, sockets: Sockets) -> None:
+def test_a_socket_twice_is_refused(
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets
+) -> None:
     """Two values for one socket are refused, and the error names it."""
     with nothing_written(sandbox), pytest.raises(SpecError, match="is given twice") as refused:
-        home.add(
+        collection.add(
             SocketValueSpec(sockets.number, value=1),
             SocketValueSpec(sockets.text, value="a"),
             SocketValueSpec(sockets.number, value=2),
@@ -76,7 +80,7 @@ def test_values_must_be_specifications(sandbox: Sandbox, client: Client) -> None
     ],
 )
 def test_a_title_that_the_server_refuses_is_refused(
-    home: Home,
+    collection: CaseCollection,
     sandbox: Sandbox,
     sockets: Sockets,
     fields: dict[str, Any],
@@ -84,13 +88,13 @@ def test_a_title_that_the_server_refuses_is_refused(
     words: str,
 ) -> None:
     """An invalid title is refused before files are uploaded."""
-    item = home.add()
+    item = collection.add()
     spec = SocketValueSpec(sockets.text, value="a;b")
     with nothing_written(sandbox):
         with pytest.raises(error, match=words):
-            home.add(spec, **fields)
+            collection.add(spec, **fields)
         with pytest.raises(error, match=words):
-            home.update(item.pk, spec, **fields)
+            collection.update(item.pk, spec, **fields)
 
 
 @pytest.mark.parametrize(
@@ -111,26 +115,26 @@ def test_an_order_that_the_server_refuses_is_refused(
     words: str,
 ) -> None:
     """An invalid order is refused before files are uploaded."""
-    home = make_home(sandbox, client, "reader study")
-    item = home.add()
+    collection = add_collection(sandbox, client, "reader study")
+    item = collection.add()
     spec = SocketValueSpec(sockets.text, value="a;b")
     with nothing_written(sandbox):
         with pytest.raises(error, match=words):
-            home.add(spec, order=order)
+            collection.add(spec, order=order)
         with pytest.raises(error, match=words):
-            home.update(item.pk, spec, order=order)
+            collection.update(item.pk, spec, order=order)
 
 
 def test_an_existing_value_of_another_socket_is_refused(
-    home: Home, sandbox: Sandbox, sockets: Sockets
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets
 ) -> None:
     """An existing value can only be reused for its own socket; the error names both."""
     other = sandbox.add_socket(unique("other"), "Float")
-    case = home.cases.detail(pk=home.add(SocketValueSpec(sockets.number, value=1)).pk)
+    case = collection.cases.detail(pk=collection.add(SocketValueSpec(sockets.number, value=1)).pk)
     spec = SocketValueSpec(other, existing_socket_value=value_of(case, sockets.number))
 
     with nothing_written(sandbox), pytest.raises(SpecError, match="only be used for") as refused:
-        home.add(spec)
+        collection.add(spec)
 
     assert sockets.number in str(refused.value)
     assert other in str(refused.value)
@@ -247,7 +251,7 @@ def test_what_may_not_be_seen_is_not_found(
 
 @pytest.mark.parametrize("there", [True, False], ids=["no access", "not there"])
 def test_an_image_that_may_not_be_seen_is_not_found(
-    home: Home, sandbox: Sandbox, sockets: Sockets, there: bool
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets, there: bool
 ) -> None:
     """An image without access is reported before a case is created."""
     url = f"{sandbox.base_url}cases/images/00000000-0000-4000-8000-000000000000/"
@@ -262,20 +266,20 @@ def test_an_image_that_may_not_be_seen_is_not_found(
             url = str(value_of(case, sockets.image).image)
 
     with nothing_written(sandbox), pytest.raises(ObjectNotFound, match="or no access"):
-        home.add(
+        collection.add(
             SocketValueSpec(sockets.text, value="a;b"),
             SocketValueSpec(sockets.image, existing_image_api_url=url),
         )
 
-    assert home.all() == []
+    assert collection.all() == []
 
 
 def test_an_image_of_the_other_sort_is_refused(
-    home: Home, sandbox: Sandbox, sockets: Sockets
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets
 ) -> None:
     """A plain image for a DICOM socket, or the reverse, is refused before a case is created."""
-    case = home.filled(
-        home.add(
+    case = collection.filled(
+        collection.add(
             SocketValueSpec(sockets.image, file=ct_slice()),
             SocketValueSpec(sockets.dicom, file=ct_slice(), image_name="CT"),
         ).pk
@@ -283,6 +287,6 @@ def test_an_image_of_the_other_sort_is_refused(
     plain, dicom = (str(value_of(case, slug).image) for slug in (sockets.image, sockets.dicom))
     with nothing_written(sandbox):
         with pytest.raises(SpecError, match=r"takes an image, and image .* is a DICOM image set"):
-            home.add(SocketValueSpec(sockets.image, existing_image_api_url=dicom))
+            collection.add(SocketValueSpec(sockets.image, existing_image_api_url=dicom))
         with pytest.raises(SpecError, match=r"takes a DICOM image set, and image .* is an image"):
-            home.add(SocketValueSpec(sockets.dicom, existing_image_api_url=plain))
+            collection.add(SocketValueSpec(sockets.dicom, existing_image_api_url=plain))

@@ -25,10 +25,10 @@ from tests.support.data import (
     FILED_VALUES,
     INLINE_VALUES,
     TEXTS,
-    Home,
+    CaseCollection,
     Sockets,
+    add_collection,
     ct_slice,
-    make_home,
     noise,
     nothing_written,
     series,
@@ -237,21 +237,24 @@ def _folder(directory: Path) -> Path:
 
 @pytest.mark.parametrize("way", BAD)
 def test_a_bad_value_is_refused_before_a_good_one_is_sent(
-    home: Home, sandbox: Sandbox, sockets: Sockets, tmp_path: Path, way: str
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets, tmp_path: Path, way: str
 ) -> None:
     """If one of several values is invalid, none is sent, and no case is created or changed."""
     bad = BAD[way]
     good = sandbox.add_socket(unique("good"), "CSV file")
-    item = home.add(title="before")
+    item = collection.add(title="before")
     specs = [SocketValueSpec(good, value="a;b"), bad.make(sockets, tmp_path)]
 
     with nothing_written(sandbox):
-        for call in (home.add, lambda *values, **fields: home.update(item.pk, *values, **fields)):
+        for call in (
+            collection.add,
+            lambda *values, **fields: collection.update(item.pk, *values, **fields),
+        ):
             with pytest.raises(bad.error, match=bad.words) as refused:
                 call(*specs, title="after")
             assert isinstance(refused.value, ValueError)
 
-    assert [case.title for case in home.all()] == ["before"]
+    assert [case.title for case in collection.all()] == ["before"]
 
 
 @pytest.mark.parametrize("kind", sorted({*INLINE_VALUES, *FILED_VALUES} - {"Anything"}))
@@ -260,7 +263,7 @@ def test_json_of_another_shape_is_refused(
     sandbox: Sandbox, client: Client, tmp_path: Path, kind: str, source: str
 ) -> None:
     """JSON of another shape than its kind requires is refused, as a value and as a file."""
-    home = make_home(sandbox, client, "archive")
+    collection = add_collection(sandbox, client, "archive")
     slug = sandbox.add_socket(unique(kind), kind, store_in_database=False)
     wrong = {"type": kind, "unknown": 1} if kind != "Chart" else ["no object"]
     spec = SocketValueSpec(slug, value=wrong)
@@ -268,19 +271,19 @@ def test_json_of_another_shape_is_refused(
         spec = SocketValueSpec(slug, file=written(tmp_path / "wrong.json", json.dumps(wrong)))
 
     with nothing_written(sandbox), pytest.raises(SpecError, match=rf"\({kind}\): ") as refused:
-        home.add(spec)
+        collection.add(spec)
 
     assert ("wrong.json" in str(refused.value)) == (source == "file")
 
 
 def test_a_named_pipe_is_refused(
-    home: Home, sandbox: Sandbox, sockets: Sockets, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, sockets: Sockets, tmp_path: Path
 ) -> None:
     """A named pipe is refused as a source."""
     os.mkfifo(tmp_path / "pipe")
 
     with nothing_written(sandbox), pytest.raises(SpecFileError, match="is not a regular file"):
-        home.add(SocketValueSpec(sockets.pdf, file=tmp_path / "pipe"))
+        collection.add(SocketValueSpec(sockets.pdf, file=tmp_path / "pipe"))
 
 
 # ---------------------------------------------------------------- the specification itself
@@ -312,9 +315,11 @@ def test_a_specification_needs_one_source(
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_an_unpaired_surrogate_is_refused(home: Home, sandbox: Sandbox, kind: str) -> None:
+def test_an_unpaired_surrogate_is_refused(
+    collection: CaseCollection, sandbox: Sandbox, kind: str
+) -> None:
     """Text that cannot be encoded as UTF-8 is refused."""
     slug = sandbox.add_socket(unique(kind), kind)
 
     with nothing_written(sandbox), pytest.raises(SpecError, match=re.escape(slug)):
-        home.add(SocketValueSpec(slug, value="half \ud800"))
+        collection.add(SocketValueSpec(slug, value="half \ud800"))

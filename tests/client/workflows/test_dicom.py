@@ -23,10 +23,10 @@ from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
+    add_collection,
     ct_slice,
     found,
-    make_home,
     mr_slice,
     nothing_written,
     series,
@@ -57,9 +57,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def home(sandbox: Sandbox, client: Client) -> Home:
+def collection(sandbox: Sandbox, client: Client) -> CaseCollection:
     """Return an archive."""
-    return make_home(sandbox, client, "archive")
+    return add_collection(sandbox, client, "archive")
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
         Client(sandbox.token, wire.base_url) as client,
     ):
         slug = sandbox.add_socket("dicom", "DICOM Image Set")
-        home = make_home(sandbox, client, "archive")
+        collection = add_collection(sandbox, client, "archive")
         specs = [SocketValueSpec(slug, files=files, image_name="Case 1")]
         with sandbox.hold_background():
-            item = home.add(*specs)
+            item = collection.add(*specs)
             names = sorted(upload.filename for upload in client.uploads.iterate_all())
             parts = dict(_everything_in(kept))
         client.wait_for_values(item, values=specs, timeout=DEADLINE)
@@ -114,24 +114,26 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
             assert _secrets_in(f"{seen.path} {seen.headers}".encode() + seen.body) == []
 
 
-def test_the_users_files_are_left_as_they_are(home: Home, slug: str, tmp_path: Path) -> None:
+def test_the_users_files_are_left_as_they_are(
+    collection: CaseCollection, slug: str, tmp_path: Path
+) -> None:
     """De-identification does not change the original files."""
     files = series(tmp_path, 2, **SECRETS)
     before = [path.read_bytes() for path in files]
 
-    home.add(SocketValueSpec(slug, files=files, image_name="CT"))
+    collection.add(SocketValueSpec(slug, files=files, image_name="CT"))
 
     assert [path.read_bytes() for path in files] == before
 
 
-def test_any_file_name_will_do(home: Home, slug: str, tmp_path: Path) -> None:
+def test_any_file_name_will_do(collection: CaseCollection, slug: str, tmp_path: Path) -> None:
     """Original file names may be longer than the server accepts, or equal, because they are not sent."""
     (first, second), far = series(tmp_path, 2), tmp_path / "far"
     far.mkdir()
     name = "ü" * 120 + ".dcm"
     files = [first.rename(tmp_path / name), second.rename(far / name)]
 
-    case = home.filled(home.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
+    case = collection.filled(collection.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
 
     assert value_of(case, slug).image
 
@@ -159,34 +161,34 @@ def test_temporary_files_are_private_and_gone_afterwards(
             during.extend(_private(temporary))
 
     with Client(sandbox.token, sandbox.base_url, progress=look) as client:
-        home = make_home(sandbox, client, "archive")
-        home.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
+        collection = add_collection(sandbox, client, "archive")
+        collection.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
 
     assert set(during) == {(0o700, 3)}
     assert list(temporary.iterdir()) == []
 
 
 def test_temporary_files_are_gone_after_a_refused_file(
-    home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
     """If a file cannot be de-identified, those before it are removed, and none is sent."""
     bad = written(tmp_path / "bad.dcm", "no DICOM")
     spec = SocketValueSpec(slug, files=[*series(tmp_path), bad], image_name="CT")
 
     with nothing_written(sandbox), pytest.raises(DeidentificationError):
-        home.add(spec)
+        collection.add(spec)
 
     assert list(temporary.iterdir()) == []
 
 
 def test_temporary_files_are_gone_after_a_failed_upload(
-    home: Home, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
     """If the upload fails, the temporary files are removed."""
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
         with pytest.raises(UploadLimitReached):
-            home.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
+            collection.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
     finally:
         sandbox.limits.upload_bytes = limit
 
@@ -203,10 +205,10 @@ def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporar
             during.extend(_private(temporary))
 
     with Client(sandbox.token, sandbox.base_url, progress=look) as client:
-        home = make_home(sandbox, client, "archive")
-        first = home.filled(home.add(SocketValueSpec(table, value="a;b")).pk)
+        collection = add_collection(sandbox, client, "archive")
+        first = collection.filled(collection.add(SocketValueSpec(table, value="a;b")).pk)
         assert during == []
-        home.add(SocketValueSpec(table, existing_socket_value=value_of(first, table)))
+        collection.add(SocketValueSpec(table, existing_socket_value=value_of(first, table)))
 
     assert set(during) == {(0o700, 1)}
     assert list(temporary.iterdir()) == []
@@ -234,10 +236,10 @@ def test_a_full_disk_stops_the_de_identification(
     sandbox: Sandbox, client: Client, slug: str, tmp_path: Path
 ) -> None:
     """If the disk is full during de-identification, the error says so, and no file is left or sent."""
-    home = make_home(sandbox, client, "archive")
+    collection = add_collection(sandbox, client, "archive")
     (tmp_path / "temporary").mkdir()
     files = [str(path) for path in series(tmp_path, 2)]
-    arguments = [sandbox.base_url, sandbox.token, home.slug, slug]
+    arguments = [sandbox.base_url, sandbox.token, collection.slug, slug]
 
     with nothing_written(sandbox):
         done = subprocess.run(
@@ -259,14 +261,14 @@ def test_a_full_disk_stops_the_de_identification(
         in reported["words"]
     )
     assert list((tmp_path / "temporary").iterdir()) == []
-    assert home.all() == []
+    assert collection.all() == []
 
 
 # ---------------------------------------------------------------- files that are refused
 
 
 def test_a_file_that_is_not_dicom_is_not_sent(
-    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
     """A text file, an empty file and a truncated file are refused by name and not sent."""
     files = [
@@ -279,12 +281,14 @@ def test_a_file_that_is_not_dicom_is_not_sent(
             nothing_written(sandbox),
             pytest.raises(DeidentificationError, match=re.escape(str(path))) as refused,
         ):
-            home.add(SocketValueSpec(slug, files=[path], image_name="CT"))
+            collection.add(SocketValueSpec(slug, files=[path], image_name="CT"))
         assert "not sent" in str(refused.value) or "nothing was sent" in str(refused.value)
-    assert home.all() == []
+    assert collection.all() == []
 
 
-def test_a_file_of_another_series_is_not_sent(home: Home, sandbox: Sandbox, slug: str) -> None:
+def test_a_file_of_another_series_is_not_sent(
+    collection: CaseCollection, sandbox: Sandbox, slug: str
+) -> None:
     """Files of two series are refused, because the server would refuse them silently."""
     spec = SocketValueSpec(slug, files=[ct_slice(), mr_slice()], image_name="Mixed")
 
@@ -292,22 +296,22 @@ def test_a_file_of_another_series_is_not_sent(home: Home, sandbox: Sandbox, slug
         nothing_written(sandbox),
         pytest.raises(DeidentificationError, match=r"MR_small\.dcm cannot be de-identified"),
     ):
-        home.add(spec)
+        collection.add(spec)
 
 
 def test_a_file_of_another_patient_is_not_sent(
-    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
     """Files of different patients are refused, and the error names the attribute."""
     (tmp_path / "other").mkdir()
     files = [*series(tmp_path, 1), *series(tmp_path / "other", 1, PatientID="SOMEONE-ELSE")]
 
     with nothing_written(sandbox), pytest.raises(DeidentificationError, match="PatientID"):
-        home.add(SocketValueSpec(slug, files=files, image_name="Mixed"))
+        collection.add(SocketValueSpec(slug, files=files, image_name="Mixed"))
 
 
 def test_the_missing_extra_is_named_before_anything_is_sent(
-    home: Home, sandbox: Sandbox, slug: str, monkeypatch: pytest.MonkeyPatch
+    collection: CaseCollection, sandbox: Sandbox, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the extra, the error has the command that installs it, and other sockets work."""
     for name in list(sys.modules):
@@ -317,28 +321,28 @@ def test_the_missing_extra_is_named_before_anything_is_sent(
     table = sandbox.add_socket(unique("table"), "CSV file")
 
     with nothing_written(sandbox), pytest.raises(MissingExtra, match="pip install") as missing:
-        home.add(
+        collection.add(
             SocketValueSpec(table, value="a;b"),
             SocketValueSpec(slug, files=[ct_slice()], image_name="CT"),
         )
 
     assert "[dicom]" in str(missing.value)
     assert isinstance(missing.value, ImportError)
-    assert home.add(SocketValueSpec(table, value="a;b")).pk
+    assert collection.add(SocketValueSpec(table, value="a;b")).pk
 
 
 # ---------------------------------------------------------------- what comes back
 
 
 def test_instances_come_back_by_their_recipes(
-    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
     """Each instance is downloaded once, named after its UID, with its original pixels, and without the token."""
     files = series(tmp_path, 3)
-    case = home.filled(home.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
+    case = collection.filled(collection.add(SocketValueSpec(slug, files=files, image_name="CT")).pk)
     sandbox.requests.clear()
 
-    paths = home.client.download_socket_value(
+    paths = collection.client.download_socket_value(
         value_of(case, slug), output_directory=tmp_path / "out"
     )
 
@@ -355,7 +359,7 @@ def test_instances_come_back_by_their_recipes(
 
 
 def test_an_instance_of_several_frames_comes_back_once(
-    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
     """A multi-frame instance, which the server lists once per frame, is downloaded once."""
     dataset = dcmread(ct_slice())
@@ -366,12 +370,12 @@ def test_an_instance_of_several_frames_comes_back_once(
     source = tmp_path / "frames.dcm"
     dataset.save_as(source)
     spec = SocketValueSpec(slug, file=source, image_name="Two frames")
-    case = home.filled(home.add(spec).pk)
-    image = home.client.images.detail(api_url=value_of(case, slug).image)
-    listed = home.client(path=f"cases/images/{image.pk}/dicom/instances/")["instances"]
+    case = collection.filled(collection.add(spec).pk)
+    image = collection.client.images.detail(api_url=value_of(case, slug).image)
+    listed = collection.client(path=f"cases/images/{image.pk}/dicom/instances/")["instances"]
     sandbox.requests.clear()
 
-    (path,) = home.client.images.download(pk=image.pk, output_directory=tmp_path / "out")
+    (path,) = collection.client.images.download(pk=image.pk, output_directory=tmp_path / "out")
 
     assert len(listed) == 2
     assert len({one["sop_instance_uid"] for one in listed}) == 1
@@ -379,26 +383,30 @@ def test_an_instance_of_several_frames_comes_back_once(
     assert len([one for one in sandbox.requests if one.origin == "storage"]) == 1
 
 
-def test_instances_keep_their_names(home: Home, slug: str, tmp_path: Path) -> None:
+def test_instances_keep_their_names(collection: CaseCollection, slug: str, tmp_path: Path) -> None:
     """A file name for a set of several files is refused."""
-    case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
+    case = collection.filled(
+        collection.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk
+    )
 
     with pytest.raises(ValueError, match="leave filename out"):
-        home.client.images.download(
+        collection.client.images.download(
             url=value_of(case, slug).image, output_directory=tmp_path, filename="mine"
         )
 
 
 def test_instances_that_are_there_already_are_not_fetched(
-    home: Home, sandbox: Sandbox, slug: str, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
 ) -> None:
     """A second download to the same place fails before any transfer."""
-    case = home.filled(home.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk)
+    case = collection.filled(
+        collection.add(SocketValueSpec(slug, file=ct_slice(), image_name="CT")).pk
+    )
     value = value_of(case, slug)
-    home.client.download_socket_value(value, output_directory=tmp_path)
+    collection.client.download_socket_value(value, output_directory=tmp_path)
     sandbox.requests.clear()
 
     with pytest.raises(FileExistsError):
-        home.client.download_socket_value(value, output_directory=tmp_path)
+        collection.client.download_socket_value(value, output_directory=tmp_path)
 
     assert [one for one in sandbox.requests if one.origin == "storage"] == []

@@ -29,9 +29,9 @@ from gcapi.exceptions import (
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
+    add_collection,
     ct_slice,
     found,
-    make_home,
     noise,
     nothing_written,
     series,
@@ -194,7 +194,7 @@ def test_an_algorithm_without_an_interface_cannot_be_run(sandbox: Sandbox, clien
 def test_a_job_is_started_waited_for_and_its_outputs_are_on_disk(
     sandbox: Sandbox, client: Client, example: Example, tmp_path: Path
 ) -> None:
-    """A value, a file and an image come home, each where its socket's relative path says."""
+    """A value, a file and an image come collection, each where its socket's relative path says."""
     run = client.run_algorithm(
         algorithm_slug=example.slug,
         inputs=[
@@ -227,9 +227,9 @@ def test_every_source_makes_an_input(
     sandbox: Sandbox, client: Client, example: Example, how: str
 ) -> None:
     """A job takes its image from a file or from a case that has it, which needs no upload."""
-    home = make_home(sandbox, client, "archive")
-    item = home.add(SocketValueSpec(example.image, file=ct_slice()))
-    value = value_of(home.filled(item.pk), example.image)
+    collection = add_collection(sandbox, client, "archive")
+    item = collection.add(SocketValueSpec(example.image, file=ct_slice()))
+    value = value_of(collection.filled(item.pk), example.image)
     source: dict[str, Any] = {
         "file": {"file": ct_slice()},
         "files": {"files": [ct_slice()]},

@@ -11,9 +11,9 @@ from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import ObjectNotFound, PermissionDenied, StatusError
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
-    Home,
+    CaseCollection,
+    add_collection,
     found,
-    make_home,
     noise,
     nothing_written,
     series,
@@ -35,7 +35,7 @@ def _sockets(sandbox: Sandbox) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("changed", [0, 1, 2], ids=["value", "file", "image"])
 def test_only_the_given_socket_changes(
-    home: Home, sandbox: Sandbox, tmp_path: Path, changed: int
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, changed: int
 ) -> None:
     """A value, a file or an image is replaced, and the other values stay the very same records."""
     slugs = _sockets(sandbox)
@@ -48,19 +48,19 @@ def test_only_the_given_socket_changes(
         )
         for number in (0, 1)
     )
-    first = home.filled(home.add(*before, title="A title").pk)
+    first = collection.filled(collection.add(*before, title="A title").pk)
 
-    home.update(first.pk, after[changed])
-    second = home.filled(first.pk)
+    collection.update(first.pk, after[changed])
+    second = collection.filled(first.pk)
 
     same = [value_of(first, slug).pk == value_of(second, slug).pk for slug in slugs]
     assert same == [number != changed for number in range(3)]
     assert second.title == "A title"
-    assert len(home.all()) == 1
+    assert len(collection.all()) == 1
     if changed == 0:
         assert value_of(second, slugs[0]).value == 1
     else:
-        (path,) = home.client.download_socket_value(
+        (path,) = collection.client.download_socket_value(
             value_of(second, slugs[changed]), output_directory=tmp_path / "out"
         )
         if changed == 1:
@@ -70,20 +70,20 @@ def test_only_the_given_socket_changes(
 
 
 def test_a_case_gets_a_socket_that_it_did_not_have(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """An update adds values as well as it replaces them, DICOM image sets among them."""
     number, dicom = (
         sandbox.add_socket(unique("number"), "Float"),
         sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
     )
-    item = home.add(SocketValueSpec(number, value=1.5))
+    item = collection.add(SocketValueSpec(number, value=1.5))
 
-    home.update(item.pk, SocketValueSpec(dicom, files=series(tmp_path, 2), image_name="CT"))
+    collection.update(item.pk, SocketValueSpec(dicom, files=series(tmp_path, 2), image_name="CT"))
 
-    case = home.filled(item.pk)
+    case = collection.filled(item.pk)
     assert value_of(case, number).value == 1.5
-    assert home.client.images.detail(api_url=value_of(case, dicom).image).name == "CT"
+    assert collection.client.images.detail(api_url=value_of(case, dicom).image).name == "CT"
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,15 @@ def test_a_case_gets_a_socket_that_it_did_not_have(
     [({}, "before"), ({"title": None}, "before"), ({"title": ""}, ""), ({"title": "x"}, "x")],
 )
 def test_a_title_is_left_cleared_or_changed(
-    home: Home, fields: dict[str, Any], expected: str
+    collection: CaseCollection, fields: dict[str, Any], expected: str
 ) -> None:
     """No title and `None` leave it, an empty one clears it, any other replaces it."""
-    item = home.add(title="before")
+    item = collection.add(title="before")
 
-    changed = home.update(item.pk, **fields)
+    changed = collection.update(item.pk, **fields)
 
     assert changed.title == expected
-    assert home.cases.detail(pk=item.pk).title == expected
+    assert collection.cases.detail(pk=item.pk).title == expected
 
 
 @pytest.mark.parametrize(
@@ -109,52 +109,54 @@ def test_an_order_is_left_numbered_or_changed(
     sandbox: Sandbox, client: Client, fields: dict[str, Any], expected: int
 ) -> None:
     """No order leaves it, `None` and 0 let the server number it anew, any other number is its place."""
-    home = make_home(sandbox, client, "reader study")
-    item = home.add()
-    home.add()
+    collection = add_collection(sandbox, client, "reader study")
+    item = collection.add()
+    collection.add()
 
-    changed = home.update(item.pk, **fields)
+    changed = collection.update(item.pk, **fields)
 
     assert changed.order == expected
-    assert home.cases.detail(pk=item.pk).order == expected
+    assert collection.cases.detail(pk=item.pk).order == expected
 
 
-def test_the_longest_title_is_taken(home: Home) -> None:
+def test_the_longest_title_is_taken(collection: CaseCollection) -> None:
     """A title of 255 characters is stored whole."""
-    item = home.add(title="ü" * 255)
+    item = collection.add(title="ü" * 255)
 
-    assert home.cases.detail(pk=item.pk).title == "ü" * 255
+    assert collection.cases.detail(pk=item.pk).title == "ü" * 255
 
 
-def test_title_and_values_change_by_one_request(home: Home, sandbox: Sandbox) -> None:
+def test_title_and_values_change_by_one_request(
+    collection: CaseCollection, sandbox: Sandbox
+) -> None:
     """An update is one request."""
     slug = sandbox.add_socket(unique("number"), "Integer")
-    item = home.add()
+    item = collection.add()
     sandbox.requests.clear()
 
-    home.update(item.pk, SocketValueSpec(slug, value=1), title="new")
+    collection.update(item.pk, SocketValueSpec(slug, value=1), title="new")
 
     assert len(writes(sandbox)) == 1
 
 
-def test_a_refused_update_changes_nothing(home: Home, sandbox: Sandbox) -> None:
+def test_a_refused_update_changes_nothing(collection: CaseCollection, sandbox: Sandbox) -> None:
     """When one value of several is refused by the server, its words come through and all stays as it was."""
     free = sandbox.add_socket(unique("number"), "Integer")
     small = sandbox.add_socket(unique("small"), "Integer", schema={"maximum": 10})
-    item = home.add(SocketValueSpec(free, value=1), title="before")
+    item = collection.add(SocketValueSpec(free, value=1), title="before")
 
     with pytest.raises(StatusError, match="JSON does not fulfill schema"):
-        home.update(
+        collection.update(
             item.pk, SocketValueSpec(free, value=2), SocketValueSpec(small, value=11), title="after"
         )
 
-    case = home.cases.detail(pk=item.pk)
+    case = collection.cases.detail(pk=item.pk)
     assert case.title == "before"
     assert [value.value for value in case.values] == [1]
 
 
 def test_an_unknown_case_is_not_found_before_anything_is_uploaded(
-    home: Home, sandbox: Sandbox
+    collection: CaseCollection, sandbox: Sandbox
 ) -> None:
     """Updating a case that is not there, or not visible, uploads nothing."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
@@ -163,7 +165,7 @@ def test_an_unknown_case_is_not_found_before_anything_is_uploaded(
         nothing_written(sandbox),
         pytest.raises(ObjectNotFound, match="Not found, or no access"),
     ):
-        home.update("00000000-0000-4000-8000-000000000000", SocketValueSpec(slug, value="a"))
+        collection.update("00000000-0000-4000-8000-000000000000", SocketValueSpec(slug, value="a"))
 
 
 def test_a_case_that_may_be_seen_only_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -185,19 +187,23 @@ def test_a_case_that_may_be_seen_only_is_not_changed(sandbox: Sandbox, tmp_path:
         assert editor.archive_items.detail(pk=item.pk).values == []
 
 
-def test_a_used_image_can_come_back(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_used_image_can_come_back(
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """A socket whose image was replaced can have its first image again, and waiting for that returns at once."""
     slug = sandbox.add_socket(unique("image"))
-    first = home.filled(home.add(SocketValueSpec(slug, file=noise(tmp_path / "a.mha", 8))).pk)
+    first = collection.filled(
+        collection.add(SocketValueSpec(slug, file=noise(tmp_path / "a.mha", 8))).pk
+    )
     # An image that no case has can be used by nobody.
-    home.add(SocketValueSpec(slug, existing_socket_value=value_of(first, slug)))
-    home.update(first.pk, SocketValueSpec(slug, file=noise(tmp_path / "b.mha", 16)))
-    home.filled(first.pk)
+    collection.add(SocketValueSpec(slug, existing_socket_value=value_of(first, slug)))
+    collection.update(first.pk, SocketValueSpec(slug, file=noise(tmp_path / "b.mha", 16)))
+    collection.filled(first.pk)
     again = [SocketValueSpec(slug, existing_image_api_url=value_of(first, slug).image)]
     sandbox.requests.clear()
 
-    item = home.update(first.pk, *again)
-    case = home.client.wait_for_values(item, values=again, timeout=1)
+    item = collection.update(first.pk, *again)
+    case = collection.client.wait_for_values(item, values=again, timeout=1)
 
     assert value_of(case, slug).pk == value_of(first, slug).pk
     assert found(sandbox, "POST", "/uploads/$") == []

@@ -14,10 +14,10 @@ from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
+    add_collection,
     ct_slice,
     found,
-    make_home,
     mr_slice,
     noise,
     series,
@@ -35,7 +35,7 @@ IN_VAIN = 0.4
 
 
 def test_the_case_is_returned_with_all_its_values(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """An image, a file and a DICOM image set, all still to be taken up, are there when waiting ends."""
     image, table, dicom, number = (
@@ -51,9 +51,11 @@ def test_the_case_is_returned_with_all_its_values(
         SocketValueSpec(number, value=4),
     ]
     with sandbox.hold_background():
-        item = home.add(*specs, title="Waited for")
-        assert [value.interface.slug for value in home.cases.detail(pk=item.pk).values] == [number]
-    case = home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        item = collection.add(*specs, title="Waited for")
+        assert [value.interface.slug for value in collection.cases.detail(pk=item.pk).values] == [
+            number
+        ]
+    case = collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
     assert {value.interface.slug for value in case.values} == {image, table, dicom, number}
     assert (case.pk, case.title) == (item.pk, "Waited for")
@@ -63,11 +65,13 @@ def test_the_case_is_returned_with_all_its_values(
 
 @pytest.mark.parametrize("source", ["value", "existing image", "no values"])
 def test_what_travels_in_the_request_is_there_at_once(
-    home: Home, sandbox: Sandbox, tmp_path: Path, source: str
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, source: str
 ) -> None:
     """Values that need no import are found by the first look, whatever else the server is busy with."""
     number, image = sandbox.add_socket(unique("number"), "Float"), sandbox.add_socket(unique("img"))
-    first = home.filled(home.add(SocketValueSpec(image, file=noise(tmp_path / "a.mha"))).pk)
+    first = collection.filled(
+        collection.add(SocketValueSpec(image, file=noise(tmp_path / "a.mha"))).pk
+    )
     specs = {
         "value": [SocketValueSpec(number, value=1)],
         "existing image": [
@@ -77,26 +81,28 @@ def test_what_travels_in_the_request_is_there_at_once(
     }[source]
 
     with sandbox.hold_background():
-        item = home.add(*specs)
+        item = collection.add(*specs)
         sandbox.requests.clear()
-        case = home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+        case = collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
 
     assert len(case.values) == len(specs)
     assert len(sandbox.requests) == 1
 
 
-def test_a_case_as_read_can_be_waited_for_too(home: Home, sandbox: Sandbox) -> None:
+def test_a_case_as_read_can_be_waited_for_too(collection: CaseCollection, sandbox: Sandbox) -> None:
     """A case can be waited for by its pk, without the response that filled it."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
     specs = [SocketValueSpec(slug, value="a;b")]
-    item = home.cases.detail(pk=home.add(*specs).pk)
+    item = collection.cases.detail(pk=collection.add(*specs).pk)
 
-    case = home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+    case = collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
     assert value_of(case, slug).file
 
 
-def test_replacing_waits_for_the_new_value(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_replacing_waits_for_the_new_value(
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """A socket that has an image already is waited for until it has the new one."""
     image, table = sandbox.add_socket(unique("image")), sandbox.add_socket(unique("t"), "CSV file")
     old, new = (
@@ -106,13 +112,13 @@ def test_replacing_waits_for_the_new_value(home: Home, sandbox: Sandbox, tmp_pat
         ]
         for size in (8, 16)
     )
-    first = home.filled(home.add(*old).pk)
+    first = collection.filled(collection.add(*old).pk)
 
     with sandbox.hold_background():
-        item = home.update(first.pk, *new)
+        item = collection.update(first.pk, *new)
         with pytest.raises(ImportTimeout) as late:
-            home.client.wait_for_values(item, values=new, timeout=IN_VAIN)
-    case = home.client.wait_for_values(item, values=new, timeout=DEADLINE)
+            collection.client.wait_for_values(item, values=new, timeout=IN_VAIN)
+    case = collection.client.wait_for_values(item, values=new, timeout=DEADLINE)
 
     assert set(late.value.slugs) == {image, table}
     for slug in (image, table):
@@ -124,10 +130,10 @@ def test_each_value_that_comes_is_told(sandbox: Sandbox) -> None:
     slug = sandbox.add_socket(unique("table"), "CSV file")
     events: list[ProgressEvent] = []
     with Client(sandbox.token, sandbox.base_url, progress=events.append) as client:
-        home = make_home(sandbox, client, "archive")
+        collection = add_collection(sandbox, client, "archive")
         specs = [SocketValueSpec(slug, value="a;b")]
 
-        client.wait_for_values(home.add(*specs), values=specs, timeout=DEADLINE)
+        client.wait_for_values(collection.add(*specs), values=specs, timeout=DEADLINE)
 
     told = [(event.name, event.done, event.total) for event in events if event.phase == "import"]
     assert told == [(slug, 0, 1), (slug, 1, 1)]
@@ -137,7 +143,7 @@ def test_each_value_that_comes_is_told(sandbox: Sandbox) -> None:
 
 
 def test_an_image_that_is_none_fails_with_the_servers_words(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """A file that is no image ends the waiting with the server's reason, the case and the socket."""
     slug, other = sandbox.add_socket(unique("image")), sandbox.add_socket(unique("n"), "Integer")
@@ -145,10 +151,10 @@ def test_an_image_that_is_none_fails_with_the_servers_words(
         SocketValueSpec(other, value=1),
         SocketValueSpec(slug, file=written(tmp_path / "no.nii", "no image")),
     ]
-    item = home.add(*specs)
+    item = collection.add(*specs)
 
     with pytest.raises(ImportFailed, match="1 file could not be imported") as failed:
-        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
     assert (failed.value.pk, failed.value.slug) == (item.pk, slug)
     assert slug in failed.value.reason
@@ -157,7 +163,7 @@ def test_an_image_that_is_none_fails_with_the_servers_words(
 
 
 def test_the_failed_image_among_several_is_named(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Of several images, the error names the one that failed, and the others are in the case."""
     good, bad = sandbox.add_socket(unique("good")), sandbox.add_socket(unique("bad"))
@@ -165,18 +171,18 @@ def test_the_failed_image_among_several_is_named(
         SocketValueSpec(good, file=ct_slice()),
         SocketValueSpec(bad, file=written(tmp_path / "no.nii", "no image")),
     ]
-    item = home.add(*specs)
-    home.filled(item.pk)
+    item = collection.add(*specs)
+    collection.filled(item.pk)
 
     with pytest.raises(ImportFailed) as failed:
-        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
     assert failed.value.slug == bad
-    assert [value.interface.slug for value in home.cases.detail(pk=item.pk).values] == [good]
+    assert [value.interface.slug for value in collection.cases.detail(pk=item.pk).values] == [good]
 
 
 def test_files_that_are_several_images_fail_while_watched(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Files that give more than one image fail with the server's words, though their uploads are gone then."""
     slug = sandbox.add_socket(unique("image"))
@@ -184,13 +190,13 @@ def test_files_that_are_several_images_fail_while_watched(
         SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
     ]
     with sandbox.hold_background():
-        item = home.add(*specs)
+        item = collection.add(*specs)
         waited: list[BaseException] = []
         sandbox.requests.clear()
 
         def wait() -> None:
             try:
-                home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+                collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
             except ImportFailed as error:
                 waited.append(error)
 
@@ -206,45 +212,49 @@ def test_files_that_are_several_images_fail_while_watched(
 
 
 def test_an_image_that_failed_before_anyone_looked_is_told_as_far_as_it_is_known(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """If the server no longer has the failed uploads, the error says so and where to look."""
     slug = sandbox.add_socket(unique("image"))
     specs = [
         SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
     ]
-    item = home.add(*specs)
-    home.filled(item.pk)
+    item = collection.add(*specs)
+    collection.filled(item.pk)
 
     with pytest.raises(ImportTimeout, match="several images") as late:
-        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+        collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
 
     assert "notifications" in str(late.value)
 
 
 def test_a_failed_import_leaves_the_former_value(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """When a new image cannot be imported, the waiting fails and the case keeps its old one."""
     slug = sandbox.add_socket(unique("image"))
-    first = home.filled(home.add(SocketValueSpec(slug, file=mr_slice())).pk)
+    first = collection.filled(collection.add(SocketValueSpec(slug, file=mr_slice())).pk)
     specs = [SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image"))]
 
-    item = home.update(first.pk, *specs)
+    item = collection.update(first.pk, *specs)
     with pytest.raises(ImportFailed):
-        home.client.wait_for_values(item, values=specs, timeout=DEADLINE)
+        collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
-    assert value_of(home.cases.detail(pk=first.pk), slug).pk == value_of(first, slug).pk
+    assert value_of(collection.cases.detail(pk=first.pk), slug).pk == value_of(first, slug).pk
 
 
-def test_an_earlier_failure_does_not_count(home: Home, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_earlier_failure_does_not_count(
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """After a failed import the same socket can be filled by a good one, which is what is waited for then."""
     slug = sandbox.add_socket(unique("image"))
-    item = home.add(SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image")))
-    home.filled(item.pk)
+    item = collection.add(SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image")))
+    collection.filled(item.pk)
     specs = [SocketValueSpec(slug, file=ct_slice())]
 
-    case = home.client.wait_for_values(home.update(item.pk, *specs), values=specs, timeout=DEADLINE)
+    case = collection.client.wait_for_values(
+        collection.update(item.pk, *specs), values=specs, timeout=DEADLINE
+    )
 
     assert value_of(case, slug).image
 
@@ -252,7 +262,7 @@ def test_an_earlier_failure_does_not_count(home: Home, sandbox: Sandbox, tmp_pat
 # ---------------------------------------------------------------- what the API does not tell
 
 
-def test_an_import_that_takes_long_says_so(home: Home, sandbox: Sandbox) -> None:
+def test_an_import_that_takes_long_says_so(collection: CaseCollection, sandbox: Sandbox) -> None:
     """When the time is over before the server began, the error says that each upload is still there."""
     image, table, dicom = (
         sandbox.add_socket(unique("image")),
@@ -265,9 +275,9 @@ def test_an_import_that_takes_long_says_so(home: Home, sandbox: Sandbox) -> None
         SocketValueSpec(dicom, files=[ct_slice()], image_name="CT"),
     ]
     with sandbox.hold_background():
-        item = home.add(*specs)
+        item = collection.add(*specs)
         with pytest.raises(ImportTimeout) as late:
-            home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+            collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
 
     assert isinstance(late.value, TimeoutError)
     assert (late.value.pk, late.value.slugs) == (item.pk, (image, table, dicom))
@@ -277,46 +287,50 @@ def test_an_import_that_takes_long_says_so(home: Home, sandbox: Sandbox) -> None
     assert (str(again), again.slugs) == (str(late.value), late.value.slugs)
 
 
-def test_a_file_that_the_server_refused_is_still_there(home: Home, sandbox: Sandbox) -> None:
+def test_a_file_that_the_server_refused_is_still_there(
+    collection: CaseCollection, sandbox: Sandbox
+) -> None:
     """Of a JSON file that the server's own schema refuses, all that is seen is an upload that was not used."""
     slug = sandbox.add_socket(
         unique("small"), "Integer", store_in_database=False, schema={"maximum": 10}
     )
     specs = [SocketValueSpec(slug, value=11)]
-    item = home.add(*specs)
-    home.filled(item.pk)
+    item = collection.add(*specs)
+    collection.filled(item.pk)
 
     with pytest.raises(ImportTimeout, match="could not use the file") as late:
-        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+        collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
 
     assert "your notifications on the site" in str(late.value)
-    assert home.cases.detail(pk=item.pk).values == []
+    assert collection.cases.detail(pk=item.pk).values == []
 
 
 def test_a_dicom_image_set_that_failed_is_gone(
-    home: Home, sandbox: Sandbox, tmp_path: Path
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Of a DICOM import that failed, all that is seen is that its uploads are gone and no value came."""
     slug = sandbox.add_socket(unique("dicom"), "DICOM Image Set")
     twice = [written(tmp_path / name, ct_slice().read_bytes()) for name in ("a.dcm", "b.dcm")]
     specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
-    item = home.add(*specs)
-    home.filled(item.pk)
+    item = collection.add(*specs)
+    collection.filled(item.pk)
 
     with pytest.raises(ImportTimeout, match="the upload is gone") as late:
-        home.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+        collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
 
     assert late.value.slugs == (slug,)
 
 
-def test_another_client_sees_whether_there_is_a_value(home: Home, sandbox: Sandbox) -> None:
+def test_another_client_sees_whether_there_is_a_value(
+    collection: CaseCollection, sandbox: Sandbox
+) -> None:
     """A client that did not fill the case waits for any value, and says that it knows no more."""
     there, missing = (
         sandbox.add_socket(unique("there"), "CSV file"),
         sandbox.add_socket(unique("missing"), "CSV file"),
     )
     specs = [SocketValueSpec(there, value="a;b")]
-    item = home.add(*specs)
+    item = collection.add(*specs)
 
     with Client(sandbox.token, sandbox.base_url) as other:
         case = other.wait_for_values(item, values=specs, timeout=DEADLINE)
@@ -329,7 +343,7 @@ def test_another_client_sees_whether_there_is_a_value(home: Home, sandbox: Sandb
 
 
 def test_the_uploads_of_the_latest_cases_are_remembered(
-    home: Home, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    collection: CaseCollection, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client remembers the uploads of a bounded number of cases: those that it used last."""
     monkeypatch.setattr("gcapi._workflows.case_calls.REMEMBERED_CASES", 2)
@@ -338,7 +352,7 @@ def test_the_uploads_of_the_latest_cases_are_remembered(
         Client(sandbox.token, sandbox.base_url) as client,
         sandbox.hold_background(),
     ):
-        own = Home(client, sandbox, home.slug, home.is_archive)
+        own = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
         items = [own.add(*specs) for _ in range(3)]
         known = ["is still there", "is still there", "not uploaded by this client"]
         for item, words in zip(reversed(items), known, strict=True):
@@ -347,7 +361,7 @@ def test_the_uploads_of_the_latest_cases_are_remembered(
 
 
 def test_a_value_whose_uploads_are_gone_is_given_up(
-    home: Home, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the uploads of a value are used and it does not appear for a while, its import has failed."""
     monkeypatch.setattr("gcapi._workflows.import_watch.APPEARANCE_SECONDS", 0.1)
@@ -355,7 +369,7 @@ def test_a_value_whose_uploads_are_gone_is_given_up(
     twice = [written(tmp_path / name, ct_slice().read_bytes()) for name in ("a.dcm", "b.dcm")]
     specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
     with Client(sandbox.token, sandbox.base_url, timeout=1.0) as client:
-        own = Home(client, sandbox, home.slug, home.is_archive)
+        own = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
         item = own.add(*specs)
         own.filled(item.pk)
 

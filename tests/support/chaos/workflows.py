@@ -26,9 +26,9 @@ from gcapi_sandbox import Sandbox
 from tests.support.chaos.faults import MOST_FAULTS
 from tests.support.data import (
     DEADLINE,
-    Home,
+    CaseCollection,
+    add_collection,
     content_of,
-    make_home,
     noise,
     unique,
     value_of,
@@ -166,18 +166,20 @@ class Run:
         self.log.append("returned")
         return given, None
 
-    def home(self, kind: str) -> Home:
+    def collection(self, kind: str) -> CaseCollection:
         """Create an archive or a reader study, without faults."""
-        return make_home(self.world.sandbox, self.world.clean, kind)
+        return add_collection(self.world.sandbox, self.world.clean, kind)
 
-    def faulty(self, home: Home) -> Home:
-        """Return the same home with the client that meets the faults."""
-        return Home(self.client, home.sandbox, home.slug, home.is_archive)
+    def faulty(self, collection: CaseCollection) -> CaseCollection:
+        """Return the same collection with the client that meets the faults."""
+        return CaseCollection(
+            self.client, collection.sandbox, collection.slug, collection.is_archive
+        )
 
-    def all_of(self, home: Home) -> list[Any]:
+    def all_of(self, collection: CaseCollection) -> list[Any]:
         """Return all cases after all background work."""
         self.world.sandbox.wait_idle(DEADLINE)
-        return home.all()
+        return collection.all()
 
 
 # ---------------------------------------------------------------- workflows
@@ -185,17 +187,17 @@ class Run:
 
 def add_a_case(run: Run, kind: str) -> None:
     """Add a case with or without a title, an order and values."""
-    home = run.home(kind)
+    collection = run.collection(kind)
     specs = run.world.specs(run.rng, run.folder)
     fields: dict[str, Any] = {"title": run.rng.choice(["P-0001", "", None])}
     if kind == "reader study" and run.rng.random() < 0.7:
         fields["order"] = run.rng.randint(1, 99)
-    made, error = run.attempt(lambda: run.faulty(home).add(*specs, **fields))
-    cases = run.all_of(home)
+    made, error = run.attempt(lambda: run.faulty(collection).add(*specs, **fields))
+    cases = run.all_of(collection)
     must(len(cases) <= 1, f"there are {len(cases)} cases")
     if isinstance(error, IncompleteCase):
         _complete(run, error, specs)
-        cases = run.all_of(home)
+        cases = run.all_of(collection)
         must([case.pk for case in cases] == [error.pk], "the completed case is not the only one")
     elif error is not None:
         for case in cases:
@@ -221,16 +223,16 @@ def _complete(run: Run, error: IncompleteCase, specs: list[SocketValueSpec]) -> 
 
 def change_a_case(run: Run) -> None:
     """Change the title, the order and some values of a case."""
-    home = run.home(run.rng.choice(["archive", "reader study"]))
+    collection = run.collection(run.rng.choice(["archive", "reader study"]))
     before = run.world.specs(Random(0), run.folder, least=4)
-    made = home.add(*before, title="old")
-    home.filled(made.pk)
+    made = collection.add(*before, title="old")
+    collection.filled(made.pk)
     specs = run.world.specs(run.rng, run.folder, least=1)
     fields: dict[str, Any] = {"title": run.rng.choice(["new", "", None])}
-    if not home.is_archive and run.rng.random() < 0.5:
+    if not collection.is_archive and run.rng.random() < 0.5:
         fields["order"] = run.rng.randint(11, 99)
-    _, error = run.attempt(lambda: run.faulty(home).update(made.pk, *specs, **fields))
-    cases = run.all_of(home)
+    _, error = run.attempt(lambda: run.faulty(collection).update(made.pk, *specs, **fields))
+    cases = run.all_of(collection)
     must([case.pk for case in cases] == [made.pk], "the case is not the only one")
     is_new = error is None
     if isinstance(error, AmbiguousWriteError):
@@ -257,14 +259,16 @@ def _is_changed(run: Run, case: Any, specs: list[SocketValueSpec]) -> bool:
 
 def run_a_loop_again(run: Run) -> None:
     """Add cases in a loop, and repeat the loop with the same or another client until it succeeds."""
-    home = run.home(run.rng.choice(["archive", "reader study"]))
+    collection = run.collection(run.rng.choice(["archive", "reader study"]))
     contents = {
         f"P-{number:04}": run.world.specs(run.rng, run.folder, least=1) for number in range(3)
     }
 
     def loop(client: Client) -> None:
         for title, specs in contents.items():
-            there = Home(client, home.sandbox, home.slug, home.is_archive)
+            there = CaseCollection(
+                client, collection.sandbox, collection.slug, collection.is_archive
+            )
             there.add(*specs, title=title, existing="skip")
 
     for _ in range(MOST_FAULTS + 1):
@@ -274,9 +278,9 @@ def run_a_loop_again(run: Run) -> None:
                 break
     else:
         raise WrongResultError("the loop never ends well")
-    cases = {case.title: case for case in run.all_of(home)}
+    cases = {case.title: case for case in run.all_of(collection)}
     must(sorted(cases) == sorted(contents), f"the titles are {sorted(cases)}")
-    must(len(home.all()) == len(contents), "there are several cases of a title")
+    must(len(collection.all()) == len(contents), "there are several cases of a title")
     for title, specs in contents.items():
         run.world.check_case(cases[title], specs, run.folder)
 
@@ -321,9 +325,9 @@ def start_a_job(run: Run) -> None:
 
 def download(run: Run) -> None:
     """Download the values of a case."""
-    home, world = run.home("archive"), run.world
+    collection, world = run.collection("archive"), run.world
     specs = world.specs(run.rng, run.folder, least=4)
-    case = home.filled(home.add(*specs).pk)
+    case = collection.filled(collection.add(*specs).pk)
     (source,) = [Path(str(spec.file)) for spec in specs if spec.socket_slug == world.image]
     expected = {
         spec.socket_slug: spec.value
