@@ -131,4 +131,6 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
 
 def title_of(case: Any) -> str:
     """Return the title of a case as it was given; newer servers show that of a display set only as HTML."""
-    return case.title if isinstance(case.title, str) else unescape(case.title_safe)
+    if isinstance(case.title, str):
+        return case.title
+    return unescape(getattr(case, "title_safe", None) or "")
