@@ -16,6 +16,7 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import pull, push
+from gcapi.exceptions import GCAPIError
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox.faults import Faults, Rule
 from tests.support.data import DEADLINE, noise, series, unique
@@ -119,6 +120,7 @@ def stage(fixed: Fixed, sandbox: Sandbox, tmp_path: Path) -> Iterator[Stage]:
             fixed.image,
             fixed.algorithm,
         )
+        sandbox.faults = Faults()
 
 
 Call = Callable[[], object]
@@ -239,7 +241,6 @@ def trap(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda number: Trap(sandbox, number, monkeypatch)
     signal.signal(signal.SIGINT, former)
-    sandbox.faults = Faults()
 
 
 #: Each call, with the numbers of the requests at which it is interrupted.
@@ -273,6 +274,34 @@ def test_nothing_of_an_interrupted_call_goes_on(
         call()
     assert set_trap.sprung.is_set()
     assert time.monotonic() - begun < HELD + PROMISED + 1.0
+    check_that_nothing_goes_on(stage)
+
+
+@pytest.mark.parametrize("prepare", [add_case, upload, download], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("number", [4, 11])
+def test_nothing_of_a_failed_call_goes_on(
+    prepare: Callable[[Stage], Call],
+    number: int,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After an error has ended a call, it sends nothing more, and its threads end with their current read or write."""
+    monkeypatch.setattr("gcapi._util.scheduler.GRACE_SECONDS", HELD / 8)
+    call = prepare(stage)
+    stage.sandbox.requests.clear()
+    stage.sandbox.faults = Faults(
+        rules=(
+            Rule(skip=number - 1, times=1, failure="status", status=400),
+            Rule(origin="storage", latency=HELD),
+        )
+    )
+    with pytest.raises(GCAPIError, match="400"):
+        call()
+    check_that_nothing_goes_on(stage)
+
+
+def check_that_nothing_goes_on(stage: Stage) -> None:
+    """Check that a call that has ended sends nothing more and ends its threads, and that its client can be used."""
     sent = len(stage.sandbox.requests)
     deadline = time.monotonic() + HELD + PROMISED
     while left := own_threads():
