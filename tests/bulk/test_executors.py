@@ -173,7 +173,7 @@ class Nothing:
     """A unit that does nothing."""
 
     def run(self, _: Client) -> str:
-        """Say that it ran."""
+        """Return a constant."""
         return "nothing"
 
 

@@ -41,9 +41,10 @@ def described(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def test_docstrings_are_imperatives_or_noun_phrases() -> None:
     """No docstring begins with a noun clause such as "Whether …" or "What …"."""
+    tests = {path: ast.parse(path.read_text("utf-8")) for path in (ROOT / "tests").rglob("*.py")}
     clauses = [
         f"{path}: {name}: {docstring.splitlines()[0]}"
-        for path, tree in modules().items()
+        for path, tree in [*modules().items(), *tests.items()]
         for name, docstring in described(tree)
         if _CLAUSE.match(docstring)
     ]

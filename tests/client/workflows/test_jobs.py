@@ -194,7 +194,7 @@ def test_an_algorithm_without_an_interface_cannot_be_run(sandbox: Sandbox, clien
 def test_a_job_is_started_waited_for_and_its_outputs_are_on_disk(
     sandbox: Sandbox, client: Client, example: Example, tmp_path: Path
 ) -> None:
-    """A value, a file and an image come collection, each where its socket's relative path says."""
+    """A value, a file and an image are downloaded to the relative paths of their sockets."""
     run = client.run_algorithm(
         algorithm_slug=example.slug,
         inputs=[
