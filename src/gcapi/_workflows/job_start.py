@@ -211,7 +211,7 @@ class _JobSearch:
         if not candidates:
             return "Its uploads were used, but no new job shows these inputs."
         noun = "Job" if len(candidates) == 1 else "One of the jobs"
-        why = "not all inputs show" if self._unclear else "nothing tells for certain"
+        why = "not all inputs show" if self._unclear else "this is uncertain"
         return f"{noun} {', '.join(job.pk for job in candidates)} may be it: {why}."
 
     def _may_be_ours(self, job: models.HyperlinkedJob) -> bool:

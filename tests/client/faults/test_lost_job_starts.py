@@ -207,7 +207,7 @@ def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
 
     answer = ACTED_CUT if lost == "after" else CUT
     with through(sandbox, Twin("POST", JOBS, answer)) as ours:
-        with pytest.raises(AmbiguousWriteError, match="nothing tells for certain") as unclear:
+        with pytest.raises(AmbiguousWriteError, match="this is uncertain") as unclear:
             ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         sandbox.wait_idle()
         jobs = jobs_of(ours, algorithm)

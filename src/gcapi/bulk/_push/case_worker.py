@@ -122,7 +122,7 @@ class CaseWorker:
         )
         if decision.action == "finish":
             self._finish(run, row, decision.pk)
-            return replace(decision, note="an earlier run had begun it")
+            return replace(decision, note="an earlier run created it")
         fields = {"order": row.row.order} if row.row.order else {}
         plans = self._workflows.values.plan(row.only(decision.slugs))
         if decision.action == "make":
@@ -147,20 +147,17 @@ class CaseWorker:
         """Fill a case that an earlier run created, unless that run did."""
         record = self._journal.record(row.fingerprint)
         assert record is not None
-        before = self._snapshot(pk)
-        slugs = row.slugs
         if record.before:
             before = CaseSnapshot(pk, row.title, record.before["order"], record.before["values"])
-            slugs = frozenset(record.before.get("slugs", slugs))
+        else:
+            before = CaseSnapshot.of(self._parent.kind.namespace.detail(pk=pk))
         # The order is set together with the values, so a case that has values has its order too.
         has_order = bool(row.row.order) and (self._existing == "update" or not before.values)
         fields = {"order": row.row.order} if has_order else {}
+        slugs = frozenset(record.before.get("slugs", row.slugs))
         plans = self._workflows.values.plan(row.only(slugs))
         sent = self._sent(row, plans) if record.state == "filling" else None
         run.finish(before, fields, plans, sent)
-
-    def _snapshot(self, pk: str) -> CaseSnapshot:
-        return CaseSnapshot.of(self._parent.kind.namespace.detail(pk=pk))
 
     def _sent(self, row: ParsedRow, plans: Sequence[Plan]) -> PreparedValues:
         """Return the values that an earlier run sent, with their uploads if they are still evidence."""
