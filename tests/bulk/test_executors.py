@@ -38,14 +38,14 @@ COUNT = 12
 
 @pytest.fixture
 def collection(sandbox: Sandbox, client: Client) -> CaseCollection:
-    """Give an archive."""
+    """Return an archive."""
     sandbox.requests.clear()
     return add_collection(sandbox, client, "archive")
 
 
 @pytest.fixture
 def processes() -> Iterator[ProcessPoolExecutor]:
-    """Give two processes that import everything anew."""
+    """Return an executor of two new processes."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         yield pool
 
@@ -53,7 +53,7 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 def pushed(
     collection: CaseCollection, folder: Path, executor: Executor, **options: Any
 ) -> PushReport:
-    """Push cases by an executor and check that all are there."""
+    """Push cases on an executor and check that all exist."""
     sockets = make_sockets(collection.sandbox)
     manifest = write_cases(folder, sockets, COUNT)
     report = push(
@@ -76,7 +76,7 @@ def pushed(
 
 
 class Forgetful(Executor):
-    """Cancel so many of what is handed out, and do the rest at once."""
+    """Cancel some of the submitted tasks, and run the others at once."""
 
     def __init__(self, cancelled: int) -> None:
         self.left = cancelled
@@ -105,7 +105,7 @@ def test_a_worker_without_a_token_reads_it_from_a_file(
 
 
 def test_a_worker_without_any_token_says_so(collection: CaseCollection, tmp_path: Path) -> None:
-    """Rows fail with what to do, since no token travels to a worker."""
+    """Without a token in the worker's environment rows fail with what to do, because no token is sent to it."""
     # With settings of its own, since this process, which is the worker here, keeps the client of each.
     with Client(collection.sandbox.token, collection.sandbox.base_url, timeout=47.11) as client:
         report = pushed(replace(collection, client=client), tmp_path, Forgetful(0))
@@ -115,13 +115,13 @@ def test_a_worker_without_any_token_says_so(collection: CaseCollection, tmp_path
 
 
 def test_what_travels_holds_no_token(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The settings that are sent to workers have neither the token nor what the file with it holds."""
+    """The settings that are sent to workers contain neither the token nor the content of the token file."""
     token_file = written(tmp_path / "token", sandbox.token)
     assert sandbox.token.encode() not in pickle.dumps(ClientSettings.of(client, token_file))
 
 
 def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
-    """A strategy that cannot be pickled is told before anything is begun."""
+    """A strategy that cannot be pickled is an error before anything is sent."""
     strategy: Any = lambda: PatientStrategy()  # noqa: E731, PLW0108 - it is to be one that has no name
     with (
         Client(sandbox.token, sandbox.base_url, retry_strategy=strategy) as client,
@@ -137,7 +137,7 @@ def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
     processes: ProcessPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A pool that breaks half-way takes no more work; the rest is done here, with a warning, and nothing twice."""
+    """If a pool breaks, the remaining work is done in this process, with a warning, and nothing is done twice."""
     monkeypatch.setenv(TOKEN_VARIABLE, collection.sandbox.token)
 
     def kill(event: PushProgress) -> None:
@@ -152,7 +152,7 @@ def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
 def test_a_cluster_that_loses_a_worker_goes_on(
     collection: CaseCollection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a Dask cluster of which one process is killed half-way, every case is made once, and no byte sent twice."""
+    """If a process of a Dask cluster is killed, every case is created once, and no byte is sent twice."""
     distributed = pytest.importorskip("distributed")
     monkeypatch.setenv(TOKEN_VARIABLE, collection.sandbox.token)
     options: Any = {"n_workers": 2, "processes": True, "threads_per_worker": 1}
@@ -180,7 +180,7 @@ class Nothing:
 def test_what_was_cancelled_is_handed_out_again(
     client: Client, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A future that ends without an outcome says nothing of its unit, which is handed out again, three times."""
+    """A task whose future ends without a result is submitted again, up to three times."""
     monkeypatch.setenv(TOKEN_VARIABLE, sandbox.token)
     assert ExecutorRunner(Forgetful(2), client).execute(Nothing()) == "nothing"
     executor = Forgetful(3)
@@ -206,7 +206,7 @@ print(len(report.done), len(report.failed))
 
 
 def test_a_main_program_that_cannot_be_imported(collection: CaseCollection, tmp_path: Path) -> None:
-    """Workers that end at once, since the program has no guard, are told as such, and the work is done all the same."""
+    """Workers that end at once because the program has no `__main__` guard cause a warning, and the work is done."""
     write_cases(tmp_path, make_sockets(collection.sandbox), 2)
     program = written(tmp_path / "unguarded.py", UNGUARDED)
     done = subprocess.run(

@@ -57,19 +57,19 @@ CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
 
 @pytest.fixture(params=["archive", "reader study"])
 def collection(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> CaseCollection:
-    """Give an archive, and then a reader study."""
+    """Return an archive, and then a reader study."""
     return add_collection(sandbox, client, request.param)
 
 
 @pytest.fixture
 def archive(sandbox: Sandbox, client: Client) -> CaseCollection:
-    """Give an archive."""
+    """Return an archive."""
     return add_collection(sandbox, client, "archive")
 
 
 @pytest.fixture
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Give the sockets of a case of one value and one file."""
+    """Add the sockets of a case of one value and one file."""
     return make_sockets(sandbox)
 
 
@@ -79,7 +79,7 @@ def sockets(sandbox: Sandbox) -> Sockets:
 def test_every_row_becomes_a_case(
     collection: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Each row is one case with its values; a second run asks for the titles and sends nothing."""
+    """Each row becomes one case with its values; a second run lists the titles and writes nothing."""
     manifest = write_cases(tmp_path, sockets, 5)
     events: list[PushProgress] = []
 
@@ -100,7 +100,7 @@ def test_every_row_becomes_a_case(
 def test_the_order_of_display_sets(
     sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Each display set stands where its row says, and those without an order come last."""
+    """Each display set has the order of its row."""
     collection = add_collection(sandbox, client, "reader study")
     path = tmp_path / "m.jsonl"
     orders = {"c": 30, "a": 10, "b": 20}
@@ -120,7 +120,7 @@ def test_the_order_of_display_sets(
 def test_a_row_without_a_title_is_known_by_its_fingerprint(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Without titles every row has one of its own on the server, by which a run with another journal knows it."""
+    """A row without a title gets a generated one, by which a run with another journal finds its case."""
     manifest = write_cases(tmp_path, sockets, 3, titled=False)
     assert told(pushed(archive, manifest)) == (3, 0, 0, 0)
     archive.sandbox.wait_idle(DEADLINE)
@@ -136,7 +136,7 @@ def test_a_row_without_a_title_is_known_by_its_fingerprint(
 def test_rows_that_fail_come_back_as_a_manifest(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Bad rows do not stop the good ones, come back with their reasons, and go through once they are mended."""
+    """Rows that fail do not stop the others, are written to a manifest with the reasons, and succeed once corrected."""
     manifest = write_cases(tmp_path, sockets, 4)
     rows = manifest.read_text().replace("1.csv", "later.csv").replace("case 00003", "case 00002")
     manifest.write_text(rows)
@@ -160,7 +160,7 @@ def test_rows_that_fail_come_back_as_a_manifest(
 def test_a_dry_run_tells_and_writes_nothing(
     collection: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """A plan says of each row what would happen, with files and bytes, and nothing is written to the server."""
+    """A dry run reports what would happen to each row, with files and bytes, and writes nothing to the server."""
     manifest = write_cases(tmp_path, sockets, 4)
     number = SocketValueSpec(sockets.value, value={"case": 1})
     collection.add(number, title="case 00001")
@@ -185,7 +185,7 @@ def test_a_dry_run_tells_and_writes_nothing(
 
 
 def test_cases_that_are_there(collection: CaseCollection, sockets: Sockets, tmp_path: Path) -> None:
-    """Skip leaves what is complete and fills what is missing, error fails the row, update changes it."""
+    """`skip` keeps complete cases and fills missing values, `error` fails the row, and `update` changes the case."""
     manifest = write_cases(tmp_path, sockets, 2)
     other = SocketValueSpec(sockets.value, value="other")
     collection.filled(
@@ -214,7 +214,7 @@ def test_cases_that_are_there(collection: CaseCollection, sockets: Sockets, tmp_
 def test_a_changed_file_is_told_and_can_be_brought_up(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """A row whose file changed after it was pushed is left and told as such; with update it is sent."""
+    """A row whose file changed after it was pushed is skipped with a note, or pushed again with `update`."""
     manifest = write_cases(tmp_path, sockets, 2)
     pushed(archive, manifest, wait=True, timeout=DEADLINE)
     written(tmp_path / "1.csv", "changed")
@@ -234,7 +234,7 @@ def test_a_changed_file_is_told_and_can_be_brought_up(
 def test_a_value_that_is_changed_back_is_sent(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """A row that says again what it said two runs ago is known to differ from what the server has now."""
+    """A row that returns to an earlier value is pushed again."""
     manifest = tmp_path / "m.jsonl"
     for value in (1, 2, 1):
         write_manifest(manifest, [Row(0, "case", None, {sockets.value: value})])
@@ -246,7 +246,7 @@ def test_a_value_that_is_changed_back_is_sent(
 def test_a_wrong_policy_is_refused(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Another word than the three is refused before anything is read."""
+    """An unknown policy for existing cases is refused before anything is read."""
     with pytest.raises(ValueError, match="'error', 'skip' or 'update'"):
         pushed(archive, write_cases(tmp_path, sockets, 1), existing="overwrite")
 
@@ -254,7 +254,7 @@ def test_a_wrong_policy_is_refused(
 def test_no_target_is_told_with_near_names(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """A target that is not there ends the push at once."""
+    """A target that does not exist ends the push at once."""
     manifest = write_cases(tmp_path, sockets, 1)
     with pytest.raises(ObjectNotFound, match="Did you mean"):
         push(archive.client, manifest, f"archive:{archive.slug}x", journal=tmp_path / "j")
@@ -266,7 +266,7 @@ def test_no_target_is_told_with_near_names(
 def test_what_is_uploaded_is_not_sent_again(
     collection: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Uploads of a run that could make no case are used by the next, without a byte being sent."""
+    """Uploads of a run that could not create its cases are used by the next run, which sends no bytes."""
     manifest = write_cases(tmp_path, sockets, 3)
     with through(collection.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 3)) as client:
         assert told(pushed(collection, manifest, client=client)) == (0, 0, 3, 0)
@@ -281,7 +281,7 @@ def test_what_is_uploaded_is_not_sent_again(
 def test_uploads_that_are_gone_are_made_anew(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """An upload that something else has used meanwhile is replaced, and the others are used."""
+    """An upload that was used elsewhere is replaced, and the others are used."""
     manifest = write_cases(tmp_path, sockets, 2)
     with through(archive.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 2)) as client:
         pushed(archive, manifest, client=client)
@@ -294,7 +294,7 @@ def test_uploads_that_are_gone_are_made_anew(
 
 
 def use_up_one(collection: CaseCollection) -> None:
-    """Let somebody else use one of the uploads of a file of `write_cases`."""
+    """Use one of the uploads for another case."""
     upload, *_ = [
         each for each in collection.client.uploads.iterate_all() if each.filename == "1.csv"
     ]
@@ -308,7 +308,7 @@ def use_up_one(collection: CaseCollection) -> None:
 def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
     archive: CaseCollection, tmp_path: Path
 ) -> None:
-    """Files of two de-identifications are never mixed: what was complete of a series that is not is uploaded anew."""
+    """Files of two de-identifications are never mixed: an incomplete series is uploaded again as a whole."""
     slug = archive.sandbox.add_socket(unique("dicom"), "DICOM Image Set")
     (tmp_path / "ct").mkdir()
     series(tmp_path / "ct")
@@ -350,7 +350,7 @@ def test_a_lost_answer_makes_nothing_twice(
     path: str,
     answer: Answer,
 ) -> None:
-    """Whichever answer is lost, the cases are there once and complete, in this run or the next."""
+    """Whichever response is lost, every case exists once and is complete after this run or the next."""
     manifest = write_cases(tmp_path, sockets, 2)
     lost = FaultScript(method, path, answer)
     with through(collection.sandbox, lost) as client:
@@ -362,7 +362,7 @@ def test_a_lost_answer_makes_nothing_twice(
 
 
 def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A job whose request may have been carried out is looked for by every run, and never sent again meanwhile."""
+    """A job whose request may have been carried out is looked for by every run, and not requested again."""
     value = sandbox.add_socket(unique("value"), "Anything")
     algorithm = sandbox.add_algorithm(unique("a"), interfaces=[([value], [])], run=lambda *_: None)
     manifest, journal = tmp_path / "m.jsonl", tmp_path / "j"
@@ -386,7 +386,7 @@ def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path
 def test_an_import_that_fails_is_told_beside_the_file(
     archive: CaseCollection, tmp_path: Path
 ) -> None:
-    """The server's reason comes with the local file's name; a re-run with a good file fills the case."""
+    """A failed import is reported with the local file and the server's reason; with a good file, a re-run succeeds."""
     slug = archive.sandbox.add_socket(unique("image"))
     written(tmp_path / "broken.mha", "no image at all")
     noise(tmp_path / "good.mha")
@@ -410,7 +410,7 @@ def test_an_import_that_fails_is_told_beside_the_file(
 
 
 def test_what_has_not_come_in_time_is_told(archive: CaseCollection, tmp_path: Path) -> None:
-    """Values that the server has not taken up when the time is over leave their rows waiting, and come later."""
+    """Rows whose values were not imported in time are reported as waiting, and are complete in a later run."""
     slug = archive.sandbox.add_socket(unique("image"))
     noise(tmp_path / "a.mha")
     manifest = tmp_path / "m.csv"
@@ -428,7 +428,7 @@ def test_what_has_not_come_in_time_is_told(archive: CaseCollection, tmp_path: Pa
 def test_every_row_becomes_a_job(
     sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """Each row is started once and waited for; a second run starts none."""
+    """Each row becomes one job that is waited for; a second run starts none."""
     output = sandbox.add_socket(unique("output"), "Anything")
 
     def run(inputs: Path, outputs: Path) -> None:
@@ -493,7 +493,7 @@ def test_one_push_of_a_manifest_at_a_time(
 def test_a_journal_is_of_one_target_and_holds_no_token(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By default it lies in the state directory under a name that says what it is of; another's is refused."""
+    """The default journal is in the state directory and named after its target; that of another target is refused."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     manifest = write_cases(tmp_path, sockets, 1)
     report = push(archive.client, manifest, target(archive))
@@ -515,7 +515,7 @@ def test_a_journal_is_of_one_target_and_holds_no_token(
 def test_an_interrupted_push_says_how_to_go_on(
     archive: CaseCollection, sockets: Sockets, tmp_path: Path
 ) -> None:
-    """After Ctrl-C the program ends at once, says to run the same command again, and that goes on."""
+    """After Ctrl-C the program ends at once and says to run the same command again, which continues."""
     manifest = write_cases(tmp_path, sockets, 30)
     archive.sandbox.requests.clear()
     process = start_push(archive.sandbox, manifest, target(archive), tmp_path / "j")

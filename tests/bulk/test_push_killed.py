@@ -27,7 +27,7 @@ SEED = 20261127
 def run_killed(
     sandbox: Sandbox, client: Client, folder: Path, *, kind: str, count: int, kills: int
 ) -> int:
-    """Push cases with kills between, check all that there is then, and return how many runs were killed."""
+    """Push cases, kill some of the runs, check the cases, and return how many runs were killed."""
     collection = add_collection(sandbox, client, kind)
     sockets = make_sockets(sandbox)
     # The server numbers display sets by tens itself, so that an order alone does not show that a set was filled.
@@ -73,7 +73,7 @@ def test_many_kills_of_many_cases(
 def run_jobs_killed(
     sandbox: Sandbox, client: Client, folder: Path, *, count: int, kills: int
 ) -> None:
-    """Start jobs with kills between, and hold what there is against what should be."""
+    """Start jobs, kill some of the runs, and check the jobs."""
     sockets = make_sockets(sandbox)
     output = sandbox.add_socket(unique("output"), "Anything")
     algorithm = sandbox.add_algorithm(
@@ -106,13 +106,13 @@ def run_jobs_killed(
 
 
 def copied(value: str, output: str, inputs: Path, outputs: Path) -> None:
-    """Be an algorithm: give back what came in."""
+    """Run an algorithm that returns its input."""
     (outputs / f"{output}.json").write_bytes((inputs / f"{value}.json").read_bytes())
 
 
 @pytest.fixture
 def _no_credit_limit(sandbox: Sandbox) -> Iterator[None]:
-    """Let there be as many jobs as one likes."""
+    """Lift the limits of jobs."""
     before, sandbox.limits.credits = sandbox.limits.credits, 10**9
     yield
     sandbox.limits.credits = before
@@ -120,7 +120,7 @@ def _no_credit_limit(sandbox: Sandbox) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_credit_limit")
 def test_killed_jobs_are_started_once(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """After kills at random moments there is one job a row, or the row is told as one that nobody can tell about."""
+    """After kills at random moments there is one job for each row, or the row is reported as ambiguous."""
     run_jobs_killed(sandbox, client, tmp_path, count=6, kills=3)
 
 
@@ -128,5 +128,5 @@ def test_killed_jobs_are_started_once(sandbox: Sandbox, client: Client, tmp_path
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("_no_credit_limit")
 def test_many_kills_of_many_jobs(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
-    """After 30 kills at random moments there is one job a row, or the row is told as one that nobody can tell about."""
+    """After 30 kills at random moments there is one job for each row, or the row is reported as ambiguous."""
     run_jobs_killed(sandbox, client, tmp_path, count=60, kills=30)

@@ -32,7 +32,7 @@ from tests.support.push import (
 
 @pytest.fixture
 def sockets(sandbox: Sandbox) -> Sockets:
-    """Give the sockets of a case of one value and one file."""
+    """Add the sockets of a case of one value and one file."""
     return make_sockets(sandbox)
 
 
@@ -47,14 +47,14 @@ def test_rows_wait_for_room_and_say_so() -> None:
 
 
 def fill(room: UploadQuota, number: int) -> None:
-    """Begin so many uploads."""
+    """Create a number of uploads."""
     with room.reserve(number) as used:
         for _ in range(number):
             used()
 
 
 def test_a_row_of_too_many_files_is_refused() -> None:
-    """A row with more files than anybody may upload fails at once."""
+    """A row with more files than the quota fails at once."""
     with (
         pytest.raises(SpecError, match="lets you have 2001 uploads"),
         UploadQuota(lambda: 0, "wait").reserve(2002),
@@ -63,14 +63,14 @@ def test_a_row_of_too_many_files_is_refused() -> None:
 
 
 def test_the_limit_is_the_servers_where_nobody_waits() -> None:
-    """A client that is not to wait lets the server refuse."""
+    """A client that does not wait lets the server refuse."""
     with UploadQuota(lambda: 3000, "raise").reserve(5) as used:
         used()
 
 
 @pytest.fixture
 def own_archive(sandbox: Sandbox) -> Iterator[CaseCollection]:
-    """Give an archive of a user who has no uploads."""
+    """Return an archive of a user without uploads."""
     user = unique("user")
     with Client(sandbox.add_user(user), sandbox.base_url) as client:
         yield CaseCollection(

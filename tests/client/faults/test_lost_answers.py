@@ -76,7 +76,7 @@ def check_only_case(
 def test_a_lost_creation_makes_one_case(
     sandbox: Sandbox, values: Any, kind: str, fault: str, title: str, content: str
 ) -> None:
-    """However the answer to a creation is lost, there is one case, under its title or none, with all its values."""
+    """However the response to a creation is lost, there is one case, with its title and all its values."""
     order = {} if kind == "archive" else {"order": 7}
     with through(sandbox, FaultScript("POST", CREATION, *LOST_RESPONSES[fault])) as client:
         collection = add_collection(sandbox, client, kind)
@@ -109,7 +109,7 @@ def test_an_order_that_is_left_to_the_server_stays_so(sandbox: Sandbox, order: i
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_creation_that_fails_at_once_is_not_repeated(sandbox: Sandbox, kind: str) -> None:
-    """A 500 to the first request is the server's last word, and nothing is there."""
+    """A 500 to the first request is final, and there is no case."""
     fault = FaultScript("POST", CREATION, SERVER_ERROR)
     with through(sandbox, fault) as client:
         collection = add_collection(sandbox, client, kind)
@@ -120,7 +120,7 @@ def test_a_creation_that_fails_at_once_is_not_repeated(sandbox: Sandbox, kind: s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: str) -> None:
-    """A taken title is an error that is a ValueError and a StatusError too, and the case that has it is left alone."""
+    """A taken title raises an error that is a ValueError and a StatusError, and the other case stays as it is."""
     with through(sandbox) as client:
         collection = add_collection(sandbox, client, kind)
         first = collection.add(title="P-0001")
@@ -138,7 +138,7 @@ def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: s
 def test_a_title_that_is_taken_meanwhile_is_refused(
     sandbox: Sandbox, client: Client, values: Any, kind: str, existing: str
 ) -> None:
-    """A case that has values is not ours, even if our own creation was lost: it is refused, or taken where asked."""
+    """A case with values is not ours, even if our creation was lost: its title is refused, or it is used if asked."""
     others: list[Any] = []
     homes: list[CaseCollection] = []
 
@@ -182,7 +182,7 @@ def test_a_creation_that_cannot_be_looked_for_is_ambiguous(sandbox: Sandbox, kin
 
 
 def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> None:
-    """When every repeat is lost as well, the error has the title to look for, and the last loss."""
+    """If every repeat is lost too, the error has the title to look for and the last failure."""
     fault = FaultScript("POST", CREATION, *[CUT] * 99)
     with through(sandbox, fault) as client:
         collection = add_collection(sandbox, client, "archive")
@@ -202,7 +202,7 @@ def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> Non
 def test_a_lost_filling_fills_once(
     sandbox: Sandbox, values: Any, kind: str, fault: str, title: str, content: str
 ) -> None:
-    """However the answer to the request that fills a case is lost, the case has its values and no temporary title."""
+    """However the response to filling a case is lost, the case has its values and no temporary title."""
     with through(sandbox, FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])) as client:
         collection = add_collection(sandbox, client, kind)
         made = collection.add(*values[content], title=title)
@@ -231,7 +231,7 @@ def test_uploads_that_still_wait_are_used_once(
 def test_a_lost_change_changes_once(
     sandbox: Sandbox, values: Any, kind: str, fault: str, content: str
 ) -> None:
-    """However the answer to a change is lost, the case has the new title, place and values, and keeps the others."""
+    """However the response to a change is lost, the case has the new title, order and values, and keeps the others."""
     fields: dict[str, Any] = {"title": "new"} if kind == "archive" else {"title": "new", "order": 3}
     fault_of_changes = FaultScript("PATCH", CHANGE, *LOST_RESPONSES[fault])
     other = sandbox.add_socket(unique("other"), "Integer")
@@ -257,7 +257,7 @@ def test_a_lost_change_changes_once(
 
 @pytest.mark.parametrize("order", [None, 5])
 def test_a_display_set_moves_once(sandbox: Sandbox, order: int | None) -> None:
-    """A change of nothing but the place is not repeated once it shows: to the end is one step."""
+    """A change of the order alone is not repeated once it shows."""
     fault = FaultScript("PATCH", CHANGE, ACTED_CUT)
     with through(sandbox, fault) as client:
         collection = add_collection(sandbox, client, "reader study")
@@ -270,7 +270,7 @@ def test_a_display_set_moves_once(sandbox: Sandbox, order: int | None) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_that_is_there_already_converges(sandbox: Sandbox, values: Any, kind: str) -> None:
-    """A value that the case had before is sent again after a loss, which changes nothing."""
+    """A value that the case had before is sent again after a lost response, which changes nothing."""
     with through(sandbox) as client:
         collection = add_collection(sandbox, client, kind)
         made = collection.add(*values["inline"], title="a")
@@ -286,7 +286,7 @@ def test_a_change_that_is_there_already_converges(sandbox: Sandbox, values: Any,
 def test_a_filling_that_is_never_answered_is_reported(
     sandbox: Sandbox, values: Any, kind: str
 ) -> None:
-    """A case whose filling never arrives is an IncompleteCase with its pk, and the printed call completes it."""
+    """If a case cannot be filled, IncompleteCase has its pk and a call that completes it."""
     fault = FaultScript("PATCH", CHANGE, *[UNAVAILABLE] * 5)
     with through(sandbox, fault) as client:
         collection = add_collection(sandbox, client, kind)
@@ -300,7 +300,7 @@ def test_a_filling_that_is_never_answered_is_reported(
 
 
 def test_a_change_that_is_refused_after_a_loss_says_why(sandbox: Sandbox, values: Any) -> None:
-    """A change that was lost before it arrived, and then is refused, was not carried out: the refusal comes through."""
+    """If the repeat of a lost change is refused, the change was not carried out, and the refusal is raised."""
     with through(
         sandbox, FaultScript("PATCH", CHANGE, CUT, Answer(403, {"detail": "Not yours."}))
     ) as client:
@@ -316,7 +316,7 @@ def test_a_change_that_is_refused_after_a_loss_says_why(sandbox: Sandbox, values
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a display set, in a study of the test's own."""
+    """A question about a display set, in a study of its own."""
 
     pk: str
     display_set: str
@@ -342,7 +342,7 @@ ANSWERS = "/answers/$"
 def test_a_lost_answer_to_a_question_is_stored_once(
     sandbox: Sandbox, question: Question, fault: str
 ) -> None:
-    """However the server's answer is lost, the reader's is stored once and returned."""
+    """However the response is lost, the reader's answer is stored once and returned."""
     with through(sandbox, FaultScript("POST", ANSWERS, *LOST_RESPONSES[fault])) as client:
         made = client.reader_studies.answers.create(
             question=question.pk, display_set=question.display_set, answer="ja"

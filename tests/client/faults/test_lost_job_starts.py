@@ -56,7 +56,7 @@ def _credits(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def algorithm(sandbox: Sandbox, sockets: Sockets, _credits: None) -> str:
-    """Make an algorithm that takes a number, an image, or everything."""
+    """Add an algorithm that takes a number, an image, or everything."""
     slug, output = unique("algorithm"), sandbox.add_socket(unique("out"), "Anything")
 
     def run(_: Path, outputs: Path) -> None:
@@ -85,7 +85,7 @@ def jobs_of(client: Client, algorithm: str) -> list[Any]:
 def job_inputs(
     sandbox: Sandbox, sockets: Sockets, values: Any
 ) -> Callable[..., list[SocketValueSpec]]:
-    """Give inputs of each sort; those that are on the server as a client sees them."""
+    """Return a function that returns inputs of a kind."""
 
     def make(content: str, client: Client | None = None) -> list[SocketValueSpec]:
         if content == "image on the server" and client is not None:
@@ -114,7 +114,7 @@ OTHER_CONTENTS = ["image", "image on the server", "file"]
 def test_a_job_whose_answer_is_lost_is_found(
     sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, way: str
 ) -> None:
-    """However the answer is lost, the job that was started is returned as its answer would be, and is the only one."""
+    """However the response is lost, the job that was started is returned, and is the only one."""
     fault = FaultScript("POST", JOBS, AFTER[way])
     with through(sandbox, fault) as client:
         inputs = job_inputs(content, client)
@@ -145,7 +145,7 @@ def test_a_job_that_never_arrived_is_sent_again(
 def test_a_job_that_waits_for_its_inputs_is_waited_for(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
-    """A job that does not show its inputs yet is looked at again until it does."""
+    """A job that does not show its inputs yet is read again until it does."""
     held = sandbox.hold_background()
     looks: list[Seen] = []
 
@@ -166,7 +166,7 @@ def test_a_job_that_waits_for_its_inputs_is_waited_for(
 def test_a_job_whose_inputs_do_not_show_in_time_is_ambiguous(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
-    """A new job that may be ours and does not show its inputs is named, and none is sent after it."""
+    """A new job that may be ours and does not show its inputs is named, and no other is started."""
     with (
         sandbox.hold_background(),
         through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client,
@@ -180,7 +180,7 @@ def test_a_job_whose_inputs_do_not_show_in_time_is_ambiguous(
 def test_a_lost_job_that_was_cancelled_is_not_started_again(
     sandbox: Sandbox, sockets: Sockets, algorithm: str, tmp_path: Path
 ) -> None:
-    """A job whose inputs the server could not use never shows them: it is named, and none is sent after it."""
+    """A cancelled job, which never shows its inputs, is named, and no other is started."""
     bad = SocketValueSpec(sockets.image, file=written(tmp_path / "bad.mha", "no image"))
     with through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client:
         with pytest.raises(AmbiguousWriteError) as unclear:
@@ -218,7 +218,7 @@ def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
 def test_another_job_of_the_algorithm_is_not_taken_for_ours(
     sandbox: Sandbox, client: Client, sockets: Sockets, algorithm: str
 ) -> None:
-    """A new job with other inputs changes nothing: ours is sent again, or found beside it."""
+    """A new job with other inputs is ignored: ours is found beside it, or started again."""
     numbers = iter(range(9))
 
     class Other(FaultScript):
@@ -240,7 +240,7 @@ def test_another_job_of_the_algorithm_is_not_taken_for_ours(
 def test_the_refusal_of_a_duplicate_comes_through(
     sandbox: Sandbox, client: Client, algorithm: str, job_inputs: Any
 ) -> None:
-    """A job whose inputs ran before is refused after a loss as it would have been without, and there is no second."""
+    """A duplicate job is refused after a lost response as it would be without, and there is no second one."""
     inputs = job_inputs("value")
     client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
     with through(sandbox, FaultScript("POST", JOBS, CUT)) as ours:
@@ -252,7 +252,7 @@ def test_the_refusal_of_a_duplicate_comes_through(
 def test_a_job_that_arrives_late_is_found_by_its_refused_repeat(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
-    """A first request that overtakes its own repeat makes the repeat a duplicate, and the job is found."""
+    """If the first request arrives late, its repeat is refused as a duplicate, and the job is found."""
 
     class Late(FaultScript):
         def __call__(self, seen: Seen) -> Answer | None:
@@ -293,7 +293,7 @@ def test_a_job_that_cannot_be_looked_for_is_ambiguous(
 def test_jobs_of_one_algorithm_are_started_one_at_a_time(
     sandbox: Sandbox, sockets: Sockets, algorithm: str
 ) -> None:
-    """Threads wait for each other from the count before a job until its answer, so that new jobs can be told apart."""
+    """The threads of a process start jobs of one algorithm one by one, so that a lost one can be identified."""
     together = threading.Barrier(6)
     with through(sandbox) as client:
 
@@ -316,7 +316,7 @@ def test_jobs_of_one_algorithm_are_started_one_at_a_time(
 def test_an_invocation_whose_answer_is_lost_is_ambiguous(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
-    """Nothing tells one invocation from another, so it is made once and the loss is reported."""
+    """Invocations cannot be identified, so a lost one is reported and not repeated."""
     endpoint = sandbox.add_endpoint(algorithm)
     fault = FaultScript("POST", "/invocations/$", ACTED_CUT)
     with through(sandbox, fault) as client:

@@ -54,18 +54,18 @@ with Client(token=token, base_url=base_url) as client:
 
 @pytest.fixture(scope="module")
 def number(sandbox: Sandbox) -> str:
-    """Make a socket whose values are there at once."""
+    """Add a socket whose values are available at once."""
     return sandbox.add_socket(unique("number"), "Anything")
 
 
 @pytest.fixture(scope="module")
 def table(sandbox: Sandbox) -> str:
-    """Make a socket whose values are taken up in the background."""
+    """Add a socket whose values are imported in the background."""
     return sandbox.add_socket(unique("table"), "CSV file")
 
 
 class Deadly(FaultScript):
-    """Kill a process at its second request of a sort, before or after it is carried out."""
+    """A fault that kills a process at its second matching request, before or after the server acts."""
 
     victim: subprocess.Popen[str]
 
@@ -92,7 +92,7 @@ def test_a_loop_that_was_killed_is_run_again(
     path: str,
     done: bool,
 ) -> None:
-    """Killed while a case is created or filled, the same program makes every case once and complete when run again."""
+    """If a program is killed while it creates or fills a case, running it again completes every case, once."""
     for index in range(COUNT):
         written(tmp_path / f"P-{index}.csv", f"{index};ü")
     deadly = Deadly(method, path)
@@ -133,7 +133,7 @@ def test_a_loop_that_was_killed_is_run_again(
 def test_skip_returns_a_complete_case_without_an_upload(
     collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
-    """A case that has all values is returned as it is, in the form of the answer to a write, and nothing is written."""
+    """A complete case is returned in the form of a write's response, and nothing is written."""
     specs = [
         SocketValueSpec(number, value=1),
         SocketValueSpec(table, file=written(tmp_path / "t.csv", "a")),
@@ -149,7 +149,7 @@ def test_skip_returns_a_complete_case_without_an_upload(
 def test_skip_does_not_send_again_what_still_waits(
     collection: CaseCollection, sandbox: Sandbox, table: str, tmp_path: Path
 ) -> None:
-    """A value that this client has just uploaded counts as there, though the server has not taken it up yet."""
+    """A value that this client has uploaded counts as present before the server has imported it."""
     spec = SocketValueSpec(table, file=written(tmp_path / "t.csv", "a"))
     with sandbox.hold_background():
         first = collection.add(spec, title="P-0001")
@@ -161,7 +161,7 @@ def test_skip_does_not_send_again_what_still_waits(
 def test_skip_fills_what_is_missing(
     collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
-    """Of a case that lacks a value, only that one is uploaded, and what is there stays."""
+    """Only the missing value of a case is uploaded, and its other values stay."""
     first = collection.add(SocketValueSpec(number, value=1), title="P-0001")
     other = CaseCollection(collection.client, sandbox, collection.slug, collection.is_archive)
     specs = [
@@ -196,7 +196,7 @@ def test_skip_fills_a_case_that_was_left_incomplete(
 
 
 def test_skip_puts_an_empty_case_in_its_place(sandbox: Sandbox, client: Client) -> None:
-    """A display set without values that has another place than asked for is moved, and left alone once it is there."""
+    """An empty display set with another order is moved, and not written again once it has its order."""
     collection = add_collection(sandbox, client, "reader study")
     collection.add(title="P-0001")
     collection.add(title="P-0001", order=3, existing="skip")
@@ -208,7 +208,7 @@ def test_skip_puts_an_empty_case_in_its_place(sandbox: Sandbox, client: Client) 
 def test_update_changes_the_values_of_a_case(
     collection: CaseCollection, sandbox: Sandbox, number: str, table: str, tmp_path: Path
 ) -> None:
-    """A case that is there gets the given values, keeps the others, and one that is not is made."""
+    """An existing case gets the given values and keeps the others; a missing one is created."""
     first = collection.add(
         SocketValueSpec(number, value=1),
         SocketValueSpec(table, file=written(tmp_path / "t.csv", "a")),
@@ -228,7 +228,7 @@ def test_update_changes_the_values_of_a_case(
 def test_titles_are_listed_once_for_each_client(
     collection: CaseCollection, sandbox: Sandbox, number: str
 ) -> None:
-    """A loop over many cases reads the list of the parent once, and knows the cases that it made itself."""
+    """A loop over many cases lists the parent once, and remembers the cases that it created."""
     listed = r"/archives/items/$" if collection.is_archive else r"/display-sets/$"
     sandbox.requests.clear()
     for _ in range(2):
@@ -246,7 +246,7 @@ def test_titles_are_listed_once_for_each_client(
 def test_a_case_that_came_after_the_list_is_found(
     collection: CaseCollection, sandbox: Sandbox, number: str, existing: Any
 ) -> None:
-    """A case that somebody else made since the titles were listed is taken when its title is refused."""
+    """A case that somebody else created after the titles were listed is used when its title is refused."""
     collection.add(SocketValueSpec(number, value=0), title="first", existing=existing)
     with Client(sandbox.token, sandbox.base_url) as somebody:
         theirs = CaseCollection(somebody, sandbox, collection.slug, collection.is_archive).add(
@@ -265,7 +265,7 @@ def test_a_case_that_came_after_the_list_is_found(
 def test_a_case_without_a_title_cannot_be_found_again(
     collection: CaseCollection, sandbox: Sandbox, number: str, existing: Any, title: str | None
 ) -> None:
-    """Without a title no case can be told from another, so that it is a ValueError before anything is sent."""
+    """A policy for existing cases without a title is a ValueError, and nothing is sent."""
     sandbox.requests.clear()
     with pytest.raises(SpecError, match="needs a title") as refused:
         collection.add(SocketValueSpec(number, value=1), title=title, existing=existing)

@@ -83,7 +83,7 @@ class Example:
 
 @pytest.fixture
 def example(sandbox: Sandbox) -> Example:
-    """Make an algorithm of the test's own."""
+    """Add an algorithm for this test."""
     report = unique("report")
     made = Example(
         slug=unique("algorithm"),
@@ -140,7 +140,7 @@ def test_inputs_that_match_no_interface_are_refused(
 def test_an_input_given_twice_is_refused(
     sandbox: Sandbox, client: Client, example: Example
 ) -> None:
-    """Two values for one socket are an error that names it, since the server would drop one."""
+    """Two values for one socket raise an error that names it, because the server would drop one."""
     inputs = [SocketValueSpec(example.image, file=path) for path in (ct_slice(), volume())]
 
     with nothing_written(sandbox), pytest.raises(SpecError, match="is given twice") as refused:
@@ -152,7 +152,7 @@ def test_an_input_given_twice_is_refused(
 def test_an_unknown_socket_is_named_with_those_that_are_near(
     sandbox: Sandbox, client: Client, example: Example
 ) -> None:
-    """A mistyped socket is not found, is a wrong value too, and near names are listed."""
+    """A misspelt socket raises an error that is a ValueError too and lists similar slugs."""
     mistyped = example.image.replace("in-image", "in-imgae")
 
     with nothing_written(sandbox), pytest.raises(SocketNotFound) as missing:
@@ -170,7 +170,7 @@ def test_an_unknown_socket_is_named_with_those_that_are_near(
 def test_an_unknown_algorithm_is_named_with_those_that_are_near(
     sandbox: Sandbox, client: Client, example: Example
 ) -> None:
-    """A mistyped algorithm is not found, and nothing is uploaded."""
+    """A misspelt algorithm raises ObjectNotFound, and nothing is uploaded."""
     with nothing_written(sandbox), pytest.raises(ObjectNotFound, match="Did you mean") as missing:
         client.start_algorithm_job(
             algorithm_slug=f"{example.slug}x",
@@ -181,7 +181,7 @@ def test_an_unknown_algorithm_is_named_with_those_that_are_near(
 
 
 def test_an_algorithm_without_an_interface_cannot_be_run(sandbox: Sandbox, client: Client) -> None:
-    """An algorithm that takes nothing yet is told apart from inputs that are wrong."""
+    """An algorithm without an interface has an error of its own."""
     slug = sandbox.add_algorithm(unique("bare"), interfaces=[], run=lambda _, __: None)
 
     with nothing_written(sandbox), pytest.raises(InterfaceMismatch, match="has no interface yet"):
@@ -255,7 +255,7 @@ def test_every_source_makes_an_input(
 def test_a_job_takes_a_dicom_image_set_and_files(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
-    """Inputs of other sorts reach the algorithm whole."""
+    """Inputs of other kinds reach the algorithm unchanged."""
     dicom = sandbox.add_socket(unique("in-dicom"), "DICOM Image Set")
     table = sandbox.add_socket(unique("in-table"), "CSV file")
     count = sandbox.add_socket(unique("out-count"), "Anything")
@@ -297,7 +297,7 @@ def test_a_job_can_be_waited_for_in_every_form(client: Client, example: Example,
 def test_outputs_that_are_there_already_are_not_overwritten(
     client: Client, example: Example, tmp_path: Path
 ) -> None:
-    """A file where an output belongs stops its download before it begins, and is left as it is."""
+    """An existing file at the path of an output prevents the download, and stays as it is."""
     there = written(tmp_path / f"{example.mean}.json", "mine")
 
     with pytest.raises(FileExistsError, match="already exists"):
@@ -318,7 +318,7 @@ def test_outputs_that_are_there_already_are_not_overwritten(
 def test_a_job_whose_algorithm_fails_has_failed(
     client: Client, example: Example, tmp_path: Path
 ) -> None:
-    """A run that fails ends the wait with its state, its pk and where to look, and nothing is downloaded."""
+    """If a job fails, the error has its status, its pk and its page, and nothing is downloaded."""
     with pytest.raises(JobFailed, match=r"The algorithm failed\.") as failed:
         client.run_algorithm(
             algorithm_slug=example.slug,
@@ -341,7 +341,7 @@ def test_a_job_whose_algorithm_fails_has_failed(
 def test_a_job_whose_inputs_are_bad_is_cancelled(
     client: Client, example: Example, tmp_path: Path
 ) -> None:
-    """An input that is no image ends the wait with the state that the server gives it."""
+    """If an input is not an image, the error has the status of the cancelled job."""
     started = client.start_algorithm_job(
         algorithm_slug=example.slug,
         inputs=[SocketValueSpec(example.image, file=written(tmp_path / "no.nii", "no image"))],
@@ -354,7 +354,7 @@ def test_a_job_whose_inputs_are_bad_is_cancelled(
 
 
 def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example: Example) -> None:
-    """When the time is over the error has the job's state and how to wait on, and waiting on works."""
+    """After the timeout, the error has the job's status and the call that continues to wait, which works."""
     with sandbox.hold_background():
         started = client.start_algorithm_job(
             algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=ct_slice())]
@@ -386,7 +386,7 @@ def test_a_refused_job_says_why(sandbox: Sandbox, example: Example) -> None:
 
 
 def test_an_unknown_job_is_not_found(client: Client) -> None:
-    """Waiting for a job that is not there ends at once."""
+    """Waiting for a job that does not exist ends at once."""
     with pytest.raises(ObjectNotFound, match="Not found, or no access"):
         client.wait_for_job("00000000-0000-4000-8000-000000000000", timeout=DEADLINE)
 
@@ -431,7 +431,7 @@ def test_an_endpoint_wants_an_interface_matched_too(
 def test_an_unknown_endpoint_is_not_found(
     sandbox: Sandbox, client: Client, example: Example
 ) -> None:
-    """Nothing is uploaded for an endpoint that is not there."""
+    """Nothing is uploaded for an endpoint that does not exist."""
     with nothing_written(sandbox), pytest.raises(ObjectNotFound):
         client.invoke_algorithm_endpoint(
             endpoint_pk="00000000-0000-4000-8000-000000000000",

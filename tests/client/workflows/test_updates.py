@@ -37,7 +37,7 @@ def _sockets(sandbox: Sandbox) -> tuple[str, str, str]:
 def test_only_the_given_socket_changes(
     collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, changed: int
 ) -> None:
-    """A value, a file or an image is replaced, and the other values stay the very same records."""
+    """A value, a file or an image is replaced, and the other values keep their pks."""
     slugs = _sockets(sandbox)
     paths = [noise(tmp_path / f"{size}.mha", size) for size in (8, 16)]
     before, after = (
@@ -93,7 +93,7 @@ def test_a_case_gets_a_socket_that_it_did_not_have(
 def test_a_title_is_left_cleared_or_changed(
     collection: CaseCollection, fields: dict[str, Any], expected: str
 ) -> None:
-    """No title and `None` leave it, an empty one clears it, any other replaces it."""
+    """`None` keeps the title, an empty title clears it, and any other replaces it."""
     item = collection.add(title="before")
 
     changed = collection.update(item.pk, **fields)
@@ -108,7 +108,7 @@ def test_a_title_is_left_cleared_or_changed(
 def test_an_order_is_left_numbered_or_changed(
     sandbox: Sandbox, client: Client, fields: dict[str, Any], expected: int
 ) -> None:
-    """No order leaves it, `None` and 0 let the server number it anew, any other number is its place."""
+    """No order keeps it, `None` and 0 let the server choose the last one, and any other number is used."""
     collection = add_collection(sandbox, client, "reader study")
     item = collection.add()
     collection.add()
@@ -140,7 +140,7 @@ def test_title_and_values_change_by_one_request(
 
 
 def test_a_refused_update_changes_nothing(collection: CaseCollection, sandbox: Sandbox) -> None:
-    """When one value of several is refused by the server, its words come through and all stays as it was."""
+    """If the server refuses one of several values, the error has its words, and nothing is changed."""
     free = sandbox.add_socket(unique("number"), "Integer")
     small = sandbox.add_socket(unique("small"), "Integer", schema={"maximum": 10})
     item = collection.add(SocketValueSpec(free, value=1), title="before")
@@ -158,7 +158,7 @@ def test_a_refused_update_changes_nothing(collection: CaseCollection, sandbox: S
 def test_an_unknown_case_is_not_found_before_anything_is_uploaded(
     collection: CaseCollection, sandbox: Sandbox
 ) -> None:
-    """Updating a case that is not there, or not visible, uploads nothing."""
+    """Updating a case that is missing or not visible uploads nothing."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
 
     with (
@@ -169,7 +169,7 @@ def test_an_unknown_case_is_not_found_before_anything_is_uploaded(
 
 
 def test_a_case_that_may_be_seen_only_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Someone who may look at an archive, but not change it, is told to ask for the role."""
+    """Without permission to change an archive, the error says which role to ask for."""
     slug = sandbox.add_socket(unique("table"), "CSV file")
     archive = sandbox.add_archive(unique("archive"), users=["looker"])
     with (
@@ -190,7 +190,7 @@ def test_a_case_that_may_be_seen_only_is_not_changed(sandbox: Sandbox, tmp_path:
 def test_a_used_image_can_come_back(
     collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """A socket whose image was replaced can have its first image again, and waiting for that returns at once."""
+    """A socket can get a former image again, and waiting for it returns at once."""
     slug = sandbox.add_socket(unique("image"))
     first = collection.filled(
         collection.add(SocketValueSpec(slug, file=noise(tmp_path / "a.mha", 8))).pk
