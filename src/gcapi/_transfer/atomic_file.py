@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import threading
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal, get_args
+from pathlib import Path
+from typing import Literal, get_args
 from uuid import uuid4
 
 if sys.platform != "win32":
     import fcntl
-
-if TYPE_CHECKING:
-    import io
-    from collections.abc import Generator, Iterable
-    from pathlib import Path
 
 #: The policy for a target that exists: raise before anything is transferred, keep it, or replace it.
 ExistingFile = Literal["error", "skip", "overwrite"]
@@ -35,9 +33,10 @@ def is_taken(target: Path) -> bool:
     return os.path.lexists(target)
 
 
-def refuse_existing(targets: Iterable[Path]) -> None:
-    """Raise `FileExistsError` if one of the targets exists."""
-    for target in targets:
+def check_targets(targets: Iterable[Path], existing: ExistingFile = "error") -> None:
+    """Check the policy for existing files; with ``"error"``, raise `FileExistsError` if a target exists."""
+    check_existing_file(existing)
+    for target in targets if existing == "error" else ():
         if is_taken(target):
             raise _already_exists(target)
 
@@ -147,7 +146,7 @@ def _rename_without_link(source: Path, target: Path) -> None:
         try:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(directory, fcntl.LOCK_EX)
-            refuse_existing([target])
+            check_targets([target])
             source.replace(target)
         finally:
             os.close(directory)

@@ -10,36 +10,23 @@ Memory: `max_concurrent_downloads` × `WRITE_BLOCK` (512 KiB). Open files: up to
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from gcapi._transfer.atomic_file import (
-    AtomicFile,
-    ExistingFile,
-    check_existing_file,
-    is_taken,
-    refuse_existing,
-)
-from gcapi._transfer.parts import range_size, split
+from gcapi._http.transport import Transport
+from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, check_targets, is_taken
+from gcapi._transfer.parts import Part, range_size, split
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
-from gcapi._transfer.remote_files import ApiFile
+from gcapi._transfer.remote_files import ApiFile, RemoteFile
+from gcapi._util.fork_safety import Slots
 from gcapi._util.scheduler import Scheduler, current_token
 from gcapi.exceptions import TransferError
 from gcapi.progress import Listener, Progress, given_up_on_error
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
-
-    from gcapi._http.transport import Transport
-    from gcapi._transfer.parts import Part
-    from gcapi._transfer.remote_files import RemoteFile
-
 #: The maximal number of times that a file is read again from its beginning.
 MAX_RESTARTS = 2
-#: Seconds after which a thread that waits for a connection checks its token.
-_TOKEN_INTERVAL = 0.2
 
 
 class Downloads:
@@ -72,10 +59,8 @@ class Downloads:
             StatusError: A file does not exist, or access is denied. Files that were complete by then are kept.
             TransferError: A file arrived incomplete or corrupt.
         """
-        check_existing_file(existing)
-        if existing == "error":
-            refuse_existing(target for _, target in files)
-        connections = _Connections(self._transport.settings.max_concurrent_downloads)
+        check_targets((target for _, target in files), existing)
+        connections = Slots(self._transport.settings.max_concurrent_downloads)
         # Twice as many threads as connections, because flushing a file can take as long as reading it.
         scheduler = Scheduler(2 * connections.count, "gcapi-download")
         downloads = [
@@ -100,23 +85,6 @@ class Downloads:
         return [target for _, target in files]
 
 
-class _Connections:
-    """A number of connections that is shared by more threads."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._free = threading.BoundedSemaphore(count)
-
-    @contextmanager
-    def use_one(self) -> Generator[None]:
-        while not self._free.acquire(timeout=_TOKEN_INTERVAL):
-            current_token().raise_if_cancelled()
-        try:
-            yield
-        finally:
-            self._free.release()
-
-
 @dataclass(eq=False)
 class _FileDownload:
     """The download of one file, whose ranges are tasks of a scheduler."""
@@ -125,7 +93,7 @@ class _FileDownload:
     file: AtomicFile
     progress: Progress
     scheduler: Scheduler
-    connections: _Connections
+    connections: Slots
     restarts: int = 0
     unfinished_ranges: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -133,7 +101,7 @@ class _FileDownload:
     def read_first(self) -> None:
         """Read the beginning of the file, and submit the other ranges as soon as its length is known."""
         reader = RangeReader(self.remote, self.file.target.name, self._write)
-        with self.connections.use_one():
+        with self.connections.one():
             response, first = reader.open_first()
             with closing(response):
                 self.progress.set_total(reader.size)
@@ -149,7 +117,7 @@ class _FileDownload:
         self._end_range(reader, first)
 
     def _read_other(self, reader: RangeReader, wanted: ByteRange) -> None:
-        with self.connections.use_one():
+        with self.connections.one():
             reader.read(wanted)
         self._end_range(reader, wanted)
 
@@ -164,19 +132,16 @@ class _FileDownload:
             if self.unfinished_ranges:
                 return
         current_token().raise_if_cancelled()
-        if reader.restart_reason:
-            self._restart(reader.restart_reason)
+        if not reader.restart_reason:
+            self.file.publish()
+            if reader.size is None:
+                self.progress.set_total(done.position)
             return
-        self.file.publish()
-        if reader.size is None:
-            self.progress.set_total(done.position)
-
-    def _restart(self, reason: str) -> None:
         self.restarts += 1
         if self.restarts > MAX_RESTARTS:
             raise TransferError(
-                f"{self.file.target.name}: {reason} It was started again {MAX_RESTARTS} times. Nothing was kept;"
-                " download it again."
+                f"{self.file.target.name}: {reader.restart_reason} It was started again {MAX_RESTARTS} times."
+                " Nothing was kept; download it again."
             )
         self.progress.reset()
         self.file.clear()

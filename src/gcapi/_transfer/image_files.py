@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
+
+from gcapi import models
+from gcapi._api.operations import Calls
 from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._transfer.file_names import full_suffix, inside, name_of
 from gcapi._transfer.remote_files import ApiFile, RemoteFile, SignedFile
 from gcapi._util.json_types import is_object
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    import httpx
-
-    from gcapi._api.operations import Calls
-    from gcapi.models import HyperlinkedImage, ImageFile
 
 #: A file on a server, and the path that it gets on this machine.
 FileDownload = tuple[RemoteFile, Path]
@@ -29,7 +26,7 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 def files_of_image(
     calls: Calls,
-    image: HyperlinkedImage,
+    image: models.HyperlinkedImage,
     directory: Path,
     *,
     filename: str | None = None,
@@ -59,7 +56,7 @@ def files_of_image(
 
 def choose_files(
     calls: Calls,
-    files: Iterable[ImageFile],
+    files: Iterable[models.ImageFile],
     directory: Path,
     *,
     filename: str,

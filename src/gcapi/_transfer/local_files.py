@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from gcapi.exceptions import SpecFileError, SpecFileNotFound
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def local_file_error(path: Path, error: OSError | ValueError) -> SpecFileError:

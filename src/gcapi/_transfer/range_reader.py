@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import httpx
 
 from gcapi._transfer.parts import MEBI
 from gcapi._transfer.remote_files import (
+    RemoteFile,
     file_size,
     is_partial,
     md5_of,
@@ -20,11 +21,6 @@ from gcapi._transfer.remote_files import (
 from gcapi._util.messages import shown_url
 from gcapi._util.scheduler import current_token
 from gcapi.exceptions import TransferError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gcapi._transfer.remote_files import RemoteFile
 
 #: The length of the first request in bytes; most files are not longer.
 FIRST_RANGE = MEBI
@@ -52,11 +48,6 @@ class ByteRange:
 
     def __post_init__(self) -> None:
         self._digest = hashlib.md5(usedforsecurity=False) if self.md5 else None
-
-    @property
-    def is_complete(self) -> bool:
-        """True once all bytes have arrived."""
-        return self.position == self.end
 
     def advance(self, block: memoryview) -> None:
         """Count a block that arrived."""
@@ -146,7 +137,7 @@ class RangeReader:
                     self._copy(wanted, current)
             except httpx.TransportError as error:
                 problem = error
-            if wanted.is_complete or (wanted.end is None and problem is None):
+            if wanted.position == wanted.end or (wanted.end is None and problem is None):
                 return
             if not self._validator or wanted.end is None:
                 total = "an unknown number of" if self.size is None else self.size

@@ -7,38 +7,22 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
 from gcapi._api.error_mapping import status_error
+from gcapi._http.transport import Transport
 from gcapi._http.urls import parse_server_url
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import TransferError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gcapi._http.transport import Transport
 
 #: Compression would make it impossible to count bytes against the announced length.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
-
-
-class RemoteFile(Protocol):
-    """A file on a server."""
-
-    def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Request the file, or the byte range that the headers name; the body is left to be read."""
-        ...
-
-    def is_store(self, url: httpx.URL, /) -> bool:
-        """Return whether a response from a URL is the object store's rather than the API's."""
-        ...
 
 
 class ApiFile:
@@ -60,7 +44,10 @@ class ApiFile:
         self._lock = threading.Lock()
 
     def get(self, headers: Mapping[str, str]) -> httpx.Response:
-        """Request the file from the store; from the API at first, and again when the presigned URL has expired."""
+        """Request the file, or the byte range that the headers name, and leave the body to be read.
+
+        The request goes to the store; at first, and again when the presigned URL has expired, to the API.
+        """
         headers = {**_FILE_HEADERS, **headers}
         expired = self._presigned
         if expired is not None:
@@ -90,7 +77,7 @@ class ApiFile:
         return is_presigned and response.status_code == httpx.codes.FORBIDDEN
 
     def is_store(self, url: httpx.URL) -> bool:
-        """Return whether a URL is outside of the API's origin."""
+        """Return whether a response from a URL is the object store's rather than the API's."""
         return not self._transport.settings.is_api(url)
 
 
@@ -119,6 +106,10 @@ class SignedFile:
     def is_store(self, _: httpx.URL) -> bool:
         """Return true: the API does not answer signed requests."""
         return True
+
+
+#: A file on a server.
+RemoteFile = ApiFile | SignedFile
 
 
 def open_range(

@@ -54,13 +54,13 @@ class Slots:
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self.count = count
         self.after_fork()
         reset_after_fork(self)
 
     def after_fork(self) -> None:
         """Free all slots in the child process."""
-        self._free = threading.Semaphore(self._count)
+        self._free = threading.Semaphore(self.count)
 
     @contextmanager
     def one(self) -> Generator[None]:

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
-from gcapi._api.operations import plain
+from gcapi import models
+from gcapi._api.operations import Calls, plain
 from gcapi._http.urls import parse_server_url
-from gcapi._transfer.atomic_file import (
-    ExistingFile,
-    check_existing_file,
-    refuse_existing,
-    write_atomically,
-)
+from gcapi._transfer.atomic_file import ExistingFile, check_targets, write_atomically
+from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.file_names import inside
 from gcapi._transfer.image_files import files_of_image
-from gcapi._transfer.remote_files import ApiFile
+from gcapi._transfer.remote_files import ApiFile, RemoteFile
 from gcapi.exceptions import UnexpectedAnswer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from gcapi._api.operations import Calls
-    from gcapi._transfer.downloads import Downloads
-    from gcapi._transfer.remote_files import RemoteFile
-    from gcapi.models import HyperlinkedComponentInterfaceValue
-
 #: A file on a server, or its content; and the path that it gets on this machine.
-OutputFile = tuple["RemoteFile | bytes", "Path"]
+OutputFile = tuple[RemoteFile | bytes, Path]
 
 
 class Outputs:
@@ -51,9 +40,7 @@ class Outputs:
         Raises:
             FileExistsError: A file exists, and `existing` is ``"error"``; nothing was transferred.
         """
-        check_existing_file(existing)
-        if existing == "error":
-            refuse_existing(target for _, target in outputs)
+        check_targets((target for _, target in outputs), existing)
         remote = [(source, target) for source, target in outputs if not isinstance(source, bytes)]
         self._downloads.fetch(remote, existing=existing)
         for source, target in outputs:
@@ -63,7 +50,7 @@ class Outputs:
 
     def download_values(
         self,
-        values: Sequence[HyperlinkedComponentInterfaceValue],
+        values: Sequence[models.HyperlinkedComponentInterfaceValue],
         directory: Path,
         *,
         existing: ExistingFile = "error",
@@ -82,7 +69,7 @@ class Outputs:
         return {slug: [target for _, target in group] for slug, group in planned.items()}
 
     def files_of_value(
-        self, value: HyperlinkedComponentInterfaceValue, directory: Path
+        self, value: models.HyperlinkedComponentInterfaceValue, directory: Path
     ) -> list[OutputFile]:
         """Return the files of a socket value, at its socket's relative path below a directory."""
         if isinstance(value.image, str):

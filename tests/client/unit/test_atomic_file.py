@@ -16,8 +16,8 @@ import pytest
 from gcapi._transfer.atomic_file import (
     AtomicFile,
     check_existing_file,
+    check_targets,
     is_taken,
-    refuse_existing,
     write_atomically,
 )
 from tests.support.data import everything_below
@@ -324,6 +324,6 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     names = ["link", "file", "folder", "nothing"]
     assert [is_taken(tmp_path / name) for name in names] == [True, True, True, False]
-    refuse_existing([tmp_path / "nothing"])
+    check_targets([tmp_path / "nothing"])
     with pytest.raises(FileExistsError, match="pass existing='skip'"):
-        refuse_existing([tmp_path / "nothing", tmp_path / "link"])
+        check_targets([tmp_path / "nothing", tmp_path / "link"])
