@@ -101,7 +101,7 @@ class _FileDownload:
     def read_first(self) -> None:
         """Read the beginning of the file, and submit the other ranges as soon as its length is known."""
         reader = RangeReader(self.remote, self.file.target.name, self._write)
-        with self.connections.one():
+        with self.connections.hold_one():
             response, first = reader.open_first()
             with closing(response):
                 self.progress.set_total(reader.size)
@@ -117,7 +117,7 @@ class _FileDownload:
         self._end_range(reader, first)
 
     def _read_other(self, reader: RangeReader, wanted: ByteRange) -> None:
-        with self.connections.one():
+        with self.connections.hold_one():
             reader.read(wanted)
         self._end_range(reader, wanted)
 

@@ -146,7 +146,7 @@ class UploadCalls:
         request = client.build_request(
             "PUT", target, content=body, headers=headers, extensions={REPEATABLE: True}
         )
-        with self._connections.one():
+        with self._connections.hold_one():
             response = client.send(request)
         if not response.is_success:
             raise status_error(response, storage=True)

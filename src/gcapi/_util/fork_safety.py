@@ -63,7 +63,7 @@ class Slots:
         self._free = threading.Semaphore(self.count)
 
     @contextmanager
-    def one(self) -> Generator[None]:
+    def hold_one(self) -> Generator[None]:
         """Hold a slot as soon as one is free; raise `Cancelled` if the current token is cancelled before."""
         free = self._free
         while not free.acquire(timeout=CHECK_INTERVAL):
