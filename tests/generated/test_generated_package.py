@@ -33,7 +33,8 @@ import grand_challenge_api
 from grand_challenge_api import models
 from grand_challenge_api.client import AuthenticatedClient
 from grand_challenge_api.errors import UnexpectedStatus
-from grand_challenge_api.types import UNSET, Unset, to_json
+from grand_challenge_api.base import to_json
+from grand_challenge_api.types import UNSET, Unset
 
 CLIENT = AuthenticatedClient(base_url="https://gc.localhost", token="secret")
 
@@ -95,7 +96,7 @@ def test_other_statuses_give_no_model(operation: str) -> None:
     assert parse(operation, 404, {"detail": "Not found."}) is None
     strict = AuthenticatedClient("https://gc.localhost", "t", raise_on_unexpected_status=True)
     answer = httpx.Response(404, json={"detail": "Not found."})
-    with pytest.raises(UnexpectedStatus, match=r"404.*Not found") as caught:
+    with pytest.raises(UnexpectedStatus, match=r"(?s)404.*Not found") as caught:
         module_of(operation)._parse_response(client=strict, response=answer)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
@@ -117,9 +118,9 @@ def test_constants_equal_the_schema(operation: str) -> None:
     ]
     parameters = definition.get("parameters", [])
     names = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
-    assert (method.upper(), path) == (module.METHOD, module.PATH)
-    assert sorted(module.QUERY_PARAMETERS) == sorted(names)
-    assert (module.BODY_MODEL is not None) == ("requestBody" in definition)
+    assert (method.upper(), path) == (module.OPERATION.method, module.OPERATION.path)
+    assert sorted(module.OPERATION.query_parameters) == sorted(names)
+    assert (module.OPERATION.body_model is not None) == ("requestBody" in definition)
 
 
 def example(schema: dict[str, Any]) -> Any:
@@ -156,8 +157,8 @@ def arguments_of(operation: str) -> dict[str, Any]:
 def test_writes_send_json(operation: str) -> None:
     """A write sends its model as JSON."""
     module = module_of(operation)
-    body = example({"$ref": f"#/components/schemas/{module.BODY_MODEL.__name__}"})
-    model = module.BODY_MODEL.from_dict(body)
+    body = example({"$ref": f"#/components/schemas/{module.OPERATION.body_model.__name__}"})
+    model = module.OPERATION.body_model.from_dict(body)
     sent = module._get_kwargs(**arguments_of(operation), body=model)
     assert sent["json"] == body
     assert sent["headers"] == {"Content-Type": "application/json"}
@@ -179,17 +180,17 @@ def test_requests_contain_only_what_was_passed(operation: str) -> None:
     """A request has only the query parameters and fields that were passed."""
     module = module_of(operation)
     given = arguments_of(operation)
-    if module.BODY_MODEL:
+    if module.OPERATION.body_model:
         needed = {
             field.name: None
-            for field in module.BODY_MODEL.__attrs_attrs__
+            for field in module.OPERATION.body_model.__attrs_attrs__
             if field.init and field.default is not UNSET
         }
-        given["body"] = module.BODY_MODEL(**needed)
+        given["body"] = module.OPERATION.body_model(**needed)
     sent = module._get_kwargs(**given)
     assert sent.get("params", {}) == {}
     assert "{" not in sent["url"]
-    assert len(sent.get("json", {})) == (len(needed) if module.BODY_MODEL else 0)
+    assert len(sent.get("json", {})) == (len(needed) if module.OPERATION.body_model else 0)
 
 
 def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
@@ -206,7 +207,7 @@ def test_query_parameters_have_the_names_and_forms_of_the_api() -> None:
 def test_own_answers_have_all_filters() -> None:
     """The caller's own answers have the filters and paging of all answers, though they are not published."""
     mine, every = (
-        module_of(f"reader_studies_answers_{name}").QUERY_PARAMETERS
+        module_of(f"reader_studies_answers_{name}").OPERATION.query_parameters
         for name in ("mine_retrieve", "list")
     )
     assert set(mine) == set(every)
@@ -272,7 +273,7 @@ def test_required_fields_of_requests(model: str, required: list[str]) -> None:
 def test_put_has_an_optional_parent(parent: str) -> None:
     """A PUT takes the model of PATCH, in which the parent is optional."""
     post, put, patch = (
-        module_of(f"{parent}_{name}").BODY_MODEL for name in ("create", "update", "partial_update")
+        module_of(f"{parent}_{name}").OPERATION.body_model for name in ("create", "update", "partial_update")
     )
     assert put is patch
     assert put is not post

@@ -136,6 +136,7 @@ def test_schema_from_a_yaml_file(
     assert json.loads(tiny.snapshot.read_text("utf-8")) == changed_schema()
     assert "size: int" in (tiny.package / "models" / "user_upload.py").read_text("utf-8")
     assert {path.name for path in tiny.snapshot.parent.iterdir()} == {
+        "base.py",
         "generator.yaml",
         "grand-challenge.json",
         "overlay.yaml",

@@ -28,7 +28,7 @@ def test_both_type_checkers_are_strict() -> None:
     assert pyright["typeCheckingMode"] == "strict"
     assert set(pyright["include"]) == TYPED <= set(mypy["files"])
     wrong = (ROOT / "tests" / "typing" / "wrong_usage.py").read_text(encoding="utf-8")
-    assert "# pyright: reportUnnecessaryTypeIgnoreComment=true" in wrong.splitlines()
+    assert "# pyright: reportUnnecessaryTypeIgnoreComment=true" in wrong
 
 
 def test_every_wrong_use_is_expected_by_its_code() -> None:

@@ -77,7 +77,7 @@ actions:
 def tiny_project(root: Path) -> None:
     """Write a project with the tiny schema and the real templates and settings."""
     (root / "openapi").mkdir(parents=True)
-    for name in ("templates", "generator.yaml"):
+    for name in ("templates", "generator.yaml", "base.py"):
         copy = shutil.copytree if name == "templates" else shutil.copy
         copy(ROOT / "openapi" / name, root / "openapi" / name)
     (root / "openapi" / "overlay.yaml").write_text(TINY_OVERLAY, encoding="utf-8")

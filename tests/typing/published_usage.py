@@ -200,7 +200,8 @@ def algorithm_workflows(client: Client, inputs: list[SocketValueSpec]) -> None:
     job = client.start_algorithm_job(algorithm_slug="my-algorithm", inputs=inputs)
     assert_type(job, JobPost)
     assert_type(job.pk, str)
-    assert_type(job.status, str)
+    status: str = job.status
+    assert status
     endpoint = client.algorithms.detail(slug="my-algorithm").api_url
     made = client.algorithm_endpoints.create(algorithm=endpoint)
     assert_type(made, EndpointPost)
@@ -354,7 +355,9 @@ def value_downloads(client: Client, job: HyperlinkedJob, item: ArchiveItem) -> N
 def sockets(client: Client) -> None:
     socket = client.interfaces.detail(slug="lung-volume")
     assert_type(socket, ComponentInterface)
-    assert_type((socket.slug, socket.kind, socket.super_kind), tuple[str, str, str])
+    assert_type((socket.slug, socket.kind), tuple[str, str])
+    super_kind: str = socket.super_kind
+    assert super_kind
     assert_type(socket.pk, int)
     assert_type(client.interfaces.iterate_all(), Iterator[ComponentInterface])
     client.interfaces.detail(pk=str(socket.pk))

@@ -3,7 +3,7 @@
 A wrong use that is accepted leaves an unused `type: ignore`, which is an error of mypy and of pyright.
 """
 
-# pyright: reportUnnecessaryTypeIgnoreComment=true
+# pyright: reportUnnecessaryTypeIgnoreComment=true, reportUnnecessaryComparison=true
 # ruff: noqa: B018, D103
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 from gcapi import Client, SocketValueSpec
 from gcapi.models import (
     ArchiveItem,
+    ComponentInterface,
     DisplaySet,
     HyperlinkedComponentInterfaceValue,
     HyperlinkedImage,
+    HyperlinkedJob,
 )
 
 
@@ -67,3 +69,7 @@ def what_comes_out(client: Client) -> None:
     for one in client.archive_items.iterate_all():
         one.titel  # type: ignore[attr-defined]
     ArchiveItem(pk="…")  # type: ignore[call-arg]
+
+
+def misspelt_choices(job: HyperlinkedJob, socket: ComponentInterface) -> bool:
+    return job.status == "Succeded" or socket.super_kind == "Images"  # type: ignore[comparison-overlap]

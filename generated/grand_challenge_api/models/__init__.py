@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from .hyperlinked_image import HyperlinkedImage as HyperlinkedImage
     from .hyperlinked_job import HyperlinkedJob as HyperlinkedJob
     from .image_file import ImageFile as ImageFile
+    from .image_import_status import ImageImportStatus as ImageImportStatus
     from .image_type_enum import ImageTypeEnum as ImageTypeEnum
     from .imaging_modality import ImagingModality as ImagingModality
     from .invocation import Invocation as Invocation
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from .invocation_post_request import InvocationPostRequest as InvocationPostRequest
     from .job_post import JobPost as JobPost
     from .job_post_request import JobPostRequest as JobPostRequest
+    from .job_status import JobStatus as JobStatus
     from .location_enum import LocationEnum as LocationEnum
     from .look_up_table import LookUpTable as LookUpTable
     from .notification import Notification as Notification
@@ -166,9 +168,12 @@ if TYPE_CHECKING:
     from .status_enum import StatusEnum as StatusEnum
     from .stereoscopic_choice_enum import StereoscopicChoiceEnum as StereoscopicChoiceEnum
     from .submission import Submission as Submission
+    from .super_kind import SuperKind as SuperKind
     from .timezone import Timezone as Timezone
     from .timezone_enum import TimezoneEnum as TimezoneEnum
     from .timezone_request import TimezoneRequest as TimezoneRequest
+    from .upload_session_status import UploadSessionStatus as UploadSessionStatus
+    from .upload_status import UploadStatus as UploadStatus
     from .user import User as User
     from .user_profile import UserProfile as UserProfile
     from .user_upload import UserUpload as UserUpload
@@ -238,6 +243,7 @@ _MODULES = {
     "HyperlinkedImage": ".hyperlinked_image",
     "HyperlinkedJob": ".hyperlinked_job",
     "ImageFile": ".image_file",
+    "ImageImportStatus": ".image_import_status",
     "ImageTypeEnum": ".image_type_enum",
     "ImagingModality": ".imaging_modality",
     "Invocation": ".invocation",
@@ -245,6 +251,7 @@ _MODULES = {
     "InvocationPostRequest": ".invocation_post_request",
     "JobPost": ".job_post",
     "JobPostRequest": ".job_post_request",
+    "JobStatus": ".job_status",
     "LocationEnum": ".location_enum",
     "LookUpTable": ".look_up_table",
     "Notification": ".notification",
@@ -299,9 +306,12 @@ _MODULES = {
     "StatusEnum": ".status_enum",
     "StereoscopicChoiceEnum": ".stereoscopic_choice_enum",
     "Submission": ".submission",
+    "SuperKind": ".super_kind",
     "Timezone": ".timezone",
     "TimezoneEnum": ".timezone_enum",
     "TimezoneRequest": ".timezone_request",
+    "UploadSessionStatus": ".upload_session_status",
+    "UploadStatus": ".upload_status",
     "User": ".user",
     "UserProfile": ".user_profile",
     "UserUpload": ".user_upload",
@@ -372,6 +382,7 @@ __all__ = (
     "HyperlinkedImage",
     "HyperlinkedJob",
     "ImageFile",
+    "ImageImportStatus",
     "ImageTypeEnum",
     "ImagingModality",
     "Invocation",
@@ -379,6 +390,7 @@ __all__ = (
     "InvocationPostRequest",
     "JobPost",
     "JobPostRequest",
+    "JobStatus",
     "LocationEnum",
     "LookUpTable",
     "Notification",
@@ -433,9 +445,12 @@ __all__ = (
     "StatusEnum",
     "StereoscopicChoiceEnum",
     "Submission",
+    "SuperKind",
     "Timezone",
     "TimezoneEnum",
     "TimezoneRequest",
+    "UploadSessionStatus",
+    "UploadStatus",
     "User",
     "UserProfile",
     "UserUpload",

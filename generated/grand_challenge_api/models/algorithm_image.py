@@ -3,81 +3,73 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..models.image_import_status import ImageImportStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class AlgorithmImage:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class AlgorithmImage(Model):
     """The fields of `AlgorithmImage`.
 
     Attributes:
         algorithm (str):
         api_url (str):
         created (datetime.datetime):
-        import_status (str):
+        image (None | str):
+        import_status (ImageImportStatus):
         pk (str):
         url (str):
-        image (None | str | Unset):
     """
 
     algorithm: str
     api_url: str
     created: datetime.datetime
-    import_status: str
+    image: None | str
+    import_status: ImageImportStatus
     pk: str
     url: str
-    image: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["algorithm"] = self.algorithm
-        field_dict["api_url"] = self.api_url
-        field_dict["created"] = to_json(self.created)
-        field_dict["import_status"] = self.import_status
-        field_dict["pk"] = self.pk
-        field_dict["url"] = self.url
-        if self.image is not UNSET:
-            field_dict["image"] = self.image
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "algorithm": "algorithm",
+        "api_url": "api_url",
+        "created": "created",
+        "image": "image",
+        "import_status": "import_status",
+        "pk": "pk",
+        "url": "url",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "algorithm",
+            "api_url",
+            "created",
+            "image",
+            "import_status",
+            "pk",
+            "url",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.algorithm = d.pop("algorithm")
-        made.api_url = d.pop("api_url")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        made.import_status = d.pop("import_status")
-        made.pk = d.pop("pk")
-        made.url = d.pop("url")
-        made.image = d.pop("image", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.algorithm = d.pop("algorithm", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.image = d.pop("image", UNSET)
+        new.import_status = d.pop("import_status", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.url = d.pop("url", UNSET)
+        if len(d) + 7 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -3,111 +3,102 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class Answer:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Answer(Model):
     """The fields of `Answer`.
 
     Attributes:
+        answer (Any):
         answer_image (None | str):
         api_url (str):
         created (datetime.datetime):
         creator (str):
+        display_set (None | str):
         is_ground_truth (bool):
+        last_edit_duration (None | str):
         modified (datetime.datetime):
         pk (str):
         question (str):
         total_edit_duration (None | str):
-        answer (Any | Unset):
-        display_set (None | str | Unset):
-        last_edit_duration (None | str | Unset):
         score (float | None | Unset):
     """
 
+    answer: Any
     answer_image: None | str
     api_url: str
     created: datetime.datetime
     creator: str
+    display_set: None | str
     is_ground_truth: bool
+    last_edit_duration: None | str
     modified: datetime.datetime
     pk: str
     question: str
     total_edit_duration: None | str
-    answer: Any | Unset = UNSET
-    display_set: None | str | Unset = UNSET
-    last_edit_duration: None | str | Unset = UNSET
     score: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["answer_image"] = self.answer_image
-        field_dict["api_url"] = self.api_url
-        field_dict["created"] = to_json(self.created)
-        field_dict["creator"] = self.creator
-        field_dict["is_ground_truth"] = self.is_ground_truth
-        field_dict["modified"] = to_json(self.modified)
-        field_dict["pk"] = self.pk
-        field_dict["question"] = self.question
-        field_dict["total_edit_duration"] = self.total_edit_duration
-        if self.answer is not UNSET:
-            field_dict["answer"] = self.answer
-        if self.display_set is not UNSET:
-            field_dict["display_set"] = self.display_set
-        if self.last_edit_duration is not UNSET:
-            field_dict["last_edit_duration"] = self.last_edit_duration
-        if self.score is not UNSET:
-            field_dict["score"] = self.score
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "answer": "answer",
+        "answer_image": "answer_image",
+        "api_url": "api_url",
+        "created": "created",
+        "creator": "creator",
+        "display_set": "display_set",
+        "is_ground_truth": "is_ground_truth",
+        "last_edit_duration": "last_edit_duration",
+        "modified": "modified",
+        "pk": "pk",
+        "question": "question",
+        "total_edit_duration": "total_edit_duration",
+        "score": "score",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "answer",
+            "answer_image",
+            "api_url",
+            "created",
+            "creator",
+            "display_set",
+            "is_ground_truth",
+            "last_edit_duration",
+            "modified",
+            "pk",
+            "question",
+            "total_edit_duration",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.answer_image = d.pop("answer_image")
-        made.api_url = d.pop("api_url")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        made.creator = d.pop("creator")
-        made.is_ground_truth = d.pop("is_ground_truth")
-        _modified = d.pop("modified")
-        made.modified = (
-            datetime.datetime.fromisoformat(_modified) if isinstance(_modified, str) else _modified
-        )
-        made.pk = d.pop("pk")
-        made.question = d.pop("question")
-        made.total_edit_duration = d.pop("total_edit_duration")
-        made.answer = d.pop("answer", UNSET)
-        made.display_set = d.pop("display_set", UNSET)
-        made.last_edit_duration = d.pop("last_edit_duration", UNSET)
-        made.score = d.pop("score", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.answer = d.pop("answer", UNSET)
+        new.answer_image = d.pop("answer_image", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.creator = d.pop("creator", UNSET)
+        new.display_set = d.pop("display_set", UNSET)
+        new.is_ground_truth = d.pop("is_ground_truth", UNSET)
+        new.last_edit_duration = d.pop("last_edit_duration", UNSET)
+        _modified = d.pop("modified", UNSET)
+        new.modified = to_datetime(_modified)
+        new.pk = d.pop("pk", UNSET)
+        new.question = d.pop("question", UNSET)
+        new.total_edit_duration = d.pop("total_edit_duration", UNSET)
+        new.score = d.pop("score", UNSET)
+        if len(d) + 13 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

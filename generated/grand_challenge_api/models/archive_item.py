@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class ArchiveItem:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ArchiveItem(Model):
     """The fields of `ArchiveItem`.
 
     Attributes:
@@ -19,47 +20,54 @@ class ArchiveItem:
         hanging_protocol (HangingProtocol | None):
         optional_hanging_protocols (list[HangingProtocol]):
         pk (str):
+        title (str):
         values (list[HyperlinkedComponentInterfaceValue]):
         view_content (Any):
-        title (str | Unset):
     """
 
     archive: str
     hanging_protocol: HangingProtocol | None
     optional_hanging_protocols: list[HangingProtocol]
     pk: str
+    title: str
     values: list[HyperlinkedComponentInterfaceValue]
     view_content: Any
-    title: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["archive"] = self.archive
-        field_dict["hanging_protocol"] = to_json(self.hanging_protocol)
-        field_dict["optional_hanging_protocols"] = to_json(self.optional_hanging_protocols)
-        field_dict["pk"] = self.pk
-        field_dict["values"] = to_json(self.values)
-        field_dict["view_content"] = self.view_content
-        if self.title is not UNSET:
-            field_dict["title"] = self.title
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "archive": "archive",
+        "hanging_protocol": "hanging_protocol",
+        "optional_hanging_protocols": "optional_hanging_protocols",
+        "pk": "pk",
+        "title": "title",
+        "values": "values",
+        "view_content": "view_content",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "archive",
+            "hanging_protocol",
+            "optional_hanging_protocols",
+            "pk",
+            "title",
+            "values",
+            "view_content",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.archive = d.pop("archive")
-        _hanging_protocol = d.pop("hanging_protocol")
-        made.hanging_protocol = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.archive = d.pop("archive", UNSET)
+        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols")
-        made.optional_hanging_protocols = (
+        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
+        new.optional_hanging_protocols = (
             [
                 (
                     HangingProtocol.from_dict(_optional_hanging_protocols_item)
@@ -71,9 +79,10 @@ class ArchiveItem:
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        made.pk = d.pop("pk")
-        _values = d.pop("values")
-        made.values = (
+        new.pk = d.pop("pk", UNSET)
+        new.title = d.pop("title", UNSET)
+        _values = d.pop("values", UNSET)
+        new.values = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_values_item)
@@ -85,27 +94,11 @@ class ArchiveItem:
             if isinstance(_values, list)
             else _values
         )
-        made.view_content = d.pop("view_content")
-        made.title = d.pop("title", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.view_content = d.pop("view_content", UNSET)
+        if len(d) + 7 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.hanging_protocol import HangingProtocol

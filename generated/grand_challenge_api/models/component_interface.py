@@ -2,100 +2,95 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..models.super_kind import SuperKind
+from ..types import UNSET
 
 
-@_attrs_define
-class ComponentInterface:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ComponentInterface(Model):
     """The fields of `ComponentInterface`.
 
     Attributes:
+        default_value (Any):
+        description (str):
         kind (str):
         look_up_table (LookUpTable | None):
+        overlay_segments (Any):
         pk (int):
         relative_path (str):
         slug (str):
-        super_kind (str):
+        super_kind (SuperKind):
         title (str):
-        default_value (Any | Unset):
-        description (str | Unset):
-        overlay_segments (Any | Unset):
     """
 
+    default_value: Any
+    description: str
     kind: str
     look_up_table: LookUpTable | None
+    overlay_segments: Any
     pk: int
     relative_path: str
     slug: str
-    super_kind: str
+    super_kind: SuperKind
     title: str
-    default_value: Any | Unset = UNSET
-    description: str | Unset = UNSET
-    overlay_segments: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["kind"] = self.kind
-        field_dict["look_up_table"] = to_json(self.look_up_table)
-        field_dict["pk"] = self.pk
-        field_dict["relative_path"] = self.relative_path
-        field_dict["slug"] = self.slug
-        field_dict["super_kind"] = self.super_kind
-        field_dict["title"] = self.title
-        if self.default_value is not UNSET:
-            field_dict["default_value"] = self.default_value
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.overlay_segments is not UNSET:
-            field_dict["overlay_segments"] = self.overlay_segments
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "default_value": "default_value",
+        "description": "description",
+        "kind": "kind",
+        "look_up_table": "look_up_table",
+        "overlay_segments": "overlay_segments",
+        "pk": "pk",
+        "relative_path": "relative_path",
+        "slug": "slug",
+        "super_kind": "super_kind",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "default_value",
+            "description",
+            "kind",
+            "look_up_table",
+            "overlay_segments",
+            "pk",
+            "relative_path",
+            "slug",
+            "super_kind",
+            "title",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.kind = d.pop("kind")
-        _look_up_table = d.pop("look_up_table")
-        made.look_up_table = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.default_value = d.pop("default_value", UNSET)
+        new.description = d.pop("description", UNSET)
+        new.kind = d.pop("kind", UNSET)
+        _look_up_table = d.pop("look_up_table", UNSET)
+        new.look_up_table = (
             LookUpTable.from_dict(_look_up_table)
             if isinstance(_look_up_table, dict)
             else _look_up_table
         )
-        made.pk = d.pop("pk")
-        made.relative_path = d.pop("relative_path")
-        made.slug = d.pop("slug")
-        made.super_kind = d.pop("super_kind")
-        made.title = d.pop("title")
-        made.default_value = d.pop("default_value", UNSET)
-        made.description = d.pop("description", UNSET)
-        made.overlay_segments = d.pop("overlay_segments", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.overlay_segments = d.pop("overlay_segments", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.relative_path = d.pop("relative_path", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        new.super_kind = d.pop("super_kind", UNSET)
+        new.title = d.pop("title", UNSET)
+        if len(d) + 10 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.look_up_table import LookUpTable

@@ -2,77 +2,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class ComponentInterfaceValuePost:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ComponentInterfaceValuePost(Model):
     """The fields of `ComponentInterfaceValuePost`.
 
     Attributes:
+        file (None | str):
+        image (None | str):
+        image_name (None | str):
         interface (str):
         pk (int):
-        file (None | str | Unset):
-        image (None | str | Unset):
-        image_name (None | str | Unset):
-        value (Any | Unset):
+        value (Any):
     """
 
+    file: None | str
+    image: None | str
+    image_name: None | str
     interface: str
     pk: int
-    file: None | str | Unset = UNSET
-    image: None | str | Unset = UNSET
-    image_name: None | str | Unset = UNSET
-    value: Any | Unset = UNSET
+    value: Any
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["interface"] = self.interface
-        field_dict["pk"] = self.pk
-        if self.file is not UNSET:
-            field_dict["file"] = self.file
-        if self.image is not UNSET:
-            field_dict["image"] = self.image
-        if self.image_name is not UNSET:
-            field_dict["image_name"] = self.image_name
-        if self.value is not UNSET:
-            field_dict["value"] = self.value
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "file": "file",
+        "image": "image",
+        "image_name": "image_name",
+        "interface": "interface",
+        "pk": "pk",
+        "value": "value",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "file",
+            "image",
+            "image_name",
+            "interface",
+            "pk",
+            "value",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.interface = d.pop("interface")
-        made.pk = d.pop("pk")
-        made.file = d.pop("file", UNSET)
-        made.image = d.pop("image", UNSET)
-        made.image_name = d.pop("image_name", UNSET)
-        made.value = d.pop("value", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.file = d.pop("file", UNSET)
+        new.image = d.pop("image", UNSET)
+        new.image_name = d.pop("image_name", UNSET)
+        new.interface = d.pop("interface", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.value = d.pop("value", UNSET)
+        if len(d) + 6 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

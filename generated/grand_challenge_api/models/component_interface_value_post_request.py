@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..types import UNSET, Unset
 
 
-@_attrs_define
-class ComponentInterfaceValuePostRequest:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ComponentInterfaceValuePostRequest(Model):
     """The fields of `ComponentInterfaceValuePostRequest`.
 
     Attributes:
@@ -33,52 +34,33 @@ class ComponentInterfaceValuePostRequest:
     value: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["interface"] = self.interface
-        if self.image is not UNSET:
-            field_dict["image"] = self.image
-        if self.image_name is not UNSET:
-            field_dict["image_name"] = self.image_name
-        if self.upload_session is not UNSET:
-            field_dict["upload_session"] = self.upload_session
-        if self.user_upload is not UNSET:
-            field_dict["user_upload"] = self.user_upload
-        if self.user_uploads is not UNSET:
-            field_dict["user_uploads"] = self.user_uploads
-        if self.value is not UNSET:
-            field_dict["value"] = self.value
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "interface": "interface",
+        "image": "image",
+        "image_name": "image_name",
+        "upload_session": "upload_session",
+        "user_upload": "user_upload",
+        "user_uploads": "user_uploads",
+        "value": "value",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "interface",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.interface = d.pop("interface")
-        made.image = d.pop("image", UNSET)
-        made.image_name = d.pop("image_name", UNSET)
-        made.upload_session = d.pop("upload_session", UNSET)
-        made.user_upload = d.pop("user_upload", UNSET)
-        made.user_uploads = d.pop("user_uploads", UNSET)
-        made.value = d.pop("value", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.interface = d.pop("interface", UNSET)
+        new.image = d.pop("image", UNSET)
+        new.image_name = d.pop("image_name", UNSET)
+        new.upload_session = d.pop("upload_session", UNSET)
+        new.user_upload = d.pop("user_upload", UNSET)
+        new.user_uploads = d.pop("user_uploads", UNSET)
+        new.value = d.pop("value", UNSET)
+        if len(d) + 7 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class DICOMFrame:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class DICOMFrame(Model):
     """One frame, as the image store encodes it.
 
     Attributes:
@@ -24,44 +25,32 @@ class DICOMFrame:
     image_frame_id: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["get_image_frame"] = to_json(self.get_image_frame)
-        field_dict["image_frame_id"] = self.image_frame_id
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "get_image_frame": "get_image_frame",
+        "image_frame_id": "image_frame_id",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "get_image_frame",
+            "image_frame_id",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _get_image_frame = d.pop("get_image_frame")
-        made.get_image_frame = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        _get_image_frame = d.pop("get_image_frame", UNSET)
+        new.get_image_frame = (
             DICOMRequest.from_dict(_get_image_frame)
             if isinstance(_get_image_frame, dict)
             else _get_image_frame
         )
-        made.image_frame_id = d.pop("image_frame_id")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.image_frame_id = d.pop("image_frame_id", UNSET)
+        if len(d) + 2 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.dicom_request import DICOMRequest

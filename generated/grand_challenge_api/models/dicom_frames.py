@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class DICOMFrames:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class DICOMFrames(Model):
     """The requests for the metadata and the frames of a DICOM image.
 
     Attributes:
@@ -26,27 +27,31 @@ class DICOMFrames:
     image_set_id: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["get_image_set_metadata"] = to_json(self.get_image_set_metadata)
-        field_dict["image_frames"] = to_json(self.image_frames)
-        field_dict["image_set_id"] = self.image_set_id
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "get_image_set_metadata": "get_image_set_metadata",
+        "image_frames": "image_frames",
+        "image_set_id": "image_set_id",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "get_image_set_metadata",
+            "image_frames",
+            "image_set_id",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _get_image_set_metadata = d.pop("get_image_set_metadata")
-        made.get_image_set_metadata = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        _get_image_set_metadata = d.pop("get_image_set_metadata", UNSET)
+        new.get_image_set_metadata = (
             DICOMRequest.from_dict(_get_image_set_metadata)
             if isinstance(_get_image_set_metadata, dict)
             else _get_image_set_metadata
         )
-        _image_frames = d.pop("image_frames")
-        made.image_frames = (
+        _image_frames = d.pop("image_frames", UNSET)
+        new.image_frames = (
             [
                 (
                     DICOMFrame.from_dict(_image_frames_item)
@@ -58,26 +63,11 @@ class DICOMFrames:
             if isinstance(_image_frames, list)
             else _image_frames
         )
-        made.image_set_id = d.pop("image_set_id")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.image_set_id = d.pop("image_set_id", UNSET)
+        if len(d) + 3 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.dicom_frame import DICOMFrame

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
+from ..types import UNSET
 
-@_attrs_define
-class DICOMRequest:
+
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class DICOMRequest(Model):
     """A presigned request to the image store, valid for a short time. Send it unchanged, without
     the API token.
 
@@ -26,43 +29,33 @@ class DICOMRequest:
     url: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["data"] = self.data
-        field_dict["headers"] = self.headers
-        field_dict["method"] = self.method
-        field_dict["url"] = self.url
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "data": "data",
+        "headers": "headers",
+        "method": "method",
+        "url": "url",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "data",
+            "headers",
+            "method",
+            "url",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.data = d.pop("data")
-        made.headers = d.pop("headers")
-        made.method = d.pop("method")
-        made.url = d.pop("url")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.data = d.pop("data", UNSET)
+        new.headers = d.pop("headers", UNSET)
+        new.method = d.pop("method", UNSET)
+        new.url = d.pop("url", UNSET)
+        if len(d) + 4 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.dicom_request_headers import DICOMRequestHeaders

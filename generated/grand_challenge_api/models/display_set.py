@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class DisplaySet:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class DisplaySet(Model):
     """The fields of `DisplaySet`.
 
     Attributes:
@@ -20,13 +21,13 @@ class DisplaySet:
         hanging_protocol (HangingProtocol | None):
         index (int | None):
         optional_hanging_protocols (list[HangingProtocol]):
+        order (int):
         pk (str):
         reader_study (str):
         title_safe (str):
         values (list[HyperlinkedComponentInterfaceValue]):
         view_content (Any):
         descriptions_map_safe (DisplaySetDescriptionsMapSafe | Unset):
-        order (int | Unset):
         title (str | Unset): Deprecated; newer servers omit it. Use title_safe.
     """
 
@@ -35,53 +36,62 @@ class DisplaySet:
     hanging_protocol: HangingProtocol | None
     index: int | None
     optional_hanging_protocols: list[HangingProtocol]
+    order: int
     pk: str
     reader_study: str
     title_safe: str
     values: list[HyperlinkedComponentInterfaceValue]
     view_content: Any
     descriptions_map_safe: DisplaySetDescriptionsMapSafe | Unset = UNSET
-    order: int | Unset = UNSET
     title: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["description"] = self.description
-        field_dict["hanging_protocol"] = to_json(self.hanging_protocol)
-        field_dict["index"] = self.index
-        field_dict["optional_hanging_protocols"] = to_json(self.optional_hanging_protocols)
-        field_dict["pk"] = self.pk
-        field_dict["reader_study"] = self.reader_study
-        field_dict["title_safe"] = self.title_safe
-        field_dict["values"] = to_json(self.values)
-        field_dict["view_content"] = self.view_content
-        if self.descriptions_map_safe is not UNSET:
-            field_dict["descriptions_map_safe"] = self.descriptions_map_safe
-        if self.order is not UNSET:
-            field_dict["order"] = self.order
-        if self.title is not UNSET:
-            field_dict["title"] = self.title
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "api_url": "api_url",
+        "description": "description",
+        "hanging_protocol": "hanging_protocol",
+        "index": "index",
+        "optional_hanging_protocols": "optional_hanging_protocols",
+        "order": "order",
+        "pk": "pk",
+        "reader_study": "reader_study",
+        "title_safe": "title_safe",
+        "values": "values",
+        "view_content": "view_content",
+        "descriptions_map_safe": "descriptions_map_safe",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "api_url",
+            "description",
+            "hanging_protocol",
+            "index",
+            "optional_hanging_protocols",
+            "order",
+            "pk",
+            "reader_study",
+            "title_safe",
+            "values",
+            "view_content",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        made.description = d.pop("description")
-        _hanging_protocol = d.pop("hanging_protocol")
-        made.hanging_protocol = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.api_url = d.pop("api_url", UNSET)
+        new.description = d.pop("description", UNSET)
+        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        made.index = d.pop("index")
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols")
-        made.optional_hanging_protocols = (
+        new.index = d.pop("index", UNSET)
+        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
+        new.optional_hanging_protocols = (
             [
                 (
                     HangingProtocol.from_dict(_optional_hanging_protocols_item)
@@ -93,11 +103,12 @@ class DisplaySet:
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        made.pk = d.pop("pk")
-        made.reader_study = d.pop("reader_study")
-        made.title_safe = d.pop("title_safe")
-        _values = d.pop("values")
-        made.values = (
+        new.order = d.pop("order", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.reader_study = d.pop("reader_study", UNSET)
+        new.title_safe = d.pop("title_safe", UNSET)
+        _values = d.pop("values", UNSET)
+        new.values = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_values_item)
@@ -109,29 +120,13 @@ class DisplaySet:
             if isinstance(_values, list)
             else _values
         )
-        made.view_content = d.pop("view_content")
-        made.descriptions_map_safe = d.pop("descriptions_map_safe", UNSET)
-        made.order = d.pop("order", UNSET)
-        made.title = d.pop("title", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.view_content = d.pop("view_content", UNSET)
+        new.descriptions_map_safe = d.pop("descriptions_map_safe", UNSET)
+        new.title = d.pop("title", UNSET)
+        if len(d) + 13 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.display_set_descriptions_map_safe import DisplaySetDescriptionsMapSafe

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
+from ..types import UNSET
 
-@_attrs_define
-class EndpointPost:
+
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class EndpointPost(Model):
     """The fields of `EndpointPost`.
 
     Attributes:
@@ -27,42 +30,33 @@ class EndpointPost:
     status: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["algorithm"] = self.algorithm
-        field_dict["api_url"] = self.api_url
-        field_dict["pk"] = self.pk
-        field_dict["remaining_lifetime"] = self.remaining_lifetime
-        field_dict["status"] = self.status
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "algorithm": "algorithm",
+        "api_url": "api_url",
+        "pk": "pk",
+        "remaining_lifetime": "remaining_lifetime",
+        "status": "status",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "algorithm",
+            "api_url",
+            "pk",
+            "remaining_lifetime",
+            "status",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.algorithm = d.pop("algorithm")
-        made.api_url = d.pop("api_url")
-        made.pk = d.pop("pk")
-        made.remaining_lifetime = d.pop("remaining_lifetime")
-        made.status = d.pop("status")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.algorithm = d.pop("algorithm", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.remaining_lifetime = d.pop("remaining_lifetime", UNSET)
+        new.status = d.pop("status", UNSET)
+        if len(d) + 5 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -3,85 +3,95 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..models.job_status import JobStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class Evaluation:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Evaluation(Model):
     """The fields of `Evaluation`.
 
     Attributes:
         created (datetime.datetime):
         exec_duration (None | str):
         invoke_duration (None | str):
+        method (None | str):
         outputs (list[ComponentInterfaceValue]):
         pk (str):
-        status (str):
+        published (bool):
+        rank (int):
+        rank_per_metric (Any):
+        rank_score (float):
+        status (JobStatus):
         submission (Submission):
         title (str):
-        method (None | str | Unset):
-        published (bool | Unset):
-        rank (int | Unset):
-        rank_per_metric (Any | Unset):
-        rank_score (float | Unset):
     """
 
     created: datetime.datetime
     exec_duration: None | str
     invoke_duration: None | str
+    method: None | str
     outputs: list[ComponentInterfaceValue]
     pk: str
-    status: str
+    published: bool
+    rank: int
+    rank_per_metric: Any
+    rank_score: float
+    status: JobStatus
     submission: Submission
     title: str
-    method: None | str | Unset = UNSET
-    published: bool | Unset = UNSET
-    rank: int | Unset = UNSET
-    rank_per_metric: Any | Unset = UNSET
-    rank_score: float | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["created"] = to_json(self.created)
-        field_dict["exec_duration"] = self.exec_duration
-        field_dict["invoke_duration"] = self.invoke_duration
-        field_dict["outputs"] = to_json(self.outputs)
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        field_dict["submission"] = to_json(self.submission)
-        field_dict["title"] = self.title
-        if self.method is not UNSET:
-            field_dict["method"] = self.method
-        if self.published is not UNSET:
-            field_dict["published"] = self.published
-        if self.rank is not UNSET:
-            field_dict["rank"] = self.rank
-        if self.rank_per_metric is not UNSET:
-            field_dict["rank_per_metric"] = self.rank_per_metric
-        if self.rank_score is not UNSET:
-            field_dict["rank_score"] = self.rank_score
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "created": "created",
+        "exec_duration": "exec_duration",
+        "invoke_duration": "invoke_duration",
+        "method": "method",
+        "outputs": "outputs",
+        "pk": "pk",
+        "published": "published",
+        "rank": "rank",
+        "rank_per_metric": "rank_per_metric",
+        "rank_score": "rank_score",
+        "status": "status",
+        "submission": "submission",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "created",
+            "exec_duration",
+            "invoke_duration",
+            "method",
+            "outputs",
+            "pk",
+            "published",
+            "rank",
+            "rank_per_metric",
+            "rank_score",
+            "status",
+            "submission",
+            "title",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        made.exec_duration = d.pop("exec_duration")
-        made.invoke_duration = d.pop("invoke_duration")
-        _outputs = d.pop("outputs")
-        made.outputs = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.exec_duration = d.pop("exec_duration", UNSET)
+        new.invoke_duration = d.pop("invoke_duration", UNSET)
+        new.method = d.pop("method", UNSET)
+        _outputs = d.pop("outputs", UNSET)
+        new.outputs = (
             [
                 (
                     ComponentInterfaceValue.from_dict(_outputs_item)
@@ -93,37 +103,21 @@ class Evaluation:
             if isinstance(_outputs, list)
             else _outputs
         )
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        _submission = d.pop("submission")
-        made.submission = (
+        new.pk = d.pop("pk", UNSET)
+        new.published = d.pop("published", UNSET)
+        new.rank = d.pop("rank", UNSET)
+        new.rank_per_metric = d.pop("rank_per_metric", UNSET)
+        new.rank_score = d.pop("rank_score", UNSET)
+        new.status = d.pop("status", UNSET)
+        _submission = d.pop("submission", UNSET)
+        new.submission = (
             Submission.from_dict(_submission) if isinstance(_submission, dict) else _submission
         )
-        made.title = d.pop("title")
-        made.method = d.pop("method", UNSET)
-        made.published = d.pop("published", UNSET)
-        made.rank = d.pop("rank", UNSET)
-        made.rank_per_metric = d.pop("rank_per_metric", UNSET)
-        made.rank_score = d.pop("rank_score", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.title = d.pop("title", UNSET)
+        if len(d) + 13 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.component_interface_value import ComponentInterfaceValue

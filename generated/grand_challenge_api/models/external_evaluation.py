@@ -3,100 +3,114 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..models.job_status import JobStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class ExternalEvaluation:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ExternalEvaluation(Model):
     """The fields of `ExternalEvaluation`.
 
     Attributes:
         algorithm_image (ExternalEvaluationAlgorithmImage):
         algorithm_model (ExternalEvaluationAlgorithmModel | None):
+        claimed_by (int | None):
         created (datetime.datetime):
         exec_duration (None | str):
         invoke_duration (None | str):
+        method (None | str):
         outputs (list[ComponentInterfaceValue]):
         phase_pk (str):
         pk (str):
-        status (str):
+        published (bool):
+        rank (int):
+        rank_per_metric (Any):
+        rank_score (float):
+        status (JobStatus):
         submission (Submission):
         title (str):
-        claimed_by (int | None | Unset):
-        method (None | str | Unset):
-        published (bool | Unset):
-        rank (int | Unset):
-        rank_per_metric (Any | Unset):
-        rank_score (float | Unset):
     """
 
     algorithm_image: ExternalEvaluationAlgorithmImage
     algorithm_model: ExternalEvaluationAlgorithmModel | None
+    claimed_by: int | None
     created: datetime.datetime
     exec_duration: None | str
     invoke_duration: None | str
+    method: None | str
     outputs: list[ComponentInterfaceValue]
     phase_pk: str
     pk: str
-    status: str
+    published: bool
+    rank: int
+    rank_per_metric: Any
+    rank_score: float
+    status: JobStatus
     submission: Submission
     title: str
-    claimed_by: int | None | Unset = UNSET
-    method: None | str | Unset = UNSET
-    published: bool | Unset = UNSET
-    rank: int | Unset = UNSET
-    rank_per_metric: Any | Unset = UNSET
-    rank_score: float | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["algorithm_image"] = self.algorithm_image
-        field_dict["algorithm_model"] = self.algorithm_model
-        field_dict["created"] = to_json(self.created)
-        field_dict["exec_duration"] = self.exec_duration
-        field_dict["invoke_duration"] = self.invoke_duration
-        field_dict["outputs"] = to_json(self.outputs)
-        field_dict["phase_pk"] = self.phase_pk
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        field_dict["submission"] = to_json(self.submission)
-        field_dict["title"] = self.title
-        if self.claimed_by is not UNSET:
-            field_dict["claimed_by"] = self.claimed_by
-        if self.method is not UNSET:
-            field_dict["method"] = self.method
-        if self.published is not UNSET:
-            field_dict["published"] = self.published
-        if self.rank is not UNSET:
-            field_dict["rank"] = self.rank
-        if self.rank_per_metric is not UNSET:
-            field_dict["rank_per_metric"] = self.rank_per_metric
-        if self.rank_score is not UNSET:
-            field_dict["rank_score"] = self.rank_score
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "algorithm_image": "algorithm_image",
+        "algorithm_model": "algorithm_model",
+        "claimed_by": "claimed_by",
+        "created": "created",
+        "exec_duration": "exec_duration",
+        "invoke_duration": "invoke_duration",
+        "method": "method",
+        "outputs": "outputs",
+        "phase_pk": "phase_pk",
+        "pk": "pk",
+        "published": "published",
+        "rank": "rank",
+        "rank_per_metric": "rank_per_metric",
+        "rank_score": "rank_score",
+        "status": "status",
+        "submission": "submission",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "algorithm_image",
+            "algorithm_model",
+            "claimed_by",
+            "created",
+            "exec_duration",
+            "invoke_duration",
+            "method",
+            "outputs",
+            "phase_pk",
+            "pk",
+            "published",
+            "rank",
+            "rank_per_metric",
+            "rank_score",
+            "status",
+            "submission",
+            "title",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.algorithm_image = d.pop("algorithm_image")
-        made.algorithm_model = d.pop("algorithm_model")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        made.exec_duration = d.pop("exec_duration")
-        made.invoke_duration = d.pop("invoke_duration")
-        _outputs = d.pop("outputs")
-        made.outputs = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.algorithm_image = d.pop("algorithm_image", UNSET)
+        new.algorithm_model = d.pop("algorithm_model", UNSET)
+        new.claimed_by = d.pop("claimed_by", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.exec_duration = d.pop("exec_duration", UNSET)
+        new.invoke_duration = d.pop("invoke_duration", UNSET)
+        new.method = d.pop("method", UNSET)
+        _outputs = d.pop("outputs", UNSET)
+        new.outputs = (
             [
                 (
                     ComponentInterfaceValue.from_dict(_outputs_item)
@@ -108,39 +122,22 @@ class ExternalEvaluation:
             if isinstance(_outputs, list)
             else _outputs
         )
-        made.phase_pk = d.pop("phase_pk")
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        _submission = d.pop("submission")
-        made.submission = (
+        new.phase_pk = d.pop("phase_pk", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.published = d.pop("published", UNSET)
+        new.rank = d.pop("rank", UNSET)
+        new.rank_per_metric = d.pop("rank_per_metric", UNSET)
+        new.rank_score = d.pop("rank_score", UNSET)
+        new.status = d.pop("status", UNSET)
+        _submission = d.pop("submission", UNSET)
+        new.submission = (
             Submission.from_dict(_submission) if isinstance(_submission, dict) else _submission
         )
-        made.title = d.pop("title")
-        made.claimed_by = d.pop("claimed_by", UNSET)
-        made.method = d.pop("method", UNSET)
-        made.published = d.pop("published", UNSET)
-        made.rank = d.pop("rank", UNSET)
-        made.rank_per_metric = d.pop("rank_per_metric", UNSET)
-        made.rank_score = d.pop("rank_score", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.title = d.pop("title", UNSET)
+        if len(d) + 17 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.component_interface_value import ComponentInterfaceValue

@@ -2,67 +2,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class Feedback:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Feedback(Model):
     """The fields of `Feedback`.
 
     Attributes:
+        context (Any):
+        screenshot (None | str):
         session (str):
         user_comment (str):
-        context (Any | Unset):
-        screenshot (None | str | Unset):
     """
 
+    context: Any
+    screenshot: None | str
     session: str
     user_comment: str
-    context: Any | Unset = UNSET
-    screenshot: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["session"] = self.session
-        field_dict["user_comment"] = self.user_comment
-        if self.context is not UNSET:
-            field_dict["context"] = self.context
-        if self.screenshot is not UNSET:
-            field_dict["screenshot"] = self.screenshot
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "context": "context",
+        "screenshot": "screenshot",
+        "session": "session",
+        "user_comment": "user_comment",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "context",
+            "screenshot",
+            "session",
+            "user_comment",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.session = d.pop("session")
-        made.user_comment = d.pop("user_comment")
-        made.context = d.pop("context", UNSET)
-        made.screenshot = d.pop("screenshot", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.context = d.pop("context", UNSET)
+        new.screenshot = d.pop("screenshot", UNSET)
+        new.session = d.pop("session", UNSET)
+        new.user_comment = d.pop("user_comment", UNSET)
+        if len(d) + 4 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

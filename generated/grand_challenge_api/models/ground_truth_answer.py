@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
+from ..types import UNSET
 
-@_attrs_define
-class GroundTruthAnswer:
+
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class GroundTruthAnswer(Model):
     """The correct answer to a question for a display set.
 
     Attributes:
@@ -27,45 +30,36 @@ class GroundTruthAnswer:
     question_text: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["answer"] = self.answer
-        field_dict["answer_text"] = self.answer_text
-        field_dict["explanation"] = self.explanation
-        field_dict["options"] = self.options
-        field_dict["question_text"] = self.question_text
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "answer": "answer",
+        "answer_text": "answer_text",
+        "explanation": "explanation",
+        "options": "options",
+        "question_text": "question_text",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "answer",
+            "answer_text",
+            "explanation",
+            "options",
+            "question_text",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.answer = d.pop("answer")
-        made.answer_text = d.pop("answer_text")
-        made.explanation = d.pop("explanation")
-        made.options = d.pop("options")
-        made.question_text = d.pop("question_text")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.answer = d.pop("answer", UNSET)
+        new.answer_text = d.pop("answer_text", UNSET)
+        new.explanation = d.pop("explanation", UNSET)
+        new.options = d.pop("options", UNSET)
+        new.question_text = d.pop("question_text", UNSET)
+        if len(d) + 5 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.ground_truth_answer_options import GroundTruthAnswerOptions

@@ -2,85 +2,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class HyperlinkedComponentInterfaceValue:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class HyperlinkedComponentInterfaceValue(Model):
     """The fields of `HyperlinkedComponentInterfaceValue`.
 
     Attributes:
+        file (None | str):
         image (None | str):
         interface (ComponentInterface):
         pk (int):
-        file (None | str | Unset):
+        value (Any):
         socket (ComponentInterface | Unset):
-        value (Any | Unset):
     """
 
+    file: None | str
     image: None | str
     interface: ComponentInterface
     pk: int
-    file: None | str | Unset = UNSET
+    value: Any
     socket: ComponentInterface | Unset = UNSET
-    value: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["image"] = self.image
-        field_dict["interface"] = to_json(self.interface)
-        field_dict["pk"] = self.pk
-        if self.file is not UNSET:
-            field_dict["file"] = self.file
-        if self.socket is not UNSET:
-            field_dict["socket"] = to_json(self.socket)
-        if self.value is not UNSET:
-            field_dict["value"] = self.value
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "file": "file",
+        "image": "image",
+        "interface": "interface",
+        "pk": "pk",
+        "value": "value",
+        "socket": "socket",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "file",
+            "image",
+            "interface",
+            "pk",
+            "value",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.image = d.pop("image")
-        _interface = d.pop("interface")
-        made.interface = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.file = d.pop("file", UNSET)
+        new.image = d.pop("image", UNSET)
+        _interface = d.pop("interface", UNSET)
+        new.interface = (
             ComponentInterface.from_dict(_interface) if isinstance(_interface, dict) else _interface
         )
-        made.pk = d.pop("pk")
-        made.file = d.pop("file", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.value = d.pop("value", UNSET)
         _socket = d.pop("socket", UNSET)
-        made.socket = (
-            ComponentInterface.from_dict(_socket) if isinstance(_socket, dict) else _socket
-        )
-        made.value = d.pop("value", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.socket = ComponentInterface.from_dict(_socket) if isinstance(_socket, dict) else _socket
+        if len(d) + 6 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.component_interface import ComponentInterface

@@ -3,164 +3,166 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model, to_date
 from ..models.color_space_enum import ColorSpaceEnum
 from ..models.eye_choice_enum import EyeChoiceEnum
 from ..models.field_of_view_enum import FieldOfViewEnum
 from ..models.patient_sex_enum import PatientSexEnum
 from ..models.stereoscopic_choice_enum import StereoscopicChoiceEnum
-from ..types import UNSET, Unset, to_json
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class HyperlinkedImage:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class HyperlinkedImage(Model):
     """The fields of `HyperlinkedImage`.
 
     Attributes:
         api_url (str):
+        color_space (ColorSpaceEnum):
+        depth (int | None):
         dicom_image_set (DICOMImageSet | None):
+        eye_choice (EyeChoiceEnum):
+        field_of_view (FieldOfViewEnum | None):
         files (list[ImageFile]):
+        height (int | None):
         modality (ImagingModality | None):
         name (str):
         pk (str):
+        segments (Any):
         shape_without_color (list[int | None]):
-        color_space (ColorSpaceEnum | Unset):
-        depth (int | None | Unset):
-        eye_choice (EyeChoiceEnum | Unset):
-        field_of_view (FieldOfViewEnum | None | Unset):
-        height (int | None | Unset):
+        stereoscopic_choice (None | StereoscopicChoiceEnum):
+        voxel_depth_mm (float | None):
+        voxel_height_mm (float | None):
+        voxel_width_mm (float | None):
+        width (int | None):
+        window_center (float | None):
+        window_width (float | None):
         patient_age (str | Unset): Deprecated; newer servers omit it.
         patient_birth_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
         patient_id (str | Unset): Deprecated; newer servers omit it.
         patient_name (str | Unset): Deprecated; newer servers omit it.
         patient_sex (PatientSexEnum | Unset): Deprecated.
-        segments (Any | Unset):
         series_description (str | Unset): Deprecated; newer servers omit it.
         series_instance_uid (str | Unset): Deprecated; newer servers omit it.
         shape (list[int] | Unset):
-        stereoscopic_choice (None | StereoscopicChoiceEnum | Unset):
         study_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
         study_description (str | Unset): Deprecated; newer servers omit it.
         study_instance_uid (str | Unset): Deprecated; newer servers omit it.
-        voxel_depth_mm (float | None | Unset):
-        voxel_height_mm (float | None | Unset):
-        voxel_width_mm (float | None | Unset):
-        width (int | None | Unset):
-        window_center (float | None | Unset):
-        window_width (float | None | Unset):
     """
 
     api_url: str
+    color_space: ColorSpaceEnum
+    depth: int | None
     dicom_image_set: DICOMImageSet | None
+    eye_choice: EyeChoiceEnum
+    field_of_view: FieldOfViewEnum | None
     files: list[ImageFile]
+    height: int | None
     modality: ImagingModality | None
     name: str
     pk: str
+    segments: Any
     shape_without_color: list[int | None]
-    color_space: ColorSpaceEnum | Unset = UNSET
-    depth: int | None | Unset = UNSET
-    eye_choice: EyeChoiceEnum | Unset = UNSET
-    field_of_view: FieldOfViewEnum | None | Unset = UNSET
-    height: int | None | Unset = UNSET
+    stereoscopic_choice: None | StereoscopicChoiceEnum
+    voxel_depth_mm: float | None
+    voxel_height_mm: float | None
+    voxel_width_mm: float | None
+    width: int | None
+    window_center: float | None
+    window_width: float | None
     patient_age: str | Unset = UNSET
     patient_birth_date: datetime.date | None | Unset = UNSET
     patient_id: str | Unset = UNSET
     patient_name: str | Unset = UNSET
     patient_sex: PatientSexEnum | Unset = UNSET
-    segments: Any | Unset = UNSET
     series_description: str | Unset = UNSET
     series_instance_uid: str | Unset = UNSET
     shape: list[int] | Unset = UNSET
-    stereoscopic_choice: None | StereoscopicChoiceEnum | Unset = UNSET
     study_date: datetime.date | None | Unset = UNSET
     study_description: str | Unset = UNSET
     study_instance_uid: str | Unset = UNSET
-    voxel_depth_mm: float | None | Unset = UNSET
-    voxel_height_mm: float | None | Unset = UNSET
-    voxel_width_mm: float | None | Unset = UNSET
-    width: int | None | Unset = UNSET
-    window_center: float | None | Unset = UNSET
-    window_width: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["dicom_image_set"] = to_json(self.dicom_image_set)
-        field_dict["files"] = to_json(self.files)
-        field_dict["modality"] = to_json(self.modality)
-        field_dict["name"] = self.name
-        field_dict["pk"] = self.pk
-        field_dict["shape_without_color"] = self.shape_without_color
-        if self.color_space is not UNSET:
-            field_dict["color_space"] = self.color_space
-        if self.depth is not UNSET:
-            field_dict["depth"] = self.depth
-        if self.eye_choice is not UNSET:
-            field_dict["eye_choice"] = self.eye_choice
-        if self.field_of_view is not UNSET:
-            field_dict["field_of_view"] = self.field_of_view
-        if self.height is not UNSET:
-            field_dict["height"] = self.height
-        if self.patient_age is not UNSET:
-            field_dict["patient_age"] = self.patient_age
-        if self.patient_birth_date is not UNSET:
-            field_dict["patient_birth_date"] = to_json(self.patient_birth_date)
-        if self.patient_id is not UNSET:
-            field_dict["patient_id"] = self.patient_id
-        if self.patient_name is not UNSET:
-            field_dict["patient_name"] = self.patient_name
-        if self.patient_sex is not UNSET:
-            field_dict["patient_sex"] = self.patient_sex
-        if self.segments is not UNSET:
-            field_dict["segments"] = self.segments
-        if self.series_description is not UNSET:
-            field_dict["series_description"] = self.series_description
-        if self.series_instance_uid is not UNSET:
-            field_dict["series_instance_uid"] = self.series_instance_uid
-        if self.shape is not UNSET:
-            field_dict["shape"] = self.shape
-        if self.stereoscopic_choice is not UNSET:
-            field_dict["stereoscopic_choice"] = self.stereoscopic_choice
-        if self.study_date is not UNSET:
-            field_dict["study_date"] = to_json(self.study_date)
-        if self.study_description is not UNSET:
-            field_dict["study_description"] = self.study_description
-        if self.study_instance_uid is not UNSET:
-            field_dict["study_instance_uid"] = self.study_instance_uid
-        if self.voxel_depth_mm is not UNSET:
-            field_dict["voxel_depth_mm"] = self.voxel_depth_mm
-        if self.voxel_height_mm is not UNSET:
-            field_dict["voxel_height_mm"] = self.voxel_height_mm
-        if self.voxel_width_mm is not UNSET:
-            field_dict["voxel_width_mm"] = self.voxel_width_mm
-        if self.width is not UNSET:
-            field_dict["width"] = self.width
-        if self.window_center is not UNSET:
-            field_dict["window_center"] = self.window_center
-        if self.window_width is not UNSET:
-            field_dict["window_width"] = self.window_width
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "api_url": "api_url",
+        "color_space": "color_space",
+        "depth": "depth",
+        "dicom_image_set": "dicom_image_set",
+        "eye_choice": "eye_choice",
+        "field_of_view": "field_of_view",
+        "files": "files",
+        "height": "height",
+        "modality": "modality",
+        "name": "name",
+        "pk": "pk",
+        "segments": "segments",
+        "shape_without_color": "shape_without_color",
+        "stereoscopic_choice": "stereoscopic_choice",
+        "voxel_depth_mm": "voxel_depth_mm",
+        "voxel_height_mm": "voxel_height_mm",
+        "voxel_width_mm": "voxel_width_mm",
+        "width": "width",
+        "window_center": "window_center",
+        "window_width": "window_width",
+        "patient_age": "patient_age",
+        "patient_birth_date": "patient_birth_date",
+        "patient_id": "patient_id",
+        "patient_name": "patient_name",
+        "patient_sex": "patient_sex",
+        "series_description": "series_description",
+        "series_instance_uid": "series_instance_uid",
+        "shape": "shape",
+        "study_date": "study_date",
+        "study_description": "study_description",
+        "study_instance_uid": "study_instance_uid",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "api_url",
+            "color_space",
+            "depth",
+            "dicom_image_set",
+            "eye_choice",
+            "field_of_view",
+            "files",
+            "height",
+            "modality",
+            "name",
+            "pk",
+            "segments",
+            "shape_without_color",
+            "stereoscopic_choice",
+            "voxel_depth_mm",
+            "voxel_height_mm",
+            "voxel_width_mm",
+            "width",
+            "window_center",
+            "window_width",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        _dicom_image_set = d.pop("dicom_image_set")
-        made.dicom_image_set = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.api_url = d.pop("api_url", UNSET)
+        new.color_space = d.pop("color_space", UNSET)
+        new.depth = d.pop("depth", UNSET)
+        _dicom_image_set = d.pop("dicom_image_set", UNSET)
+        new.dicom_image_set = (
             DICOMImageSet.from_dict(_dicom_image_set)
             if isinstance(_dicom_image_set, dict)
             else _dicom_image_set
         )
-        _files = d.pop("files")
-        made.files = (
+        new.eye_choice = d.pop("eye_choice", UNSET)
+        new.field_of_view = d.pop("field_of_view", UNSET)
+        _files = d.pop("files", UNSET)
+        new.files = (
             [
                 (ImageFile.from_dict(_files_item) if isinstance(_files_item, dict) else _files_item)
                 for _files_item in _files
@@ -168,66 +170,39 @@ class HyperlinkedImage:
             if isinstance(_files, list)
             else _files
         )
-        _modality = d.pop("modality")
-        made.modality = (
+        new.height = d.pop("height", UNSET)
+        _modality = d.pop("modality", UNSET)
+        new.modality = (
             ImagingModality.from_dict(_modality) if isinstance(_modality, dict) else _modality
         )
-        made.name = d.pop("name")
-        made.pk = d.pop("pk")
-        made.shape_without_color = d.pop("shape_without_color")
-        made.color_space = d.pop("color_space", UNSET)
-        made.depth = d.pop("depth", UNSET)
-        made.eye_choice = d.pop("eye_choice", UNSET)
-        made.field_of_view = d.pop("field_of_view", UNSET)
-        made.height = d.pop("height", UNSET)
-        made.patient_age = d.pop("patient_age", UNSET)
+        new.name = d.pop("name", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.segments = d.pop("segments", UNSET)
+        new.shape_without_color = d.pop("shape_without_color", UNSET)
+        new.stereoscopic_choice = d.pop("stereoscopic_choice", UNSET)
+        new.voxel_depth_mm = d.pop("voxel_depth_mm", UNSET)
+        new.voxel_height_mm = d.pop("voxel_height_mm", UNSET)
+        new.voxel_width_mm = d.pop("voxel_width_mm", UNSET)
+        new.width = d.pop("width", UNSET)
+        new.window_center = d.pop("window_center", UNSET)
+        new.window_width = d.pop("window_width", UNSET)
+        new.patient_age = d.pop("patient_age", UNSET)
         _patient_birth_date = d.pop("patient_birth_date", UNSET)
-        made.patient_birth_date = (
-            datetime.date.fromisoformat(_patient_birth_date)
-            if isinstance(_patient_birth_date, str)
-            else _patient_birth_date
-        )
-        made.patient_id = d.pop("patient_id", UNSET)
-        made.patient_name = d.pop("patient_name", UNSET)
-        made.patient_sex = d.pop("patient_sex", UNSET)
-        made.segments = d.pop("segments", UNSET)
-        made.series_description = d.pop("series_description", UNSET)
-        made.series_instance_uid = d.pop("series_instance_uid", UNSET)
-        made.shape = d.pop("shape", UNSET)
-        made.stereoscopic_choice = d.pop("stereoscopic_choice", UNSET)
+        new.patient_birth_date = to_date(_patient_birth_date)
+        new.patient_id = d.pop("patient_id", UNSET)
+        new.patient_name = d.pop("patient_name", UNSET)
+        new.patient_sex = d.pop("patient_sex", UNSET)
+        new.series_description = d.pop("series_description", UNSET)
+        new.series_instance_uid = d.pop("series_instance_uid", UNSET)
+        new.shape = d.pop("shape", UNSET)
         _study_date = d.pop("study_date", UNSET)
-        made.study_date = (
-            datetime.date.fromisoformat(_study_date)
-            if isinstance(_study_date, str)
-            else _study_date
-        )
-        made.study_description = d.pop("study_description", UNSET)
-        made.study_instance_uid = d.pop("study_instance_uid", UNSET)
-        made.voxel_depth_mm = d.pop("voxel_depth_mm", UNSET)
-        made.voxel_height_mm = d.pop("voxel_height_mm", UNSET)
-        made.voxel_width_mm = d.pop("voxel_width_mm", UNSET)
-        made.width = d.pop("width", UNSET)
-        made.window_center = d.pop("window_center", UNSET)
-        made.window_width = d.pop("window_width", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.study_date = to_date(_study_date)
+        new.study_description = d.pop("study_description", UNSET)
+        new.study_instance_uid = d.pop("study_instance_uid", UNSET)
+        if len(d) + 31 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.dicom_image_set import DICOMImageSet

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..models.job_status import JobStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class HyperlinkedJob:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class HyperlinkedJob(Model):
     """The fields of `HyperlinkedJob`.
 
     Attributes:
@@ -25,7 +27,7 @@ class HyperlinkedJob:
         optional_hanging_protocols (list[HangingProtocol]):
         outputs (list[HyperlinkedComponentInterfaceValue]):
         pk (str):
-        status (str):
+        status (JobStatus):
         url (str):
         view_content (Any):
     """
@@ -40,46 +42,60 @@ class HyperlinkedJob:
     optional_hanging_protocols: list[HangingProtocol]
     outputs: list[HyperlinkedComponentInterfaceValue]
     pk: str
-    status: str
+    status: JobStatus
     url: str
     view_content: Any
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["algorithm"] = self.algorithm
-        field_dict["algorithm_image"] = self.algorithm_image
-        field_dict["api_url"] = self.api_url
-        field_dict["exec_duration"] = self.exec_duration
-        field_dict["hanging_protocol"] = to_json(self.hanging_protocol)
-        field_dict["inputs"] = to_json(self.inputs)
-        field_dict["invoke_duration"] = self.invoke_duration
-        field_dict["optional_hanging_protocols"] = to_json(self.optional_hanging_protocols)
-        field_dict["outputs"] = to_json(self.outputs)
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        field_dict["url"] = self.url
-        field_dict["view_content"] = self.view_content
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "algorithm": "algorithm",
+        "algorithm_image": "algorithm_image",
+        "api_url": "api_url",
+        "exec_duration": "exec_duration",
+        "hanging_protocol": "hanging_protocol",
+        "inputs": "inputs",
+        "invoke_duration": "invoke_duration",
+        "optional_hanging_protocols": "optional_hanging_protocols",
+        "outputs": "outputs",
+        "pk": "pk",
+        "status": "status",
+        "url": "url",
+        "view_content": "view_content",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "algorithm",
+            "algorithm_image",
+            "api_url",
+            "exec_duration",
+            "hanging_protocol",
+            "inputs",
+            "invoke_duration",
+            "optional_hanging_protocols",
+            "outputs",
+            "pk",
+            "status",
+            "url",
+            "view_content",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.algorithm = d.pop("algorithm")
-        made.algorithm_image = d.pop("algorithm_image")
-        made.api_url = d.pop("api_url")
-        made.exec_duration = d.pop("exec_duration")
-        _hanging_protocol = d.pop("hanging_protocol")
-        made.hanging_protocol = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.algorithm = d.pop("algorithm", UNSET)
+        new.algorithm_image = d.pop("algorithm_image", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        new.exec_duration = d.pop("exec_duration", UNSET)
+        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        _inputs = d.pop("inputs")
-        made.inputs = (
+        _inputs = d.pop("inputs", UNSET)
+        new.inputs = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_inputs_item)
@@ -91,9 +107,9 @@ class HyperlinkedJob:
             if isinstance(_inputs, list)
             else _inputs
         )
-        made.invoke_duration = d.pop("invoke_duration")
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols")
-        made.optional_hanging_protocols = (
+        new.invoke_duration = d.pop("invoke_duration", UNSET)
+        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
+        new.optional_hanging_protocols = (
             [
                 (
                     HangingProtocol.from_dict(_optional_hanging_protocols_item)
@@ -105,8 +121,8 @@ class HyperlinkedJob:
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        _outputs = d.pop("outputs")
-        made.outputs = (
+        _outputs = d.pop("outputs", UNSET)
+        new.outputs = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_outputs_item)
@@ -118,29 +134,14 @@ class HyperlinkedJob:
             if isinstance(_outputs, list)
             else _outputs
         )
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        made.url = d.pop("url")
-        made.view_content = d.pop("view_content")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.pk = d.pop("pk", UNSET)
+        new.status = d.pop("status", UNSET)
+        new.url = d.pop("url", UNSET)
+        new.view_content = d.pop("view_content", UNSET)
+        if len(d) + 13 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.hanging_protocol import HangingProtocol

@@ -2,68 +2,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..models.image_type_enum import ImageTypeEnum
-from ..types import UNSET, Unset
+from ..types import UNSET
 
 
-@_attrs_define
-class ImageFile:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ImageFile(Model):
     """The fields of `ImageFile`.
 
     Attributes:
         file (str):
+        image (None | str):
+        image_type (ImageTypeEnum):
         pk (str):
-        image (None | str | Unset):
-        image_type (ImageTypeEnum | Unset):
     """
 
     file: str
+    image: None | str
+    image_type: ImageTypeEnum
     pk: str
-    image: None | str | Unset = UNSET
-    image_type: ImageTypeEnum | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["file"] = self.file
-        field_dict["pk"] = self.pk
-        if self.image is not UNSET:
-            field_dict["image"] = self.image
-        if self.image_type is not UNSET:
-            field_dict["image_type"] = self.image_type
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "file": "file",
+        "image": "image",
+        "image_type": "image_type",
+        "pk": "pk",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "file",
+            "image",
+            "image_type",
+            "pk",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.file = d.pop("file")
-        made.pk = d.pop("pk")
-        made.image = d.pop("image", UNSET)
-        made.image_type = d.pop("image_type", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.file = d.pop("file", UNSET)
+        new.image = d.pop("image", UNSET)
+        new.image_type = d.pop("image_type", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        if len(d) + 4 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

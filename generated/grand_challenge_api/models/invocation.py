@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class Invocation:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Invocation(Model):
     """The fields of `Invocation`.
 
     Attributes:
@@ -31,26 +32,33 @@ class Invocation:
     status: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["endpoint"] = self.endpoint
-        field_dict["error_message"] = self.error_message
-        field_dict["inputs"] = to_json(self.inputs)
-        field_dict["outputs"] = to_json(self.outputs)
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "endpoint": "endpoint",
+        "error_message": "error_message",
+        "inputs": "inputs",
+        "outputs": "outputs",
+        "pk": "pk",
+        "status": "status",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "endpoint",
+            "error_message",
+            "inputs",
+            "outputs",
+            "pk",
+            "status",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.endpoint = d.pop("endpoint")
-        made.error_message = d.pop("error_message")
-        _inputs = d.pop("inputs")
-        made.inputs = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.endpoint = d.pop("endpoint", UNSET)
+        new.error_message = d.pop("error_message", UNSET)
+        _inputs = d.pop("inputs", UNSET)
+        new.inputs = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_inputs_item)
@@ -62,8 +70,8 @@ class Invocation:
             if isinstance(_inputs, list)
             else _inputs
         )
-        _outputs = d.pop("outputs")
-        made.outputs = (
+        _outputs = d.pop("outputs", UNSET)
+        new.outputs = (
             [
                 (
                     HyperlinkedComponentInterfaceValue.from_dict(_outputs_item)
@@ -75,27 +83,12 @@ class Invocation:
             if isinstance(_outputs, list)
             else _outputs
         )
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.pk = d.pop("pk", UNSET)
+        new.status = d.pop("status", UNSET)
+        if len(d) + 6 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.hyperlinked_component_interface_value import HyperlinkedComponentInterfaceValue

@@ -2,44 +2,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..models.job_status import JobStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class JobPost:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class JobPost(Model):
     """The fields of `JobPost`.
 
     Attributes:
         inputs (list[ComponentInterfaceValuePost]):
         pk (str):
-        status (str):
+        status (JobStatus):
     """
 
     inputs: list[ComponentInterfaceValuePost]
     pk: str
-    status: str
+    status: JobStatus
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["inputs"] = to_json(self.inputs)
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "inputs": "inputs",
+        "pk": "pk",
+        "status": "status",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "inputs",
+            "pk",
+            "status",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _inputs = d.pop("inputs")
-        made.inputs = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        _inputs = d.pop("inputs", UNSET)
+        new.inputs = (
             [
                 (
                     ComponentInterfaceValuePost.from_dict(_inputs_item)
@@ -51,27 +57,12 @@ class JobPost:
             if isinstance(_inputs, list)
             else _inputs
         )
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.pk = d.pop("pk", UNSET)
+        new.status = d.pop("status", UNSET)
+        if len(d) + 3 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.component_interface_value_post import ComponentInterfaceValuePost

@@ -2,110 +2,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..models.color_interpolation_enum import ColorInterpolationEnum
-from ..types import UNSET, Unset
+from ..types import UNSET
 
 
-@_attrs_define
-class LookUpTable:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class LookUpTable(Model):
     """The fields of `LookUpTable`.
 
     Attributes:
         alpha (str):
+        alpha_invert (str):
         color (str):
+        color_interpolation (ColorInterpolationEnum):
+        color_interpolation_invert (ColorInterpolationEnum):
+        color_invert (str):
+        description (None | str):
         pk (int):
+        range_max (int):
+        range_min (int):
+        relative (bool):
         slug (str):
         title (str):
-        alpha_invert (str | Unset):
-        color_interpolation (ColorInterpolationEnum | Unset):
-        color_interpolation_invert (ColorInterpolationEnum | Unset):
-        color_invert (str | Unset):
-        description (None | str | Unset):
-        range_max (int | Unset):
-        range_min (int | Unset):
-        relative (bool | Unset):
     """
 
     alpha: str
+    alpha_invert: str
     color: str
+    color_interpolation: ColorInterpolationEnum
+    color_interpolation_invert: ColorInterpolationEnum
+    color_invert: str
+    description: None | str
     pk: int
+    range_max: int
+    range_min: int
+    relative: bool
     slug: str
     title: str
-    alpha_invert: str | Unset = UNSET
-    color_interpolation: ColorInterpolationEnum | Unset = UNSET
-    color_interpolation_invert: ColorInterpolationEnum | Unset = UNSET
-    color_invert: str | Unset = UNSET
-    description: None | str | Unset = UNSET
-    range_max: int | Unset = UNSET
-    range_min: int | Unset = UNSET
-    relative: bool | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["alpha"] = self.alpha
-        field_dict["color"] = self.color
-        field_dict["pk"] = self.pk
-        field_dict["slug"] = self.slug
-        field_dict["title"] = self.title
-        if self.alpha_invert is not UNSET:
-            field_dict["alpha_invert"] = self.alpha_invert
-        if self.color_interpolation is not UNSET:
-            field_dict["color_interpolation"] = self.color_interpolation
-        if self.color_interpolation_invert is not UNSET:
-            field_dict["color_interpolation_invert"] = self.color_interpolation_invert
-        if self.color_invert is not UNSET:
-            field_dict["color_invert"] = self.color_invert
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.range_max is not UNSET:
-            field_dict["range_max"] = self.range_max
-        if self.range_min is not UNSET:
-            field_dict["range_min"] = self.range_min
-        if self.relative is not UNSET:
-            field_dict["relative"] = self.relative
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "alpha": "alpha",
+        "alpha_invert": "alpha_invert",
+        "color": "color",
+        "color_interpolation": "color_interpolation",
+        "color_interpolation_invert": "color_interpolation_invert",
+        "color_invert": "color_invert",
+        "description": "description",
+        "pk": "pk",
+        "range_max": "range_max",
+        "range_min": "range_min",
+        "relative": "relative",
+        "slug": "slug",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "alpha",
+            "alpha_invert",
+            "color",
+            "color_interpolation",
+            "color_interpolation_invert",
+            "color_invert",
+            "description",
+            "pk",
+            "range_max",
+            "range_min",
+            "relative",
+            "slug",
+            "title",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.alpha = d.pop("alpha")
-        made.color = d.pop("color")
-        made.pk = d.pop("pk")
-        made.slug = d.pop("slug")
-        made.title = d.pop("title")
-        made.alpha_invert = d.pop("alpha_invert", UNSET)
-        made.color_interpolation = d.pop("color_interpolation", UNSET)
-        made.color_interpolation_invert = d.pop("color_interpolation_invert", UNSET)
-        made.color_invert = d.pop("color_invert", UNSET)
-        made.description = d.pop("description", UNSET)
-        made.range_max = d.pop("range_max", UNSET)
-        made.range_min = d.pop("range_min", UNSET)
-        made.relative = d.pop("relative", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.alpha = d.pop("alpha", UNSET)
+        new.alpha_invert = d.pop("alpha_invert", UNSET)
+        new.color = d.pop("color", UNSET)
+        new.color_interpolation = d.pop("color_interpolation", UNSET)
+        new.color_interpolation_invert = d.pop("color_interpolation_invert", UNSET)
+        new.color_invert = d.pop("color_invert", UNSET)
+        new.description = d.pop("description", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.range_max = d.pop("range_max", UNSET)
+        new.range_min = d.pop("range_min", UNSET)
+        new.relative = d.pop("relative", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        new.title = d.pop("title", UNSET)
+        if len(d) + 13 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,50 +2,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class PaginatedSessionList:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class PaginatedSessionList(Model):
     """The fields of `PaginatedSessionList`.
 
     Attributes:
         count (int):
+        next_ (None | str):
+        previous (None | str):
         results (list[Session]):
-        next_ (None | str | Unset):
-        previous (None | str | Unset):
     """
 
     count: int
+    next_: None | str
+    previous: None | str
     results: list[Session]
-    next_: None | str | Unset = UNSET
-    previous: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["count"] = self.count
-        field_dict["results"] = to_json(self.results)
-        if self.next_ is not UNSET:
-            field_dict["next"] = self.next_
-        if self.previous is not UNSET:
-            field_dict["previous"] = self.previous
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "count": "count",
+        "next_": "next",
+        "previous": "previous",
+        "results": "results",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "count",
+            "next_",
+            "previous",
+            "results",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.count = d.pop("count")
-        _results = d.pop("results")
-        made.results = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.count = d.pop("count", UNSET)
+        new.next_ = d.pop("next", UNSET)
+        new.previous = d.pop("previous", UNSET)
+        _results = d.pop("results", UNSET)
+        new.results = (
             [
                 (
                     Session.from_dict(_results_item)
@@ -57,27 +63,10 @@ class PaginatedSessionList:
             if isinstance(_results, list)
             else _results
         )
-        made.next_ = d.pop("next", UNSET)
-        made.previous = d.pop("previous", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        if len(d) + 4 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.session import Session

@@ -3,16 +3,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model, to_datetime
+from ..types import UNSET
 
 
-@_attrs_define
-class Part:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Part(Model):
     """The fields of `Part`.
 
     Attributes:
@@ -28,45 +29,31 @@ class Part:
     size: int
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["ETag"] = self.e_tag
-        field_dict["LastModified"] = to_json(self.last_modified)
-        field_dict["PartNumber"] = self.part_number
-        field_dict["Size"] = self.size
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "e_tag": "ETag",
+        "last_modified": "LastModified",
+        "part_number": "PartNumber",
+        "size": "Size",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "e_tag",
+            "last_modified",
+            "part_number",
+            "size",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.e_tag = d.pop("ETag")
-        _last_modified = d.pop("LastModified")
-        made.last_modified = (
-            datetime.datetime.fromisoformat(_last_modified)
-            if isinstance(_last_modified, str)
-            else _last_modified
-        )
-        made.part_number = d.pop("PartNumber")
-        made.size = d.pop("Size")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.e_tag = d.pop("ETag", UNSET)
+        _last_modified = d.pop("LastModified", UNSET)
+        new.last_modified = to_datetime(_last_modified)
+        new.part_number = d.pop("PartNumber", UNSET)
+        new.size = d.pop("Size", UNSET)
+        if len(d) + 4 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..types import UNSET, Unset
 
 
-@_attrs_define
-class PatchedAnswerRequest:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class PatchedAnswerRequest(Model):
     """The fields of `PatchedAnswerRequest`.
 
     Attributes:
@@ -25,40 +26,25 @@ class PatchedAnswerRequest:
     score: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["answer"] = self.answer
-        if self.last_edit_duration is not UNSET:
-            field_dict["last_edit_duration"] = self.last_edit_duration
-        if self.score is not UNSET:
-            field_dict["score"] = self.score
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "answer": "answer",
+        "last_edit_duration": "last_edit_duration",
+        "score": "score",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "answer",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.answer = d.pop("answer")
-        made.last_edit_duration = d.pop("last_edit_duration", UNSET)
-        made.score = d.pop("score", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.answer = d.pop("answer", UNSET)
+        new.last_edit_duration = d.pop("last_edit_duration", UNSET)
+        new.score = d.pop("score", UNSET)
+        if len(d) + 3 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

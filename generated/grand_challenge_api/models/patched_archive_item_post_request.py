@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class PatchedArchiveItemPostRequest:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class PatchedArchiveItemPostRequest(Model):
     """The fields of `PatchedArchiveItemPostRequest`.
 
     Attributes:
@@ -25,26 +26,21 @@ class PatchedArchiveItemPostRequest:
     values: list[ComponentInterfaceValuePostRequest] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        if self.archive is not UNSET:
-            field_dict["archive"] = self.archive
-        if self.title is not UNSET:
-            field_dict["title"] = self.title
-        if self.values is not UNSET:
-            field_dict["values"] = to_json(self.values)
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "archive": "archive",
+        "title": "title",
+        "values": "values",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset([])
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.archive = d.pop("archive", UNSET)
-        made.title = d.pop("title", UNSET)
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.archive = d.pop("archive", UNSET)
+        new.title = d.pop("title", UNSET)
         _values = d.pop("values", UNSET)
-        made.values = (
+        new.values = (
             [
                 (
                     ComponentInterfaceValuePostRequest.from_dict(_values_item)
@@ -56,25 +52,10 @@ class PatchedArchiveItemPostRequest:
             if isinstance(_values, list)
             else _values
         )
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        if len(d) + 3 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.component_interface_value_post_request import ComponentInterfaceValuePostRequest

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
+from ..types import UNSET
 
-@_attrs_define
-class PatchedUserUploadPresignedURLsRequest:
+
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class PatchedUserUploadPresignedURLsRequest(Model):
     """The fields of `PatchedUserUploadPresignedURLsRequest`.
 
     Attributes:
@@ -19,34 +22,21 @@ class PatchedUserUploadPresignedURLsRequest:
     part_numbers: list[int]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["part_numbers"] = self.part_numbers
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "part_numbers": "part_numbers",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "part_numbers",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.part_numbers = d.pop("part_numbers")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.part_numbers = d.pop("part_numbers", UNSET)
+        if len(d) + 1 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class Phase:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Phase(Model):
     """The fields of `Phase`.
 
     Attributes:
@@ -25,44 +26,33 @@ class Phase:
     title: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["challenge"] = to_json(self.challenge)
-        field_dict["slug"] = self.slug
-        field_dict["title"] = self.title
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "challenge": "challenge",
+        "slug": "slug",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "challenge",
+            "slug",
+            "title",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _challenge = d.pop("challenge")
-        made.challenge = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        _challenge = d.pop("challenge", UNSET)
+        new.challenge = (
             Challenge.from_dict(_challenge) if isinstance(_challenge, dict) else _challenge
         )
-        made.slug = d.pop("slug")
-        made.title = d.pop("title")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.slug = d.pop("slug", UNSET)
+        new.title = d.pop("title", UNSET)
+        if len(d) + 3 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.challenge import Challenge

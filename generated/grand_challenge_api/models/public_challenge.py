@@ -3,23 +3,26 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..types import UNSET
 
 
-@_attrs_define
-class PublicChallenge:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class PublicChallenge(Model):
     """The fields of `PublicChallenge`.
 
     Attributes:
         api_url (str):
         created (datetime.datetime):
+        description (str):
         end_date (datetime.datetime | None):
         incentives (list[str]):
+        logo (None | str):
         modified (datetime.datetime):
         public (bool):
         publications (list[str]):
@@ -27,16 +30,16 @@ class PublicChallenge:
         start_date (datetime.datetime | None):
         status (str):
         submission_types (list[str]):
+        title (str):
         url (str):
-        description (str | Unset):
-        logo (None | str | Unset):
-        title (str | Unset):
     """
 
     api_url: str
     created: datetime.datetime
+    description: str
     end_date: datetime.datetime | None
     incentives: list[str]
+    logo: None | str
     modified: datetime.datetime
     public: bool
     publications: list[str]
@@ -44,85 +47,71 @@ class PublicChallenge:
     start_date: datetime.datetime | None
     status: str
     submission_types: list[str]
+    title: str
     url: str
-    description: str | Unset = UNSET
-    logo: None | str | Unset = UNSET
-    title: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["created"] = to_json(self.created)
-        field_dict["end_date"] = to_json(self.end_date)
-        field_dict["incentives"] = self.incentives
-        field_dict["modified"] = to_json(self.modified)
-        field_dict["public"] = self.public
-        field_dict["publications"] = self.publications
-        field_dict["slug"] = self.slug
-        field_dict["start_date"] = to_json(self.start_date)
-        field_dict["status"] = self.status
-        field_dict["submission_types"] = self.submission_types
-        field_dict["url"] = self.url
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.logo is not UNSET:
-            field_dict["logo"] = self.logo
-        if self.title is not UNSET:
-            field_dict["title"] = self.title
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "api_url": "api_url",
+        "created": "created",
+        "description": "description",
+        "end_date": "end_date",
+        "incentives": "incentives",
+        "logo": "logo",
+        "modified": "modified",
+        "public": "public",
+        "publications": "publications",
+        "slug": "slug",
+        "start_date": "start_date",
+        "status": "status",
+        "submission_types": "submission_types",
+        "title": "title",
+        "url": "url",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "api_url",
+            "created",
+            "description",
+            "end_date",
+            "incentives",
+            "logo",
+            "modified",
+            "public",
+            "publications",
+            "slug",
+            "start_date",
+            "status",
+            "submission_types",
+            "title",
+            "url",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        _end_date = d.pop("end_date")
-        made.end_date = (
-            datetime.datetime.fromisoformat(_end_date) if isinstance(_end_date, str) else _end_date
-        )
-        made.incentives = d.pop("incentives")
-        _modified = d.pop("modified")
-        made.modified = (
-            datetime.datetime.fromisoformat(_modified) if isinstance(_modified, str) else _modified
-        )
-        made.public = d.pop("public")
-        made.publications = d.pop("publications")
-        made.slug = d.pop("slug")
-        _start_date = d.pop("start_date")
-        made.start_date = (
-            datetime.datetime.fromisoformat(_start_date)
-            if isinstance(_start_date, str)
-            else _start_date
-        )
-        made.status = d.pop("status")
-        made.submission_types = d.pop("submission_types")
-        made.url = d.pop("url")
-        made.description = d.pop("description", UNSET)
-        made.logo = d.pop("logo", UNSET)
-        made.title = d.pop("title", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.api_url = d.pop("api_url", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.description = d.pop("description", UNSET)
+        _end_date = d.pop("end_date", UNSET)
+        new.end_date = to_datetime(_end_date)
+        new.incentives = d.pop("incentives", UNSET)
+        new.logo = d.pop("logo", UNSET)
+        _modified = d.pop("modified", UNSET)
+        new.modified = to_datetime(_modified)
+        new.public = d.pop("public", UNSET)
+        new.publications = d.pop("publications", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        _start_date = d.pop("start_date", UNSET)
+        new.start_date = to_datetime(_start_date)
+        new.status = d.pop("status", UNSET)
+        new.submission_types = d.pop("submission_types", UNSET)
+        new.title = d.pop("title", UNSET)
+        new.url = d.pop("url", UNSET)
+        if len(d) + 15 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,21 +2,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class Question:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Question(Model):
     """The fields of `Question`.
 
     Attributes:
+        answer_match_pattern (str):
+        answer_max_length (int | None):
+        answer_max_value (int | None):
+        answer_min_length (int | None):
+        answer_min_value (int | None):
+        answer_step_size (None | str):
         answer_type (str):
         api_url (str):
+        default_annotation_color (str):
+        empty_answer_confirmation (bool):
         empty_answer_confirmation_label_safe (str):
         form_direction (str):
         help_text_safe (str):
@@ -25,31 +34,31 @@ class Question:
         interface (ComponentInterface | None):
         look_up_table (LookUpTable | None):
         options (list[CategoricalOption]):
+        overlay_segments (Any):
         pk (str):
         question_text_safe (str):
         reader_study (str):
+        required (bool):
         widget (str):
         algorithms (list[ReaderStudyAlgorithmImplementation] | Unset):
-        answer_match_pattern (str | Unset):
-        answer_max_length (int | None | Unset):
-        answer_max_value (int | None | Unset):
-        answer_min_length (int | None | Unset):
-        answer_min_value (int | None | Unset):
-        answer_step_size (None | str | Unset):
-        default_annotation_color (str | Unset):
-        empty_answer_confirmation (bool | Unset):
         empty_answer_confirmation_label (str | Unset): Deprecated; newer servers omit it. Use
             the field of the same name that ends in _safe.
         help_text (str | Unset): Deprecated; newer servers omit it. Use the field of the same
             name that ends in _safe.
-        overlay_segments (Any | Unset):
         question_text (str | Unset): Deprecated; newer servers omit it. Use the field of the
             same name that ends in _safe.
-        required (bool | Unset):
     """
 
+    answer_match_pattern: str
+    answer_max_length: int | None
+    answer_max_value: int | None
+    answer_min_length: int | None
+    answer_min_value: int | None
+    answer_step_size: None | str
     answer_type: str
     api_url: str
+    default_annotation_color: str
+    empty_answer_confirmation: bool
     empty_answer_confirmation_label_safe: str
     form_direction: str
     help_text_safe: str
@@ -58,99 +67,110 @@ class Question:
     interface: ComponentInterface | None
     look_up_table: LookUpTable | None
     options: list[CategoricalOption]
+    overlay_segments: Any
     pk: str
     question_text_safe: str
     reader_study: str
+    required: bool
     widget: str
     algorithms: list[ReaderStudyAlgorithmImplementation] | Unset = UNSET
-    answer_match_pattern: str | Unset = UNSET
-    answer_max_length: int | None | Unset = UNSET
-    answer_max_value: int | None | Unset = UNSET
-    answer_min_length: int | None | Unset = UNSET
-    answer_min_value: int | None | Unset = UNSET
-    answer_step_size: None | str | Unset = UNSET
-    default_annotation_color: str | Unset = UNSET
-    empty_answer_confirmation: bool | Unset = UNSET
     empty_answer_confirmation_label: str | Unset = UNSET
     help_text: str | Unset = UNSET
-    overlay_segments: Any | Unset = UNSET
     question_text: str | Unset = UNSET
-    required: bool | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["answer_type"] = self.answer_type
-        field_dict["api_url"] = self.api_url
-        field_dict["empty_answer_confirmation_label_safe"] = (
-            self.empty_answer_confirmation_label_safe
-        )
-        field_dict["form_direction"] = self.form_direction
-        field_dict["help_text_safe"] = self.help_text_safe
-        field_dict["image_port"] = self.image_port
-        field_dict["interactive_algorithms"] = self.interactive_algorithms
-        field_dict["interface"] = to_json(self.interface)
-        field_dict["look_up_table"] = to_json(self.look_up_table)
-        field_dict["options"] = to_json(self.options)
-        field_dict["pk"] = self.pk
-        field_dict["question_text_safe"] = self.question_text_safe
-        field_dict["reader_study"] = self.reader_study
-        field_dict["widget"] = self.widget
-        if self.algorithms is not UNSET:
-            field_dict["algorithms"] = to_json(self.algorithms)
-        if self.answer_match_pattern is not UNSET:
-            field_dict["answer_match_pattern"] = self.answer_match_pattern
-        if self.answer_max_length is not UNSET:
-            field_dict["answer_max_length"] = self.answer_max_length
-        if self.answer_max_value is not UNSET:
-            field_dict["answer_max_value"] = self.answer_max_value
-        if self.answer_min_length is not UNSET:
-            field_dict["answer_min_length"] = self.answer_min_length
-        if self.answer_min_value is not UNSET:
-            field_dict["answer_min_value"] = self.answer_min_value
-        if self.answer_step_size is not UNSET:
-            field_dict["answer_step_size"] = self.answer_step_size
-        if self.default_annotation_color is not UNSET:
-            field_dict["default_annotation_color"] = self.default_annotation_color
-        if self.empty_answer_confirmation is not UNSET:
-            field_dict["empty_answer_confirmation"] = self.empty_answer_confirmation
-        if self.empty_answer_confirmation_label is not UNSET:
-            field_dict["empty_answer_confirmation_label"] = self.empty_answer_confirmation_label
-        if self.help_text is not UNSET:
-            field_dict["help_text"] = self.help_text
-        if self.overlay_segments is not UNSET:
-            field_dict["overlay_segments"] = self.overlay_segments
-        if self.question_text is not UNSET:
-            field_dict["question_text"] = self.question_text
-        if self.required is not UNSET:
-            field_dict["required"] = self.required
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "answer_match_pattern": "answer_match_pattern",
+        "answer_max_length": "answer_max_length",
+        "answer_max_value": "answer_max_value",
+        "answer_min_length": "answer_min_length",
+        "answer_min_value": "answer_min_value",
+        "answer_step_size": "answer_step_size",
+        "answer_type": "answer_type",
+        "api_url": "api_url",
+        "default_annotation_color": "default_annotation_color",
+        "empty_answer_confirmation": "empty_answer_confirmation",
+        "empty_answer_confirmation_label_safe": "empty_answer_confirmation_label_safe",
+        "form_direction": "form_direction",
+        "help_text_safe": "help_text_safe",
+        "image_port": "image_port",
+        "interactive_algorithms": "interactive_algorithms",
+        "interface": "interface",
+        "look_up_table": "look_up_table",
+        "options": "options",
+        "overlay_segments": "overlay_segments",
+        "pk": "pk",
+        "question_text_safe": "question_text_safe",
+        "reader_study": "reader_study",
+        "required": "required",
+        "widget": "widget",
+        "algorithms": "algorithms",
+        "empty_answer_confirmation_label": "empty_answer_confirmation_label",
+        "help_text": "help_text",
+        "question_text": "question_text",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "answer_match_pattern",
+            "answer_max_length",
+            "answer_max_value",
+            "answer_min_length",
+            "answer_min_value",
+            "answer_step_size",
+            "answer_type",
+            "api_url",
+            "default_annotation_color",
+            "empty_answer_confirmation",
+            "empty_answer_confirmation_label_safe",
+            "form_direction",
+            "help_text_safe",
+            "image_port",
+            "interactive_algorithms",
+            "interface",
+            "look_up_table",
+            "options",
+            "overlay_segments",
+            "pk",
+            "question_text_safe",
+            "reader_study",
+            "required",
+            "widget",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.answer_type = d.pop("answer_type")
-        made.api_url = d.pop("api_url")
-        made.empty_answer_confirmation_label_safe = d.pop("empty_answer_confirmation_label_safe")
-        made.form_direction = d.pop("form_direction")
-        made.help_text_safe = d.pop("help_text_safe")
-        made.image_port = d.pop("image_port")
-        made.interactive_algorithms = d.pop("interactive_algorithms")
-        _interface = d.pop("interface")
-        made.interface = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.answer_match_pattern = d.pop("answer_match_pattern", UNSET)
+        new.answer_max_length = d.pop("answer_max_length", UNSET)
+        new.answer_max_value = d.pop("answer_max_value", UNSET)
+        new.answer_min_length = d.pop("answer_min_length", UNSET)
+        new.answer_min_value = d.pop("answer_min_value", UNSET)
+        new.answer_step_size = d.pop("answer_step_size", UNSET)
+        new.answer_type = d.pop("answer_type", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        new.default_annotation_color = d.pop("default_annotation_color", UNSET)
+        new.empty_answer_confirmation = d.pop("empty_answer_confirmation", UNSET)
+        new.empty_answer_confirmation_label_safe = d.pop(
+            "empty_answer_confirmation_label_safe", UNSET
+        )
+        new.form_direction = d.pop("form_direction", UNSET)
+        new.help_text_safe = d.pop("help_text_safe", UNSET)
+        new.image_port = d.pop("image_port", UNSET)
+        new.interactive_algorithms = d.pop("interactive_algorithms", UNSET)
+        _interface = d.pop("interface", UNSET)
+        new.interface = (
             ComponentInterface.from_dict(_interface) if isinstance(_interface, dict) else _interface
         )
-        _look_up_table = d.pop("look_up_table")
-        made.look_up_table = (
+        _look_up_table = d.pop("look_up_table", UNSET)
+        new.look_up_table = (
             LookUpTable.from_dict(_look_up_table)
             if isinstance(_look_up_table, dict)
             else _look_up_table
         )
-        _options = d.pop("options")
-        made.options = (
+        _options = d.pop("options", UNSET)
+        new.options = (
             [
                 (
                     CategoricalOption.from_dict(_options_item)
@@ -162,12 +182,14 @@ class Question:
             if isinstance(_options, list)
             else _options
         )
-        made.pk = d.pop("pk")
-        made.question_text_safe = d.pop("question_text_safe")
-        made.reader_study = d.pop("reader_study")
-        made.widget = d.pop("widget")
+        new.overlay_segments = d.pop("overlay_segments", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.question_text_safe = d.pop("question_text_safe", UNSET)
+        new.reader_study = d.pop("reader_study", UNSET)
+        new.required = d.pop("required", UNSET)
+        new.widget = d.pop("widget", UNSET)
         _algorithms = d.pop("algorithms", UNSET)
-        made.algorithms = (
+        new.algorithms = (
             [
                 (
                     ReaderStudyAlgorithmImplementation.from_dict(_algorithms_item)
@@ -179,38 +201,13 @@ class Question:
             if isinstance(_algorithms, list)
             else _algorithms
         )
-        made.answer_match_pattern = d.pop("answer_match_pattern", UNSET)
-        made.answer_max_length = d.pop("answer_max_length", UNSET)
-        made.answer_max_value = d.pop("answer_max_value", UNSET)
-        made.answer_min_length = d.pop("answer_min_length", UNSET)
-        made.answer_min_value = d.pop("answer_min_value", UNSET)
-        made.answer_step_size = d.pop("answer_step_size", UNSET)
-        made.default_annotation_color = d.pop("default_annotation_color", UNSET)
-        made.empty_answer_confirmation = d.pop("empty_answer_confirmation", UNSET)
-        made.empty_answer_confirmation_label = d.pop("empty_answer_confirmation_label", UNSET)
-        made.help_text = d.pop("help_text", UNSET)
-        made.overlay_segments = d.pop("overlay_segments", UNSET)
-        made.question_text = d.pop("question_text", UNSET)
-        made.required = d.pop("required", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.empty_answer_confirmation_label = d.pop("empty_answer_confirmation_label", UNSET)
+        new.help_text = d.pop("help_text", UNSET)
+        new.question_text = d.pop("question_text", UNSET)
+        if len(d) + 28 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.categorical_option import CategoricalOption

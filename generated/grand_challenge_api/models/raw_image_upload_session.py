@@ -2,84 +2,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..base import Model
+from ..models.upload_session_status import UploadSessionStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class RawImageUploadSession:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class RawImageUploadSession(Model):
     """The fields of `RawImageUploadSession`.
 
     Attributes:
         api_url (str):
+        creator (int | None):
+        error_message (str):
         image_set (list[str]):
         pk (str):
-        status (str):
+        status (UploadSessionStatus):
         uploads (list[str]):
-        creator (int | None | Unset):
-        error_message (str | Unset):
-        user_uploads (list[str] | Unset):
+        user_uploads (list[str]):
     """
 
     api_url: str
+    creator: int | None
+    error_message: str
     image_set: list[str]
     pk: str
-    status: str
+    status: UploadSessionStatus
     uploads: list[str]
-    creator: int | None | Unset = UNSET
-    error_message: str | Unset = UNSET
-    user_uploads: list[str] | Unset = UNSET
+    user_uploads: list[str]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["image_set"] = self.image_set
-        field_dict["pk"] = self.pk
-        field_dict["status"] = self.status
-        field_dict["uploads"] = self.uploads
-        if self.creator is not UNSET:
-            field_dict["creator"] = self.creator
-        if self.error_message is not UNSET:
-            field_dict["error_message"] = self.error_message
-        if self.user_uploads is not UNSET:
-            field_dict["user_uploads"] = self.user_uploads
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "api_url": "api_url",
+        "creator": "creator",
+        "error_message": "error_message",
+        "image_set": "image_set",
+        "pk": "pk",
+        "status": "status",
+        "uploads": "uploads",
+        "user_uploads": "user_uploads",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "api_url",
+            "creator",
+            "error_message",
+            "image_set",
+            "pk",
+            "status",
+            "uploads",
+            "user_uploads",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        made.image_set = d.pop("image_set")
-        made.pk = d.pop("pk")
-        made.status = d.pop("status")
-        made.uploads = d.pop("uploads")
-        made.creator = d.pop("creator", UNSET)
-        made.error_message = d.pop("error_message", UNSET)
-        made.user_uploads = d.pop("user_uploads", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.api_url = d.pop("api_url", UNSET)
+        new.creator = d.pop("creator", UNSET)
+        new.error_message = d.pop("error_message", UNSET)
+        new.image_set = d.pop("image_set", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.status = d.pop("status", UNSET)
+        new.uploads = d.pop("uploads", UNSET)
+        new.user_uploads = d.pop("user_uploads", UNSET)
+        if len(d) + 8 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..types import UNSET, Unset
 
 
-@_attrs_define
-class RawImageUploadSessionRequest:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class RawImageUploadSessionRequest(Model):
     """The fields of `RawImageUploadSessionRequest`.
 
     Attributes:
@@ -33,52 +34,33 @@ class RawImageUploadSessionRequest:
     interface: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["uploads"] = self.uploads
-        if self.answer is not UNSET:
-            field_dict["answer"] = self.answer
-        if self.archive is not UNSET:
-            field_dict["archive"] = self.archive
-        if self.archive_item is not UNSET:
-            field_dict["archive_item"] = self.archive_item
-        if self.display_set is not UNSET:
-            field_dict["display_set"] = self.display_set
-        if self.error_message is not UNSET:
-            field_dict["error_message"] = self.error_message
-        if self.interface is not UNSET:
-            field_dict["interface"] = self.interface
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "uploads": "uploads",
+        "answer": "answer",
+        "archive": "archive",
+        "archive_item": "archive_item",
+        "display_set": "display_set",
+        "error_message": "error_message",
+        "interface": "interface",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "uploads",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.uploads = d.pop("uploads")
-        made.answer = d.pop("answer", UNSET)
-        made.archive = d.pop("archive", UNSET)
-        made.archive_item = d.pop("archive_item", UNSET)
-        made.display_set = d.pop("display_set", UNSET)
-        made.error_message = d.pop("error_message", UNSET)
-        made.interface = d.pop("interface", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.uploads = d.pop("uploads", UNSET)
+        new.answer = d.pop("answer", UNSET)
+        new.archive = d.pop("archive", UNSET)
+        new.archive_item = d.pop("archive_item", UNSET)
+        new.display_set = d.pop("display_set", UNSET)
+        new.error_message = d.pop("error_message", UNSET)
+        new.interface = d.pop("interface", UNSET)
+        if len(d) + 7 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

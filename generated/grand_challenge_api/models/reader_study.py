@@ -2,113 +2,130 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model
+from ..types import UNSET, Unset
 
 
-@_attrs_define
-class ReaderStudy:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class ReaderStudy(Model):
     """The fields of `ReaderStudy`.
 
     Attributes:
+        allow_answer_modification (bool):
+        allow_case_navigation (bool):
+        allow_show_all_annotations (bool):
         api_url (str):
+        description (None | str):
+        enable_autosaving (bool):
         end_of_study_text_safe (str):
         has_ground_truth (bool):
         help_text_safe (str):
+        instant_verification (bool):
+        is_educational (bool):
         logo (str):
         pk (str):
         questions (list[Question]):
+        roll_over_answers_for_n_cases (int):
         slug (str):
         title_safe (str):
         url (str):
-        allow_answer_modification (bool | Unset):
-        allow_case_navigation (bool | Unset):
-        allow_show_all_annotations (bool | Unset):
-        description (None | str | Unset):
-        enable_autosaving (bool | Unset):
         help_text (str | Unset): Deprecated; newer servers omit it. Use the field of the same
             name that ends in _safe.
-        instant_verification (bool | Unset):
-        is_educational (bool | Unset):
-        roll_over_answers_for_n_cases (int | Unset):
         title (str | Unset): Deprecated; newer servers omit it. Use the field of the same name
             that ends in _safe.
     """
 
+    allow_answer_modification: bool
+    allow_case_navigation: bool
+    allow_show_all_annotations: bool
     api_url: str
+    description: None | str
+    enable_autosaving: bool
     end_of_study_text_safe: str
     has_ground_truth: bool
     help_text_safe: str
+    instant_verification: bool
+    is_educational: bool
     logo: str
     pk: str
     questions: list[Question]
+    roll_over_answers_for_n_cases: int
     slug: str
     title_safe: str
     url: str
-    allow_answer_modification: bool | Unset = UNSET
-    allow_case_navigation: bool | Unset = UNSET
-    allow_show_all_annotations: bool | Unset = UNSET
-    description: None | str | Unset = UNSET
-    enable_autosaving: bool | Unset = UNSET
     help_text: str | Unset = UNSET
-    instant_verification: bool | Unset = UNSET
-    is_educational: bool | Unset = UNSET
-    roll_over_answers_for_n_cases: int | Unset = UNSET
     title: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["end_of_study_text_safe"] = self.end_of_study_text_safe
-        field_dict["has_ground_truth"] = self.has_ground_truth
-        field_dict["help_text_safe"] = self.help_text_safe
-        field_dict["logo"] = self.logo
-        field_dict["pk"] = self.pk
-        field_dict["questions"] = to_json(self.questions)
-        field_dict["slug"] = self.slug
-        field_dict["title_safe"] = self.title_safe
-        field_dict["url"] = self.url
-        if self.allow_answer_modification is not UNSET:
-            field_dict["allow_answer_modification"] = self.allow_answer_modification
-        if self.allow_case_navigation is not UNSET:
-            field_dict["allow_case_navigation"] = self.allow_case_navigation
-        if self.allow_show_all_annotations is not UNSET:
-            field_dict["allow_show_all_annotations"] = self.allow_show_all_annotations
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.enable_autosaving is not UNSET:
-            field_dict["enable_autosaving"] = self.enable_autosaving
-        if self.help_text is not UNSET:
-            field_dict["help_text"] = self.help_text
-        if self.instant_verification is not UNSET:
-            field_dict["instant_verification"] = self.instant_verification
-        if self.is_educational is not UNSET:
-            field_dict["is_educational"] = self.is_educational
-        if self.roll_over_answers_for_n_cases is not UNSET:
-            field_dict["roll_over_answers_for_n_cases"] = self.roll_over_answers_for_n_cases
-        if self.title is not UNSET:
-            field_dict["title"] = self.title
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "allow_answer_modification": "allow_answer_modification",
+        "allow_case_navigation": "allow_case_navigation",
+        "allow_show_all_annotations": "allow_show_all_annotations",
+        "api_url": "api_url",
+        "description": "description",
+        "enable_autosaving": "enable_autosaving",
+        "end_of_study_text_safe": "end_of_study_text_safe",
+        "has_ground_truth": "has_ground_truth",
+        "help_text_safe": "help_text_safe",
+        "instant_verification": "instant_verification",
+        "is_educational": "is_educational",
+        "logo": "logo",
+        "pk": "pk",
+        "questions": "questions",
+        "roll_over_answers_for_n_cases": "roll_over_answers_for_n_cases",
+        "slug": "slug",
+        "title_safe": "title_safe",
+        "url": "url",
+        "help_text": "help_text",
+        "title": "title",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "allow_answer_modification",
+            "allow_case_navigation",
+            "allow_show_all_annotations",
+            "api_url",
+            "description",
+            "enable_autosaving",
+            "end_of_study_text_safe",
+            "has_ground_truth",
+            "help_text_safe",
+            "instant_verification",
+            "is_educational",
+            "logo",
+            "pk",
+            "questions",
+            "roll_over_answers_for_n_cases",
+            "slug",
+            "title_safe",
+            "url",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        made.end_of_study_text_safe = d.pop("end_of_study_text_safe")
-        made.has_ground_truth = d.pop("has_ground_truth")
-        made.help_text_safe = d.pop("help_text_safe")
-        made.logo = d.pop("logo")
-        made.pk = d.pop("pk")
-        _questions = d.pop("questions")
-        made.questions = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.allow_answer_modification = d.pop("allow_answer_modification", UNSET)
+        new.allow_case_navigation = d.pop("allow_case_navigation", UNSET)
+        new.allow_show_all_annotations = d.pop("allow_show_all_annotations", UNSET)
+        new.api_url = d.pop("api_url", UNSET)
+        new.description = d.pop("description", UNSET)
+        new.enable_autosaving = d.pop("enable_autosaving", UNSET)
+        new.end_of_study_text_safe = d.pop("end_of_study_text_safe", UNSET)
+        new.has_ground_truth = d.pop("has_ground_truth", UNSET)
+        new.help_text_safe = d.pop("help_text_safe", UNSET)
+        new.instant_verification = d.pop("instant_verification", UNSET)
+        new.is_educational = d.pop("is_educational", UNSET)
+        new.logo = d.pop("logo", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        _questions = d.pop("questions", UNSET)
+        new.questions = (
             [
                 (
                     Question.from_dict(_questions_item)
@@ -120,38 +137,16 @@ class ReaderStudy:
             if isinstance(_questions, list)
             else _questions
         )
-        made.slug = d.pop("slug")
-        made.title_safe = d.pop("title_safe")
-        made.url = d.pop("url")
-        made.allow_answer_modification = d.pop("allow_answer_modification", UNSET)
-        made.allow_case_navigation = d.pop("allow_case_navigation", UNSET)
-        made.allow_show_all_annotations = d.pop("allow_show_all_annotations", UNSET)
-        made.description = d.pop("description", UNSET)
-        made.enable_autosaving = d.pop("enable_autosaving", UNSET)
-        made.help_text = d.pop("help_text", UNSET)
-        made.instant_verification = d.pop("instant_verification", UNSET)
-        made.is_educational = d.pop("is_educational", UNSET)
-        made.roll_over_answers_for_n_cases = d.pop("roll_over_answers_for_n_cases", UNSET)
-        made.title = d.pop("title", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.roll_over_answers_for_n_cases = d.pop("roll_over_answers_for_n_cases", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        new.title_safe = d.pop("title_safe", UNSET)
+        new.url = d.pop("url", UNSET)
+        new.help_text = d.pop("help_text", UNSET)
+        new.title = d.pop("title", UNSET)
+        if len(d) + 20 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.question import Question

@@ -3,97 +3,87 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..types import UNSET
 
 
-@_attrs_define
-class Submission:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class Submission(Model):
     """The fields of `Submission`.
 
     Attributes:
         algorithm_image (str):
+        comment (str):
         created (datetime.datetime):
         creator (User):
         phase (Phase):
         pk (str):
-        comment (str | Unset):
-        predictions_file (str | Unset):
-        supplementary_file (None | str | Unset):
-        supplementary_url (str | Unset):
+        predictions_file (str):
+        supplementary_file (None | str):
+        supplementary_url (str):
     """
 
     algorithm_image: str
+    comment: str
     created: datetime.datetime
     creator: User
     phase: Phase
     pk: str
-    comment: str | Unset = UNSET
-    predictions_file: str | Unset = UNSET
-    supplementary_file: None | str | Unset = UNSET
-    supplementary_url: str | Unset = UNSET
+    predictions_file: str
+    supplementary_file: None | str
+    supplementary_url: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["algorithm_image"] = self.algorithm_image
-        field_dict["created"] = to_json(self.created)
-        field_dict["creator"] = to_json(self.creator)
-        field_dict["phase"] = to_json(self.phase)
-        field_dict["pk"] = self.pk
-        if self.comment is not UNSET:
-            field_dict["comment"] = self.comment
-        if self.predictions_file is not UNSET:
-            field_dict["predictions_file"] = self.predictions_file
-        if self.supplementary_file is not UNSET:
-            field_dict["supplementary_file"] = self.supplementary_file
-        if self.supplementary_url is not UNSET:
-            field_dict["supplementary_url"] = self.supplementary_url
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "algorithm_image": "algorithm_image",
+        "comment": "comment",
+        "created": "created",
+        "creator": "creator",
+        "phase": "phase",
+        "pk": "pk",
+        "predictions_file": "predictions_file",
+        "supplementary_file": "supplementary_file",
+        "supplementary_url": "supplementary_url",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "algorithm_image",
+            "comment",
+            "created",
+            "creator",
+            "phase",
+            "pk",
+            "predictions_file",
+            "supplementary_file",
+            "supplementary_url",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.algorithm_image = d.pop("algorithm_image")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        _creator = d.pop("creator")
-        made.creator = User.from_dict(_creator) if isinstance(_creator, dict) else _creator
-        _phase = d.pop("phase")
-        made.phase = Phase.from_dict(_phase) if isinstance(_phase, dict) else _phase
-        made.pk = d.pop("pk")
-        made.comment = d.pop("comment", UNSET)
-        made.predictions_file = d.pop("predictions_file", UNSET)
-        made.supplementary_file = d.pop("supplementary_file", UNSET)
-        made.supplementary_url = d.pop("supplementary_url", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.algorithm_image = d.pop("algorithm_image", UNSET)
+        new.comment = d.pop("comment", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        _creator = d.pop("creator", UNSET)
+        new.creator = User.from_dict(_creator) if isinstance(_creator, dict) else _creator
+        _phase = d.pop("phase", UNSET)
+        new.phase = Phase.from_dict(_phase) if isinstance(_phase, dict) else _phase
+        new.pk = d.pop("pk", UNSET)
+        new.predictions_file = d.pop("predictions_file", UNSET)
+        new.supplementary_file = d.pop("supplementary_file", UNSET)
+        new.supplementary_url = d.pop("supplementary_url", UNSET)
+        if len(d) + 9 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.phase import Phase

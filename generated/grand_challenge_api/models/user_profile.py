@@ -2,17 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..base import Model
 from ..models.location_enum import LocationEnum
-from ..types import UNSET, Unset, to_json
+from ..types import UNSET
 
 
-@_attrs_define
-class UserProfile:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class UserProfile(Model):
     """The fields of `UserProfile`.
 
     Attributes:
@@ -21,7 +22,7 @@ class UserProfile:
         location (LocationEnum):
         mugshot (str):
         user (User):
-        website (str | Unset):
+        website (str):
     """
 
     department: str
@@ -29,52 +30,43 @@ class UserProfile:
     location: LocationEnum
     mugshot: str
     user: User
-    website: str | Unset = UNSET
+    website: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["department"] = self.department
-        field_dict["institution"] = self.institution
-        field_dict["location"] = self.location
-        field_dict["mugshot"] = self.mugshot
-        field_dict["user"] = to_json(self.user)
-        if self.website is not UNSET:
-            field_dict["website"] = self.website
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "department": "department",
+        "institution": "institution",
+        "location": "location",
+        "mugshot": "mugshot",
+        "user": "user",
+        "website": "website",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "department",
+            "institution",
+            "location",
+            "mugshot",
+            "user",
+            "website",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.department = d.pop("department")
-        made.institution = d.pop("institution")
-        made.location = d.pop("location")
-        made.mugshot = d.pop("mugshot")
-        _user = d.pop("user")
-        made.user = User.from_dict(_user) if isinstance(_user, dict) else _user
-        made.website = d.pop("website", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.department = d.pop("department", UNSET)
+        new.institution = d.pop("institution", UNSET)
+        new.location = d.pop("location", UNSET)
+        new.mugshot = d.pop("mugshot", UNSET)
+        _user = d.pop("user", UNSET)
+        new.user = User.from_dict(_user) if isinstance(_user, dict) else _user
+        new.website = d.pop("website", UNSET)
+        if len(d) + 6 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.user import User

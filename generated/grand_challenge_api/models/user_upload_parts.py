@@ -3,16 +3,18 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import to_json
+from ..base import Model, to_datetime
+from ..models.upload_status import UploadStatus
+from ..types import UNSET
 
 
-@_attrs_define
-class UserUploadParts:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class UserUploadParts(Model):
     """The fields of `UserUploadParts`.
 
     Attributes:
@@ -23,7 +25,7 @@ class UserUploadParts:
         parts (list[Part]):
         pk (str):
         s3_upload_id (str):
-        status (str):
+        status (UploadStatus):
     """
 
     api_url: str
@@ -33,36 +35,43 @@ class UserUploadParts:
     parts: list[Part]
     pk: str
     s3_upload_id: str
-    status: str
+    status: UploadStatus
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["api_url"] = self.api_url
-        field_dict["created"] = to_json(self.created)
-        field_dict["filename"] = self.filename
-        field_dict["key"] = self.key
-        field_dict["parts"] = to_json(self.parts)
-        field_dict["pk"] = self.pk
-        field_dict["s3_upload_id"] = self.s3_upload_id
-        field_dict["status"] = self.status
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "api_url": "api_url",
+        "created": "created",
+        "filename": "filename",
+        "key": "key",
+        "parts": "parts",
+        "pk": "pk",
+        "s3_upload_id": "s3_upload_id",
+        "status": "status",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "api_url",
+            "created",
+            "filename",
+            "key",
+            "parts",
+            "pk",
+            "s3_upload_id",
+            "status",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.api_url = d.pop("api_url")
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
-        )
-        made.filename = d.pop("filename")
-        made.key = d.pop("key")
-        _parts = d.pop("parts")
-        made.parts = (
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.api_url = d.pop("api_url", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.filename = d.pop("filename", UNSET)
+        new.key = d.pop("key", UNSET)
+        _parts = d.pop("parts", UNSET)
+        new.parts = (
             [
                 (Part.from_dict(_parts_item) if isinstance(_parts_item, dict) else _parts_item)
                 for _parts_item in _parts
@@ -70,28 +79,13 @@ class UserUploadParts:
             if isinstance(_parts, list)
             else _parts
         )
-        made.pk = d.pop("pk")
-        made.s3_upload_id = d.pop("s3_upload_id")
-        made.status = d.pop("status")
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        new.pk = d.pop("pk", UNSET)
+        new.s3_upload_id = d.pop("s3_upload_id", UNSET)
+        new.status = d.pop("status", UNSET)
+        if len(d) + 8 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.part import Part

@@ -2,86 +2,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..base import Model
+from ..types import UNSET
 
 
-@_attrs_define
-class WindowPreset:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class WindowPreset(Model):
     """The fields of `WindowPreset`.
 
     Attributes:
+        center (int | None):
+        description (None | str):
+        lower_percentile (int | None):
         pk (int):
         slug (str):
         title (str):
-        center (int | None | Unset):
-        description (None | str | Unset):
-        lower_percentile (int | None | Unset):
-        upper_percentile (int | None | Unset):
-        width (int | None | Unset):
+        upper_percentile (int | None):
+        width (int | None):
     """
 
+    center: int | None
+    description: None | str
+    lower_percentile: int | None
     pk: int
     slug: str
     title: str
-    center: int | None | Unset = UNSET
-    description: None | str | Unset = UNSET
-    lower_percentile: int | None | Unset = UNSET
-    upper_percentile: int | None | Unset = UNSET
-    width: int | None | Unset = UNSET
+    upper_percentile: int | None
+    width: int | None
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["pk"] = self.pk
-        field_dict["slug"] = self.slug
-        field_dict["title"] = self.title
-        if self.center is not UNSET:
-            field_dict["center"] = self.center
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.lower_percentile is not UNSET:
-            field_dict["lower_percentile"] = self.lower_percentile
-        if self.upper_percentile is not UNSET:
-            field_dict["upper_percentile"] = self.upper_percentile
-        if self.width is not UNSET:
-            field_dict["width"] = self.width
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "center": "center",
+        "description": "description",
+        "lower_percentile": "lower_percentile",
+        "pk": "pk",
+        "slug": "slug",
+        "title": "title",
+        "upper_percentile": "upper_percentile",
+        "width": "width",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "center",
+            "description",
+            "lower_percentile",
+            "pk",
+            "slug",
+            "title",
+            "upper_percentile",
+            "width",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        made.pk = d.pop("pk")
-        made.slug = d.pop("slug")
-        made.title = d.pop("title")
-        made.center = d.pop("center", UNSET)
-        made.description = d.pop("description", UNSET)
-        made.lower_percentile = d.pop("lower_percentile", UNSET)
-        made.upper_percentile = d.pop("upper_percentile", UNSET)
-        made.width = d.pop("width", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.center = d.pop("center", UNSET)
+        new.description = d.pop("description", UNSET)
+        new.lower_percentile = d.pop("lower_percentile", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        new.title = d.pop("title", UNSET)
+        new.upper_percentile = d.pop("upper_percentile", UNSET)
+        new.width = d.pop("width", UNSET)
+        if len(d) + 8 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new

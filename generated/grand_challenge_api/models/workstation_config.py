@@ -3,22 +3,28 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, to_json
+from ..base import Model, to_datetime
+from ..types import UNSET
 
 
-@_attrs_define
-class WorkstationConfig:
+@_attrs_define(eq=False, repr=False, getstate_setstate=False)
+class WorkstationConfig(Model):
     """The fields of `WorkstationConfig`.
 
     Attributes:
+        auto_jump_center_of_gravity (bool):
         created (datetime.datetime):
         creator (None | str):
+        default_annotation_color (None | str):
+        default_annotation_line_width (int | None):
+        default_brush_size (None | str):
         default_image_interpolation (str):
+        default_limit_view_area_to_image_volume (bool):
         default_orientation (str):
         default_overlay_alpha (float | None):
         default_overlay_interpolation (str):
@@ -27,51 +33,51 @@ class WorkstationConfig:
         default_slab_thickness_mm (float | None):
         default_window_preset (None | WindowPreset):
         default_zoom_scale (float | None):
+        description (None | str):
         enabled_preprocessors (list[str]):
+        ghosting_slice_depth (int):
         image_context (str):
+        key_bindings (Any):
+        link_flipping (bool):
+        link_images (bool):
+        link_inverting (bool):
+        link_orienting (bool):
+        link_panning (bool):
+        link_slicing (bool):
+        link_windowing (bool):
+        link_zooming (bool):
         modified (datetime.datetime):
         overlay_luts (list[LookUpTable]):
+        overlay_segments (Any):
         pk (str):
         point_bounding_box_size_mm (float | None):
+        show_algorithm_output_plugin (bool):
+        show_annotation_counter_tool (bool):
+        show_annotation_statistics_plugin (bool):
+        show_display_plugin (bool):
+        show_flip_tool (bool):
+        show_image_info_plugin (bool):
+        show_image_switcher_plugin (bool):
+        show_invert_tool (bool):
+        show_lut_selection_tool (bool):
+        show_overlay_plugin (bool):
+        show_overlay_selection_tool (bool):
+        show_reset_tool (bool):
+        show_swivel_tool (bool):
+        show_window_level_tool (bool):
         slug (str):
         title (str):
         window_presets (list[WindowPreset]):
-        auto_jump_center_of_gravity (bool | Unset):
-        default_annotation_color (None | str | Unset):
-        default_annotation_line_width (int | None | Unset):
-        default_brush_size (None | str | Unset):
-        default_limit_view_area_to_image_volume (bool | Unset):
-        description (None | str | Unset):
-        ghosting_slice_depth (int | Unset):
-        key_bindings (Any | Unset):
-        link_flipping (bool | Unset):
-        link_images (bool | Unset):
-        link_inverting (bool | Unset):
-        link_orienting (bool | Unset):
-        link_panning (bool | Unset):
-        link_slicing (bool | Unset):
-        link_windowing (bool | Unset):
-        link_zooming (bool | Unset):
-        overlay_segments (Any | Unset):
-        show_algorithm_output_plugin (bool | Unset):
-        show_annotation_counter_tool (bool | Unset):
-        show_annotation_statistics_plugin (bool | Unset):
-        show_display_plugin (bool | Unset):
-        show_flip_tool (bool | Unset):
-        show_image_info_plugin (bool | Unset):
-        show_image_switcher_plugin (bool | Unset):
-        show_invert_tool (bool | Unset):
-        show_lut_selection_tool (bool | Unset):
-        show_overlay_plugin (bool | Unset):
-        show_overlay_selection_tool (bool | Unset):
-        show_reset_tool (bool | Unset):
-        show_swivel_tool (bool | Unset):
-        show_window_level_tool (bool | Unset):
     """
 
+    auto_jump_center_of_gravity: bool
     created: datetime.datetime
     creator: None | str
+    default_annotation_color: None | str
+    default_annotation_line_width: int | None
+    default_brush_size: None | str
     default_image_interpolation: str
+    default_limit_view_area_to_image_volume: bool
     default_orientation: str
     default_overlay_alpha: float | None
     default_overlay_interpolation: str
@@ -80,174 +86,202 @@ class WorkstationConfig:
     default_slab_thickness_mm: float | None
     default_window_preset: None | WindowPreset
     default_zoom_scale: float | None
+    description: None | str
     enabled_preprocessors: list[str]
+    ghosting_slice_depth: int
     image_context: str
+    key_bindings: Any
+    link_flipping: bool
+    link_images: bool
+    link_inverting: bool
+    link_orienting: bool
+    link_panning: bool
+    link_slicing: bool
+    link_windowing: bool
+    link_zooming: bool
     modified: datetime.datetime
     overlay_luts: list[LookUpTable]
+    overlay_segments: Any
     pk: str
     point_bounding_box_size_mm: float | None
+    show_algorithm_output_plugin: bool
+    show_annotation_counter_tool: bool
+    show_annotation_statistics_plugin: bool
+    show_display_plugin: bool
+    show_flip_tool: bool
+    show_image_info_plugin: bool
+    show_image_switcher_plugin: bool
+    show_invert_tool: bool
+    show_lut_selection_tool: bool
+    show_overlay_plugin: bool
+    show_overlay_selection_tool: bool
+    show_reset_tool: bool
+    show_swivel_tool: bool
+    show_window_level_tool: bool
     slug: str
     title: str
     window_presets: list[WindowPreset]
-    auto_jump_center_of_gravity: bool | Unset = UNSET
-    default_annotation_color: None | str | Unset = UNSET
-    default_annotation_line_width: int | None | Unset = UNSET
-    default_brush_size: None | str | Unset = UNSET
-    default_limit_view_area_to_image_volume: bool | Unset = UNSET
-    description: None | str | Unset = UNSET
-    ghosting_slice_depth: int | Unset = UNSET
-    key_bindings: Any | Unset = UNSET
-    link_flipping: bool | Unset = UNSET
-    link_images: bool | Unset = UNSET
-    link_inverting: bool | Unset = UNSET
-    link_orienting: bool | Unset = UNSET
-    link_panning: bool | Unset = UNSET
-    link_slicing: bool | Unset = UNSET
-    link_windowing: bool | Unset = UNSET
-    link_zooming: bool | Unset = UNSET
-    overlay_segments: Any | Unset = UNSET
-    show_algorithm_output_plugin: bool | Unset = UNSET
-    show_annotation_counter_tool: bool | Unset = UNSET
-    show_annotation_statistics_plugin: bool | Unset = UNSET
-    show_display_plugin: bool | Unset = UNSET
-    show_flip_tool: bool | Unset = UNSET
-    show_image_info_plugin: bool | Unset = UNSET
-    show_image_switcher_plugin: bool | Unset = UNSET
-    show_invert_tool: bool | Unset = UNSET
-    show_lut_selection_tool: bool | Unset = UNSET
-    show_overlay_plugin: bool | Unset = UNSET
-    show_overlay_selection_tool: bool | Unset = UNSET
-    show_reset_tool: bool | Unset = UNSET
-    show_swivel_tool: bool | Unset = UNSET
-    show_window_level_tool: bool | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data, without those that are UNSET."""
-        field_dict: dict[str, Any] = dict(self.additional_properties)
-        field_dict["created"] = to_json(self.created)
-        field_dict["creator"] = self.creator
-        field_dict["default_image_interpolation"] = self.default_image_interpolation
-        field_dict["default_orientation"] = self.default_orientation
-        field_dict["default_overlay_alpha"] = self.default_overlay_alpha
-        field_dict["default_overlay_interpolation"] = self.default_overlay_interpolation
-        field_dict["default_overlay_lut"] = to_json(self.default_overlay_lut)
-        field_dict["default_slab_render_method"] = self.default_slab_render_method
-        field_dict["default_slab_thickness_mm"] = self.default_slab_thickness_mm
-        field_dict["default_window_preset"] = to_json(self.default_window_preset)
-        field_dict["default_zoom_scale"] = self.default_zoom_scale
-        field_dict["enabled_preprocessors"] = self.enabled_preprocessors
-        field_dict["image_context"] = self.image_context
-        field_dict["modified"] = to_json(self.modified)
-        field_dict["overlay_luts"] = to_json(self.overlay_luts)
-        field_dict["pk"] = self.pk
-        field_dict["point_bounding_box_size_mm"] = self.point_bounding_box_size_mm
-        field_dict["slug"] = self.slug
-        field_dict["title"] = self.title
-        field_dict["window_presets"] = to_json(self.window_presets)
-        if self.auto_jump_center_of_gravity is not UNSET:
-            field_dict["auto_jump_center_of_gravity"] = self.auto_jump_center_of_gravity
-        if self.default_annotation_color is not UNSET:
-            field_dict["default_annotation_color"] = self.default_annotation_color
-        if self.default_annotation_line_width is not UNSET:
-            field_dict["default_annotation_line_width"] = self.default_annotation_line_width
-        if self.default_brush_size is not UNSET:
-            field_dict["default_brush_size"] = self.default_brush_size
-        if self.default_limit_view_area_to_image_volume is not UNSET:
-            field_dict["default_limit_view_area_to_image_volume"] = (
-                self.default_limit_view_area_to_image_volume
-            )
-        if self.description is not UNSET:
-            field_dict["description"] = self.description
-        if self.ghosting_slice_depth is not UNSET:
-            field_dict["ghosting_slice_depth"] = self.ghosting_slice_depth
-        if self.key_bindings is not UNSET:
-            field_dict["key_bindings"] = self.key_bindings
-        if self.link_flipping is not UNSET:
-            field_dict["link_flipping"] = self.link_flipping
-        if self.link_images is not UNSET:
-            field_dict["link_images"] = self.link_images
-        if self.link_inverting is not UNSET:
-            field_dict["link_inverting"] = self.link_inverting
-        if self.link_orienting is not UNSET:
-            field_dict["link_orienting"] = self.link_orienting
-        if self.link_panning is not UNSET:
-            field_dict["link_panning"] = self.link_panning
-        if self.link_slicing is not UNSET:
-            field_dict["link_slicing"] = self.link_slicing
-        if self.link_windowing is not UNSET:
-            field_dict["link_windowing"] = self.link_windowing
-        if self.link_zooming is not UNSET:
-            field_dict["link_zooming"] = self.link_zooming
-        if self.overlay_segments is not UNSET:
-            field_dict["overlay_segments"] = self.overlay_segments
-        if self.show_algorithm_output_plugin is not UNSET:
-            field_dict["show_algorithm_output_plugin"] = self.show_algorithm_output_plugin
-        if self.show_annotation_counter_tool is not UNSET:
-            field_dict["show_annotation_counter_tool"] = self.show_annotation_counter_tool
-        if self.show_annotation_statistics_plugin is not UNSET:
-            field_dict["show_annotation_statistics_plugin"] = self.show_annotation_statistics_plugin
-        if self.show_display_plugin is not UNSET:
-            field_dict["show_display_plugin"] = self.show_display_plugin
-        if self.show_flip_tool is not UNSET:
-            field_dict["show_flip_tool"] = self.show_flip_tool
-        if self.show_image_info_plugin is not UNSET:
-            field_dict["show_image_info_plugin"] = self.show_image_info_plugin
-        if self.show_image_switcher_plugin is not UNSET:
-            field_dict["show_image_switcher_plugin"] = self.show_image_switcher_plugin
-        if self.show_invert_tool is not UNSET:
-            field_dict["show_invert_tool"] = self.show_invert_tool
-        if self.show_lut_selection_tool is not UNSET:
-            field_dict["show_lut_selection_tool"] = self.show_lut_selection_tool
-        if self.show_overlay_plugin is not UNSET:
-            field_dict["show_overlay_plugin"] = self.show_overlay_plugin
-        if self.show_overlay_selection_tool is not UNSET:
-            field_dict["show_overlay_selection_tool"] = self.show_overlay_selection_tool
-        if self.show_reset_tool is not UNSET:
-            field_dict["show_reset_tool"] = self.show_reset_tool
-        if self.show_swivel_tool is not UNSET:
-            field_dict["show_swivel_tool"] = self.show_swivel_tool
-        if self.show_window_level_tool is not UNSET:
-            field_dict["show_window_level_tool"] = self.show_window_level_tool
-        return field_dict
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "auto_jump_center_of_gravity": "auto_jump_center_of_gravity",
+        "created": "created",
+        "creator": "creator",
+        "default_annotation_color": "default_annotation_color",
+        "default_annotation_line_width": "default_annotation_line_width",
+        "default_brush_size": "default_brush_size",
+        "default_image_interpolation": "default_image_interpolation",
+        "default_limit_view_area_to_image_volume": "default_limit_view_area_to_image_volume",
+        "default_orientation": "default_orientation",
+        "default_overlay_alpha": "default_overlay_alpha",
+        "default_overlay_interpolation": "default_overlay_interpolation",
+        "default_overlay_lut": "default_overlay_lut",
+        "default_slab_render_method": "default_slab_render_method",
+        "default_slab_thickness_mm": "default_slab_thickness_mm",
+        "default_window_preset": "default_window_preset",
+        "default_zoom_scale": "default_zoom_scale",
+        "description": "description",
+        "enabled_preprocessors": "enabled_preprocessors",
+        "ghosting_slice_depth": "ghosting_slice_depth",
+        "image_context": "image_context",
+        "key_bindings": "key_bindings",
+        "link_flipping": "link_flipping",
+        "link_images": "link_images",
+        "link_inverting": "link_inverting",
+        "link_orienting": "link_orienting",
+        "link_panning": "link_panning",
+        "link_slicing": "link_slicing",
+        "link_windowing": "link_windowing",
+        "link_zooming": "link_zooming",
+        "modified": "modified",
+        "overlay_luts": "overlay_luts",
+        "overlay_segments": "overlay_segments",
+        "pk": "pk",
+        "point_bounding_box_size_mm": "point_bounding_box_size_mm",
+        "show_algorithm_output_plugin": "show_algorithm_output_plugin",
+        "show_annotation_counter_tool": "show_annotation_counter_tool",
+        "show_annotation_statistics_plugin": "show_annotation_statistics_plugin",
+        "show_display_plugin": "show_display_plugin",
+        "show_flip_tool": "show_flip_tool",
+        "show_image_info_plugin": "show_image_info_plugin",
+        "show_image_switcher_plugin": "show_image_switcher_plugin",
+        "show_invert_tool": "show_invert_tool",
+        "show_lut_selection_tool": "show_lut_selection_tool",
+        "show_overlay_plugin": "show_overlay_plugin",
+        "show_overlay_selection_tool": "show_overlay_selection_tool",
+        "show_reset_tool": "show_reset_tool",
+        "show_swivel_tool": "show_swivel_tool",
+        "show_window_level_tool": "show_window_level_tool",
+        "slug": "slug",
+        "title": "title",
+        "window_presets": "window_presets",
+    }
+    _REQUIRED: ClassVar[frozenset[str]] = frozenset(
+        [
+            "auto_jump_center_of_gravity",
+            "created",
+            "creator",
+            "default_annotation_color",
+            "default_annotation_line_width",
+            "default_brush_size",
+            "default_image_interpolation",
+            "default_limit_view_area_to_image_volume",
+            "default_orientation",
+            "default_overlay_alpha",
+            "default_overlay_interpolation",
+            "default_overlay_lut",
+            "default_slab_render_method",
+            "default_slab_thickness_mm",
+            "default_window_preset",
+            "default_zoom_scale",
+            "description",
+            "enabled_preprocessors",
+            "ghosting_slice_depth",
+            "image_context",
+            "key_bindings",
+            "link_flipping",
+            "link_images",
+            "link_inverting",
+            "link_orienting",
+            "link_panning",
+            "link_slicing",
+            "link_windowing",
+            "link_zooming",
+            "modified",
+            "overlay_luts",
+            "overlay_segments",
+            "pk",
+            "point_bounding_box_size_mm",
+            "show_algorithm_output_plugin",
+            "show_annotation_counter_tool",
+            "show_annotation_statistics_plugin",
+            "show_display_plugin",
+            "show_flip_tool",
+            "show_image_info_plugin",
+            "show_image_switcher_plugin",
+            "show_invert_tool",
+            "show_lut_selection_tool",
+            "show_overlay_plugin",
+            "show_overlay_selection_tool",
+            "show_reset_tool",
+            "show_swivel_tool",
+            "show_window_level_tool",
+            "slug",
+            "title",
+            "window_presets",
+        ]
+    )
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Parse JSON data; unknown fields go to `additional_properties`."""
-        d = dict(src_dict)
-        made = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _created = d.pop("created")
-        made.created = (
-            datetime.datetime.fromisoformat(_created) if isinstance(_created, str) else _created
+        d = {**src_dict}  # unlike `dict()`, this refuses an empty list
+        new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
+        new.auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity", UNSET)
+        _created = d.pop("created", UNSET)
+        new.created = to_datetime(_created)
+        new.creator = d.pop("creator", UNSET)
+        new.default_annotation_color = d.pop("default_annotation_color", UNSET)
+        new.default_annotation_line_width = d.pop("default_annotation_line_width", UNSET)
+        new.default_brush_size = d.pop("default_brush_size", UNSET)
+        new.default_image_interpolation = d.pop("default_image_interpolation", UNSET)
+        new.default_limit_view_area_to_image_volume = d.pop(
+            "default_limit_view_area_to_image_volume", UNSET
         )
-        made.creator = d.pop("creator")
-        made.default_image_interpolation = d.pop("default_image_interpolation")
-        made.default_orientation = d.pop("default_orientation")
-        made.default_overlay_alpha = d.pop("default_overlay_alpha")
-        made.default_overlay_interpolation = d.pop("default_overlay_interpolation")
-        _default_overlay_lut = d.pop("default_overlay_lut")
-        made.default_overlay_lut = (
+        new.default_orientation = d.pop("default_orientation", UNSET)
+        new.default_overlay_alpha = d.pop("default_overlay_alpha", UNSET)
+        new.default_overlay_interpolation = d.pop("default_overlay_interpolation", UNSET)
+        _default_overlay_lut = d.pop("default_overlay_lut", UNSET)
+        new.default_overlay_lut = (
             LookUpTable.from_dict(_default_overlay_lut)
             if isinstance(_default_overlay_lut, dict)
             else _default_overlay_lut
         )
-        made.default_slab_render_method = d.pop("default_slab_render_method")
-        made.default_slab_thickness_mm = d.pop("default_slab_thickness_mm")
-        _default_window_preset = d.pop("default_window_preset")
-        made.default_window_preset = (
+        new.default_slab_render_method = d.pop("default_slab_render_method", UNSET)
+        new.default_slab_thickness_mm = d.pop("default_slab_thickness_mm", UNSET)
+        _default_window_preset = d.pop("default_window_preset", UNSET)
+        new.default_window_preset = (
             WindowPreset.from_dict(_default_window_preset)
             if isinstance(_default_window_preset, dict)
             else _default_window_preset
         )
-        made.default_zoom_scale = d.pop("default_zoom_scale")
-        made.enabled_preprocessors = d.pop("enabled_preprocessors")
-        made.image_context = d.pop("image_context")
-        _modified = d.pop("modified")
-        made.modified = (
-            datetime.datetime.fromisoformat(_modified) if isinstance(_modified, str) else _modified
-        )
-        _overlay_luts = d.pop("overlay_luts")
-        made.overlay_luts = (
+        new.default_zoom_scale = d.pop("default_zoom_scale", UNSET)
+        new.description = d.pop("description", UNSET)
+        new.enabled_preprocessors = d.pop("enabled_preprocessors", UNSET)
+        new.ghosting_slice_depth = d.pop("ghosting_slice_depth", UNSET)
+        new.image_context = d.pop("image_context", UNSET)
+        new.key_bindings = d.pop("key_bindings", UNSET)
+        new.link_flipping = d.pop("link_flipping", UNSET)
+        new.link_images = d.pop("link_images", UNSET)
+        new.link_inverting = d.pop("link_inverting", UNSET)
+        new.link_orienting = d.pop("link_orienting", UNSET)
+        new.link_panning = d.pop("link_panning", UNSET)
+        new.link_slicing = d.pop("link_slicing", UNSET)
+        new.link_windowing = d.pop("link_windowing", UNSET)
+        new.link_zooming = d.pop("link_zooming", UNSET)
+        _modified = d.pop("modified", UNSET)
+        new.modified = to_datetime(_modified)
+        _overlay_luts = d.pop("overlay_luts", UNSET)
+        new.overlay_luts = (
             [
                 (
                     LookUpTable.from_dict(_overlay_luts_item)
@@ -259,12 +293,27 @@ class WorkstationConfig:
             if isinstance(_overlay_luts, list)
             else _overlay_luts
         )
-        made.pk = d.pop("pk")
-        made.point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm")
-        made.slug = d.pop("slug")
-        made.title = d.pop("title")
-        _window_presets = d.pop("window_presets")
-        made.window_presets = (
+        new.overlay_segments = d.pop("overlay_segments", UNSET)
+        new.pk = d.pop("pk", UNSET)
+        new.point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm", UNSET)
+        new.show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin", UNSET)
+        new.show_annotation_counter_tool = d.pop("show_annotation_counter_tool", UNSET)
+        new.show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin", UNSET)
+        new.show_display_plugin = d.pop("show_display_plugin", UNSET)
+        new.show_flip_tool = d.pop("show_flip_tool", UNSET)
+        new.show_image_info_plugin = d.pop("show_image_info_plugin", UNSET)
+        new.show_image_switcher_plugin = d.pop("show_image_switcher_plugin", UNSET)
+        new.show_invert_tool = d.pop("show_invert_tool", UNSET)
+        new.show_lut_selection_tool = d.pop("show_lut_selection_tool", UNSET)
+        new.show_overlay_plugin = d.pop("show_overlay_plugin", UNSET)
+        new.show_overlay_selection_tool = d.pop("show_overlay_selection_tool", UNSET)
+        new.show_reset_tool = d.pop("show_reset_tool", UNSET)
+        new.show_swivel_tool = d.pop("show_swivel_tool", UNSET)
+        new.show_window_level_tool = d.pop("show_window_level_tool", UNSET)
+        new.slug = d.pop("slug", UNSET)
+        new.title = d.pop("title", UNSET)
+        _window_presets = d.pop("window_presets", UNSET)
+        new.window_presets = (
             [
                 (
                     WindowPreset.from_dict(_window_presets_item)
@@ -276,58 +325,10 @@ class WorkstationConfig:
             if isinstance(_window_presets, list)
             else _window_presets
         )
-        made.auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity", UNSET)
-        made.default_annotation_color = d.pop("default_annotation_color", UNSET)
-        made.default_annotation_line_width = d.pop("default_annotation_line_width", UNSET)
-        made.default_brush_size = d.pop("default_brush_size", UNSET)
-        made.default_limit_view_area_to_image_volume = d.pop(
-            "default_limit_view_area_to_image_volume", UNSET
-        )
-        made.description = d.pop("description", UNSET)
-        made.ghosting_slice_depth = d.pop("ghosting_slice_depth", UNSET)
-        made.key_bindings = d.pop("key_bindings", UNSET)
-        made.link_flipping = d.pop("link_flipping", UNSET)
-        made.link_images = d.pop("link_images", UNSET)
-        made.link_inverting = d.pop("link_inverting", UNSET)
-        made.link_orienting = d.pop("link_orienting", UNSET)
-        made.link_panning = d.pop("link_panning", UNSET)
-        made.link_slicing = d.pop("link_slicing", UNSET)
-        made.link_windowing = d.pop("link_windowing", UNSET)
-        made.link_zooming = d.pop("link_zooming", UNSET)
-        made.overlay_segments = d.pop("overlay_segments", UNSET)
-        made.show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin", UNSET)
-        made.show_annotation_counter_tool = d.pop("show_annotation_counter_tool", UNSET)
-        made.show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin", UNSET)
-        made.show_display_plugin = d.pop("show_display_plugin", UNSET)
-        made.show_flip_tool = d.pop("show_flip_tool", UNSET)
-        made.show_image_info_plugin = d.pop("show_image_info_plugin", UNSET)
-        made.show_image_switcher_plugin = d.pop("show_image_switcher_plugin", UNSET)
-        made.show_invert_tool = d.pop("show_invert_tool", UNSET)
-        made.show_lut_selection_tool = d.pop("show_lut_selection_tool", UNSET)
-        made.show_overlay_plugin = d.pop("show_overlay_plugin", UNSET)
-        made.show_overlay_selection_tool = d.pop("show_overlay_selection_tool", UNSET)
-        made.show_reset_tool = d.pop("show_reset_tool", UNSET)
-        made.show_swivel_tool = d.pop("show_swivel_tool", UNSET)
-        made.show_window_level_tool = d.pop("show_window_level_tool", UNSET)
-        made.additional_properties = d
-        return made
-
-    @property
-    def additional_keys(self) -> list[str]:
-        """The names of the unknown fields."""
-        return list(self.additional_properties)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.additional_properties[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.additional_properties[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.additional_properties[key]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.additional_properties
+        if len(d) + 51 != len(src_dict):
+            new._delete_absent()
+        new.additional_properties = d
+        return new
 
 
 from ..models.look_up_table import LookUpTable

@@ -10,9 +10,13 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from gcapi._api.error_mapping import status_error
 from gcapi._api.version_check import VersionCheck
+from gcapi._http.raw_transport import RawTransport
 from gcapi._http.retrying import SAFE_METHODS
+from gcapi._http.transport import default_headers
 from gcapi._http.urls import parse_user_url
 from gcapi._util.json_types import is_object, is_sequence
 from gcapi._util.messages import is_json, printable, quote_body, shown_url
@@ -22,8 +26,6 @@ from gcapi.exceptions import ObjectNotFound, UnexpectedAnswer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
-
-    import httpx
 
     from gcapi._http.settings import Settings
     from gcapi._http.transport import Transport
@@ -126,12 +128,17 @@ class Calls:
             ) from error
 
     def generated_client(self) -> AuthenticatedClient:
-        """Return the generated client, with this client's connections, authentication and retries."""
+        """Return the generated client, whose requests go through this client's *api* client."""
         from grand_challenge_api.client import AuthenticatedClient  # imports attrs, which is slow
 
         settings = self.settings
-        client = AuthenticatedClient(base_url=settings.root_url, token=settings.token)
-        return client.set_httpx_client(self.transport.api)
+        return AuthenticatedClient(
+            base_url=settings.root_url,
+            token=settings.token,
+            headers=default_headers(),
+            timeout=httpx.Timeout(settings.timeout),
+            httpx_args={"transport": RawTransport(self.transport)},
+        )
 
     def _build_request(
         self,
@@ -156,7 +163,8 @@ class Calls:
 
 def _parse_response(module: ModuleType, response: httpx.Response) -> Any:
     try:
-        return module._parse_response(client=STRICT_CLIENT, response=response)
+        model = module._parse_response(client=STRICT_CLIENT, response=response)
+        _check_not_empty(model)
     except Exception as error:
         # Whatever the parser fails on, the response is not what the schema promises.
         raise UnexpectedAnswer(
@@ -164,6 +172,18 @@ def _parse_response(module: ModuleType, response: httpx.Response) -> Any:
             f" ({type(error).__name__}: {printable(without_keys(str(error)[:200]))})."
             f" It begins: {quote_body(response)!r}"
         ) from error
+    return model
+
+
+def _check_not_empty(model: Any) -> None:
+    """Check that a model has at least one of its required fields; a lack of some is tolerated.
+
+    Raises:
+        ValueError: It has none, so that the response is something else.
+    """
+    absent = getattr(model, "absent_fields", ())
+    if absent and len(absent) == len(model._REQUIRED):
+        raise ValueError(f"no field of {type(model).__name__}")
 
 
 def operation_module(name: str) -> ModuleType:
@@ -173,7 +193,7 @@ def operation_module(name: str) -> ModuleType:
 
 def query_parameters(name: str) -> frozenset[str]:
     """Return the API names of the query parameters that an operation has."""
-    return frozenset(operation_module(name).QUERY_PARAMETERS)
+    return frozenset(operation_module(name).OPERATION.query_parameters)
 
 
 def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -182,12 +202,15 @@ def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[s
     Raises:
         TypeError: A required field is missing.
     """
-    if module.BODY_MODEL is None:
+    model_class = module.OPERATION.body_model
+    if model_class is None:
         return {}
-    try:
-        return {"body": module.BODY_MODEL.from_dict(plain(body or {}))}
-    except KeyError as error:
-        raise TypeError(f"{module.BODY_MODEL.__name__} needs {error.args[0]!r}.") from error
+    model = model_class.from_dict(plain(body or {}))
+    if model.absent_fields:
+        raise TypeError(
+            f"{model_class.__name__} needs {', '.join(map(repr, model.absent_fields))}."
+        )
+    return {"body": model}
 
 
 def plain(value: Any) -> Any:

@@ -78,10 +78,11 @@ class ListMixin(Namespace, Generic[T]):
     def _page(self, offset: int, limit: int, params: Params) -> Page[T]:
         query = {**params, "offset": offset, "limit": limit}
         answer = self._calls.operation(self.list_operation, params=query)
+        count, results = getattr(answer, "count", None), getattr(answer, "results", None)
         is_page = (
-            isinstance(answer.count, int)
-            and is_array(answer.results)
-            and all(hasattr(result, "to_dict") for result in answer.results)
+            isinstance(count, int)
+            and is_array(results)
+            and all(hasattr(result, "to_dict") for result in results)
         )
         if not is_page:
             raise UnexpectedAnswer(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from http.cookiejar import CookieJar
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -170,6 +170,8 @@ class _NoCookies(CookieJar):
 class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the retry layer."""
 
+    _accept: ClassVar[str] = "*/*"
+
     def __init__(self, transport: Transport, tls: ssl.SSLContext) -> None:
         settings = transport.settings
         # Either pool serves the threads of uploads and downloads, and a few calls beside them.
@@ -179,14 +181,11 @@ class _RetryingClient(httpx.Client):
             verify=tls,
             timeout=httpx.Timeout(settings.timeout),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            headers=self._default_headers(),
+            headers={**default_headers(), "Accept": self._accept},
             cookies=_NoCookies(),
             event_hooks={"response": [_check_redirect]},
         )
         self._owner = transport
-
-    def _default_headers(self) -> dict[str, str]:
-        return {"User-Agent": f"gcapi/{installed_version()}", "Accept-Encoding": "gzip, deflate"}
 
     def send(
         self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
@@ -245,8 +244,7 @@ class _StorageClient(_RetryingClient):
 class _ApiClient(_RetryingClient):
     """The client for the API, which adds the token and refuses to send it to any other origin."""
 
-    def _default_headers(self) -> dict[str, str]:
-        return {**super()._default_headers(), "Accept": "application/json"}
+    _accept: ClassVar[str] = "application/json"
 
     def send(
         self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
@@ -267,6 +265,15 @@ class _ApiClient(_RetryingClient):
         # Only `Transport.follow` follows a redirect of an API call, because it checks the target.
         options["follow_redirects"] = False
         return super().send(request, stream=stream, whole=whole, **options)
+
+
+def default_headers() -> dict[str, str]:
+    """Return the headers of every request to the API."""
+    return {
+        "User-Agent": f"gcapi/{installed_version()}",
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "application/json",
+    }
 
 
 def installed_version() -> str:

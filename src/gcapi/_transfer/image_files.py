@@ -14,7 +14,7 @@ from gcapi._api.operations import Calls
 from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._transfer.file_names import full_suffix, inside, name_of
 from gcapi._transfer.remote_files import ApiFile, RemoteFile, SignedFile
-from gcapi._util.json_types import is_object
+from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName
 
@@ -89,15 +89,19 @@ def _instances(calls: Calls, pk: str, directory: Path) -> list[FileDownload]:
 
     Raises:
         UnsafeName: An instance has an invalid UID.
+        UnexpectedAnswer: The response has no list of instances.
     """
     answer = calls.operation("cases.cases_images_dicom_instances_retrieve", pk).to_dict()
+    instances = answer.get("instances")
+    if not is_array(instances) or not all(is_object(instance) for instance in instances):
+        raise UnexpectedAnswer(f"The server lists the instances of image {pk} as {instances!r}.")
     # The server lists an instance once for each of its frames.
     signed_requests: dict[str, Any] = {}
-    for instance in answer["instances"]:
-        uid = str(instance["sop_instance_uid"])
+    for instance in instances:
+        uid = str(instance.get("sop_instance_uid"))
         if not _UID.fullmatch(uid):
             raise UnsafeName(f"The server names an instance {uid!r}, which is not a DICOM UID.")
-        signed_requests.setdefault(uid, instance["get_instance"])
+        signed_requests.setdefault(uid, instance.get("get_instance"))
     return [
         (
             SignedFile(calls.transport, *check_signed_request(request, calls.settings.token)),

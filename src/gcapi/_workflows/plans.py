@@ -117,7 +117,7 @@ def _plan_value_from_file(spec: SocketValueSpec, socket: ComponentInterface) -> 
 
 
 def _plan_existing_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    return _inline(spec, socket, _existing_value(spec, socket).value)
+    return _inline(spec, socket, getattr(_existing_value(spec, socket), "value", None))
 
 
 def _inline(
@@ -204,7 +204,7 @@ def _single_file(spec: SocketValueSpec) -> Path:
 
 
 def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    url = _existing_value(spec, socket).file
+    url = getattr(_existing_value(spec, socket), "file", None)
     if not isinstance(url, str):
         raise SpecError("the existing value has no file.")
     try:
@@ -232,7 +232,7 @@ def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
 
 
 def _plan_image_of_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
-    url = _existing_value(spec, socket).image
+    url = getattr(_existing_value(spec, socket), "image", None)
     if not isinstance(url, str):
         raise SpecError("the existing value has no image.")
     return Inline(spec.socket_slug, {"image": url})

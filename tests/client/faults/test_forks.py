@@ -86,12 +86,11 @@ def test_what_was_taken_from_the_client_before_follows() -> None:
         child = os.fork()
         if not child:
             for _ in range(2):
-                assert raw.send(method="get", url="/api/v1/child/").json() == "/api/v1/child/"
+                assert raw.get_httpx_client().request("GET", "/api/v1/child/").json() == "/api/v1/child/"
             os._exit(0)
         end_of(child)
         ask("parent")
     """
-    program = program.replace("raw.send(", "raw.get_httpx_client().request(")
     with Loopback(path_as_json) as server:
         run(server.base_url, ASK + textwrap.dedent(program))
     used = connections_of(server)

@@ -321,7 +321,7 @@ STRANGE_JSON: dict[str, bytes] = {
     "a count beyond all numbers": b'{"count": 1e999, "next": null, "results": 3}',
     "half a surrogate pair": b'"\\ud800"',
     "control characters": b'"\\u001b[2J\\u202e"',
-    "names twice": b'{"pk": 1, "pk": []}',
+    "names twice": b'{"id": 1, "id": []}',
     "a byte order mark": b"\xef\xbb\xbf{}",
     "UTF-16": '{"detail": "x"}'.encode("utf-16"),
 }

@@ -263,5 +263,5 @@ def test_token_of_the_generated_client_stays_here() -> None:
         connect(server) as client,
         pytest.raises(RuntimeError),
     ):
-        client.raw.send(method="get", url=f"{other.origin}/api/v1/archives/")
+        client.raw.get_httpx_client().request("GET", f"{other.origin}/api/v1/archives/")
     assert other.seen == []

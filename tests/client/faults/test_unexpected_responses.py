@@ -119,18 +119,28 @@ def test_pages_without_objects_or_a_count_are_unexpected(body: dict[str, Any], c
         ask(Answer(body=body), CALLS[call])
 
 
+@pytest.mark.parametrize("missing", ["results", "count"])
+@pytest.mark.parametrize("call", ["list", "count"])
+def test_incomplete_pages_are_unexpected(missing: str, call: str) -> None:
+    """A page without its objects or its count is unexpected."""
+    body = {name: value for name, value in page(UPLOAD).items() if name != missing}
+    with pytest.raises(UnexpectedAnswer, match="is not a page with a count"):
+        ask(Answer(body=body), CALLS[call])
+
+
 @pytest.mark.parametrize("field", UPLOAD)
-def test_missing_fields_are_named(field: str) -> None:
-    """The error for a missing required field names it."""
+def test_missing_fields_are_named_when_they_are_read(field: str) -> None:
+    """A response without a required field is parsed, and the error for reading that field names it."""
     lacking = {name: value for name, value in UPLOAD.items() if name != field}
-    with pytest.raises(UnexpectedAnswer, match=f"'{field}'"):
-        ask(Answer(body=lacking), CALLS["detail"])
+    upload = ask(Answer(body=lacking), CALLS["detail"])
+    assert upload.to_dict() == lacking
+    with pytest.raises(AttributeError, match=rf"UserUpload.*'{field}'.*check_schema\(\)"):
+        getattr(upload, field)
 
 
-def test_invalid_dates_are_unexpected() -> None:
-    """An invalid date is unexpected."""
-    with pytest.raises(UnexpectedAnswer, match="yesterday"):
-        ask(Answer(body={**UPLOAD, "created": "yesterday"}), CALLS["detail"])
+def test_invalid_dates_are_kept() -> None:
+    """An invalid date is kept as it came."""
+    assert ask(Answer(body={**UPLOAD, "created": "soon"}), CALLS["detail"]).created == "soon"
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206])
@@ -149,13 +159,6 @@ def test_quotes_are_short(status: int, content: bytes) -> None:
     answer = Answer(status=status, body=content[: len(content) - (status == 200)], headers=JSON)
     with pytest.raises(UnexpectedAnswer) as caught:
         ask(answer, CALLS["detail"])
-    assert len(str(caught.value)) < 2_500
-
-
-def test_long_values_are_quoted_in_part() -> None:
-    """A long invalid value is quoted in part."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        ask(Answer(body={**UPLOAD, "created": "y" * 200_000}), CALLS["detail"])
     assert len(str(caught.value)) < 2_500
 
 

@@ -51,7 +51,7 @@ def test_null_in_a_file_is_refused_at_a_value_socket(tmp_path: Path) -> None:
         plan_value(SocketValueSpec("a-socket", file=path), make_socket("Value", "Anything"))
 
 
-@pytest.mark.parametrize("value", [None, UNSET])
+@pytest.mark.parametrize("value", [None, UNSET])  # UNSET stands for a value that was not sent
 def test_existing_null_is_refused(value: Any) -> None:
     """An existing value of null cannot be reused."""
     socket = make_socket("Value", "Anything")

@@ -38,7 +38,7 @@ def test_generated_functions_leave_errors_to_the_caller(client: Client) -> None:
     """Generated functions return error statuses instead of raising."""
     answer = archives_list.sync_detailed(client=client.raw, offset=-1)
     assert answer.status_code == 200
-    raw = client.raw.send(method="get", url="/api/v1/no/such/page/")
+    raw = client.raw.get_httpx_client().request("GET", "/api/v1/no/such/page/")
     assert raw.status_code == 404
 
 
