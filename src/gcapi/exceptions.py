@@ -41,6 +41,7 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     ├── TransferError
     ├── UploadInterrupted
     ├── UnsafeName
+    ├── DuplicateNameError [ValueError]
     ├── AmbiguousWriteError
     ├── IncompleteCase
     ├── ImportTimeout [TimeoutError]
@@ -289,6 +290,10 @@ class UploadInterrupted(GCAPIError):
 
 class UnsafeName(GCAPIError):
     """Raised when a file name from the server would lead out of the output directory."""
+
+
+class DuplicateNameError(GCAPIError, ValueError):
+    """Raised when several files of one download would get the same name; nothing was written."""
 
 
 class AmbiguousWriteError(GCAPIError):

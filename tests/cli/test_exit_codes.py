@@ -70,6 +70,7 @@ CODES: dict[type[BaseException], int] = {
     exceptions.TransferError: 5,
     exceptions.UploadInterrupted: 5,
     exceptions.UnsafeName: 1,
+    exceptions.DuplicateNameError: 1,
     exceptions.AmbiguousWriteError: 6,
     exceptions.IncompleteCase: 6,
     exceptions.ImportTimeout: 5,

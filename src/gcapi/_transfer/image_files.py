@@ -16,7 +16,7 @@ from gcapi._transfer.file_names import full_suffix, inside, name_of
 from gcapi._transfer.remote_files import ApiFile, RemoteFile, SignedFile
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import shown_url
-from gcapi.exceptions import InvalidTarget, UnexpectedAnswer, UnsafeName
+from gcapi.exceptions import DuplicateNameError, InvalidTarget, UnexpectedAnswer, UnsafeName
 
 #: A file on a server, and the path that it gets on this machine.
 FileDownload = tuple[RemoteFile, Path]
@@ -65,7 +65,7 @@ def choose_files(
     """Return files of images, each named `filename` with its suffix on the server.
 
     Raises:
-        ValueError: Several files would get the same name.
+        DuplicateNameError: Several files would get the same name.
     """
     downloads: list[FileDownload] = [
         (
@@ -77,7 +77,7 @@ def choose_files(
     ]
     targets = [target for _, target in downloads]
     if len(set(targets)) != len(targets):
-        raise ValueError(
+        raise DuplicateNameError(
             f"Several of these files would be named {targets[0].name!r}. Choose one with image_type, or give each call"
             " a filename of its own."
         )

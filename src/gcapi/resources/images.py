@@ -95,6 +95,7 @@ class Images(ReadMixin["models.HyperlinkedImage"]):
         Raises:
             ValueError: Not exactly one of pk, url, files and filters was given.
             FileExistsError: A target file exists; nothing was transferred.
+            DuplicateNameError: Several files would get the same name; nothing was transferred.
             TransferError: A file arrived incomplete or corrupt; it was not kept.
 
         Examples:

@@ -13,6 +13,7 @@ import pytest
 import gcapi
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import (
+    DuplicateNameError,
     GCAPIError,
     InvalidTarget,
     NotFoundError,
@@ -297,8 +298,9 @@ def test_several_files_of_an_image(tmp_path: Path) -> None:
         paths = client.images.download(files=files, output_directory=tmp_path, filename="x")
         assert [path.read_bytes() for path in paths] == [b"/media/a.mhd", b"/media/a.zraw"]
         twice = [image_file(f"{server.origin}/media/{name}.mha") for name in "ab"]
-        with pytest.raises(ValueError, match=r"named 'y\.mha'"):
+        with pytest.raises(DuplicateNameError, match=r"named 'y\.mha'") as caught:
             client.images.download(files=twice, output_directory=tmp_path, filename="y")
+    assert isinstance(caught.value, ValueError)
     assert everything_below(tmp_path) == {"x.mhd", "x.zraw"}
 
 
