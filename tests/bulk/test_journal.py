@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
     if kind == "algorithm":
         monkeypatch.setattr(sandbox.limits, "credits", 10**6)
         monkeypatch.setattr(sandbox.limits, "active_jobs_per_user", 10**6)
-        interfaces = [([sockets.value, sockets.file], [])]
+        interfaces: Any = [([sockets.value, sockets.file], [])]
         slug = sandbox.add_algorithm(
             unique("algorithm"), interfaces=interfaces, run=lambda *_: None
         )
