@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from gcapi import models
 from gcapi._transfer.local_files import check_local_file
 from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.exceptions import InterfaceMismatch, SpecError, SpecTypeError
 from gcapi.sockets import SocketValueSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gcapi.models import Algorithm, ComponentInterface, HyperlinkedImage
 
 #: The longest title of a case, in characters.
 MAX_TITLE_LENGTH = 255
@@ -81,7 +77,7 @@ def check_specs(specs: Iterable[SocketValueSpec]) -> tuple[SocketValueSpec, ...]
     return specs
 
 
-def check_interface(algorithm: Algorithm, specs: Sequence[SocketValueSpec]) -> None:
+def check_interface(algorithm: models.Algorithm, specs: Sequence[SocketValueSpec]) -> None:
     """Check that inputs are exactly the sockets of one of an algorithm's interfaces.
 
     Raises:
@@ -141,7 +137,7 @@ def check_unique_names(names: Iterable[str]) -> None:
         )
 
 
-def check_image_kind(image: HyperlinkedImage, socket: ComponentInterface) -> None:
+def check_image_kind(image: models.HyperlinkedImage, socket: models.ComponentInterface) -> None:
     """Check that a socket takes an image that is already on the server.
 
     Raises:

@@ -5,14 +5,12 @@ The procedure is that of Grand Challenge's own package, which the server uses to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from gcapi.exceptions import DeidentificationError, MissingExtra
 from gcapi.progress import Listener, Progress, given_up_on_error
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 #: The attributes that the server requires to be the same in all files of an image set.
 SAME_IN_ALL_FILES = (

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from gcapi._transfer.local_files import check_local_file, local_file_error
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.socket_kinds import decode, shape_problems
 from gcapi.exceptions import SpecError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: The longest JSON file whose whole content is checked before it is uploaded, in bytes.
 MAX_CHECKED_BYTES = 64 * 2**20

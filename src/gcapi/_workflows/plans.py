@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._transfer.file_names import check_upload_name, name_of
 from gcapi._workflows.checks import check_files, check_unique_names
 from gcapi._workflows.json_files import check_json_file, check_shape, read_json_file
@@ -18,9 +19,6 @@ from gcapi._workflows.socket_kinds import StorageKind, encode, storage_kind
 from gcapi.exceptions import SpecError, SpecTypeError, UnsafeName
 from gcapi.sockets import SOURCES, SocketValueSpec
 from grand_challenge_api.types import Unset
-
-if TYPE_CHECKING:
-    from gcapi.models import ComponentInterface, HyperlinkedComponentInterfaceValue
 
 # ---------------------------------------------------------------- plans
 
@@ -70,7 +68,7 @@ class Upload:
 Plan = Inline | Upload
 
 
-def plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def plan_value(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     """Return the plan of one value.
 
     Args:
@@ -107,21 +105,21 @@ def _column(source: str) -> str:
 # ---------------------------------------------------------------- values
 
 
-def _plan_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_value(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     return _inline(spec, socket, spec.value)
 
 
-def _plan_value_from_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_value_from_file(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     path = _single_file(spec)
     return _inline(spec, socket, read_json_file(path), place=f"{path}: ")
 
 
-def _plan_existing_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_existing_value(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     return _inline(spec, socket, getattr(_existing_value(spec, socket), "value", None))
 
 
 def _inline(
-    spec: SocketValueSpec, socket: ComponentInterface, value: Any, *, place: str = ""
+    spec: SocketValueSpec, socket: models.ComponentInterface, value: Any, *, place: str = ""
 ) -> Plan:
     if value is None or isinstance(value, Unset):
         raise SpecError("null cannot be stored through the API. Leave the socket out.")
@@ -129,7 +127,7 @@ def _inline(
     return Inline(spec.socket_slug, {"value": value})
 
 
-def _encoded(socket: ComponentInterface, value: Any, *, place: str = "") -> bytes:
+def _encoded(socket: models.ComponentInterface, value: Any, *, place: str = "") -> bytes:
     """Return a value as JSON text, after checking its shape."""
     try:
         data = encode(value)
@@ -140,8 +138,8 @@ def _encoded(socket: ComponentInterface, value: Any, *, place: str = "") -> byte
 
 
 def _existing_value(
-    spec: SocketValueSpec, socket: ComponentInterface
-) -> HyperlinkedComponentInterfaceValue:
+    spec: SocketValueSpec, socket: models.ComponentInterface
+) -> models.HyperlinkedComponentInterfaceValue:
     value = spec.existing_socket_value
     interface: Any = getattr(value, "interface", None)
     # In the response to a write, the interface is only a slug.
@@ -160,11 +158,11 @@ def _existing_value(
 # ---------------------------------------------------------------- files
 
 
-def _plan_json_content(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_json_content(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     return _content(spec, socket, _encoded(socket, spec.value))
 
 
-def _plan_text_content(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_text_content(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     if not isinstance(spec.value, str):
         raise SpecTypeError(
             f"its value must be the text itself, a str, not {type(spec.value).__name__}."
@@ -175,20 +173,20 @@ def _plan_text_content(spec: SocketValueSpec, socket: ComponentInterface) -> Pla
         raise SpecError(f"the text cannot be stored as UTF-8: {error}.") from error
 
 
-def _content(spec: SocketValueSpec, socket: ComponentInterface, data: bytes) -> Plan:
+def _content(spec: SocketValueSpec, socket: models.ComponentInterface, data: bytes) -> Plan:
     return Upload(spec.socket_slug, (Content(data, _socket_file_name(socket)),))
 
 
-def _socket_file_name(socket: ComponentInterface) -> str:
+def _socket_file_name(socket: models.ComponentInterface) -> str:
     return check_upload_name(PurePosixPath(socket.relative_path).name or socket.slug)
 
 
-def _plan_json_file(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_json_file(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     check_json_file(_single_file(spec), socket.kind)
     return _plan_file(spec, socket)
 
 
-def _plan_file(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
+def _plan_file(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
     path = _single_file(spec)
     check_upload_name(path.name)
     return Upload(spec.socket_slug, (path,))
@@ -203,7 +201,7 @@ def _single_file(spec: SocketValueSpec) -> Path:
     return path
 
 
-def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_file_copy(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     url = getattr(_existing_value(spec, socket), "file", None)
     if not isinstance(url, str):
         raise SpecError("the existing value has no file.")
@@ -217,13 +215,13 @@ def _plan_file_copy(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
 # ---------------------------------------------------------------- images
 
 
-def _plan_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
+def _plan_image(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
     paths = check_files(spec.paths)
     check_unique_names(check_upload_name(path.name) for path in paths)
     return Upload(spec.socket_slug, paths, is_image=True)
 
 
-def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
+def _plan_dicom(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
     if isinstance(spec.image_name, Unset):
         raise SpecError("a DICOM image set needs an image_name. Add it.")
     # The files are renamed when they are de-identified, since their names may include a patient's.
@@ -231,21 +229,21 @@ def _plan_dicom(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
     return Upload(spec.socket_slug, paths, is_image=True, image_name=spec.image_name)
 
 
-def _plan_image_of_value(spec: SocketValueSpec, socket: ComponentInterface) -> Plan:
+def _plan_image_of_value(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
     url = getattr(_existing_value(spec, socket), "image", None)
     if not isinstance(url, str):
         raise SpecError("the existing value has no image.")
     return Inline(spec.socket_slug, {"image": url})
 
 
-def _plan_existing_image(spec: SocketValueSpec, _: ComponentInterface) -> Plan:
+def _plan_existing_image(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
     url = spec.existing_image_api_url
     if not isinstance(url, str) or "/cases/images/" not in url:
         raise SpecTypeError(f"existing_image_api_url must be the api_url of an image, not {url!r}.")
     return Inline(spec.socket_slug, {"image": url})
 
 
-Planner = Callable[[SocketValueSpec, "ComponentInterface"], Plan]
+Planner = Callable[[SocketValueSpec, "models.ComponentInterface"], Plan]
 
 _COPY: dict[str, Planner] = {"existing_socket_value": _plan_file_copy}
 _REUSE: dict[str, Planner] = {

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
 
+from gcapi import models
 from gcapi._api.page import MAX_PAGE_SIZE
+from gcapi._api.resource_mixins import ReadMixin
 from gcapi._http.urls import last_segment
 from gcapi._util.scheduler import Scheduler
+from gcapi._workflows.namespaces import Namespaces
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gcapi import models
-    from gcapi._api.resource_mixins import ReadMixin
-    from gcapi._workflows.namespaces import Namespaces
-    from gcapi.sockets import SocketValueSpec
+from gcapi.sockets import SocketValueSpec
 
 T = TypeVar("T")
 

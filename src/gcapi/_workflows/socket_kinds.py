@@ -12,13 +12,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._util.json_types import is_object, is_sequence
 from gcapi.exceptions import UnexpectedAnswer
-
-if TYPE_CHECKING:
-    from gcapi.models import ComponentInterface
 
 #: Yields what is wrong with a value; takes the value and the place that messages call it by.
 Shape = Callable[[Any, str], Iterator[str]]
@@ -27,8 +25,10 @@ Shape = Callable[[Any, str], Iterator[str]]
 TEXT_KINDS = frozenset({"csv file", "newick tree-format file", "obj file"})
 #: The longest part of an invalid value that a message shows, in characters.
 SHOWN_LIMIT = 60
-#: Characters that the server's database cannot store in a text, and their escapes in JSON.
-_UNSTORABLE, _SUSPECT = re.compile(r"[\x00\ud800-\udfff]"), re.compile(r"\\u(0000|d[89a-f])")
+#: What the server's database cannot store, in a JSON text: unpaired surrogates, and NUL after whole escapes only.
+_UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
+#: What every JSON text with such characters has if it is ASCII; valid texts may have it too.
+_SUSPECT = re.compile(r"\\u(0000|d[89a-f])")
 
 # ---------------------------------------------------------------- storage
 
@@ -44,7 +44,7 @@ class StorageKind(StrEnum):
     DICOM = "a DICOM image set"
 
 
-def storage_kind(socket: ComponentInterface) -> StorageKind:
+def storage_kind(socket: models.ComponentInterface) -> StorageKind:
     """Return how a socket stores its values.
 
     The super kind decides, since some kinds are stored either as a value or as a file.
@@ -215,7 +215,7 @@ def encode(value: Any) -> bytes:
         raise ValueError(
             f"JSON has no NaN, no infinity and no circular references ({error})"
         ) from error
-    if _SUSPECT.search(text) and any(_UNSTORABLE.search(part) for part in _iterate_strings(value)):
+    if _SUSPECT.search(text) and _UNSTORABLE.search(json.dumps(value, ensure_ascii=False)):
         raise ValueError(
             "it has a NUL character or an unpaired surrogate, which the server cannot store"
         )
@@ -243,16 +243,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
-
-
-def _iterate_strings(value: Any) -> Iterator[str]:
-    """Yield every string in a JSON value; not recursive, so that deep nesting is no problem."""
-    left = [value]
-    while left:
-        item = left.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            left += [*item.keys(), *item.values()]
-        elif isinstance(item, list | tuple):
-            left += item
