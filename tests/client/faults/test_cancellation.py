@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(
 COUNT = 12
 #: Seconds for which the server holds the requests that are under way when a call is interrupted.
 HELD = 0.4
-#: Seconds within which threads end after their current read or write.
-PROMISED = 1.0
+#: Seconds within which threads end after their current read or write: one, and as much again for a busy machine.
+PROMISED = 2.0
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Trap:
     monkeypatch: pytest.MonkeyPatch
 
     def __post_init__(self) -> None:
-        self.sprung = threading.Event()
+        self.sprung_at = 0.0
         self.sandbox.requests.clear()
         self.sandbox.faults = Faults(rules=(Rule(skip=self.number - 1, latency=HELD),))
         append = self.sandbox.requests.append
@@ -224,7 +224,7 @@ class Trap:
         def append_and_interrupt(record: Any) -> None:
             append(record)
             if len(self.sandbox.requests) == self.number:
-                self.sprung.set()
+                self.sprung_at = time.monotonic()
                 main = threading.main_thread().ident
                 assert main is not None
                 signal.pthread_kill(main, signal.SIGINT)
@@ -270,11 +270,9 @@ def test_nothing_of_an_interrupted_call_goes_on(
     """After Ctrl-C has ended a call, it sends nothing more, and its threads end with their current read or write."""
     call = prepare(stage)
     set_trap = trap(number)
-    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         call()
-    assert set_trap.sprung.is_set()
-    assert time.monotonic() - begun < HELD + PROMISED + 1.0
+    assert time.monotonic() - set_trap.sprung_at < PROMISED
     check_that_nothing_goes_on(stage)
 
 
