@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -51,6 +52,30 @@ def fill(room: UploadQuota, number: int) -> None:
     with room.reserve(number) as used:
         for _ in range(number):
             used()
+
+
+def test_rows_without_new_uploads_do_not_wait() -> None:
+    """A row that needs no new uploads goes ahead of one that waits for the quota, which may need its end."""
+    is_full, used = threading.Event(), threading.Event()
+
+    def count() -> int:
+        is_full.set()
+        return 0 if used.is_set() else 2001
+
+    quota = UploadQuota(count, "wait")
+
+    def wait_for_five() -> None:
+        with quota.reserve(5):
+            pass
+
+    with pytest.warns(LimitWarning), ThreadPoolExecutor(2) as pool:  # noqa: PT031
+        waiting = pool.submit(wait_for_five)
+        assert is_full.wait(DEADLINE)
+        try:
+            pool.submit(fill, quota, 0).result(5)
+        finally:
+            used.set()
+        waiting.result(DEADLINE)
 
 
 def test_a_row_of_too_many_files_is_refused() -> None:

@@ -257,23 +257,23 @@ class UploadQuota:
                 left -= 1
                 self._reserved -= 1
 
-        with self._turn:
-            if number and not self._take(number, recount=self._used is None):
-                self.warn(
-                    "earlier uploads of yours to be used",
-                    f"you may have {MAX_USER_UPLOADS} at once",
-                )
-                if not poll(
-                    lambda: self._take(number, recount=True) or None, timeout=MAX_QUOTA_WAIT
-                ):
-                    self._waits = False  # uploads do not live longer, so the server may decide now
-                    self._take(number, recount=False)
+        if number:
+            with self._turn:
+                self._wait_for(number)
         try:
             yield created
         finally:
             with self._lock:
                 self._reserved -= left
                 self._used = (self._used or 0) - left
+
+    def _wait_for(self, number: int) -> None:
+        if self._take(number, recount=self._used is None):
+            return
+        self.warn("earlier uploads of yours to be used", f"you may have {MAX_USER_UPLOADS} at once")
+        if not poll(lambda: self._take(number, recount=True) or None, timeout=MAX_QUOTA_WAIT):
+            self._waits = False  # uploads do not live longer, so the server may decide now
+            self._take(number, recount=False)
 
     def _take(self, number: int, *, recount: bool) -> bool:
         """Reserve uploads if the server accepts them, or if nobody waits for the quota."""
