@@ -38,8 +38,10 @@ def _parse_response(
         response_200 = []
         _response_200 = response.json()
         for componentsschemas_claimable_evaluations_item_data in _response_200:
-            componentsschemas_claimable_evaluations_item = ExternalEvaluation.from_dict(
-                componentsschemas_claimable_evaluations_item_data
+            componentsschemas_claimable_evaluations_item = (
+                ExternalEvaluation.from_dict(componentsschemas_claimable_evaluations_item_data)
+                if isinstance(componentsschemas_claimable_evaluations_item_data, dict)
+                else componentsschemas_claimable_evaluations_item_data
             )
 
             response_200.append(componentsschemas_claimable_evaluations_item)

@@ -34,7 +34,8 @@ def _parse_response(
 ) -> GroundTruth | None:
     if response.status_code == 200:
         response_200 = {
-            key: GroundTruthAnswer.from_dict(value) for key, value in response.json().items()
+            key: (GroundTruthAnswer.from_dict(value) if isinstance(value, dict) else value)
+            for key, value in response.json().items()
         }
 
         return response_200
@@ -176,6 +177,9 @@ OPERATION: Operation[GroundTruth] = Operation(
     path="/api/v1/reader-studies/{id}/ground-truth/{case_pk}/",
     query_parameters=(),
     body_model=None,
-    parse=lambda answer: {key: GroundTruthAnswer.from_dict(value) for key, value in answer.items()},
+    parse=lambda answer: {
+        key: (GroundTruthAnswer.from_dict(value) if isinstance(value, dict) else value)
+        for key, value in answer.items()
+    },
     statuses=(200,),
 )
