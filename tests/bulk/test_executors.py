@@ -19,7 +19,7 @@ import pytest
 from gcapi import Client
 from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi.bulk import PushProgress, PushReport, push
-from gcapi.bulk._executors import ClientSettings, ExecutorRunner, WorkerLost
+from gcapi.bulk._executors import ClientSettings, Runner, WorkerLost
 from gcapi.exceptions import ConfigurationError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
@@ -128,7 +128,7 @@ def test_settings_that_cannot_travel_are_refused(sandbox: Sandbox) -> None:
         ThreadPoolExecutor(1) as threads,
         pytest.raises(ConfigurationError, match="cannot be sent to workers"),
     ):
-        ExecutorRunner(threads, client)
+        Runner(client, threads)
 
 
 def test_a_pool_that_lost_a_process_is_replaced_by_this_one(
@@ -182,10 +182,10 @@ def test_what_was_cancelled_is_handed_out_again(
 ) -> None:
     """A task whose future ends without a result is submitted again, up to three times."""
     monkeypatch.setenv(TOKEN_VARIABLE, sandbox.token)
-    assert ExecutorRunner(Forgetful(2), client).execute(Nothing()) == "nothing"
+    assert Runner(client, Forgetful(2)).execute(Nothing()) == "nothing"
     executor = Forgetful(3)
     with pytest.raises(WorkerLost, match="was lost, 3 times: CancelledError"):
-        ExecutorRunner(executor, client).execute(Nothing())
+        Runner(client, executor).execute(Nothing())
     assert executor.given == 3
 
 

@@ -1,8 +1,8 @@
 """Work units, which transfer bytes in this process or on the workers of a `concurrent.futures.Executor`.
 
-A unit is a small frozen dataclass that pickles, with a method `run` that is given a client. A `LocalRunner` runs it
-with the client at hand; an `ExecutorRunner` on a worker, which makes one client per process. A pickle holds the
-client's settings and never the token: a worker reads the token from its environment or from a file.
+A unit is a small frozen dataclass that pickles, with a method `run` that is given a client. A `Runner` runs it with
+the client at hand, or on a worker, which makes one client per process. A pickle holds the client's settings and never
+the token: a worker reads the token from its environment or from a file.
 
 An exception raised by a unit is its result, and pickled as such. If a future ends in any other way (a worker died, the
 future was cancelled, the executor is broken), the unit is submitted again, up to `ATTEMPTS` times, so it must be
@@ -15,19 +15,16 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 from gcapi._http.settings import TOKEN_VARIABLE
 from gcapi._util.scheduler import current_token
 from gcapi._util.user_warnings import warn_user
 from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, GCAPIError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -48,31 +45,12 @@ class WorkUnit(Protocol[T_co]):
         ...
 
 
-class Runner(Protocol):
-    """Runs units, called from many threads."""
-
-    def execute(self, unit: WorkUnit[T]) -> T:
-        """Run a unit, and return its result."""
-        ...
-
-
-class LocalRunner:
-    """Runs units in the calling thread, with the client at hand."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def execute(self, unit: WorkUnit[T]) -> T:
-        """Run a unit, and return its result."""
-        return unit.run(self._client)
-
-
-class ExecutorRunner:
-    """Runs units on the workers of an executor, which may be other processes or machines.
+class Runner:
+    """Runs units in this process or on the workers of an executor; called from many threads.
 
     Args:
-        executor: Any executor; it is left open.
-        client: The client whose settings the workers use, and which runs the rest if the executor breaks.
+        client: The client that runs units in this process, and whose settings the workers use.
+        executor: Any executor, whose workers may be other processes or machines; it is left open. `None` for none.
         token_file: The file from which workers whose environment has no token read it; `None` for no file.
 
     Raises:
@@ -80,16 +58,21 @@ class ExecutorRunner:
     """
 
     def __init__(
-        self, executor: Executor, client: Client, *, token_file: str | Path | None = None
+        self, client: Client, executor: Executor | None = None, token_file: str | Path | None = None
     ) -> None:
-        self._executor = executor
         self._client = client
-        self._settings = ClientSettings.of(client, token_file)
+        #: `None`, too, when it accepts no more work.
+        self._executor = executor
+        self._settings = None if executor is None else ClientSettings.of(client, token_file)
         self._lock = threading.Lock()
-        self._is_broken = False
+
+    @property
+    def is_local(self) -> bool:
+        """True if units run in the calling thread, with the client at hand."""
+        return self._executor is None
 
     def execute(self, unit: WorkUnit[T]) -> T:
-        """Run a unit on a worker, and return its result.
+        """Run a unit, and return its result.
 
         Raises:
             WorkerLost: Its worker was lost each time.
@@ -101,27 +84,30 @@ class ExecutorRunner:
             if future is None:
                 return unit.run(self._client)
             try:
-                return _wait_for(future).value()
-            except _FutureError as error:
+                result = _wait_for(future)
+            except Exception as error:
                 if attempt == ATTEMPTS:
-                    cause = error.__cause__
                     raise WorkerLost(
-                        f"The worker that had this was lost, {attempt} times: {str(cause) or type(cause).__name__}. Run"
+                        f"The worker that had this was lost, {attempt} times: {str(error) or type(error).__name__}. Run"
                         " the same again; look into the workers' logs if that does not help."
-                    ) from cause
+                    ) from error
+            else:
+                if isinstance(result, _UnitError):
+                    raise result.error
+                return result
             finally:
                 future.cancel()
         raise AssertionError
 
-    def _submit(self, unit: WorkUnit[T]) -> Future[_UnitResult[T]] | None:
-        """Submit a unit; return `None` if the executor accepts no more work."""
+    def _submit(self, unit: WorkUnit[T]) -> Future[T | _UnitError] | None:
+        """Submit a unit; return `None` if there is no executor, or it accepts no more work."""
         with self._lock:
-            if self._is_broken:
+            if self._executor is None:
                 return None
             try:
                 return self._executor.submit(_run_on_worker, self._settings, unit)
-            except (BrokenExecutor, RuntimeError) as error:  # RuntimeError: it was shut down
-                self._is_broken = True
+            except RuntimeError as error:  # it is broken, or was shut down
+                self._executor = None
                 reason = error
         warn_user(
             f"The executor takes no more work ({reason}); the rest is done in this process. Workers that end at once"
@@ -131,19 +117,6 @@ class ExecutorRunner:
         return None
 
 
-def runner_for(
-    client: Client, executor: Executor | None, *, token_file: str | Path | None = None
-) -> Runner:
-    """Return the runner for an executor; `None` runs units in this process."""
-    if executor is None:
-        return LocalRunner(client)
-    return ExecutorRunner(executor, client, token_file=token_file)
-
-
-class _FutureError(Exception):
-    """Raised when a future ended without the result of its unit, from what ended it."""
-
-
 def _wait_for(future: Future[T]) -> T:
     """Return the result of a future; raise `Cancelled` if the current token is cancelled before."""
     has_ended = threading.Event()
@@ -151,10 +124,7 @@ def _wait_for(future: Future[T]) -> T:
     future.add_done_callback(lambda _: has_ended.set())
     has_ended.wait()
     token.raise_if_cancelled()
-    try:
-        return future.result()
-    except Exception as error:
-        raise _FutureError from error
+    return future.result()
 
 
 # ---------------------------------------------------------------- on a worker
@@ -173,7 +143,7 @@ class ClientSettings:
     token_file: str = ""
 
     @classmethod
-    def of(cls, client: Client, token_file: str | Path | None) -> ClientSettings:
+    def of(cls, client: Client, token_file: str | Path | None) -> Self:
         """Return a client's settings.
 
         Raises:
@@ -212,35 +182,27 @@ class ClientSettings:
             ) from error
 
 
+#: The clients of this process, which live as long as it does.
 _clients: dict[ClientSettings, Client] = {}
 _clients_lock = threading.Lock()
 
 
-def _client_of(settings: ClientSettings) -> Client:
-    """Return this process's client with these settings; it lives as long as the process."""
-    with _clients_lock:
-        if settings not in _clients:
-            _clients[settings] = Client(settings.token(), **dict(settings.options))
-        return _clients[settings]
-
-
 @dataclass(frozen=True)
-class _UnitResult(Generic[T]):
-    result: T | None = None
-    error: Exception | None = None
+class _UnitError:
+    """An exception that a unit raised, in contrast to one that ended its future."""
 
-    def value(self) -> T:
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.result)
+    error: Exception
 
 
-def _run_on_worker(settings: ClientSettings, unit: WorkUnit[T]) -> _UnitResult[T]:
+def _run_on_worker(settings: ClientSettings, unit: WorkUnit[T]) -> T | _UnitError:
     """Run a unit on a worker; an error that does not pickle is replaced by its words."""
     try:
-        return _UnitResult(unit.run(_client_of(settings)))
+        with _clients_lock:
+            if settings not in _clients:
+                _clients[settings] = Client(settings.token(), **dict(settings.options))
+        return unit.run(_clients[settings])
     except Exception as error:  # noqa: BLE001 - it is raised in the process that submitted the unit
-        return _UnitResult(error=_picklable(error))
+        return _UnitError(_picklable(error))
 
 
 def _picklable(error: Exception) -> Exception:

@@ -15,7 +15,7 @@ import glob
 import json
 import os
 import stat
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi._transfer.local_files import local_file_error
@@ -25,9 +25,6 @@ from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from gcapi.models import ComponentInterface
 
 #: The kinds whose text is the value itself.
@@ -54,107 +51,93 @@ class CellError(SpecError):
         self.fix = fix
 
 
-@dataclass(frozen=True)
-class Cell:
-    """The content of a manifest for one socket.
+def spec_of_cell(
+    socket: ComponentInterface, content: Any, folder: Path, image_name: str
+) -> SocketValueSpec:
+    """Return the specification that a cell means; its files are found, and not checked yet.
 
-    Attributes:
-        socket: The socket.
+    Args:
+        socket: The socket of the cell.
         content: The content, as in the manifest.
         folder: The folder that relative paths start from.
+        image_name: The name of the image if it is a DICOM image set.
+
+    Raises:
+        CellError: The cell means nothing that the socket takes.
     """
-
-    socket: ComponentInterface
-    content: Any
-    folder: Path
-
-    def spec(self, image_name: str) -> SocketValueSpec:
-        """Return the specification that the cell means; its files are found, and not checked yet.
-
-        Args:
-            image_name: The name of the image if it is a DICOM image set.
-
-        Raises:
-            CellError: The cell means nothing that the socket takes.
-        """
-        kind, slug = storage_kind(self.socket), self.socket.slug
-        if kind in {StorageKind.VALUE, StorageKind.JSON}:
-            # The text of a String is never a path.
-            is_plain = self.socket.kind.casefold() in PLAIN_TEXT_KINDS
-            has_suffix = isinstance(self.content, str) and self.content.lower().endswith(".json")
-            may_be_path = kind == StorageKind.JSON or (has_suffix and not is_plain)
-            if not (may_be_path and self._names_a_file()):
-                return SocketValueSpec(slug, value=self._json_value())
-        paths = self._paths()
-        if kind == StorageKind.DICOM:
-            return SocketValueSpec(slug, files=paths, image_name=image_name)
-        if kind == StorageKind.IMAGE:
-            return SocketValueSpec(slug, files=paths)
-        if len(paths) > 1:
-            raise CellError(
-                what=f"{len(paths)} files are given for a {self.socket.kind}", fix="Name one file"
-            )
-        return SocketValueSpec(slug, file=paths[0])
-
-    def _names_a_file(self) -> bool:
-        if not isinstance(self.content, str):
-            return False
-        path = self.folder / self.content
+    kind, slug = storage_kind(socket), socket.slug
+    if kind in {StorageKind.VALUE, StorageKind.JSON} and not _names_a_file(socket, content, folder):
         try:
-            return stat.S_ISREG(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return False
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # JSON, rather than a path
-                return False
-            raise local_file_error(path, error) from error
-
-    def _json_value(self) -> Any:
-        try:
-            return parse_value(self.socket.kind, self.content)
+            return SocketValueSpec(slug, value=parse_value(socket.kind, content))
         except ValueError as error:
             raise CellError(
-                what=f"{shortened(repr(self.content))} is not JSON ({error}) and does not name a .json file",
-                fix=f"Write a value of kind {self.socket.kind} as JSON",
+                what=f"{shortened(repr(content))} is not JSON ({error}) and does not name a .json file",
+                fix=f"Write a value of kind {socket.kind} as JSON",
             ) from error
+    paths = [path for part in _parts(content, folder) for path in _find_files(part, folder)]
+    if not paths:
+        raise CellError(
+            what=f"{shortened(repr(content))} does not name a file",
+            fix=f"Write a path, or several separated by {SEPARATOR}",
+        )
+    if kind == StorageKind.DICOM:
+        return SocketValueSpec(slug, files=paths, image_name=image_name)
+    if kind == StorageKind.IMAGE:
+        return SocketValueSpec(slug, files=paths)
+    if len(paths) > 1:
+        what = f"{len(paths)} files are given for a {socket.kind}"
+        raise CellError(what=what, fix="Name one file")
+    return SocketValueSpec(slug, file=paths[0])
 
-    def _paths(self) -> list[Path]:
-        parts = self._parts()
-        if not parts:
-            raise CellError(
-                what=f"{shortened(repr(self.content))} does not name a file",
-                fix=f"Write a path, or several separated by {SEPARATOR}",
-            )
-        return [path for part in parts for path in self._found(part)]
 
-    def _parts(self) -> Sequence[str]:
-        """Return the paths, directories and globs in the cell."""
-        content = self.content
-        if isinstance(content, str):
-            if os.path.exists(self.folder / content):  # noqa: PTH110 - False, too, for a text that is too long
-                return [content]
-            try:
-                content = json.loads(content)
-            except ValueError:
-                content = content.split(SEPARATOR)
-        if not is_array(content) or not all(isinstance(part, str) for part in content):
-            return []
-        return [part.strip() for part in content if part.strip()]
+def _names_a_file(socket: ComponentInterface, content: Any, folder: Path) -> bool:
+    """Return whether the cell of a JSON kind names a file, rather than being JSON itself."""
+    if not isinstance(content, str):
+        return False
+    if storage_kind(socket) == StorageKind.VALUE and (
+        # The text of a String is never a path.
+        not content.lower().endswith(".json") or socket.kind.casefold() in PLAIN_TEXT_KINDS
+    ):
+        return False
+    path = folder / content
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # JSON, rather than a path
+            return False
+        raise local_file_error(path, error) from error
 
-    def _found(self, part: str) -> list[Path]:
-        path = self.folder / part
-        if path.is_dir():
-            files = sorted(entry for entry in path.iterdir() if is_user_file(entry))
-            what, fix = f"the directory {part!r} has no files", "Name another"
-        elif path.exists() or not glob.has_magic(part):
-            return [path]
-        else:
-            found = glob.glob(part, root_dir=self.folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
-            files = sorted(self.folder / name for name in found if (self.folder / name).is_file())
-            what, fix = f"no file matches {part!r}", "Correct the pattern, or add the files"
-        if not files:
-            raise CellError(what=what, fix=fix)
-        return files
+
+def _parts(content: Any, folder: Path) -> list[str]:
+    """Return the paths, directories and globs in a cell."""
+    if isinstance(content, str):
+        if os.path.exists(folder / content):  # noqa: PTH110 - False, too, for a text that is too long
+            return [content]
+        try:
+            content = json.loads(content)
+        except ValueError:
+            content = content.split(SEPARATOR)
+    if not is_array(content) or not all(isinstance(part, str) for part in content):
+        return []
+    return [part.strip() for part in content if part.strip()]
+
+
+def _find_files(part: str, folder: Path) -> list[Path]:
+    path = folder / part
+    if path.is_dir():
+        files = sorted(entry for entry in path.iterdir() if is_user_file(entry))
+        what, fix = f"the directory {part!r} has no files", "Name another"
+    elif path.exists() or not glob.has_magic(part):
+        return [path]
+    else:
+        found = glob.glob(part, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
+        files = sorted(folder / name for name in found if (folder / name).is_file())
+        what, fix = f"no file matches {part!r}", "Correct the pattern, or add the files"
+    if not files:
+        raise CellError(what=what, fix=fix)
+    return files
 
 
 def is_user_file(path: Path) -> bool:
@@ -196,9 +179,7 @@ def value_cell(kind: str, value: Any) -> str:
 
 
 def _is_json_string(text: str) -> bool:
-    if not (text.startswith('"') and text.endswith('"')):
-        return False
     try:
-        return isinstance(json.loads(text), str)
+        return text.startswith('"') and text.endswith('"') and isinstance(json.loads(text), str)
     except ValueError:
         return False

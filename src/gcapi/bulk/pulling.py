@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gcapi._util.scheduler import Scheduler, cancel_scope
-from gcapi.bulk._executors import runner_for
+from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
     is_mask,
     iterate_answers,
@@ -168,7 +168,7 @@ def pull(
                 index=index,
                 policy="skip" if existing == "error" else existing,
                 report=PullReport(str(target), root, root / MANIFEST),
-                pull_case=runner_for(client, executor, token_file=token_file).execute,
+                pull_case=Runner(client, executor, token_file).execute,
                 scheduler=scheduler,
             )
             return run.run(progress and GuardedListener(progress))

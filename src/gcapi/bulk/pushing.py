@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gcapi._util.scheduler import Scheduler, cancel_scope
 from gcapi._workflows.case_kinds import check_existing_case
-from gcapi.bulk._executors import LocalRunner, runner_for
+from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from gcapi._util.scheduler import TaskResult
     from gcapi._workflows.case_kinds import ExistingCase
-    from gcapi.bulk._executors import Runner
     from gcapi.bulk._push.decisions import Decision
     from gcapi.client import Client
 
@@ -233,7 +232,7 @@ def push(
         raise ValueError(f"workers={workers!r} must be at least 1.")
     run = _PushRun(client, manifest, target, existing)
     with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        runner = runner_for(client, executor, token_file=token_file)
+        runner = Runner(client, executor, token_file)
         try:
             worker = run.worker(opened, runner, workers)
             report = run.push(worker, opened, workers, progress and GuardedListener(progress))
@@ -270,7 +269,7 @@ def plan_push(
     """
     run = _PushRun(client, manifest, target, existing)
     with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        worker = run.worker(opened, LocalRunner(client), workers=1)
+        worker = run.worker(opened, Runner(client), workers=1)
         return [run.plan_row(worker, row) for row in run.manifest.rows]
 
 

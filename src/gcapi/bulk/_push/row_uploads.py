@@ -23,7 +23,7 @@ from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
 from gcapi._workflows.prepare import IncompleteImageSet, KnownUpload, PreparedValues, upload_names
-from gcapi.bulk._executors import LocalRunner
+from gcapi.bulk._executors import Runner
 from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from gcapi._http.settings import OnLimit
     from gcapi._workflows.plans import Plan
-    from gcapi.bulk._executors import Runner
     from gcapi.bulk.journal import Journal, NotedUpload
     from gcapi.client import Client
     from gcapi.models import UserUpload
@@ -121,7 +120,7 @@ class RowUploads:
     ) -> Mapping[str, Sequence[UserUpload]]:
         for attempt in range(1, IMAGE_SET_ATTEMPTS + 1):
             uploads, is_fresh = self._create(fingerprint, plans)
-            task = SendFiles(plans, uploads, is_fresh and isinstance(self._runner, LocalRunner))
+            task = SendFiles(plans, uploads, is_fresh and self._runner.is_local)
             try:
                 self._send_within_limit(task)
             except IncompleteImageSet:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gcapi._transfer.local_files import check_local_file
 from gcapi._workflows.checks import check_interface, check_order, check_title
 from gcapi._workflows.plans import Upload
-from gcapi.bulk.cells import Cell, CellError
+from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import column_of
 from gcapi.exceptions import SocketNotFound, SpecError
 from gcapi.sockets import MAX_IMAGE_NAME
@@ -115,8 +115,8 @@ class RowReader:
         content: dict[str, Any] = {}
         for slug in sorted(row.cells):
             with _collected(errors, column_of(slug)):
-                cell = Cell(self._socket(slug), row.cells[slug], self._folder)
-                spec = cell.spec(_image_name(row, slug))
+                socket = self._socket(slug)
+                spec = spec_of_cell(socket, row.cells[slug], self._folder, _image_name(row, slug))
                 content[slug] = _fingerprint_of(spec, self._folder)
                 specs.append(spec)
         if self._algorithm is not None and not errors:

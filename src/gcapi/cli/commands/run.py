@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gcapi.bulk.cells import Cell
+from gcapi.bulk.cells import spec_of_cell
 from gcapi.cli.commands.jobs import (
     download_outputs,
     existing_option,
@@ -95,8 +95,11 @@ def _input_specs(client: Client, inputs: Sequence[str]) -> list[SocketValueSpec]
         contents.setdefault(slug, []).append(text)
     return [
         # A DICOM image set needs a name, which is that of its first file or folder.
-        Cell(
-            client.workflows.lookup.socket(slug), texts[0] if len(texts) == 1 else texts, Path()
-        ).spec(Path(texts[0]).name or slug)
+        spec_of_cell(
+            client.workflows.lookup.socket(slug),
+            texts[0] if len(texts) == 1 else texts,
+            folder=Path(),
+            image_name=Path(texts[0]).name or slug,
+        )
         for slug, texts in contents.items()
     ]
