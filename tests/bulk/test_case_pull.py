@@ -38,9 +38,8 @@ def pulled(
     """Pull a case of one file from a scripted store."""
     with served(script) as pair, connect(pair.api) as client:
         content = socket_value("age.csv", file=f"{pair.api.origin}/media/age.csv").to_dict()
-        case = RemoteCase(
-            "answer", "0", "", None, "", (RemoteValue("value", "age", "1", "CSV file", content),)
-        )
+        value = RemoteValue("value", "age", "1", "CSV file", content)
+        case = RemoteCase(kind="answer", pk="0", values=(value,))
         return CasePull(case, root, "case", policy, known).run(client)
 
 

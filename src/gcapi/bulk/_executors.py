@@ -102,7 +102,7 @@ class Runner:
     def _submit(self, unit: WorkUnit[T]) -> Future[T | _UnitError] | None:
         """Submit a unit; return `None` if there is no executor, or it accepts no more work."""
         with self._lock:
-            if self._executor is None:
+            if self._executor is None or self._settings is None:
                 return None
             try:
                 return self._executor.submit(_run_on_worker, self._settings, unit)

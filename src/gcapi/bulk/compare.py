@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gcapi._transfer.file_names import inside
 from gcapi._util.scheduler import cancel_scope
@@ -11,17 +11,11 @@ from gcapi.bulk._pull.answers import count_answers, read_answer_files
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, RESERVED_NAMES
 from gcapi.bulk._pull.file_records import files_below, sha256_of
 from gcapi.bulk._pull.pull_index import read_source
-from gcapi.bulk._pull.pulled_manifest import read_pulled_manifest
-from gcapi.bulk._pull.remote_cases import find_source, iterate_cases
+from gcapi.bulk._pull.pulled_manifest import PulledRow, read_pulled_manifest
+from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gcapi.bulk._pull.pulled_manifest import PulledRow
-    from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase
-    from gcapi.client import Client
+from gcapi.client import Client
 
 
 def verify(folder: str | Path) -> list[Difference]:
@@ -94,7 +88,12 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
             Difference("only here", one.row.title or pk, "the server no longer has this case")
             for pk, one in rows.items()
         ]
-        return differences + _compare_answers(client, source, root)
+        if source.study is not None:
+            here, there = len(read_answer_files(root)), count_answers(client, source.pk)
+            if here != there:
+                text = f"there are {here} answers here and {there} on the server"
+                differences.append(Difference("changed", ANSWERS_JSONL, text))
+        return differences
 
 
 def _compare_case(pulled: PulledRow, case: RemoteCase) -> Iterator[Difference]:
@@ -119,13 +118,3 @@ def _compare_case(pulled: PulledRow, case: RemoteCase) -> Iterator[Difference]:
             yield Difference("changed", subject, "the manifest has another value")
     for _, slug in unmatched:
         yield Difference("only here", f"{name}: {slug}", "the server no longer has this value")
-
-
-def _compare_answers(client: Client, source: PullSource, root: Path) -> list[Difference]:
-    if source.study is None:
-        return []
-    here, there = len(read_answer_files(root)), count_answers(client, source.pk)
-    if here == there:
-        return []
-    text = f"there are {here} answers here and {there} on the server"
-    return [Difference("changed", ANSWERS_JSONL, text)]

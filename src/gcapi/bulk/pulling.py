@@ -9,41 +9,32 @@ Memory: about 1 KB for each case, the rows of the manifest at the end, and `work
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from gcapi._util.scheduler import Scheduler, cancel_scope
+from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
-from gcapi.bulk._pull.answers import (
-    is_mask,
-    iterate_answers,
-    mask_of,
-    row_of_answer,
-    write_answers,
-)
+from gcapi.bulk._pull.answers import is_mask, iterate_answers, mask_of, row_of_answer, write_answers
 from gcapi.bulk._pull.case_folders import MANIFEST, name_folders
-from gcapi.bulk._pull.case_pull import CasePull
+from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_records import remove_partial_files
 from gcapi.bulk._pull.json_lines import DISK_FULL, JsonLinesFile
 from gcapi.bulk._pull.json_lines import PulledFolderError as PulledFolderError
 from gcapi.bulk._pull.pull_index import PullIndex
 from gcapi.bulk._pull.pulled_manifest import row_of_case, write_pulled_manifest
-from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
+from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
+from gcapi.client import Client
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Executor
-
     from gcapi import models
-    from gcapi.bulk._pull.case_pull import PulledCase, PullPolicy
-    from gcapi.bulk._pull.remote_cases import PullSource
-    from gcapi.client import Client
 
 #: What happens if the folder is not empty: an error; or its files are kept, downloaded again, or checked.
 ExistingFolder = Literal["error", "skip", "overwrite", "verify"]
@@ -155,33 +146,30 @@ def pull(
     """
     target = Target.of(source)
     root = Path(folder).absolute()
-    _check_folder(root, existing)
+    if existing not in get_args(ExistingFolder):
+        raise ValueError(f"existing={existing!r} must be 'error', 'skip', 'overwrite' or 'verify'.")
+    if existing == "error" and root.exists() and any(root.iterdir()):
+        raise FileExistsError(
+            f"{root} is not empty. Choose another folder, or pass existing='skip' or 'verify' to resume a pull into it."
+        )
     with cancel_scope():
         found = find_source(client, target)
         with (
             closing(PullIndex(root, str(target), str(client.base_url))) as index,
             Scheduler(workers, "gcapi-pull") as scheduler,
         ):
+            runner = Runner(client, executor, token_file)
             run = _PullRun(
-                client=client,
-                source=found,
                 index=index,
                 policy="skip" if existing == "error" else existing,
                 report=PullReport(str(target), root, root / MANIFEST),
-                pull_case=Runner(client, executor, token_file).execute,
-                scheduler=scheduler,
+                pull_cases=lambda tasks: scheduler.map_unordered(runner.execute, tasks),
             )
-            return run.run(progress and GuardedListener(progress))
-
-
-def _check_folder(folder: Path, existing: ExistingFolder) -> None:
-    if existing not in get_args(ExistingFolder):
-        raise ValueError(f"existing={existing!r} must be 'error', 'skip', 'overwrite' or 'verify'.")
-    if existing == "error" and folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty. Choose another folder, or pass existing='skip' or 'verify' to resume a pull into"
-            " it."
-        )
+            run.pull_source(client, found, progress and GuardedListener(progress))
+            if found.study is not None:
+                run.pull_answers(client, found.study)
+            run.write_manifest()
+            return run.report
 
 
 @dataclass
@@ -189,36 +177,35 @@ class _PullRun:
     """One pull: list the cases, pull them, record them.
 
     Attributes:
-        client: The client.
-        source: The source.
         index: The index of the folder.
         policy: What happens to files that exist.
         report: The report, which is filled during the run.
-        pull_case: Pulls one case, in this process or on a worker.
-        scheduler: The threads that wait for `pull_case`.
+        pull_cases: Pulls cases, in this process or on workers.
         titles: The title of each case that was listed.
-        orders: Its order; 0 for none.
     """
 
-    client: Client
-    source: PullSource
     index: PullIndex
     policy: PullPolicy
     report: PullReport
-    pull_case: Callable[[CasePull], PulledCase]
-    scheduler: Scheduler
+    pull_cases: Callable[[Iterable[CasePull]], Iterator[TaskResult[CasePull, PulledCase]]]
     titles: dict[str, str] = field(default_factory=dict[str, str])
-    orders: dict[str, int] = field(default_factory=dict[str, int])
 
-    def run(self, progress: Callable[[PullProgress], None] | None) -> PullReport:
-        """Pull everything."""
+    def pull_source(
+        self,
+        client: Client,
+        source: PullSource,
+        progress: Callable[[PullProgress], None] | None,
+    ) -> None:
+        """List the cases of the source, then pull them."""
         remove_partial_files(self.report.folder)
         with closing(JsonLinesFile()) as cases:
-            folders = self._list_cases(cases)
-            tasks = (
-                self._task(case, folders[case.pk])
-                for case in (RemoteCase.from_json(entry) for _, entry in cases)
-            )
+            for case in iterate_cases(client, source):
+                cases.append(asdict(case))
+                self.titles[case.pk] = case.title
+            folders = name_folders(self.titles, self.index.folders)
+            self.index.assign_folders(folders)
+            listed = (RemoteCase.from_json(entry) for _, entry in cases)
+            tasks = (self._task(case, folders[case.pk]) for case in listed)
             for ended, (pk, pulled) in enumerate(self._pull_all(tasks), start=1):
                 self.report.cases += pulled is not None
                 self.report.fetched += bool(pulled and pulled.files)
@@ -227,32 +214,13 @@ class _PullRun:
                         "failed" if pulled is None else "fetched" if pulled.files else "there"
                     )
                     progress(PullProgress(pk, self.titles[pk], how, ended, len(folders)))
-        if self.source.study is not None:
-            self._pull_answers(self.source.study)
-        for pk, folder in self.index.complete_folders.items():
-            if pk not in self.titles and not is_mask(pk):
-                text = "the server no longer has this case; its files are still here"
-                self.report.remarks.append(Difference("only here", folder, text))
-        self._write_manifest(folders)
-        return self.report
-
-    def _list_cases(self, cases: JsonLinesFile) -> dict[str, str]:
-        """List the cases, and return the folder of each."""
-        for case in iterate_cases(self.client, self.source):
-            cases.append(asdict(case))
-            self.titles[case.pk] = case.title
-            self.orders[case.pk] = case.order or 0
-        folders = name_folders(self.titles, self.index.folders)
-        self.index.assign_folders(folders)
-        return folders
 
     def _task(self, case: RemoteCase, folder: str) -> CasePull:
-        known = self.index.get(case.pk)
-        return CasePull(case, self.report.folder, folder, self.policy, known)
+        return CasePull(case, self.report.folder, folder, self.policy, self.index.get(case.pk))
 
     def _pull_all(self, tasks: Iterable[CasePull]) -> Iterator[tuple[str, PulledCase | None]]:
         """Yield the pk of each case when it has ended and is recorded, and its result; `None` if it failed."""
-        for ended in self.scheduler.map_unordered(self.pull_case, tasks):
+        for ended in self.pull_cases(tasks):
             case, pulled = ended.item.case, ended.result
             if pulled is not None:
                 self.index.put(pulled.record)
@@ -265,37 +233,41 @@ class _PullRun:
                 raise ended.error or AssertionError(case)
             yield case.pk, pulled
 
-    def _pull_answers(self, study: models.ReaderStudy) -> None:
+    def pull_answers(self, client: Client, study: models.ReaderStudy) -> None:
         """Pull the masks of a study's answers, then write the answers."""
         questions = {question.pk: question for question in study.questions}
         self.report.answers = 0
         with closing(JsonLinesFile()) as answers:
-            for answer in iterate_answers(self.client, study):
-                mask = mask_of(answer)
-                row = row_of_answer(answer, questions, self.titles)
-                answers.append({"row": row, "mask": mask and asdict(mask)})
+            for answer in iterate_answers(client, study):
+                answers.append(answer)
                 self.report.answers += 1
-            masks = (RemoteCase.from_json(entry["mask"]) for _, entry in answers if entry["mask"])
+            masks = (mask for _, answer in answers if (mask := mask_of(answer)))
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
-            write_answers(
-                self.report.folder, lambda: (self._answer_row(entry) for _, entry in answers)
+            rows = (
+                row_of_answer(answer, questions, self.titles, self._mask_files(mask_of(answer)))
+                for _, answer in answers
             )
+            write_answers(self.report.folder, rows)
 
-    def _answer_row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        record = self.index.get(entry["mask"]["pk"]) if entry["mask"] else None
+    def _mask_files(self, mask: RemoteCase | None) -> dict[str, str]:
+        """Return the SHA-256 of each file of a mask."""
+        record = mask and self.index.get(mask.pk)
         values = record.values if record else ()
-        files = {file.path: file.sha256 for value in values for file in value.files}
-        return {**entry["row"], "files": files}
+        return {file.path: file.sha256 for value in values for file in value.files}
 
-    def _write_manifest(self, folders: Mapping[str, str]) -> None:
+    def write_manifest(self) -> None:
         """Write the rows of the complete cases, sorted by the order of display sets, then by folder."""
-        pks = sorted(folders, key=lambda pk: (self.orders[pk], folders[pk]))
-        records = filter(None, map(self.index.get, pks))
-        rows = [
-            row_of_case(line, record, self.report.source) for line, record in enumerate(records, 2)
-        ]
-        self.report.manifest = write_pulled_manifest(self.report.folder, rows)
+        report = self.report
+        for pk in self.index.offsets:
+            if pk not in self.titles and not is_mask(pk):
+                text = "the server no longer has this case; its files are still here"
+                folder = self.index.folders[pk]
+                report.remarks.append(Difference("only here", folder, text))
+        records = [record for record in map(self.index.get, self.titles) if record is not None]
+        records.sort(key=lambda record: (record.order or 0, record.folder))
+        rows = [row_of_case(record, report.source) for record in records]
+        report.manifest = write_pulled_manifest(report.folder, rows)
 
 
 def _concerns_all_cases(error: Exception) -> bool:

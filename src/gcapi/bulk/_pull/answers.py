@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gcapi._http.urls import last_segment
@@ -14,13 +16,10 @@ from gcapi._util.json_types import is_array
 from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
+from gcapi.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from pathlib import Path
-
     from gcapi import models
-    from gcapi.client import Client
 
 COLUMNS = (
     "pk",
@@ -47,13 +46,15 @@ def row_of_answer(
     answer: Mapping[str, Any],
     questions: Mapping[str, models.Question],
     titles: Mapping[str, str],
+    files: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the row of an answer, without its files.
+    """Return the row of an answer.
 
     Args:
         answer: The answer in the API's JSON.
         questions: The questions of the reader study, by their pks.
         titles: The titles of its display sets, by their pks.
+        files: The SHA-256 of each file of its mask, by path.
     """
     question_pk = last_segment(answer["question"])
     display_set_pk = last_segment(answer.get("display_set"))
@@ -65,7 +66,7 @@ def row_of_answer(
         "display_set": titles.get(display_set_pk, ""),
         "display_set_pk": display_set_pk,
         "answer_text": _chosen_options(question, answer.get("answer")),
-        "files": {},
+        "files": files,
     }
     return {name: added.get(name, answer.get(name)) for name in COLUMNS}
 
@@ -102,7 +103,8 @@ def mask_of(answer: Mapping[str, Any]) -> RemoteCase | None:
     # In the index the pk of a mask is the path of its folder.
     key = f"{ANSWERS}/{answer['pk']}"
     value = RemoteValue("answer", "answer", last_segment(image), "", {"image": image})
-    return RemoteCase("answer", key, "", None, str(answer.get("api_url") or ""), (value,))
+    api_url = str(answer.get("api_url") or "")
+    return RemoteCase(kind="answer", pk=key, api_url=api_url, values=(value,))
 
 
 def is_mask(key: str) -> bool:
@@ -110,20 +112,16 @@ def is_mask(key: str) -> bool:
     return key.startswith(f"{ANSWERS}/")
 
 
-def write_answers(folder: Path, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-    """Write both files, each atomically.
-
-    Args:
-        folder: The pulled folder.
-        rows: Returns the rows; called once for each file.
-    """
-    with _atomic_writer(folder / ANSWERS_JSONL) as write:
-        for row in rows():
-            write(json.dumps(row, ensure_ascii=False) + "\n")
-    with _atomic_writer(folder / ANSWERS_CSV) as write:
-        write(_csv_line(COLUMNS))
-        for row in rows():
-            write(_csv_line([_csv_cell(name, row[name]) for name in COLUMNS]))
+def write_answers(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows to both files, each atomically."""
+    with (
+        _atomic_writer(folder / ANSWERS_JSONL) as write_json,
+        _atomic_writer(folder / ANSWERS_CSV) as write_csv,
+    ):
+        write_csv(_csv_line(COLUMNS))
+        for row in rows:
+            write_json(json.dumps(row, ensure_ascii=False) + "\n")
+            write_csv(_csv_line([_csv_cell(name, row[name]) for name in COLUMNS]))
 
 
 def read_answer_files(folder: Path) -> list[dict[str, str]]:

@@ -6,28 +6,21 @@ It also runs on the workers of an executor. It can run again at any time, with t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from gcapi._transfer.file_names import case_folded, inside
-from gcapi._transfer.remote_files import stored
+from gcapi._transfer.remote_files import RemoteFile, stored
+from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.file_records import record_of_file, remove_partial_files, sha256_and_md5
-from gcapi.bulk._pull.pull_index import CaseRecord, ValueRecord
-from gcapi.bulk._pull.remote_cases import reload_case
-from gcapi.bulk.differences import Difference
+from gcapi.bulk._pull.pull_index import CaseRecord, FileRecord, ValueRecord
+from gcapi.bulk._pull.remote_cases import CaseValue, RemoteCase, RemoteValue, ValueKey, reload_case
+from gcapi.bulk.differences import Difference, DifferenceKind
+from gcapi.client import Client
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
 from gcapi.models import HyperlinkedComponentInterfaceValue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from gcapi._transfer.remote_files import RemoteFile
-    from gcapi._workflows.outputs import OutputFile
-    from gcapi.bulk._pull.pull_index import FileRecord
-    from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
-    from gcapi.client import Client
 
 #: What happens to a file that exists: it is kept, downloaded again, or downloaded again if it differs.
 PullPolicy = Literal["skip", "overwrite", "verify"]
@@ -89,21 +82,6 @@ class PulledCase:
     remarks: tuple[Difference, ...]
 
 
-@dataclass(frozen=True)
-class _ValuePlan:
-    """The plan for a value.
-
-    Attributes:
-        value: The value on the server.
-        known: Its record; `None` for none.
-        outputs: Its files on the server and their paths; `None` to keep what is recorded.
-    """
-
-    value: RemoteValue
-    known: ValueRecord | None
-    outputs: Sequence[OutputFile] | None
-
-
 class _CasePuller:
     """The steps of pulling one case."""
 
@@ -119,46 +97,41 @@ class _CasePuller:
 
     def pull(self) -> PulledCase:
         """Plan, download and record all values."""
-        plans = [self._plan(value) for value in self._case.values]
-        _check_distinct([target for plan in plans for _, target in plan.outputs or ()])
+        #: The files of each value, unless the value is kept as it is recorded.
+        outputs = {
+            value.key: self._files_of(value)
+            for value in self._case.values
+            if not self._is_kept(value)
+        }
+        _check_distinct(target for group in outputs.values() for _, target in group)
         wanted = [
             output
-            for plan in plans
-            for output in plan.outputs or ()
-            if self._is_wanted(plan, output)
+            for value in self._case.values
+            for output in outputs.get(value.key, ())
+            if self._is_wanted(value, output)
         ]
         # A file that another worker has written meanwhile has the same content.
         fetched = set(self._outputs.write(wanted, existing="overwrite"))
-        values = self._record_values(plans, fetched)
+        values = self._record_values(outputs, fetched)
         self._remove_replaced_files(values)
-        case = self._case
-        record = CaseRecord(
-            pk=case.pk,
-            folder=self._task.folder,
-            title=case.title,
-            order=case.order,
-            api_url=case.api_url,
-            status=case.status,
-            algorithm_image=case.algorithm_image,
-            values=values,
-        )
+        record = CaseRecord(**self._case.details(), folder=self._task.folder, values=values)
         size = sum(target.stat().st_size for target in fetched)
         return PulledCase(record, len(fetched), size, tuple(self._remarks))
 
     # ------------------------------------------------------------ planning
 
-    def _plan(self, value: RemoteValue) -> _ValuePlan:
+    def _is_kept(self, value: RemoteValue) -> bool:
+        """Return whether the files of a value stay as they are recorded."""
         known = self._known.get(value.key)
-        if known is not None and self._task.policy == "skip":
-            if known.pk != value.pk:
-                text = "the server has another value now; it was not downloaded"
-                self._remarks.append(Difference("changed", self._name_of(value), text))
-                return _ValuePlan(value, known, None)
-            if all(inside(self._root, file.path).exists() for file in known.files):
-                return _ValuePlan(value, known, None)
-        return _ValuePlan(value, known, self._files_of_remote(value))
+        if known is None or self._task.policy != "skip":
+            return False
+        if known.pk != value.pk:
+            text = "the server has another value now; it was not downloaded"
+            self._remark("changed", value, text)
+            return True
+        return all(inside(self._root, file.path).exists() for file in known.files)
 
-    def _files_of_remote(self, value: RemoteValue) -> list[OutputFile]:
+    def _files_of(self, value: RemoteValue) -> list[OutputFile]:
         if value.role == "answer":
             return self._outputs.files_of_image(value.content["image"], self._folder)
         is_job = self._case.kind == "algorithm"
@@ -166,28 +139,29 @@ class _CasePuller:
         model = HyperlinkedComponentInterfaceValue.from_dict(value.content)
         return self._outputs.files_of_value(model, folder)
 
-    def _is_wanted(self, plan: _ValuePlan, output: OutputFile) -> bool:
+    def _is_wanted(self, value: RemoteValue, output: OutputFile) -> bool:
         source, target = output
         if self._task.policy == "overwrite":
             return True
         if self._task.policy == "verify":
-            return not self._is_current(plan, source, target)
+            return not self._is_current(value, source, target)
         if not target.exists():
             return True
-        if self._path_of(target) not in self._files and not self._is_current(plan, source, target):
+        if self._path_of(target) not in self._files and not self._is_current(value, source, target):
             raise FileExistsError(
                 f"{target} exists, and differs from the server's file. Move it away, or pass existing='verify' to"
                 " replace it."
             )
         return False
 
-    def _is_current(self, plan: _ValuePlan, source: RemoteFile | bytes, target: Path) -> bool:
+    def _is_current(self, value: RemoteValue, source: RemoteFile | bytes, target: Path) -> bool:
         """Return whether a file is as recorded, and as the server has it as far as its headers show."""
         if not target.is_file():
             return False
         if isinstance(source, bytes):
             return target.read_bytes() == source
-        is_same_value = plan.known is not None and plan.known.pk == plan.value.pk
+        recorded = self._known.get(value.key)
+        is_same_value = recorded is not None and recorded.pk == value.pk
         known = self._files.get(self._path_of(target)) if is_same_value else None
         sha256, md5 = sha256_and_md5(target)
         if known is not None and known.sha256 != sha256:
@@ -200,45 +174,41 @@ class _CasePuller:
     # ------------------------------------------------------------ recording
 
     def _record_values(
-        self, plans: Sequence[_ValuePlan], fetched: set[Path]
+        self, outputs: Mapping[ValueKey, Sequence[OutputFile]], fetched: set[Path]
     ) -> tuple[ValueRecord, ...]:
-        files = [tuple(self._record_files(plan, fetched)) for plan in plans]
+        files: dict[ValueKey, tuple[FileRecord, ...]] = {}
+        for value in self._case.values:
+            if value.key in outputs:
+                targets = [target for _, target in outputs[value.key]]
+            else:
+                targets = [inside(self._root, file.path) for file in self._known[value.key].files]
+            files[value.key] = tuple(
+                self._record_file(target, is_fetched=target in fetched) for target in targets
+            )
         folder_sizes = Counter(
             parent
-            for of_value in files
+            for of_value in files.values()
             for file in of_value
             for parent in PurePosixPath(file.path).parents
         )
         return tuple(
-            replace(plan.known, files=found)
-            if plan.known is not None and plan.outputs is None
+            replace(self._known[value.key], files=found)
+            if value.key not in outputs
             else ValueRecord(
-                role=plan.value.role,
-                slug=plan.value.slug,
-                pk=plan.value.pk,
-                cell=_cell_of(plan.value, found, folder_sizes),
-                files=found,
+                value.role, value.slug, value.pk, _cell_of(value, found, folder_sizes), found
             )
-            for plan, found in zip(plans, files, strict=True)
+            for value in self._case.values
+            for found in [files[value.key]]
         )
 
-    def _record_files(self, plan: _ValuePlan, fetched: set[Path]) -> Iterator[FileRecord]:
-        if plan.outputs is None:
-            for file in plan.known.files if plan.known else ():
-                yield self._record_kept(inside(self._root, file.path))
-        for _, target in plan.outputs or ():
-            if target in fetched or self._task.policy == "verify":
-                yield record_of_file(self._root, target, self._files.get(self._path_of(target)))
-            else:
-                yield self._record_kept(target)
-
-    def _record_kept(self, target: Path) -> FileRecord:
-        """Return the record of a file that was kept; of one that was changed here, the earlier record."""
+    def _record_file(self, target: Path, *, is_fetched: bool) -> FileRecord:
+        """Return the record of a file; of one that was changed here and is kept, the earlier record."""
         known = self._files.get(self._path_of(target))
-        if known is not None and not target.exists():
+        is_kept = known is not None and not is_fetched and self._task.policy != "verify"
+        if known is not None and is_kept and not target.exists():
             return known
         found = record_of_file(self._root, target, known)
-        if known is None or known.sha256 == found.sha256:
+        if known is None or not is_kept or known.sha256 == found.sha256:
             return found
         text = "the file was changed after it was pulled; it was left unchanged"
         self._remarks.append(Difference("changed", known.path, text))
@@ -250,8 +220,7 @@ class _CasePuller:
         present = {value.key for value in values}
         for key, known in self._known.items():
             if key not in present:
-                text = "the server no longer has this value"
-                self._remarks.append(Difference("only here", self._name_of(known), text))
+                self._remark("only here", known, "the server no longer has this value")
                 continue
             for file in known.files:
                 if file.path not in kept:
@@ -260,11 +229,12 @@ class _CasePuller:
     def _path_of(self, target: Path) -> str:
         return target.relative_to(self._root).as_posix()
 
-    def _name_of(self, value: RemoteValue | ValueRecord) -> str:
-        return f"{self._task.folder}: {value.slug}"
+    def _remark(self, kind: DifferenceKind, value: CaseValue, text: str) -> None:
+        subject = f"{self._task.folder}: {value.slug}"
+        self._remarks.append(Difference(kind, subject, text))
 
 
-def _check_distinct(targets: Sequence[Path]) -> None:
+def _check_distinct(targets: Iterable[Path]) -> None:
     """Raise `UnsafeName` if two values have the same path."""
     for name, count in Counter(case_folded(str(target)) for target in targets).items():
         if count > 1:

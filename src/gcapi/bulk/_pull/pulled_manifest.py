@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from gcapi._util.json_types import is_object
 from gcapi.bulk._pull.case_folders import MANIFEST, MANIFEST_JSONL
 from gcapi.bulk._pull.json_lines import invalid_file
+from gcapi.bulk._pull.pull_index import CaseRecord, ValueRecord
+from gcapi.bulk._pull.remote_cases import ValueKey
 from gcapi.bulk.manifest import Row, read_manifest, write_manifest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from gcapi.bulk._pull.pull_index import CaseRecord, ValueRecord
-    from gcapi.bulk._pull.remote_cases import ValueKey
 
 PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
 VALUE_PKS, STATUS, ALGORITHM_IMAGE = "gc:value_pks", "gc:status", "gc:algorithm_image"
@@ -51,7 +48,7 @@ class PulledRow:
 # ---------------------------------------------------------------- writing
 
 
-def row_of_case(line: int, record: CaseRecord, source: str) -> Row:
+def row_of_case(record: CaseRecord, source: str) -> Row:
     """Return the row of a case."""
     values = [value for value in record.values if value.role == "value"]
     outputs = [value for value in record.values if value.role == "output"]
@@ -68,7 +65,7 @@ def row_of_case(line: int, record: CaseRecord, source: str) -> Row:
         **{f"{SHA256_PREFIX}{value.slug}": _sha256_note(value) for value in values},
     }
     return Row(
-        line=line,
+        line=0,
         title=record.title,
         order=record.order,
         cells={value.slug: value.cell for value in values},
@@ -85,17 +82,13 @@ def _sha256_note(value: ValueRecord) -> str | dict[str, str]:
 
 def write_pulled_manifest(folder: Path, rows: Sequence[Row]) -> Path:
     """Write the manifest, as JSON Lines if a cell is too long for Python's CSV reader, and return its path."""
-    is_long = any(map(_is_long, rows))
-    path = folder / (MANIFEST_JSONL if is_long else MANIFEST)
-    write_manifest(path, rows)
-    (folder / (MANIFEST if is_long else MANIFEST_JSONL)).unlink(missing_ok=True)
-    return path
-
-
-def _is_long(row: Row) -> bool:
-    cells = (*row.cells.values(), *row.notes.values())
+    cells = (cell for row in rows for cell in (*row.cells.values(), *row.notes.values()))
     texts = (cell if isinstance(cell, str) else json.dumps(cell) for cell in cells)
-    return max(map(len, texts), default=0) > csv.field_size_limit()
+    is_long = any(len(text) > csv.field_size_limit() for text in texts)
+    name, other = (MANIFEST_JSONL, MANIFEST) if is_long else (MANIFEST, MANIFEST_JSONL)
+    write_manifest(folder / name, rows)
+    (folder / other).unlink(missing_ok=True)
+    return folder / name
 
 
 # ---------------------------------------------------------------- reading
@@ -113,14 +106,11 @@ def read_pulled_manifest(folder: Path) -> list[PulledRow]:
     path = lines if lines.is_file() else folder / MANIFEST
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}. Name a folder that a pull has made.")
+    rows = read_manifest(path).rows
     try:
-        return [_parse_row(row) for row in read_manifest(path).rows]
-    except (KeyError, _InvalidNoteError) as error:
+        return [_parse_row(row) for row in rows]
+    except (KeyError, ValueError) as error:
         raise invalid_file(path) from error
-
-
-class _InvalidNoteError(Exception):
-    """Raised when a note is not the JSON object that a pull wrote."""
 
 
 def _parse_row(row: Row) -> PulledRow:
@@ -146,13 +136,10 @@ def _parse_row(row: Row) -> PulledRow:
 
 def _object_note(row: Row, name: str) -> dict[str, Any]:
     """Return a note that is an object, which a CSV manifest has as JSON; empty if it is missing."""
-    note: Any = row.notes.get(name) or "{}"
-    try:
-        found: Any = json.loads(note) if isinstance(note, str) else note
-    except ValueError as error:
-        raise _InvalidNoteError from error
+    note: Any = row.notes.get(name) or {}
+    found: Any = json.loads(note) if isinstance(note, str) else note
     if not is_object(found):
-        raise _InvalidNoteError
+        raise ValueError(name)
     return {**found}
 
 

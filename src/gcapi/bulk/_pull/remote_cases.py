@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from gcapi._api.resource_mixins import ReadMixin
 from gcapi._util.json_types import is_object
 from gcapi._workflows.case_kinds import title_of
 from gcapi.bulk.cells import value_cell
+from gcapi.bulk.targets import Target
+from gcapi.client import Client
 from gcapi.exceptions import UnexpectedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from gcapi import models
-    from gcapi._api.resource_mixins import ReadMixin
-    from gcapi.bulk.targets import Target
-    from gcapi.client import Client
 
 #: The role of a value in its case: a value of an archive item or display set or an input of a job; an output of a job;
 #: the mask of an answer.
@@ -27,27 +26,36 @@ SourceKind = Literal["archive", "study", "algorithm", "answer"]
 
 
 @dataclass(frozen=True)
-class RemoteValue:
-    """A value of a case on the server.
+class CaseValue:
+    """A value of a case, on the server or in a pulled folder.
 
     Attributes:
         role: Its role in the case.
         slug: Its socket.
         pk: Its pk, which changes when the value is replaced.
-        kind: The kind of its socket.
-        content: The value in the API's JSON; of a mask, the address of the image as ``image``.
     """
 
     role: ValueRole
     slug: str
     pk: str
-    kind: str
-    content: Mapping[str, Any]
 
     @property
     def key(self) -> ValueKey:
         """The role and the socket, which identify a value in its case."""
         return self.role, self.slug
+
+
+@dataclass(frozen=True)
+class RemoteValue(CaseValue):
+    """A value of a case on the server.
+
+    Attributes:
+        kind: The kind of its socket.
+        content: The value in the API's JSON; of a mask, the address of the image as ``image``.
+    """
+
+    kind: str
+    content: Mapping[str, Any]
 
     @property
     def is_inline(self) -> bool:
@@ -59,36 +67,47 @@ class RemoteValue:
         return value_cell(self.kind, self.content.get("value"))
 
 
-@dataclass(frozen=True)
-class RemoteCase:
-    """A case on the server.
+@dataclass(frozen=True, kw_only=True)
+class CaseDetails:
+    """The details of a case, on the server or in a pulled folder.
 
     Attributes:
-        kind: The kind of its source.
         pk: Its pk.
         title: Its title; empty for none.
         order: The order of a display set; `None` for others.
         api_url: Its address in the API.
-        values: Its values.
         status: The status of a job; empty for others.
         algorithm_image: The address of a job's algorithm image; empty for others.
     """
 
-    kind: SourceKind
     pk: str
-    title: str
-    order: int | None
-    api_url: str
-    values: tuple[RemoteValue, ...]
+    title: str = ""
+    order: int | None = None
+    api_url: str = ""
     status: str = ""
     algorithm_image: str = ""
+
+    def details(self) -> dict[str, Any]:
+        """Return the details by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(CaseDetails)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteCase(CaseDetails):
+    """A case on the server.
+
+    Attributes:
+        kind: The kind of its source.
+        values: Its values.
+    """
+
+    kind: SourceKind
+    values: tuple[RemoteValue, ...]
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RemoteCase:
         """Return the case of a JSON object."""
-        values = tuple(RemoteValue(**value) for value in entry["values"])
-        fields: dict[str, Any] = {**entry, "values": values}
-        return cls(**fields)
+        return cls(**dict(entry, values=tuple(RemoteValue(**value) for value in entry["values"])))
 
 
 @dataclass(frozen=True)
@@ -106,31 +125,23 @@ class PullSource:
     study: models.ReaderStudy | None = None
 
 
-#: The query parameter that selects the cases of one source.
-_FILTERS = {
-    "archive": "archive",
-    "study": "reader_study",
-    "algorithm": "algorithm_image__algorithm",
-}
-
-
 def find_source(client: Client, target: Target) -> PullSource:
     """Return the source of a slug.
 
     Raises:
         ObjectNotFound: It does not exist, or you have no access.
     """
-    if target.kind == "archive":
-        return PullSource("archive", client.archives.detail(slug=target.slug).pk)
-    if target.kind == "algorithm":
-        return PullSource("algorithm", client.algorithms.detail(slug=target.slug).pk)
-    study = client.reader_studies.detail(slug=target.slug)
-    return PullSource("study", study.pk, study)
+    if target.kind == "study":
+        study = client.reader_studies.detail(slug=target.slug)
+        return PullSource("study", study.pk, study)
+    namespace = client.archives if target.kind == "archive" else client.algorithms
+    return PullSource(target.kind, namespace.detail(slug=target.slug).pk)
 
 
 def iterate_cases(client: Client, source: PullSource) -> Iterator[RemoteCase]:
     """Yield the cases of a source in the server's order; at most two pages are in memory."""
-    for found in _namespace(client, source.kind).iterate_all({_FILTERS[source.kind]: source.pk}):
+    namespace, parameter = _namespace(client, source.kind)
+    for found in namespace.iterate_all({parameter: source.pk}):
         yield _to_case(client, source.kind, found)
 
 
@@ -140,31 +151,33 @@ def reload_case(client: Client, case: RemoteCase) -> RemoteCase:
     Raises:
         ObjectNotFound: It no longer exists, or you have no access.
     """
-    return _to_case(client, case.kind, _namespace(client, case.kind).detail(pk=case.pk))
+    namespace, _ = _namespace(client, case.kind)
+    return _to_case(client, case.kind, namespace.detail(pk=case.pk))
 
 
-def _namespace(client: Client, kind: SourceKind) -> ReadMixin[Any]:
+def _namespace(client: Client, kind: SourceKind) -> tuple[ReadMixin[Any], str]:
+    """Return the namespace of a source's cases, and the query parameter that selects those of one source."""
     if kind == "archive":
-        return client.archive_items
-    return client.algorithm_jobs if kind == "algorithm" else client.reader_studies.display_sets
+        return client.archive_items, "archive"
+    if kind == "algorithm":
+        return client.algorithm_jobs, "algorithm_image__algorithm"
+    return client.reader_studies.display_sets, "reader_study"
 
 
 def _to_case(client: Client, kind: SourceKind, found: Any) -> RemoteCase:
-    fields: dict[str, Any] = found.to_dict()
-    pk, order = str(fields["pk"]), fields.get("order")
-    api_url = fields.get("api_url") or client.workflows.settings.api_url(f"archives/items/{pk}/")
+    content: dict[str, Any] = found.to_dict()
+    pk, order = str(content["pk"]), content.get("order")
+    api_url = content.get("api_url") or client.workflows.settings.api_url(f"archives/items/{pk}/")
+    inputs = content.get("inputs" if kind == "algorithm" else "values")
     return RemoteCase(
         kind=kind,
         pk=pk,
         title="" if kind == "algorithm" else title_of(found),
         order=order if isinstance(order, int) else None,
         api_url=str(api_url),
-        values=(
-            *_to_values("value", fields.get("inputs" if kind == "algorithm" else "values")),
-            *_to_values("output", fields.get("outputs")),
-        ),
-        status=str(fields.get("status") or ""),
-        algorithm_image=str(fields.get("algorithm_image") or ""),
+        values=(*_to_values("value", inputs), *_to_values("output", content.get("outputs"))),
+        status=str(content.get("status") or ""),
+        algorithm_image=str(content.get("algorithm_image") or ""),
     )
 
 
