@@ -63,6 +63,21 @@ def test_help_loads_nothing_heavy(variables: dict[str, str]) -> None:
     assert int(loaded[1]) < MOST_MODULES
 
 
+def test_help_of_commands_loads_no_client() -> None:
+    """The help of every command, and the completion of its options, load neither the HTTP library nor the client."""
+    lines = [[*path, "--help"] for path, _ in leaves(app)]
+    code = f"""
+import os, sys
+from gcapi.cli import main
+assert [main(line) for line in {lines}] == [0] * {len(lines)}
+os.environ |= {{"_GCAPI_COMPLETE": "bash_complete", "COMP_WORDS": "gcapi jobs list --alg", "COMP_CWORD": "3"}}
+main([])
+print("LOADED", sorted({{"gcapi.client", "gcapi.exceptions", *{HEAVY}}} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("plain,--algorithm\nLOADED ['dateutil']\n")
+
+
 def test_the_summaries_are_those_of_the_commands() -> None:
     """The summary of a command in `gcapi --help` is the first paragraph of its own help."""
     context = click.Context(app)

@@ -11,7 +11,7 @@ import pytest
 
 from gcapi._util.messages import printable
 from gcapi.bulk import PullProgress
-from gcapi.cli.bulk_options import case_counter
+from gcapi.cli.options import case_counter
 from gcapi.cli.output import cell_text, table_lines
 from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
 from tests.support.loopback import TOKEN, Answer, Loopback

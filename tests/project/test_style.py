@@ -16,7 +16,18 @@ _CLAUSE = re.compile(r"(What|Whether|Where|Who|How|Tell|Hear|Say)s?\b")
 _EXCEPTION = re.compile(r"Raised when |Issued when |Base class of ")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 #: Modules that may import parts of gcapi inside of functions, because they load lazily.
-LAZY = {"gcapi/__init__.py", "gcapi/models.py", "gcapi/cli/__init__.py", "gcapi/cli/app.py"}
+LAZY = {
+    "gcapi/__init__.py",
+    "gcapi/models.py",
+    "gcapi/cli/__init__.py",
+    "gcapi/cli/app.py",
+    # The help of a command loads neither the client nor the HTTP library.
+    "gcapi/cli/session.py",
+    "gcapi/cli/listing.py",
+    "gcapi/cli/commands/account.py",
+    "gcapi/cli/commands/doctor.py",
+    "gcapi/cli/commands/run.py",
+}
 #: Names that two modules may define: a command is named after the function that it calls, and type variables are alike.
 SHARED_NAMES = {"diff", "pull", "push", "verify"} | {"T", "T_co"}
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from gcapi._util.json_types import is_array, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import httpx  # slow; the command line prints a help text without it
 
 #: The longest quote of the server's words in a message, in characters.
 QUOTE_LIMIT = 1024
@@ -25,7 +24,8 @@ _STORE_WORDS = re.compile(r"<(?:Code|Message)>([^<]+)<")
 
 def shown_url(url: httpx.URL | str) -> str:
     """Return a URL without its query, which is the key of a presigned URL."""
-    return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
+    without_query = re.split(r"[?#]", str(url), maxsplit=1)[0]
+    return re.sub(r"//[^/]*@", "//", without_query, count=1)
 
 
 def format_duration(seconds: float) -> str:

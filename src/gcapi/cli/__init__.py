@@ -9,10 +9,7 @@ It uses click (extra ``[cli]``), a pure-Python package without dependencies that
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 _MISSING_CLICK = (
     "gcapi: the command line needs click: pip install '.[cli]' in a checkout of gcapi.\n"

@@ -1,7 +1,7 @@
 """The table of commands, and the run of the program from its arguments to its exit code.
 
-``gcapi --help`` and the completion of command names read the table alone; the module of a command, and with it the HTTP
-library, is imported when the command runs. This is the one place of the command line that imports lazily.
+``gcapi --help`` and the completion of command names read the table alone; the module of a command is imported for its
+help, the completion of its options, and its run.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PROGRAM = "gcapi"
 #: The environment variable through which shells ask for completions, by click's convention.
@@ -94,12 +92,17 @@ def app() -> None:
 def run_program(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        _escape_unencodable(stream)
+        # Characters that the encoding lacks are escaped; a replaced stream may lack this method.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = _exit_code(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_output()
+        # What the interpreter flushes at exit goes nowhere.
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(null, stream.fileno())
         return PIPE_CLOSED
     return code
 
@@ -128,17 +131,4 @@ def _exit_code(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - each error has its exit code
         # --debug is read here because parsing may be what failed.
-        return int(_load("exit_codes", "report_error")(error, debug="--debug" in arguments))
-
-
-def _escape_unencodable(stream: TextIO) -> None:
-    """Make a stream write escapes for the characters that its encoding lacks."""
-    with contextlib.suppress(AttributeError):  # a replaced stream may lack this method
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
-
-
-def _discard_output() -> None:
-    """Send what the interpreter flushes at exit to nowhere."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(null, stream.fileno())
+        return int(_load("error_reports", "report_error")(error, debug="--debug" in arguments))

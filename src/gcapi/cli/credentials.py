@@ -6,24 +6,23 @@ machine can read is refused, since its token may be known to them. The keyring n
 
 from __future__ import annotations
 
+import getpass
 import os
 import stat
 import sys
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi._http.settings import TOKEN_VARIABLE as TOKEN_VARIABLE
 from gcapi._transfer.atomic_file import write_atomically
 from gcapi._util.user_dirs import config_dir
-from gcapi.cli.exit_codes import ExposedToken, InvalidInput, NoToken
+from gcapi.cli.exit_codes import InvalidInput, TokenError
 from gcapi.exceptions import ConfigurationError, MissingExtra
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
 
 #: The service name of keyring entries; the user name is the server's name.
 KEYRING_SERVICE = "gcapi"
@@ -53,11 +52,11 @@ def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Sto
         file: The token file of the command line; `None` for none.
 
     Raises:
-        NoToken: No source has one.
-        ExposedToken: Other users can read the token file.
+        TokenError: No source has one, or other users can read the token file.
+        InvalidInput: The source is empty.
     """
     if argument == "-":
-        return StoredToken(first_line(sys.stdin.readline(), "standard input"), "standard input")
+        return _token_of(sys.stdin.readline(), "standard input")
     if argument:
         return StoredToken(argument, "the option --token")
     if file is not None:
@@ -66,9 +65,11 @@ def find_token(base_url: str, *, argument: str | None, file: Path | None) -> Sto
         return StoredToken(value, f"the environment variable {TOKEN_VARIABLE}")
     with suppress(FileNotFoundError):
         return _read_token_file(token_path(base_url))
-    if found := _get_from_keyring(server_name(base_url)):
+    with _open_keyring() as keyring:
+        found = keyring and keyring.get_password(KEYRING_SERVICE, server_name(base_url))
+    if found:
         return StoredToken(found, "the keyring")
-    raise NoToken(
+    raise TokenError(
         f"There is no token for {server_name(base_url)}. Create one on your Grand Challenge profile under 'API tokens',"
         f" and store it with 'gcapi login', set {TOKEN_VARIABLE}, or name a file with --token-file."
     )
@@ -79,24 +80,33 @@ def _read_token_file(path: Path) -> StoredToken:
         # The mode of the open file: the path may change.
         mode = os.fstat(file.fileno()).st_mode
         if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ExposedToken(
+            raise TokenError(
                 f"The token file {path} was not used because other users of this machine can access it (mode"
                 f" {stat.S_IMODE(mode):04o}). Run 'chmod 600 {path}', and create a new token if someone may have read"
                 " this one."
             )
-        token = first_line(file.readline(), f"the token file {path}")
-    return StoredToken(token, f"the file {path}", path.absolute())
+        return _token_of(file.readline(), f"the file {path}", path.absolute())
 
 
-def first_line(text: str, source: str) -> str:
-    """Return the token in a line.
+def ask_for_token() -> StoredToken:
+    """Return the token that the user types, or that is in the first line of standard input.
 
     Raises:
-        InvalidInput: The line is empty.
+        InvalidInput: There is none.
     """
-    if not text.strip():
+    if not sys.stdin.isatty():
+        return _token_of(sys.stdin.readline(), "standard input")
+    try:
+        typed = getpass.getpass("API token (not shown): ", stream=sys.stderr)
+    except EOFError:
+        typed = ""
+    return _token_of(typed, "your input")
+
+
+def _token_of(line: str, source: str, path: Path | None = None) -> StoredToken:
+    if not line.strip():
         raise InvalidInput(f"There is no token in {source}.")
-    return text.strip()
+    return StoredToken(line.strip(), source, path)
 
 
 def server_name(base_url: str) -> str:
@@ -115,7 +125,16 @@ def store_token(base_url: str, token: str, *, in_keyring: bool) -> str:
     """
     path = token_path(base_url)
     if in_keyring:
-        _put_into_keyring(server_name(base_url), token)
+        if find_spec("keyring") is None:
+            raise MissingExtra(
+                "--keyring needs the package keyring: pip install '.[keyring]' in a checkout of gcapi."
+            )
+        with _open_keyring() as keyring:
+            if keyring is None:
+                raise ConfigurationError(
+                    "This system has no keyring. Leave --keyring out to store the token in a file."
+                )
+            keyring.set_password(KEYRING_SERVICE, server_name(base_url), token)
         path.unlink(missing_ok=True)
         return "the keyring"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,10 +155,10 @@ def remove_token(base_url: str) -> list[str]:
     with suppress(FileNotFoundError):
         path.unlink()
         removed.append(f"the file {path}")
-    if _get_from_keyring(server):
-        with _keyring_errors():
-            _find_keyring().delete_password(KEYRING_SERVICE, server)
-        removed.append("the keyring")
+    with _open_keyring() as keyring:
+        if keyring and keyring.get_password(KEYRING_SERVICE, server):
+            keyring.delete_password(KEYRING_SERVICE, server)
+            removed.append("the keyring")
     return removed
 
 
@@ -149,48 +168,22 @@ def token_path(base_url: str) -> Path:
     return config_dir() / "tokens" / server_name(base_url).replace(":", "_")
 
 
-# ---------------------------------------------------------------- the keyring
+@contextmanager
+def _open_keyring() -> Generator[Any]:
+    """Yield the module keyring; `None` if it is not installed or has no backend.
 
-
-def _get_from_keyring(server: str) -> str | None:
-    keyring = _find_keyring()
-    if keyring is None:
-        return None
-    with _keyring_errors():
-        token: str | None = keyring.get_password(KEYRING_SERVICE, server)
-    return token
-
-
-def _put_into_keyring(server: str, token: str) -> None:
+    Raises:
+        ConfigurationError: The keyring failed in the block.
+    """
     if find_spec("keyring") is None:
-        raise MissingExtra(
-            "--keyring needs the package keyring: pip install '.[keyring]' in a checkout of gcapi."
-        )
-    keyring = _find_keyring()
-    if keyring is None:
-        raise ConfigurationError(
-            "This system has no keyring. Leave --keyring out to store the token in a file."
-        )
-    with _keyring_errors():
-        keyring.set_password(KEYRING_SERVICE, server, token)
-
-
-def _find_keyring() -> Any:
-    """Return the module keyring; `None` if it is not installed or has no backend."""
-    if find_spec("keyring") is None:
-        return None
+        yield None
+        return
     import keyring
     from keyring.backends.fail import Keyring as NoBackend
-
-    return None if isinstance(keyring.get_keyring(), NoBackend) else keyring
-
-
-@contextmanager
-def _keyring_errors() -> Generator[None]:
     from keyring.errors import KeyringError
 
     try:
-        yield
+        yield None if isinstance(keyring.get_keyring(), NoBackend) else keyring
     except KeyringError as error:
         raise ConfigurationError(
             f"The system's keyring failed ({type(error).__name__}: {error}). Unlock it, or store the token in a file"

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import gcapi
 from gcapi._api.page import MAX_PAGE_SIZE
-from gcapi._http.urls import API_PREFIX, is_pk, last_segment
+from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from gcapi._api.resource_mixins import ReadMixin
-    from gcapi.cli.output import Column
-    from gcapi.client import Client
 
 limit_option = click.option(
     "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N objects."
@@ -31,7 +29,13 @@ def field(name: str) -> Column:
 
 def last_segment_of(name: str, header: str) -> Column:
     """Return the column of the last path segment of a URL field: a slug or a pk."""
-    return header, lambda document: last_segment(document.get(name))
+
+    def value(document: dict[str, Any]) -> str:
+        from gcapi._http.urls import last_segment
+
+        return last_segment(document.get(name))
+
+    return header, value
 
 
 @dataclass(frozen=True)
@@ -44,51 +48,54 @@ class ObjectKind:
         has_slug: Whether a slug identifies an object.
     """
 
-    namespace: Callable[[Client], ReadMixin[Any]]
+    namespace: Callable[[gcapi.Client], ReadMixin[Any]]
     columns: tuple[Column, ...]
     has_slug: bool = True
 
 
 def print_list(
     session: Session,
+    client: gcapi.Client,
     kind: ObjectKind,
-    params: Callable[[Client], Mapping[str, Any]] = lambda _: {},
+    params: Mapping[str, Any],
     *,
-    limit: int | None = None,
+    limit: int | None,
     keep: Callable[[dict[str, Any]], bool] | None = None,
 ) -> None:
     """Print the objects that match filters.
 
     Args:
         session: The session.
+        client: The client.
         kind: The kind of the objects.
-        params: A function that returns the query parameters; those without a value are left out.
+        params: The query parameters; those without a value are left out.
         limit: The largest number of objects to print; `None` for all.
         keep: A filter for what the server returns; `None` to keep everything.
     """
-    with session.client() as client:
-        namespace = kind.namespace(client)
-        query = {name: value for name, value in params(client).items() if value}
-        if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:
-            found = iter(namespace.page(0, limit, query))
-        else:
-            found = namespace.iterate_all(query)
-        documents = filter(keep, (one.to_dict() for one in found))
-        session.show_all(islice(documents, limit), kind.columns)
+    namespace = kind.namespace(client)
+    query = {name: value for name, value in params.items() if value}
+    if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:
+        found = iter(namespace.page(0, limit, query))
+    else:
+        found = namespace.iterate_all(query)
+    documents = filter(keep, (one.to_dict() for one in found))
+    session.show_all(islice(documents, limit), kind.columns)
 
 
-def find_object(client: Client, kind: ObjectKind, name: str) -> Any:
+def find_object(client: gcapi.Client, kind: ObjectKind, name: str) -> Any:
     """Return the object of a slug, a pk, or the URL of its page or in the API.
 
     Raises:
         ObjectNotFound: It does not exist, or you have no access.
     """
+    from gcapi._http import urls
+
     namespace = kind.namespace(client)
     if name.startswith(("https://", "http://")):
-        if API_PREFIX in name:
+        if urls.API_PREFIX in name:
             return namespace.detail(api_url=name)
-        name = last_segment(name)
-    if kind.has_slug and not is_pk(name):
+        name = urls.last_segment(name)
+    if kind.has_slug and not urls.is_pk(name):
         return namespace.detail(slug=name)
     return namespace.detail(pk=name)
 
@@ -99,7 +106,8 @@ def add_list(group: click.Group, kind: ObjectKind, summary: str) -> None:
     @command(group, "list")
     @limit_option
     def list_objects(session: Session, *, limit: int | None) -> None:
-        print_list(session, kind, limit=limit)
+        with session.client() as client:
+            print_list(session, client, kind, {}, limit=limit)
 
     list_objects.help = summary
 

@@ -12,17 +12,15 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import printable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
 #: A column of a table: its header, and a function that takes its value from an object.
-Column = tuple[str, "Callable[[dict[str, Any]], Any]"]
+Column = tuple[str, Callable[[dict[str, Any]], Any]]
 
 #: The number of rows that determine the widths of a table's columns.
 _MEASURED_ROWS = 200

@@ -1,9 +1,14 @@
-"""The common options of the commands, and the session that they make: client, output, messages."""
+"""The common options of the commands, and the session that they make: client, output, messages.
+
+The help of a command must appear at once, so the modules of commands load neither the HTTP library nor the client: the
+session imports them when a command uses them.
+"""
 
 from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +17,49 @@ from urllib.parse import urlsplit
 
 import click
 
-from gcapi._http.urls import API_PREFIX, DEFAULT_BASE_URL
-from gcapi.cli.credentials import StoredToken, find_token
+import gcapi
 from gcapi.cli.output import (
+    Column,
     print_json,
     print_json_lines,
     print_object,
     print_table,
     printable_lines,
 )
-from gcapi.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from gcapi.cli.credentials import StoredToken
+    from gcapi.cli.error_reports import Failures
 
-    from gcapi.cli.output import Column
+_OUTPUT_OPTIONS = [
+    click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
+    click.Option(["-q", "--quiet"], is_flag=True, help="Print no messages except errors."),
+    # `gcapi.cli.app` reads it from the arguments.
+    click.Option(
+        ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
+    ),
+]
+_SERVER_OPTIONS = [
+    click.Option(
+        ["--base-url"],
+        metavar="URL",
+        envvar="GCAPI_BASE_URL",
+        show_envvar=True,
+        help="The API's address or host; by default that of grand-challenge.org.",
+    ),
+    click.Option(
+        ["--token-file"],
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Read the API token from the first line of a file.",
+    ),
+    click.Option(
+        ["--token"],
+        metavar="TOKEN",
+        help="The API token, which other users of this machine can see in the process list; '-' reads it from"
+        " standard input.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -43,18 +76,26 @@ class Session:
 
     as_json: bool
     quiet: bool
-    base_url: str
-    token: str | None
-    token_file: Path | None
+    base_url: str = ""
+    token: str | None = None
+    token_file: Path | None = None
 
     def say(self, message: str) -> None:
         """Print a message to standard error, unless the user wants quiet."""
         if not self.quiet:
             click.echo(printable_lines(message), err=True)
 
-    def show(self, document: Mapping[str, Any]) -> None:
-        """Print an object."""
-        (print_json if self.as_json else print_object)(document)
+    def show(self, document: Any, table: Mapping[str, Any] | None = None) -> None:
+        """Print an object.
+
+        Args:
+            document: The object.
+            table: What to print without --json; `None` for the object.
+        """
+        if self.as_json:
+            print_json(document)
+        else:
+            print_object(document if table is None else table)
 
     def show_all(self, documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
         """Print a list of objects as they arrive.
@@ -72,11 +113,13 @@ class Session:
         """Return the token and its source.
 
         Raises:
-            NoToken: There is none.
+            TokenError: There is none.
         """
+        from gcapi.cli.credentials import find_token
+
         return find_token(self.base_url, argument=self.token, file=self.token_file)
 
-    def client(self, token: StoredToken | None = None, *, progress: bool = False) -> Client:
+    def client(self, token: StoredToken | None = None, *, progress: bool = False) -> gcapi.Client:
         """Return a client, which the caller closes.
 
         Args:
@@ -84,19 +127,13 @@ class Session:
             progress: Whether to show the progress of single files, unless the user wants quiet.
         """
         found = token or self.find_token()
-        return Client(found.value, self.base_url, progress=progress and not self.quiet)
+        return gcapi.Client(found.value, self.base_url, progress=progress and not self.quiet)
 
-    @contextmanager
-    def warnings_as_messages(self) -> Generator[None]:
-        """Print warnings as messages, not in Python's format."""
+    def failures(self, count: int) -> Failures:
+        """Return a counter of the errors of several items."""
+        from gcapi.cli.error_reports import Failures
 
-        def show(message: Warning | str, *_: object, **__: object) -> None:
-            self.say(f"gcapi: note: {message}")
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = show
-            yield
+        return Failures(count)
 
 
 def command(
@@ -111,16 +148,20 @@ def command(
         name: The command's name; `None` for the function's.
         server: Whether the command talks to a server.
     """
+    names = ["as_json", "quiet", *(("base_url", "token", "token_file") if server else ())]
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
         def run_command(**options: Any) -> int | None:
-            session = _make_session(options, server=server)
-            with session.warnings_as_messages():
+            common = {name: options.pop(name) for name in names}
+            if server:
+                common["base_url"] = _api_address(common["base_url"])
+            session = Session(**common)
+            with _warnings_as_messages(session):
                 return function(session, **options)
 
         made = click.command(name or function.__name__)(run_command)
-        made.params += [*(_server_options() if server else ()), *_output_options()]
+        made.params += [*(_SERVER_OPTIONS if server else ()), *_OUTPUT_OPTIONS]
         if group is not None:
             group.add_command(made)
         return made
@@ -128,45 +169,23 @@ def command(
     return decorate
 
 
-def _make_session(options: dict[str, Any], *, server: bool) -> Session:
-    """Return the session of the common options, which are taken out of the options of a command."""
-    del options["debug"]  # `gcapi.cli.app` reads it from the arguments
-    as_json, quiet = options.pop("as_json"), options.pop("quiet")
-    if not server:
-        return Session(as_json, quiet, "", None, None)
-    base_url = options.pop("base_url") or DEFAULT_BASE_URL
-    if urlsplit(base_url).path in {"", "/"}:  # the host alone
-        base_url = base_url.rstrip("/") + API_PREFIX
-    return Session(as_json, quiet, base_url, options.pop("token"), options.pop("token_file"))
+def _api_address(base_url: str | None) -> str:
+    """Return the address of an API; a host alone means the API there."""
+    from gcapi._http.urls import API_PREFIX, DEFAULT_BASE_URL
+
+    if base_url and urlsplit(base_url).path in {"", "/"}:
+        return base_url.rstrip("/") + API_PREFIX
+    return base_url or DEFAULT_BASE_URL
 
 
-def _output_options() -> list[click.Parameter]:
-    return [
-        click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Print no messages except errors."),
-        click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
-    ]
+@contextmanager
+def _warnings_as_messages(session: Session) -> Generator[None]:
+    """Print warnings as messages, not in Python's format."""
 
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        session.say(f"gcapi: note: {message}")
 
-def _server_options() -> list[click.Parameter]:
-    return [
-        click.Option(
-            ["--base-url"],
-            metavar="URL",
-            envvar="GCAPI_BASE_URL",
-            show_envvar=True,
-            help="The API's address or host; by default that of grand-challenge.org.",
-        ),
-        click.Option(
-            ["--token-file"],
-            metavar="FILE",
-            type=click.Path(path_type=Path),
-            help="Read the API token from the first line of a file.",
-        ),
-        click.Option(
-            ["--token"],
-            metavar="TOKEN",
-            help="The API token, which other users of this machine can see in the process list; '-' reads it from"
-            " standard input.",
-        ),
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        yield

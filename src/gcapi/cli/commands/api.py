@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import click
-import httpx
 
+import gcapi
 from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._util.json_types import is_object
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.output import print_json, print_json_lines, printable_lines, write
 from gcapi.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gcapi.client import Client
 
 
 @command()
@@ -100,7 +96,9 @@ def _parse_data(data: str) -> Any:
         raise InvalidInput(f"--data is not JSON: {error}.") from error
 
 
-def _read_pages(client: Client, target: tuple[str, str], params: dict[str, Any]) -> Iterator[Any]:
+def _read_pages(
+    client: gcapi.Client, target: tuple[str, str], params: dict[str, Any]
+) -> Iterator[Any]:
     """Yield the objects of a list.
 
     Raises:
@@ -119,6 +117,8 @@ def _read_pages(client: Client, target: tuple[str, str], params: dict[str, Any])
 
 def _print_response(response: Any) -> None:
     """Print JSON, or any other content unchanged unless it goes to a terminal."""
+    import httpx
+
     if not isinstance(response, httpx.Response):
         print_json(response)
     elif sys.stdout.isatty():

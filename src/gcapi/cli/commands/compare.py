@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from gcapi.bulk import compare
+from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, PART_FAILED
 from gcapi.cli.listing import field
+from gcapi.cli.options import FOLDER
 from gcapi.cli.session import Session, command
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gcapi.bulk.differences import Difference
-
-_folder_argument = click.argument(
-    "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR"
-)
+_folder_argument = click.argument("folder", type=FOLDER, metavar="DIR")
 _COLUMNS = (field("kind"), field("subject"), field("what"))
 
 
@@ -31,7 +25,7 @@ def verify(session: Session, *, folder: Path) -> int:
 
     Reads every file and compares its SHA-256, without a connection. The exit code is 6 if there are differences.
     """
-    return _show_differences(session, compare.verify(folder))
+    return _show_differences(session, bulk.verify(folder))
 
 
 @command()
@@ -42,10 +36,10 @@ def diff(session: Session, *, folder: Path) -> int:
     Downloads no files. The exit code is 6 if there are differences.
     """
     with session.client() as client:
-        return _show_differences(session, compare.diff(client, folder))
+        return _show_differences(session, bulk.diff(client, folder))
 
 
-def _show_differences(session: Session, differences: Sequence[Difference]) -> int:
+def _show_differences(session: Session, differences: Sequence[bulk.Difference]) -> int:
     session.show_all(map(asdict, differences), _COLUMNS)
     count = len(differences)
     session.say("1 difference." if count == 1 else f"{count or 'No'} differences.")

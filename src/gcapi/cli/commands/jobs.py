@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+import gcapi
 from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.objects import ALGORITHMS
-from gcapi.cli.exit_codes import Failures
 from gcapi.cli.listing import (
     ObjectKind,
     add_show,
@@ -20,12 +21,10 @@ from gcapi.cli.listing import (
     limit_option,
     print_list,
 )
+from gcapi.cli.options import FOLDER, SECONDS
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from gcapi.client import Client
     from gcapi.models import HyperlinkedJob
 
 JOBS = ObjectKind(
@@ -33,14 +32,11 @@ JOBS = ObjectKind(
     (field("pk"), field("status"), last_segment_of("algorithm", "algorithm")),
     has_slug=False,
 )
-#: Seconds to wait for a job without --timeout.
-DEFAULT_TIMEOUT = 86_400.0
-
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     metavar="SECONDS",
-    default=DEFAULT_TIMEOUT,
+    default=86_400.0,
     help="Wait at most this long; by default a day.",
 )
 existing_option = click.option(
@@ -79,14 +75,14 @@ def jobs_list(
     The server does not filter by status: with --status, the command reads all jobs and filters.
     """
 
-    def params(client: Client) -> dict[str, Any]:
-        pk = algorithm and find_object(client, ALGORITHMS, algorithm).pk
-        return {"algorithm_image__algorithm": pk, **filters}
-
     def has_status(job: dict[str, Any]) -> bool:
         return status is None or job["status"].lower() == status.lower()
 
-    print_list(session, JOBS, params, limit=limit, keep=has_status if status else None)
+    keep = has_status if status else None
+    with session.client() as client:
+        pk = algorithm and find_object(client, ALGORITHMS, algorithm).pk
+        params = {"algorithm_image__algorithm": pk, **filters}
+        print_list(session, client, JOBS, params, limit=limit, keep=keep)
 
 
 @command(jobs)
@@ -94,15 +90,16 @@ def jobs_list(
 @timeout_option
 def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     """Wait until jobs have finished."""
+    end, failures = time.monotonic() + timeout, session.failures(len(pks))
+    with session.client(progress=True) as client:
 
-    def show(client: Client, job: HyperlinkedJob) -> dict[str, Any]:
-        del client
-        session.say(f"Job {job.pk} succeeded.")
-        return job.to_dict()
+        def wait_for(pk: str) -> dict[str, Any]:
+            job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
+            session.say(f"Job {job.pk} succeeded.")
+            return job.to_dict()
 
-    return _for_each_job(
-        session, pks, timeout, show, lambda documents: session.show_all(documents, JOBS.columns)
-    )
+        session.show_all(failures.map(wait_for, pks), JOBS.columns)
+    return failures.exit_code
 
 
 @command(jobs, "pull")
@@ -110,7 +107,7 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     default=Path(),
     metavar="DIR",
     help="Download to DIR/PK for each job; by default DIR is the current directory.",
@@ -118,7 +115,7 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
 @existing_option
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=0.0,
     metavar="SECONDS",
     help="Wait this long for the jobs to finish; by default not at all.",
@@ -127,43 +124,19 @@ def jobs_pull(
     session: Session, *, pks: tuple[str, ...], output: Path, existing: ExistingFile, timeout: float
 ) -> int:
     """Download all outputs of jobs that succeeded."""
-
-    def download(client: Client, job: HyperlinkedJob) -> dict[str, Any]:
-        return download_outputs(client, job, output / job.pk, existing)
-
-    return _for_each_job(
-        session, pks, timeout, download, lambda documents: show_files(session, documents)
-    )
-
-
-def _for_each_job(
-    session: Session,
-    pks: tuple[str, ...],
-    timeout: float,
-    act: Callable[[Client, HyperlinkedJob], dict[str, Any]],
-    show: Callable[[Iterable[dict[str, Any]]], None],
-) -> int:
-    """Wait for each job, act on it and show the result; a job that fails does not stop the others.
-
-    Returns:
-        The exit code.
-    """
-    end = time.monotonic() + timeout
-    failures = Failures(len(pks))
-
-    def documents(client: Client) -> Iterator[dict[str, Any]]:
-        for pk in pks:
-            with failures.reporting():
-                job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
-                yield act(client, job)
-
+    end, failures = time.monotonic() + timeout, session.failures(len(pks))
     with session.client(progress=True) as client:
-        show(documents(client))
+
+        def download(pk: str) -> dict[str, Any]:
+            job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
+            return download_outputs(client, job, output / job.pk, existing)
+
+        show_files(session, failures.map(download, pks))
     return failures.exit_code
 
 
 def download_outputs(
-    client: Client, job: HyperlinkedJob, directory: Path, existing: ExistingFile
+    client: gcapi.Client, job: HyperlinkedJob, directory: Path, existing: ExistingFile
 ) -> dict[str, Any]:
     """Download the outputs of a job, and return their paths by socket."""
     outputs = client.workflows.outputs

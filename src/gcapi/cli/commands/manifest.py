@@ -8,11 +8,10 @@ from typing import Literal
 
 import click
 
-from gcapi.bulk.check import check_manifest
-from gcapi.bulk.guess import guess_manifest
-from gcapi.bulk.manifest import write_manifest
+from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
-from gcapi.cli.output import print_json, print_object, printable_lines, write
+from gcapi.cli.options import FILE
+from gcapi.cli.output import printable_lines, write
 from gcapi.cli.session import Session, command
 
 
@@ -63,18 +62,18 @@ def init(
     if path.exists() and not force:
         raise InvalidInput(f"{path} already exists; --force overwrites it.")
     if offline:
-        guessed = guess_manifest(folder)
+        guessed = bulk.guess_manifest(folder)
     else:
         with session.client() as client:
-            guessed = guess_manifest(folder, client, target)
-    write_manifest(path, guessed.rows)
+            guessed = bulk.guess_manifest(folder, client, target)
+    bulk.write_manifest(path, guessed.rows)
     columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
     session.show({"manifest": str(path), "rows": len(guessed.rows), "columns": columns})
     session.say("Review the manifest, and check it with 'gcapi manifest check'.")
 
 
 @command(manifest)
-@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), metavar="MANIFEST")
+@click.argument("path", type=FILE, metavar="MANIFEST")
 @click.argument("target", required=False)
 def check(session: Session, *, path: Path, target: str | None) -> int:
     """Report all problems of a manifest.
@@ -82,12 +81,11 @@ def check(session: Session, *, path: Path, target: str | None) -> int:
     TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. The exit code is 4 if there are problems.
     """
     with session.client() as client:
-        report = check_manifest(client, path, target)
-    if session.as_json:
-        print_json(asdict(report))
-    else:
-        counts = {"rows": report.rows, "files": report.files, "bytes": report.bytes}
-        print_object({**counts, "requests": report.requests, "problems": len(report.problems)})
+        report = bulk.check_manifest(client, path, target)
+    document = asdict(report)
+    numbers = {name: document[name] for name in ("rows", "files", "bytes", "requests")}
+    session.show(document, table={**numbers, "problems": len(report.problems)})
+    if not session.as_json:
         for problem in report.problems:
             write(printable_lines(str(problem)))
     for note in report.notes:

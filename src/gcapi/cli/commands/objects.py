@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import click
 
@@ -19,11 +20,6 @@ from gcapi.cli.listing import (
 )
 from gcapi.cli.session import Session, command
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from gcapi.client import Client
-
 
 def _image_size(image: dict[str, Any]) -> str:
     sides = (image.get(side) for side in ("width", "height", "depth"))
@@ -35,11 +31,8 @@ ARCHIVES = ObjectKind(
 )
 STUDIES = ObjectKind(lambda client: client.reader_studies, (field("slug"), field("title")))
 ALGORITHMS = ObjectKind(lambda client: client.algorithms, (field("slug"), field("title")))
-IMAGES = ObjectKind(
-    lambda client: client.images,
-    (field("pk"), ("size", _image_size), field("name")),
-    has_slug=False,
-)
+_IMAGE_COLUMNS = (field("pk"), ("size", _image_size), field("name"))
+IMAGES = ObjectKind(lambda client: client.images, _IMAGE_COLUMNS, has_slug=False)
 SOCKETS = ObjectKind(
     lambda client: client.interfaces,
     (field("slug"), field("super_kind"), field("kind"), field("title")),
@@ -116,13 +109,11 @@ def images_list(
     **filters: str | None,
 ) -> None:
     """List the images that you can access."""
-
-    def params(client: Client) -> dict[str, Any]:
-        return {
+    with session.client() as client:
+        params = {
             "archive": archive and find_object(client, ARCHIVES, archive).pk,
             "reader_study": study and find_object(client, STUDIES, study).pk,
             "study_date": study_date and study_date.date().isoformat(),
             **filters,
         }
-
-    print_list(session, IMAGES, params, limit=limit)
+        print_list(session, client, IMAGES, params, limit=limit)

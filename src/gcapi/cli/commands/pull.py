@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from gcapi.bulk import pulling
-from gcapi.cli.bulk_options import case_counter, dask_executor, dask_option, workers_option
-from gcapi.cli.exit_codes import Failures
-from gcapi.cli.output import print_json, print_object
+from gcapi import bulk
+from gcapi.cli.options import FOLDER, case_counter, dask_executor, dask_option, workers_option
 from gcapi.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from gcapi.bulk.pulling import PullReport
 
 
 @command()
 @click.argument("source", metavar="SOURCE")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
     "--existing",
     type=click.Choice(["error", "skip", "overwrite", "verify"]),
@@ -37,24 +32,17 @@ def pull(session: Session, *, source: str, folder: Path, dask: str | None, **opt
     To resume an interrupted pull, use --existing skip or verify.
     """
     token = session.find_token()
-    with (
-        session.client(token) as client,
-        dask_executor(dask) as executor,
-        case_counter("cases", quiet=session.quiet) as progress,
-    ):
-        report = pulling.pull(
-            client,
-            source,
-            folder,
-            executor=executor,
-            token_file=token.path,
-            progress=progress,
-            **options,
-        )
-    return _show_pull_report(session, report)
-
-
-def _show_pull_report(session: Session, report: PullReport) -> int:
+    try:
+        with (
+            session.client(token) as client,
+            dask_executor(dask) as executor,
+            case_counter("cases", quiet=session.quiet) as progress,
+        ):
+            options |= {"executor": executor, "token_file": token.path, "progress": progress}
+            report = bulk.pull(client, source, folder, **options)
+    except KeyboardInterrupt as error:
+        error.add_note("To continue, run the command again with --existing skip or verify.")
+        raise
     document = {
         "source": report.source,
         "folder": str(report.folder),
@@ -70,11 +58,8 @@ def _show_pull_report(session: Session, report: PullReport) -> int:
             for failure in report.failed
         ],
     }
-    if session.as_json:
-        print_json(document)
-    else:
-        print_object({**document, "failed": len(report.failed) or None})
-    failures = Failures(report.cases + len(report.failed))
+    session.show(document, table={**document, "failed": len(report.failed) or None})
+    failures = session.failures(report.cases + len(report.failed))
     for failure in report.failed:
         failures.report(failure.error, failure.title or failure.pk)
     return failures.exit_code

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from gcapi.bulk import pushing
-from gcapi.bulk.pushing import RowFailure
-from gcapi.cli.bulk_options import case_counter, dask_executor, dask_option, workers_option
-from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY, Failures
+from gcapi import bulk
+from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
-from gcapi.cli.output import print_json, print_object
+from gcapi.cli.options import (
+    FILE,
+    SECONDS,
+    case_counter,
+    dask_executor,
+    dask_option,
+    workers_option,
+)
 from gcapi.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from gcapi.bulk.pushing import PlannedRow, PushReport, RowDone
 
 _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
 
 
 @command()
-@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("manifest", type=FILE)
 @click.argument("target")
 @click.option("--dry-run", is_flag=True, help="Only show the plan for each row.")
 @click.option(
@@ -41,14 +42,14 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     metavar="SECONDS",
     help="Wait at most this long after the last row; by default without a limit.",
 )
 @workers_option(8)
 @click.option(
     "--journal",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="The file that records what was done; by default one for this push in your state directory.",
 )
@@ -72,24 +73,17 @@ def push(
     with session.client(token) as client:
         if dry_run:
             planning = {name: options[name] for name in ("journal", "existing")}
-            return _show_plan(session, pushing.plan_push(client, manifest, target, **planning))
+            return _show_plan(session, bulk.plan_push(client, manifest, target, **planning))
         with (
             dask_executor(dask) as executor,
             case_counter("rows", quiet=session.quiet) as progress,
         ):
-            report = pushing.push(
-                client,
-                manifest,
-                target,
-                executor=executor,
-                token_file=token.path,
-                progress=progress,
-                **options,
-            )
+            options |= {"executor": executor, "token_file": token.path, "progress": progress}
+            report = bulk.push(client, manifest, target, **options)
     return _show_push_report(session, report)
 
 
-def _show_plan(session: Session, plan: list[PlannedRow]) -> int:
+def _show_plan(session: Session, plan: list[bulk.PlannedRow]) -> int:
     documents = (
         {
             "line": planned.row.line,
@@ -107,43 +101,43 @@ def _show_plan(session: Session, plan: list[PlannedRow]) -> int:
     return INVALID_INPUT if any(one.what == "fail" for one in plan) else DONE
 
 
-def _show_push_report(session: Session, report: PushReport) -> int:
+def _show_push_report(session: Session, report: bulk.PushReport) -> int:
     failed_manifest = report.failed_manifest()
     facts = {
         "manifest": str(report.manifest.path),
         "journal": str(report.journal),
         "failed_manifest": failed_manifest and str(failed_manifest),
     }
-    groups: dict[str, Sequence[RowDone | RowFailure]] = {
+    groups: dict[str, Sequence[bulk.RowDone | bulk.RowFailure]] = {
         "done": report.done,
         "skipped": report.skipped,
         "failed": report.failed,
         "ambiguous": report.ambiguous,
         "waiting": report.waiting,
     }
-    if session.as_json:
-        print_json({**facts, **{how: _documents(rows) for how, rows in groups.items()}})
-    else:
-        shown = {how: rows for how, rows in groups.items() if rows or how in {"done", "skipped"}}
-        print_object({**facts, **{how: len(rows) for how, rows in shown.items()}})
+    shown = {how: rows for how, rows in groups.items() if rows or how in {"done", "skipped"}}
+    session.show(
+        {**facts, **{how: _documents(rows) for how, rows in groups.items()}},
+        table={**facts, **{how: len(rows) for how, rows in shown.items()}},
+    )
     for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
             session.say(f"{_name_of_row(row)}: {row.note}")
-    failures = Failures(sum(map(len, groups.values())))
+    failures = session.failures(sum(map(len, groups.values())))
     for failed in sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of):
         failures.report(failed.error, _name_of_row(failed))
     is_only_late = report.waiting and not (report.failed or report.ambiguous)
     return TEMPORARY if is_only_late else failures.exit_code
 
 
-def _documents(rows: Iterable[RowDone | RowFailure]) -> list[dict[str, Any]]:
+def _documents(rows: Iterable[bulk.RowDone | bulk.RowFailure]) -> list[dict[str, Any]]:
     return [
         {
             "line": one.row.line,
             "title": one.row.title,
             **(
                 {"error": str(one.error)}
-                if isinstance(one, RowFailure)
+                if isinstance(one, bulk.RowFailure)
                 else {"pk": one.pk, "note": one.note}
             ),
         }
@@ -151,10 +145,10 @@ def _documents(rows: Iterable[RowDone | RowFailure]) -> list[dict[str, Any]]:
     ]
 
 
-def _line_of(ended: RowDone | RowFailure) -> int:
+def _line_of(ended: bulk.RowDone | bulk.RowFailure) -> int:
     return ended.row.line
 
 
-def _name_of_row(ended: RowDone | RowFailure) -> str:
+def _name_of_row(ended: bulk.RowDone | bulk.RowFailure) -> str:
     title = f" ({ended.row.title})" if ended.row.title else ""
     return f"line {ended.row.line}{title}"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from gcapi.bulk.cells import spec_of_cell
+import gcapi
+from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.jobs import (
     download_outputs,
     existing_option,
     show_files,
     timeout_option,
 )
+from gcapi.cli.options import FOLDER
 from gcapi.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gcapi._transfer.atomic_file import ExistingFile
-    from gcapi.client import Client
-    from gcapi.sockets import SocketValueSpec
 
 
 @command()
@@ -39,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Wait, and download all outputs to this directory.",
 )
@@ -61,9 +56,8 @@ def run(
     returns when the job has started; "gcapi jobs pull PK" downloads the outputs later.
     """
     with session.client(progress=True) as client:
-        started = client.start_algorithm_job(
-            algorithm_slug=algorithm, inputs=_input_specs(client, inputs)
-        )
+        specs = _input_specs(client, inputs)
+        started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=specs)
         session.say(f"Job {started.pk} was started.")
         if not (wait or output):
             session.show({"pk": started.pk, "status": started.status})
@@ -79,7 +73,7 @@ def run(
         show_files(session, [downloaded])
 
 
-def _input_specs(client: Client, inputs: Sequence[str]) -> list[SocketValueSpec]:
+def _input_specs(client: gcapi.Client, inputs: Sequence[str]) -> list[gcapi.SocketValueSpec]:
     """Return the specifications of inputs; a socket that is given several times has several files.
 
     Raises:
@@ -87,6 +81,8 @@ def _input_specs(client: Client, inputs: Sequence[str]) -> list[SocketValueSpec]
         ObjectNotFound: A socket does not exist.
         SpecError: An input is not valid for its socket.
     """
+    from gcapi.bulk.cells import spec_of_cell
+
     contents: dict[str, list[str]] = {}
     for one in inputs:
         slug, separator, text = one.partition("=")

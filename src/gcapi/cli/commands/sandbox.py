@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+import gcapi
+from gcapi.cli.options import FOLDER
 from gcapi.cli.session import Session, command
-from gcapi.exceptions import MissingExtra
 
 
 @command(server=False)
@@ -21,7 +22,7 @@ from gcapi.exceptions import MissingExtra
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Keep the data in this directory; by default it is lost at the end.",
 )
@@ -32,7 +33,7 @@ def sandbox(session: Session, *, port: int, data: Path | None, reset: bool) -> i
     It prints its address and a token, which is valid for this sandbox only, and listens on loopback until Ctrl-C.
     """
     if any(find_spec(name) is None for name in ("starlette", "uvicorn", "SimpleITK")):
-        raise MissingExtra(
+        raise gcapi.exceptions.MissingExtra(
             "The sandbox needs its extra: pip install '.[sandbox]' in a checkout of gcapi."
         )
     from gcapi_sandbox.__main__ import main

@@ -60,8 +60,9 @@ def uploads_list(
             and (status is None or upload["status"].lower() == status.lower())
         )
 
-    has_filters = any(option is not None for option in (since, until, status))
-    print_list(session, UPLOADS, limit=limit, keep=is_wanted if has_filters else None)
+    keep = is_wanted if since or until or status else None
+    with session.client() as client:
+        print_list(session, client, UPLOADS, {}, limit=limit, keep=keep)
 
 
 @command(uploads)

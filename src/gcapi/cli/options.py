@@ -1,24 +1,24 @@
-"""The options that ``push`` and ``pull`` share: workers, a Dask cluster, and the display of progress."""
+"""Types of options, and the options that ``push`` and ``pull`` share: workers, a Dask cluster, and progress."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from gcapi.exceptions import ConfigurationError, MissingExtra
-from gcapi.progress import ProgressBar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from concurrent.futures import Executor
-
-    from gcapi.bulk.pulling import PullProgress
-    from gcapi.bulk.pushing import PushProgress
+import gcapi
+from gcapi import bulk
 
 #: What an option decorates.
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+SECONDS = click.FloatRange(min=0)
 
 dask_option = click.option(
     "--dask",
@@ -53,13 +53,15 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
     try:
         from distributed import Client as DaskClient
     except ModuleNotFoundError as error:
-        raise MissingExtra(
+        raise gcapi.exceptions.MissingExtra(
             "--dask needs the package distributed: pip install '.[dask]' in a checkout of gcapi."
         ) from error
     try:
         cluster = DaskClient(address)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"There is no Dask scheduler at {address}: {error}.") from error
+        raise gcapi.exceptions.ConfigurationError(
+            f"There is no Dask scheduler at {address}: {error}."
+        ) from error
     with cluster:
         yield cluster.get_executor()  # type: ignore[no-untyped-call]
 
@@ -67,17 +69,17 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
 @contextmanager
 def case_counter(
     unit: str, *, quiet: bool
-) -> Generator[Callable[[PushProgress | PullProgress], None] | None]:
+) -> Generator[Callable[[bulk.PushProgress | bulk.PullProgress], None] | None]:
     """Yield a listener that shows the number of cases that have ended; `None` if the user wants quiet."""
     if quiet:
         yield None
         return
     with ExitStack() as stack:
-        bars: list[ProgressBar] = []
+        bars: list[gcapi.progress.ProgressBar] = []
 
-        def show(event: PushProgress | PullProgress) -> None:
+        def show(event: bulk.PushProgress | bulk.PullProgress) -> None:
             if not bars:  # not earlier: nothing is shown of a call that fails at once
-                bars.append(stack.enter_context(closing(ProgressBar(unit))))
+                bars.append(stack.enter_context(closing(gcapi.progress.ProgressBar(unit))))
             bars[0].show(event.ended, event.total)
             if event.ended == event.total:  # a push may wait for the server from here on
                 stack.close()

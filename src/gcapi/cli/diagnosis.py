@@ -1,0 +1,223 @@
+"""The checks of ``gcapi doctor``: this machine, the connection, the token and the schema, without a secret."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from gcapi._http.settings import Settings
+from gcapi._http.transport import Transport
+from gcapi._http.urls import parse_base_url
+from gcapi._util.http_dates import parse_http_date
+from gcapi._util.messages import format_duration, shown_url
+from gcapi.cli.commands.account import account_of
+from gcapi.cli.error_reports import ORDINARY_ERRORS, error_message, exit_code_of
+from gcapi.cli.exit_codes import TEMPORARY, USAGE
+from gcapi.cli.session import Session
+from gcapi.client import Client
+from gcapi.retries import SelectiveBackoffStrategy
+
+#: The packages of each extra.
+_EXTRAS = {
+    "cli": ("click",),
+    "keyring": ("keyring",),
+    "dicom": ("grand-challenge-dicom-de-identifier",),
+    "progress": ("tqdm",),
+    "sandbox": ("starlette", "uvicorn", "SimpleITK"),
+    "dask": ("distributed",),
+    "parquet": ("pyarrow",),
+}
+#: The largest harmless difference of the clocks in seconds: certificates and signatures depend on the time.
+_MAX_CLOCK_SKEW = 60.0
+_LOW_DISK_SPACE_BYTES = 2**30
+_TIMEOUT = 30.0
+_NO_RETRIES = SelectiveBackoffStrategy(0, 0)
+_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: The name of the check.
+        level: The severity.
+        words: The result and what to do about it; without secrets.
+        code: The exit code of the program for this result; 0 unless the check failed.
+    """
+
+    check: str
+    level: Literal["ok", "note", "warning", "failure", "not checked"]
+    words: str
+    code: int = 0
+
+
+# ---------------------------------------------------------------- this machine
+
+
+def check_machine(base_url: str) -> Iterator[Finding]:
+    """Check versions, proxy, certificates and disk.
+
+    Args:
+        base_url: The address of the API.
+    """
+    packages = ("gcapi", "httpx", "attrs")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    python = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
+    yield Finding("versions", "ok", f"{', '.join(versions)}; {python}")
+    yield _check_extras()
+    yield _check_proxy(base_url)
+    yield _check_certificates()
+    places = {"this folder": Path.cwd(), "temporary files": Path(tempfile.gettempdir())}
+    for place, path in places.items():
+        free = shutil.disk_usage(path).free
+        words = f"{free / 2**30:.1f} GiB free for {place} ({path})"
+        yield Finding("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
+
+
+def _check_extras() -> Finding:
+    found: list[str] = []
+    for extra, packages in _EXTRAS.items():
+        try:
+            versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append(f"{extra} ({', '.join(versions)})")
+    return Finding("extras", "ok", ", ".join(found) or "none")
+
+
+def _check_proxy(base_url: str) -> Finding:
+    url = urlsplit(base_url)
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy:
+        return Finding("proxy", "ok", "none is set")
+    if proxy_bypass(url.netloc):
+        return Finding("proxy", "ok", f"not used for {url.hostname} (NO_PROXY)")
+    try:
+        words = f"{url.hostname} is reached through {shown_url(httpx.URL(proxy))}"
+        return Finding("proxy", "ok", words)
+    except httpx.InvalidURL:
+        words = f"the environment's proxy for {url.scheme} is not a valid URL: correct or unset it"
+        return Finding("proxy", "failure", words, USAGE)
+
+
+def _check_certificates() -> Finding:
+    for name in _CA_VARIABLES:
+        path = os.environ.get(name)
+        if path and not Path(path).exists():
+            words = f"{name} names {path}, which does not exist: correct or unset it"
+            return Finding("certificates", "failure", words, USAGE)
+        if path:
+            return Finding("certificates", "ok", f"verified with {path} ({name})")
+    return Finding("certificates", "ok", "verified with the bundle of the package certifi")
+
+
+# ---------------------------------------------------------------- the server
+
+
+def check_server(session: Session, *, upload: bool) -> Iterator[Finding]:
+    """Check the connection, the token, the account, the schema and the storage; each needs those before.
+
+    Args:
+        session: The session.
+        upload: Whether to upload a byte, which is the only way to find the object store.
+    """
+    clients: list[Client] = []
+    findings = [
+        *_catch("API", _check_api(session)),
+        *_catch("token", _check_token(session, clients)),
+    ]
+    yield from findings
+    if any(finding.level == "failure" for finding in findings):
+        yield Finding("account, schema, storage", "not checked", "they need the server and a token")
+        return
+    with clients[0] as client:
+        account = [*_catch("account", _check_account(client))]
+        yield from account
+        yield from _catch("schema", _check_schema(client))
+        if account[0].level == "ok":
+            yield from _catch("storage", _check_storage(client, upload=upload))
+
+
+def _catch(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings of a check, and a failure for an error that ends it."""
+    try:
+        yield from findings
+    except ORDINARY_ERRORS as error:
+        yield Finding(name, "failure", error_message(error), exit_code_of(error))
+
+
+def _check_api(session: Session) -> Iterator[Finding]:
+    base_url = parse_base_url(session.base_url)
+    settings = Settings(token="", base_url=base_url, timeout=_TIMEOUT)
+    url = settings.api_url("gcapi/")
+    started = datetime.now(UTC)
+    with closing(Transport(settings, _NO_RETRIES)) as transport:
+        # The pool that sends no token, which is checked later.
+        response = transport.storage.get(url, headers={"Accept": "application/json"})
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    if not response.is_success or "lowest_supported_version" not in response.text:
+        words = (
+            f"{shown_url(url)} responded {response.status_code}, and is not a Grand Challenge API: check --base-url,"
+            " and whether a proxy or a login page responds in its place"
+        )
+        yield Finding("API", "failure", words, TEMPORARY if response.is_server_error else USAGE)
+        return
+    yield Finding("API", "ok", f"{shown_url(base_url)} responded after {seconds:.2f} s")
+    yield _check_clock(response, started)
+
+
+def _check_clock(response: httpx.Response, now: datetime) -> Finding:
+    server_time = parse_http_date(response.headers.get("Date", ""))
+    if server_time is None:
+        return Finding("clock", "not checked", "the server's response has no date")
+    skew = (now - server_time).total_seconds()
+    if abs(skew) <= _MAX_CLOCK_SKEW:
+        return Finding("clock", "ok", "agrees with the server's")
+    direction = "ahead of" if skew > 0 else "behind"
+    words = f"{format_duration(abs(skew))} {direction} the server's: correct it, since certificates depend on the time"
+    return Finding("clock", "warning", words)
+
+
+def _check_token(session: Session, clients: list[Client]) -> Iterator[Finding]:
+    """Find the token, and add a client with it: a client refuses a token that no header can hold."""
+    token = session.find_token()
+    clients.append(Client(token.value, session.base_url, retry_strategy=_NO_RETRIES))
+    yield Finding("token", "ok", f"from {token.source}")
+
+
+def _check_account(client: Client) -> Iterator[Finding]:
+    yield Finding("account", "ok", f"the token belongs to {account_of(client)['user']}")
+
+
+def _check_schema(client: Client) -> Iterator[Finding]:
+    changes = client.check_schema().changes
+    if changes:
+        words = f"{len(changes)} differences from the one of this release, which are harmless by themselves:"
+        yield Finding("schema", "note", "\n".join([words, *changes]))
+    else:
+        yield Finding("schema", "ok", "identical to the one of this release")
+
+
+def _check_storage(client: Client, *, upload: bool) -> Iterator[Finding]:
+    if upload:
+        client.uploads.upload_fileobj(fileobj=BytesIO(b"0"), filename="gcapi-doctor.txt")
+        yield Finding("storage", "ok", "one byte was uploaded")
+    else:
+        words = "its address is known after an upload; --upload sends one byte, which the server deletes after a day"
+        yield Finding("storage", "not checked", words)
