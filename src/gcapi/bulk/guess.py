@@ -14,6 +14,7 @@ a case has two images that no name distinguishes, they go to ``image`` and ``ima
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,9 @@ from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk.cells import SEPARATOR, is_user_file
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
 from gcapi.bulk.targets import Target
+from gcapi.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from gcapi.client import Client
     from gcapi.models import ComponentInterface
 
 #: Suffixes of images, and of the data files that belong to an image's header.
@@ -56,7 +55,7 @@ def guess_manifest(
     if not cases:
         fix = "Name a folder with one file or one subfolder per case"
         raise manifest_error(folder, Problem(0, "", "there are no files", fix))
-    naming = _ColumnNaming(_sockets(client, None if target is None else Target.of(target)))
+    naming = _ColumnNaming(_sockets(client, target))
     rows = tuple(
         Row(line, title, cells=naming.cells(files, folder))
         for line, (title, files) in enumerate(cases.items(), start=2)
@@ -81,14 +80,15 @@ def _files_by_title(folder: Path) -> Mapping[str, Sequence[Path]]:
     return same_stem
 
 
-def _sockets(client: Client | None, target: Target | None) -> Iterable[ComponentInterface]:
+def _sockets(client: Client | None, target: Target | str | None) -> Iterable[ComponentInterface]:
+    """Return the sockets that columns may be named after."""
+    goal = None if target is None else Target.of(target)
     if client is None:
         return ()
-    if target is None or target.kind != "algorithm":
+    if goal is None or goal.kind != "algorithm":
         return client.interfaces.iterate_all()
-    algorithm = client.workflows.lookup.algorithms.get(target.slug)
-    inputs = {socket.slug: socket for each in algorithm.interfaces for socket in each.inputs or ()}
-    return inputs.values()
+    algorithm = client.workflows.lookup.algorithms.get(goal.slug)
+    return [socket for each in algorithm.interfaces for socket in each.inputs or ()]
 
 
 def _stem(path: Path) -> str:
@@ -118,14 +118,16 @@ class _ColumnNaming:
     """
 
     def __init__(self, sockets: Iterable[ComponentInterface]) -> None:
-        self._by_name: dict[str, ComponentInterface] = {}
-        of_kind: dict[str, list[str]] = defaultdict(list)
+        #: The slug of each socket by its name, or that of its file, and its kind of files.
+        self._slugs: dict[tuple[str, str], str] = {}
+        of_kind: dict[str, set[str]] = defaultdict(set)
         for socket in sockets:
-            self._by_name[socket.slug] = socket
-            path = PurePosixPath(socket.relative_path or "")
-            self._by_name.setdefault(path.stem if path.suffix else path.name, socket)
-            of_kind[_file_kind_of_socket(socket)].append(socket.slug)
-        self._only_slug = {kind: slugs[0] for kind, slugs in of_kind.items() if len(slugs) == 1}
+            kind = _file_kind_of_socket(socket)
+            self._slugs[socket.slug, kind] = socket.slug
+            stem = PurePosixPath(socket.relative_path or "").stem
+            self._slugs.setdefault((stem, kind), socket.slug)
+            of_kind[kind].add(socket.slug)
+        self._only_slug = {kind: min(slugs) for kind, slugs in of_kind.items() if len(slugs) == 1}
 
     def cells(self, files: Sequence[Path], folder: Path) -> dict[str, str]:
         """Return the cells of a case.
@@ -146,11 +148,8 @@ class _ColumnNaming:
 
     def _column(self, path: Path) -> str:
         kind = _file_kind(path)
-        for name in (_stem(path), path.parent.name):
-            socket = self._by_name.get(name)
-            if socket is not None and _file_kind_of_socket(socket) == kind:
-                return socket.slug
-        return self._only_slug.get(kind, kind)
+        fallback = self._slugs.get((path.parent.name, kind), self._only_slug.get(kind, kind))
+        return self._slugs.get((_stem(path), kind), fallback)
 
 
 def _groups(files: Sequence[Path]) -> Iterable[list[Path]]:

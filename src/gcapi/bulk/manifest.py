@@ -106,6 +106,10 @@ def column_of(slug: str) -> str:
     return f"{SOCKET_PREFIX}{slug}" if slug in CASE_COLUMNS else slug
 
 
+def _is_note(column: str) -> bool:
+    return ":" in column and not column.startswith(SOCKET_PREFIX)
+
+
 # ---------------------------------------------------------------- reading
 
 
@@ -222,13 +226,11 @@ def _row(line: int, record: Mapping[str, Any], problems: list[Problem]) -> Row:
     for name, cell in record.items():
         if cell is None or cell == "" or name in CASE_COLUMNS:
             continue
-        is_note = ":" in name and not name.startswith(SOCKET_PREFIX)
-        (notes if is_note else cells)[name.removeprefix(SOCKET_PREFIX)] = cell
+        (notes if _is_note(name) else cells)[name.removeprefix(SOCKET_PREFIX)] = cell
     title, order = record.get("title"), record.get("order")
     if isinstance(title, bool) or not isinstance(title, str | int | None):
-        problems.append(
-            Problem(line, "title", f"{title!r} is not a text", "Put quotes around the title")
-        )
+        fix = "Put quotes around the title"
+        problems.append(Problem(line, "title", f"{title!r} is not a text", fix))
         title = None
     number = _integer(order)
     if number is None and not (order is None or (isinstance(order, str) and not order.strip())):
@@ -262,31 +264,27 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
         OSError: The file cannot be written.
     """
     _, encode = _format_of(path)
-    write_atomically(path, encode([_record_of(row) for row in rows]), existing="overwrite")
-
-
-def _record_of(row: Row) -> dict[str, Any]:
-    cells = {column_of(slug): cell for slug, cell in row.cells.items()}
-    record = {"title": row.title or None, "order": row.order, **cells, **row.notes}
-    return {name: cell for name, cell in record.items() if cell is not None}
+    records: list[dict[str, Any]] = []
+    for row in rows:
+        cells = {column_of(slug): cell for slug, cell in row.cells.items()}
+        record = {"title": row.title or None, "order": row.order, **cells, **row.notes}
+        records.append({name: cell for name, cell in record.items() if cell is not None})
+    write_atomically(path, encode(records), existing="overwrite")
 
 
 def _columns(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the columns of all rows: the title, the order if any row has one, sockets, and notes."""
-    used = {name: None for record in records for name in record}
-    notes = [name for name in used if ":" in name and not name.startswith(SOCKET_PREFIX)]
-    order = ["order"] if "order" in used else []
-    first = ["title", *order]
-    return [*first, *(name for name in used if name not in {*first, *notes}), *notes]
+    used = dict.fromkeys(["title", *(name for record in records for name in record)])
+    ranks = {"title": 0, "order": 1}
+    return sorted(used, key=lambda name: ranks.get(name, 3 if _is_note(name) else 2))
 
 
 def _encode_csv(records: Sequence[Mapping[str, Any]]) -> bytes:
-    columns = _columns(records)
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer = csv.DictWriter(text, _columns(records), lineterminator="\n")
+    writer.writeheader()
     for record in records:
-        writer.writerow([_as_text(record.get(name)) for name in columns])
+        writer.writerow({name: _as_text(cell) for name, cell in record.items()})
     return text.getvalue().encode()
 
 

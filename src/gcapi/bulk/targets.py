@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, cast, get_args
 
 from gcapi.exceptions import SpecError
 
@@ -42,8 +42,7 @@ class Target:
                 f"{text!r} is not a target. Write archive:SLUG, study:SLUG or algorithm:SLUG, where SLUG is the last"
                 " part of its URL."
             )
-        checked: Any = kind
-        return cls(checked, slug)
+        return cls(cast("TargetKind", kind), slug)
 
     @classmethod
     def of(cls, target: Self | str) -> Self:
