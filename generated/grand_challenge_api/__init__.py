@@ -6,6 +6,11 @@ if TYPE_CHECKING:
     from .client import AuthenticatedClient as AuthenticatedClient
     from .client import Client as Client
 
+_SOURCES = {
+    "AuthenticatedClient": (".client", "AuthenticatedClient"),
+    "Client": (".client", "Client"),
+}
+
 __all__ = (
     "AuthenticatedClient",
     "Client",
@@ -14,11 +19,14 @@ __all__ = (
 if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name):
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import client
+        from importlib import import_module
 
-        return getattr(client, name)
+        if name not in _SOURCES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _SOURCES[name]
+        value = getattr(import_module(module, __name__), attribute)
+        globals()[name] = value  # so that the next access does not come here
+        return value
 
 
 def __dir__() -> list[str]:
