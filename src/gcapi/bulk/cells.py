@@ -16,16 +16,14 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
 from gcapi._workflows.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
-
-if TYPE_CHECKING:
-    from gcapi.models import ComponentInterface
 
 #: The kinds whose text is the value itself.
 PLAIN_TEXT_KINDS = frozenset({"string", "choice"})
@@ -52,7 +50,7 @@ class CellError(SpecError):
 
 
 def spec_of_cell(
-    socket: ComponentInterface, content: Any, folder: Path, image_name: str
+    socket: models.ComponentInterface, content: Any, folder: Path, image_name: str
 ) -> SocketValueSpec:
     """Return the specification that a cell means; its files are found, and not checked yet.
 
@@ -90,7 +88,7 @@ def spec_of_cell(
     return SocketValueSpec(slug, file=paths[0])
 
 
-def _names_a_file(socket: ComponentInterface, content: Any, folder: Path) -> bool:
+def _names_a_file(socket: models.ComponentInterface, content: Any, folder: Path) -> bool:
     """Return whether the cell of a JSON kind names a file, rather than being JSON itself."""
     if not isinstance(content, str):
         return False

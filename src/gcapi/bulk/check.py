@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.parts import part_size, split
@@ -24,9 +25,6 @@ from gcapi.bulk.manifest import Manifest, Problem, Row, column_of, parse_manifes
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import InterfaceMismatch, ObjectNotFound, SocketNotFound, SpecError
-
-if TYPE_CHECKING:
-    from gcapi.models import Algorithm
 
 #: The first bytes of files, by their suffixes.
 _SIGNATURES = (
@@ -91,7 +89,7 @@ def check_manifest(
         manifest, problems = parse_manifest(manifest)
     report = CheckReport(problems, rows=len(manifest.rows))
     goal = None if target is None else Target.of(target)
-    algorithm: Algorithm | None = None
+    algorithm: models.Algorithm | None = None
     try:
         if goal is not None and goal.kind == "algorithm":
             algorithm = client.workflows.lookup.algorithms.get(goal.slug)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcapi._transfer.file_names import inside
 from gcapi._util.scheduler import cancel_scope
-from gcapi.bulk._pull.answers import count_answers, read_answer_files
+from gcapi.bulk._pull.answers import STUDY_PARAMETER, read_answer_files
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, RESERVED_NAMES
 from gcapi.bulk._pull.file_records import files_below, sha256_of
 from gcapi.bulk._pull.pull_index import read_source
@@ -89,7 +89,8 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
             for pk, one in rows.items()
         ]
         if source.study is not None:
-            here, there = len(read_answer_files(root)), count_answers(client, source.pk)
+            here = len(read_answer_files(root))
+            there = client.reader_studies.answers.count({STUDY_PARAMETER: source.pk})
             if here != there:
                 text = f"there are {here} answers here and {there} on the server"
                 differences.append(Difference("changed", ANSWERS_JSONL, text))

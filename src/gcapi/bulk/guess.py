@@ -16,17 +16,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
+from gcapi import models
 from gcapi._transfer.file_names import full_suffix
 from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk.cells import SEPARATOR, is_user_file
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-
-if TYPE_CHECKING:
-    from gcapi.models import ComponentInterface
 
 #: Suffixes of images, and of the data files that belong to an image's header.
 IMAGE_SUFFIXES = frozenset(
@@ -80,7 +77,9 @@ def _files_by_title(folder: Path) -> Mapping[str, Sequence[Path]]:
     return same_stem
 
 
-def _sockets(client: Client | None, target: Target | str | None) -> Iterable[ComponentInterface]:
+def _sockets(
+    client: Client | None, target: Target | str | None
+) -> Iterable[models.ComponentInterface]:
     """Return the sockets that columns may be named after."""
     goal = None if target is None else Target.of(target)
     if client is None:
@@ -102,7 +101,7 @@ def _file_kind(path: Path) -> str:
     return "dicom" if suffix in DICOM_SUFFIXES else suffix.removeprefix(".")
 
 
-def _file_kind_of_socket(socket: ComponentInterface) -> str:
+def _file_kind_of_socket(socket: models.ComponentInterface) -> str:
     """Return the kind of files that a socket takes, as `_file_kind` names it."""
     kind = storage_kind(socket)
     if kind in {StorageKind.IMAGE, StorageKind.DICOM}:
@@ -117,7 +116,7 @@ class _ColumnNaming:
         sockets: The sockets that columns may be named after.
     """
 
-    def __init__(self, sockets: Iterable[ComponentInterface]) -> None:
+    def __init__(self, sockets: Iterable[models.ComponentInterface]) -> None:
         #: The slug of each socket by its name, or that of its file, and its kind of files.
         self._slugs: dict[tuple[str, str], str] = {}
         of_kind: dict[str, set[str]] = defaultdict(set)

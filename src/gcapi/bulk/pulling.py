@@ -14,11 +14,12 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
+from gcapi import models
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
-from gcapi.bulk._pull.answers import is_mask, iterate_answers, mask_of, row_of_answer, write_answers
+from gcapi.bulk._pull.answers import STUDY_PARAMETER, is_mask, mask_of, row_of_answer, write_answers
 from gcapi.bulk._pull.case_folders import MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_records import remove_partial_files
@@ -32,9 +33,6 @@ from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
-
-if TYPE_CHECKING:
-    from gcapi import models
 
 #: What happens if the folder is not empty: an error; or its files are kept, downloaded again, or checked.
 ExistingFolder = Literal["error", "skip", "overwrite", "verify"]
@@ -238,8 +236,8 @@ class _PullRun:
         questions = {question.pk: question for question in study.questions}
         self.report.answers = 0
         with closing(JsonLinesFile()) as answers:
-            for answer in iterate_answers(client, study):
-                answers.append(answer)
+            for answer in client.reader_studies.answers.iterate_all({STUDY_PARAMETER: study.pk}):
+                answers.append(answer.to_dict())
                 self.report.answers += 1
             masks = (mask for _, answer in answers if (mask := mask_of(answer)))
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):

@@ -5,21 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._http.urls import last_segment
 from gcapi._transfer.atomic_file import AtomicFile
 from gcapi._util.json_types import is_array
 from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
-from gcapi.client import Client
-
-if TYPE_CHECKING:
-    from gcapi import models
 
 COLUMNS = (
     "pk",
@@ -39,6 +36,8 @@ COLUMNS = (
     "is_ground_truth",
     "score",
 )
+#: The query parameter that selects the answers of one reader study; you see your own, or all if you edit the study.
+STUDY_PARAMETER = "question__reader_study"
 _CHOICE_TYPES = frozenset({"Choice", "Multiple choice"})
 
 
@@ -78,21 +77,6 @@ def _chosen_options(question: models.Question | None, answer: Any) -> str:
     titles = {option.id: option.title for option in question.options}
     chosen = answer if is_array(answer) else [answer]
     return "; ".join(str(titles[one]) for one in chosen if one in titles)
-
-
-def iterate_answers(client: Client, study: models.ReaderStudy) -> Iterator[dict[str, Any]]:
-    """Yield the answers that you can access: your own, or all if you edit the study."""
-    for answer in client.reader_studies.answers.iterate_all(_filters(study.pk)):
-        yield answer.to_dict()
-
-
-def count_answers(client: Client, pk: str) -> int:
-    """Return the number of a study's answers that you can access."""
-    return client.reader_studies.answers.count(_filters(pk))
-
-
-def _filters(pk: str) -> dict[str, str]:
-    return {"question__reader_study": pk}
 
 
 def mask_of(answer: Mapping[str, Any]) -> RemoteCase | None:

@@ -185,18 +185,11 @@ class _CasePuller:
             files[value.key] = tuple(
                 self._record_file(target, is_fetched=target in fetched) for target in targets
             )
-        folder_sizes = Counter(
-            parent
-            for of_value in files.values()
-            for file in of_value
-            for parent in PurePosixPath(file.path).parents
-        )
+        paths = [file.path for group in files.values() for file in group]
         return tuple(
             replace(self._known[value.key], files=found)
             if value.key not in outputs
-            else ValueRecord(
-                value.role, value.slug, value.pk, _cell_of(value, found, folder_sizes), found
-            )
+            else ValueRecord(value.role, value.slug, value.pk, _cell_of(value, found, paths), found)
             for value in self._case.values
             for found in [files[value.key]]
         )
@@ -242,20 +235,21 @@ def _check_distinct(targets: Iterable[Path]) -> None:
 
 
 def _cell_of(
-    value: RemoteValue, files: Sequence[FileRecord], folder_sizes: Mapping[PurePosixPath, int]
+    value: RemoteValue, files: Sequence[FileRecord], case_paths: Sequence[str]
 ) -> str | list[str]:
     """Return the cell of a value in a manifest.
 
     Args:
         value: The value.
         files: Its files.
-        folder_sizes: The number of the case's files below each folder.
+        case_paths: The paths of all files of the case.
     """
     if value.is_inline:
         return value.as_cell()
     paths = [file.path for file in files]
     if value.kind == _DICOM and paths:
         folder = PurePosixPath(paths[0]).parent
-        if len(folder.parts) > 1 and folder_sizes[folder] == len(paths):
+        below = [path for path in case_paths if PurePosixPath(path).is_relative_to(folder)]
+        if len(folder.parts) > 1 and len(below) == len(paths):
             return folder.as_posix()
     return paths[0] if len(paths) == 1 else paths

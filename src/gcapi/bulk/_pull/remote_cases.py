@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from gcapi import models
 from gcapi._api.resource_mixins import ReadMixin
 from gcapi._util.json_types import is_object
 from gcapi._workflows.case_kinds import title_of
@@ -13,9 +14,6 @@ from gcapi.bulk.cells import value_cell
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import UnexpectedAnswer
-
-if TYPE_CHECKING:
-    from gcapi import models
 
 #: The role of a value in its case: a value of an archive item or display set or an input of a job; an output of a job;
 #: the mask of an answer.
