@@ -52,7 +52,9 @@ class RawTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request in a worker thread; cancelling the caller keeps it from being sent again."""
-        from anyio.to_thread import run_sync  # slow, and only asynchronous functions need it
+        from anyio.to_thread import (
+            run_sync,  # slow to import, and used by asynchronous functions only
+        )
 
         await request.aread()
         with cancel_scope():
