@@ -153,14 +153,26 @@ def test_completion_knows_commands_and_options(gcapi: Program) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
-def test_interrupted() -> None:
-    """Ctrl-C ends a run with one line and 130."""
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["archives", "list"], ""),
+        (
+            ["pull", "archive:x", "folder"],
+            " To continue, run the command again with --existing skip or verify.",
+        ),
+    ],
+    ids=["list", "pull"],
+)
+def test_interrupted(arguments: list[str], advice: str, tmp_path: Path) -> None:
+    """Ctrl-C ends a run with 130 and one line, which says how to continue a pull."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(DEADLINE)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api/v1/"
         process = subprocess.Popen(
-            command_line("archives", "list", "--base-url", url),
+            command_line(*arguments, "--base-url", url),
             env={**os.environ, VARIABLE: TOKEN},
+            cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -169,7 +181,7 @@ def test_interrupted() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=DEADLINE)
         connection.close()
-    assert (process.returncode, out, err) == (130, "", "gcapi: interrupted.\n")
+    assert (process.returncode, out, err) == (130, "", f"gcapi: interrupted.{advice}\n")
 
 
 def _pages(_: Seen) -> Answer:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -31,16 +32,6 @@ from gcapi.cli.session import Session
 from gcapi.client import Client
 from gcapi.retries import SelectiveBackoffStrategy
 
-#: The packages of each extra.
-_EXTRAS = {
-    "cli": ("click",),
-    "keyring": ("keyring",),
-    "dicom": ("grand-challenge-dicom-de-identifier",),
-    "progress": ("tqdm",),
-    "sandbox": ("starlette", "uvicorn", "SimpleITK"),
-    "dask": ("distributed",),
-    "parquet": ("pyarrow",),
-}
 #: The largest harmless difference of the clocks in seconds: certificates and signatures depend on the time.
 _MAX_CLOCK_SKEW = 60.0
 _LOW_DISK_SPACE_BYTES = 2**30
@@ -90,13 +81,12 @@ def check_machine(base_url: str) -> Iterator[Finding]:
 
 
 def _check_extras() -> Finding:
+    requirements = importlib.metadata.requires("gcapi") or []
+    names = [re.split(r"[^\w.-]", one)[0] for one in requirements if "extra ==" in one]
     found: list[str] = []
-    for extra, packages in _EXTRAS.items():
-        try:
-            versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(f"{extra} ({', '.join(versions)})")
+    for name in (*names, "pyarrow"):  # pyarrow, which Parquet needs, is in no extra
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
     return Finding("extras", "ok", ", ".join(found) or "none")
 
 

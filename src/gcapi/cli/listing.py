@@ -52,73 +52,67 @@ class ObjectKind:
     columns: tuple[Column, ...]
     has_slug: bool = True
 
+    def print_list(
+        self,
+        session: Session,
+        client: gcapi.Client,
+        limit: int | None,
+        params: Mapping[str, Any] | None = None,
+        keep: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> None:
+        """Print the objects that match filters.
 
-def print_list(
-    session: Session,
-    client: gcapi.Client,
-    kind: ObjectKind,
-    params: Mapping[str, Any],
-    *,
-    limit: int | None,
-    keep: Callable[[dict[str, Any]], bool] | None = None,
-) -> None:
-    """Print the objects that match filters.
+        Args:
+            session: The session.
+            client: The client.
+            limit: The largest number of objects to print; `None` for all.
+            params: The query parameters; those without a value are left out.
+            keep: A filter for what the server returns; `None` to keep everything.
+        """
+        namespace = self.namespace(client)
+        query = {name: value for name, value in (params or {}).items() if value}
+        if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:
+            found = iter(namespace.page(0, limit, query))
+        else:
+            found = namespace.iterate_all(query)
+        documents = filter(keep, (one.to_dict() for one in found))
+        session.show_all(islice(documents, limit), self.columns)
 
-    Args:
-        session: The session.
-        client: The client.
-        kind: The kind of the objects.
-        params: The query parameters; those without a value are left out.
-        limit: The largest number of objects to print; `None` for all.
-        keep: A filter for what the server returns; `None` to keep everything.
-    """
-    namespace = kind.namespace(client)
-    query = {name: value for name, value in params.items() if value}
-    if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:
-        found = iter(namespace.page(0, limit, query))
-    else:
-        found = namespace.iterate_all(query)
-    documents = filter(keep, (one.to_dict() for one in found))
-    session.show_all(islice(documents, limit), kind.columns)
+    def find(self, client: gcapi.Client, name: str) -> Any:
+        """Return the object of a slug, a pk, or the URL of its page or in the API.
 
+        Raises:
+            ObjectNotFound: It does not exist, or you have no access.
+        """
+        from gcapi._http.urls import API_PREFIX, is_pk, last_segment
 
-def find_object(client: gcapi.Client, kind: ObjectKind, name: str) -> Any:
-    """Return the object of a slug, a pk, or the URL of its page or in the API.
+        namespace = self.namespace(client)
+        if name.startswith(("https://", "http://")):
+            if API_PREFIX in name:
+                return namespace.detail(api_url=name)
+            name = last_segment(name)
+        if self.has_slug and not is_pk(name):
+            return namespace.detail(slug=name)
+        return namespace.detail(pk=name)
 
-    Raises:
-        ObjectNotFound: It does not exist, or you have no access.
-    """
-    from gcapi._http import urls
+    def add_list(self, group: click.Group, summary: str) -> None:
+        """Add the command ``list``, without filters, to a group."""
 
-    namespace = kind.namespace(client)
-    if name.startswith(("https://", "http://")):
-        if urls.API_PREFIX in name:
-            return namespace.detail(api_url=name)
-        name = urls.last_segment(name)
-    if kind.has_slug and not urls.is_pk(name):
-        return namespace.detail(slug=name)
-    return namespace.detail(pk=name)
+        @command(group, "list")
+        @limit_option
+        def list_objects(session: Session, *, limit: int | None) -> None:
+            with session.client() as client:
+                self.print_list(session, client, limit)
 
+        list_objects.help = summary
 
-def add_list(group: click.Group, kind: ObjectKind, summary: str) -> None:
-    """Add the command ``list``, without filters, to a group."""
+    def add_show(self, group: click.Group, summary: str) -> None:
+        """Add the command ``show`` to a group."""
 
-    @command(group, "list")
-    @limit_option
-    def list_objects(session: Session, *, limit: int | None) -> None:
-        with session.client() as client:
-            print_list(session, client, kind, {}, limit=limit)
+        @command(group)
+        @click.argument("name", metavar="SLUG|PK|URL" if self.has_slug else "PK|URL")
+        def show(session: Session, *, name: str) -> None:
+            with session.client() as client:
+                session.show(self.find(client, name).to_dict())
 
-    list_objects.help = summary
-
-
-def add_show(group: click.Group, kind: ObjectKind, summary: str) -> None:
-    """Add the command ``show`` to a group."""
-
-    @command(group)
-    @click.argument("name", metavar="SLUG|PK|URL" if kind.has_slug else "PK|URL")
-    def show(session: Session, *, name: str) -> None:
-        with session.client() as client:
-            session.show(find_object(client, kind, name).to_dict())
-
-    show.help = summary
+        show.help = summary

@@ -1,8 +1,8 @@
-"""Types of options, and the options that ``push`` and ``pull`` share: workers, a Dask cluster, and progress."""
+"""Types and callbacks of options, and what ``push`` and ``pull`` share: workers, a Dask cluster, and progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -37,6 +37,23 @@ def workers_option(default: int) -> Callable[[Decorated], Decorated]:
         show_default=True,
         help="Process N cases at the same time.",
     )
+
+
+def collect_pairs(
+    _: click.Context, param: click.Parameter, texts: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the values of a repeatable option ``KEY=VALUE`` by key: a callback of click.
+
+    Raises:
+        click.BadParameter: A text is not a pair.
+    """
+    values: dict[str, list[str]] = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not (key and separator):
+            raise click.BadParameter(f"{text!r} is not {param.metavar}.")
+        values.setdefault(key, []).append(value)
+    return values
 
 
 @contextmanager

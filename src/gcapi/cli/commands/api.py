@@ -15,6 +15,7 @@ import gcapi
 from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._util.json_types import is_object
 from gcapi.cli.exit_codes import InvalidInput
+from gcapi.cli.options import collect_pairs
 from gcapi.cli.output import print_json, print_json_lines, printable_lines, write
 from gcapi.cli.session import Session, command
 
@@ -30,6 +31,7 @@ from gcapi.cli.session import Session, command
     "fields",
     metavar="KEY=VALUE",
     multiple=True,
+    callback=collect_pairs,
     help="A query parameter of GET, or a string in the JSON body of another method; may be repeated.",
 )
 @click.option(
@@ -43,7 +45,7 @@ def api(
     *,
     method: str,
     path: str,
-    fields: tuple[str, ...],
+    fields: dict[str, list[str]],
     data: str | None,
     paginate: bool,
 ) -> None:
@@ -51,7 +53,9 @@ def api(
 
     PATH is a URL, or a path such as "archives/", with a slash at its end. The response is printed.
     """
-    params = _parse_fields(fields)
+    params: dict[str, Any] = {
+        key: values[0] if len(values) == 1 else values for key, values in fields.items()
+    }
     if method == "GET":
         path, _, query = path.partition("?")
         params = {**parse_qs(query, keep_blank_values=True), **params}
@@ -68,21 +72,6 @@ def api(
             _print_response(client("GET", *target, params=params or None))
         else:
             _print_response(client(method, *target, json=body))
-
-
-def _parse_fields(fields: tuple[str, ...]) -> dict[str, Any]:
-    """Return the fields by key; the values of a repeated key are a list.
-
-    Raises:
-        click.UsageError: A field is not a pair.
-    """
-    values: dict[str, list[str]] = {}
-    for one in fields:
-        key, separator, value = one.partition("=")
-        if not (key and separator):
-            raise click.UsageError(f"--field {one!r} is not KEY=VALUE.")
-        values.setdefault(key, []).append(value)
-    return {key: given[0] if len(given) == 1 else given for key, given in values.items()}
 
 
 def _parse_data(data: str) -> Any:

@@ -5,27 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 import gcapi
 from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.objects import ALGORITHMS
-from gcapi.cli.listing import (
-    ObjectKind,
-    add_show,
-    field,
-    find_object,
-    last_segment_of,
-    limit_option,
-    print_list,
-)
+from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.options import FOLDER, SECONDS
 from gcapi.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from gcapi.models import HyperlinkedJob
 
 JOBS = ObjectKind(
     lambda client: client.algorithm_jobs,
@@ -53,7 +42,7 @@ def jobs() -> None:
     """List, show, wait for and download algorithm jobs."""
 
 
-add_show(jobs, JOBS, "Show a job, its inputs and its outputs.")
+JOBS.add_show(jobs, "Show a job, its inputs and its outputs.")
 
 
 @command(jobs, "list")
@@ -80,9 +69,9 @@ def jobs_list(
 
     keep = has_status if status else None
     with session.client() as client:
-        pk = algorithm and find_object(client, ALGORITHMS, algorithm).pk
+        pk = algorithm and ALGORITHMS.find(client, algorithm).pk
         params = {"algorithm_image__algorithm": pk, **filters}
-        print_list(session, client, JOBS, params, limit=limit, keep=keep)
+        JOBS.print_list(session, client, limit, params, keep)
 
 
 @command(jobs)
@@ -136,7 +125,7 @@ def jobs_pull(
 
 
 def download_outputs(
-    client: gcapi.Client, job: HyperlinkedJob, directory: Path, existing: ExistingFile
+    client: gcapi.Client, job: gcapi.models.HyperlinkedJob, directory: Path, existing: ExistingFile
 ) -> dict[str, Any]:
     """Download the outputs of a job, and return their paths by socket."""
     outputs = client.workflows.outputs

@@ -8,16 +8,7 @@ from typing import Any
 import click
 
 from gcapi.cli.dates import local_date
-from gcapi.cli.listing import (
-    ObjectKind,
-    add_list,
-    add_show,
-    field,
-    find_object,
-    last_segment_of,
-    limit_option,
-    print_list,
-)
+from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.session import Session, command
 
 
@@ -44,8 +35,8 @@ def archives() -> None:
     """List and show archives."""
 
 
-add_list(archives, ARCHIVES, "List the archives that you can access.")
-add_show(archives, ARCHIVES, "Show an archive.")
+ARCHIVES.add_list(archives, "List the archives that you can access.")
+ARCHIVES.add_show(archives, "Show an archive.")
 
 
 @click.group()
@@ -53,8 +44,8 @@ def studies() -> None:
     """List and show reader studies."""
 
 
-add_list(studies, STUDIES, "List the reader studies that you can access.")
-add_show(studies, STUDIES, "Show a reader study and its questions.")
+STUDIES.add_list(studies, "List the reader studies that you can access.")
+STUDIES.add_show(studies, "Show a reader study and its questions.")
 
 
 @click.group()
@@ -62,10 +53,9 @@ def algorithms() -> None:
     """List and show algorithms."""
 
 
-add_list(algorithms, ALGORITHMS, "List the algorithms that you can access.")
-add_show(
+ALGORITHMS.add_list(algorithms, "List the algorithms that you can access.")
+ALGORITHMS.add_show(
     algorithms,
-    ALGORITHMS,
     "Show an algorithm and its interfaces.\n\nEach interface is written as INPUT, … -> OUTPUT, …",
 )
 
@@ -75,8 +65,8 @@ def sockets() -> None:
     """List and show sockets."""
 
 
-add_list(sockets, SOCKETS, "List all sockets.")
-add_show(sockets, SOCKETS, "Show a socket.")
+SOCKETS.add_list(sockets, "List all sockets.")
+SOCKETS.add_show(sockets, "Show a socket.")
 
 
 @click.group()
@@ -84,7 +74,7 @@ def images() -> None:
     """List and show images."""
 
 
-add_show(images, IMAGES, "Show an image and its files.")
+IMAGES.add_show(images, "Show an image and its files.")
 
 
 @command(images, "list")
@@ -111,9 +101,9 @@ def images_list(
     """List the images that you can access."""
     with session.client() as client:
         params = {
-            "archive": archive and find_object(client, ARCHIVES, archive).pk,
-            "reader_study": study and find_object(client, STUDIES, study).pk,
+            "archive": archive and ARCHIVES.find(client, archive).pk,
+            "reader_study": study and STUDIES.find(client, study).pk,
             "study_date": study_date and study_date.date().isoformat(),
             **filters,
         }
-        print_list(session, client, IMAGES, params, limit=limit)
+        IMAGES.print_list(session, client, limit, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +109,14 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
         "failed_manifest": failed_manifest and str(failed_manifest),
     }
     groups: dict[str, Sequence[bulk.RowDone | bulk.RowFailure]] = {
-        "done": report.done,
-        "skipped": report.skipped,
-        "failed": report.failed,
-        "ambiguous": report.ambiguous,
-        "waiting": report.waiting,
+        how: getattr(report, how) for how in ("done", "skipped", "failed", "ambiguous", "waiting")
     }
     shown = {how: rows for how, rows in groups.items() if rows or how in {"done", "skipped"}}
     session.show(
-        {**facts, **{how: _documents(rows) for how, rows in groups.items()}},
+        {
+            **facts,
+            **{how: [*map(_document, sorted(rows, key=_line_of))] for how, rows in groups.items()},
+        },
         table={**facts, **{how: len(rows) for how, rows in shown.items()}},
     )
     for row in sorted((*report.done, *report.skipped), key=_line_of):
@@ -130,19 +129,11 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
     return TEMPORARY if is_only_late else failures.exit_code
 
 
-def _documents(rows: Iterable[bulk.RowDone | bulk.RowFailure]) -> list[dict[str, Any]]:
-    return [
-        {
-            "line": one.row.line,
-            "title": one.row.title,
-            **(
-                {"error": str(one.error)}
-                if isinstance(one, bulk.RowFailure)
-                else {"pk": one.pk, "note": one.note}
-            ),
-        }
-        for one in sorted(rows, key=_line_of)
-    ]
+def _document(ended: bulk.RowDone | bulk.RowFailure) -> dict[str, Any]:
+    row = {"line": ended.row.line, "title": ended.row.title}
+    if isinstance(ended, bulk.RowFailure):
+        return {**row, "error": str(ended.error)}
+    return {**row, "pk": ended.pk, "note": ended.note}
 
 
 def _line_of(ended: bulk.RowDone | bulk.RowFailure) -> int:

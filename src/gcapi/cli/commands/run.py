@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-import gcapi
 from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.jobs import (
     download_outputs,
@@ -15,7 +13,7 @@ from gcapi.cli.commands.jobs import (
     show_files,
     timeout_option,
 )
-from gcapi.cli.options import FOLDER
+from gcapi.cli.options import FOLDER, collect_pairs
 from gcapi.cli.session import Session, command
 
 
@@ -27,6 +25,7 @@ from gcapi.cli.session import Session, command
     "inputs",
     multiple=True,
     metavar="SOCKET=VALUE",
+    callback=collect_pairs,
     help="The value of an input socket: a path for an image or a file, JSON for a value, plain text for a String. An"
     " image of several files is a folder, a glob, paths separated by ';', or the option repeated.",
 )
@@ -44,7 +43,7 @@ def run(
     session: Session,
     *,
     algorithm: str,
-    inputs: tuple[str, ...],
+    inputs: dict[str, list[str]],
     wait: bool,
     output: Path | None,
     existing: ExistingFile,
@@ -55,8 +54,19 @@ def run(
     ALGORITHM is a slug; "gcapi algorithms show ALGORITHM" lists the inputs. Without --wait and --output the command
     returns when the job has started; "gcapi jobs pull PK" downloads the outputs later.
     """
+    from gcapi.bulk.cells import spec_of_cell
+
     with session.client(progress=True) as client:
-        specs = _input_specs(client, inputs)
+        specs = [
+            spec_of_cell(
+                client.workflows.lookup.socket(slug),
+                texts[0] if len(texts) == 1 else texts,
+                folder=Path(),
+                # A DICOM image set needs a name, which is that of its first file or folder.
+                image_name=Path(texts[0]).name or slug,
+            )
+            for slug, texts in inputs.items()
+        ]
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=specs)
         session.say(f"Job {started.pk} was started.")
         if not (wait or output):
@@ -71,31 +81,3 @@ def run(
         session.show(downloaded)
     else:
         show_files(session, [downloaded])
-
-
-def _input_specs(client: gcapi.Client, inputs: Sequence[str]) -> list[gcapi.SocketValueSpec]:
-    """Return the specifications of inputs; a socket that is given several times has several files.
-
-    Raises:
-        click.UsageError: An input names no socket.
-        ObjectNotFound: A socket does not exist.
-        SpecError: An input is not valid for its socket.
-    """
-    from gcapi.bulk.cells import spec_of_cell
-
-    contents: dict[str, list[str]] = {}
-    for one in inputs:
-        slug, separator, text = one.partition("=")
-        if not (slug and separator):
-            raise click.UsageError(f"--input {one!r} is not SOCKET=VALUE.")
-        contents.setdefault(slug, []).append(text)
-    return [
-        # A DICOM image set needs a name, which is that of its first file or folder.
-        spec_of_cell(
-            client.workflows.lookup.socket(slug),
-            texts[0] if len(texts) == 1 else texts,
-            folder=Path(),
-            image_name=Path(texts[0]).name or slug,
-        )
-        for slug, texts in contents.items()
-    ]

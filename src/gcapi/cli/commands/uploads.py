@@ -9,14 +9,11 @@ from typing import Any
 import click
 
 from gcapi.cli.dates import local_date
-from gcapi.cli.listing import ObjectKind, field, limit_option, print_list
+from gcapi.cli.listing import ObjectKind, field, limit_option
 from gcapi.cli.session import Session, command
 
-UPLOADS = ObjectKind(
-    lambda client: client.uploads,
-    (field("pk"), field("created"), field("status"), field("filename")),
-    has_slug=False,
-)
+_COLUMNS_OF_UPLOADS = tuple(map(field, ("pk", "created", "status", "filename")))
+UPLOADS = ObjectKind(lambda client: client.uploads, _COLUMNS_OF_UPLOADS, has_slug=False)
 
 
 @click.group()
@@ -62,7 +59,7 @@ def uploads_list(
 
     keep = is_wanted if since or until or status else None
     with session.client() as client:
-        print_list(session, client, UPLOADS, {}, limit=limit, keep=keep)
+        UPLOADS.print_list(session, client, limit, keep=keep)
 
 
 @command(uploads)
