@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from gcapi import models
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-    from pathlib import Path
-
-    from gcapi import models
 
 SUCCEEDED = "Succeeded"
 #: The statuses that are final.
