@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import httpx
 
 from gcapi import models
 from gcapi._api.error_mapping import status_error
-from gcapi._api.operations import plain
+from gcapi._api.operations import Calls, plain
 from gcapi._http.retrying import REPEATABLE
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import check_upload_name
-from gcapi._transfer.upload_sources import PartBody, Source, blocks_of
+from gcapi._transfer.parts import Part
+from gcapi._transfer.remote_files import md5_of
+from gcapi._transfer.upload_sources import PartBody, Source
 from gcapi._util.fork_safety import Lock, Slots
 from gcapi._util.messages import shown_url
 from gcapi._util.scheduler import sleep
 from gcapi.exceptions import (
-    GCAPIError,
     PermissionDenied,
     StatusError,
     StorageError,
@@ -30,20 +29,8 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
     UploadLimitReached,
 )
+from gcapi.progress import Progress
 from gcapi.retries import TRANSIENT_STATUSES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from gcapi._api.operations import Calls
-    from gcapi._transfer.parts import Part
-    from gcapi.models import (
-        UserUpload,
-        UserUploadComplete,
-        UserUploadParts,
-        UserUploadPresignedURLs,
-    )
-    from gcapi.progress import Progress
 
 #: The status of an upload that accepts parts, and of a complete one.
 INITIALIZED, COMPLETED = "Initialized", "Completed"
@@ -51,7 +38,6 @@ INITIALIZED, COMPLETED = "Initialized", "Completed"
 CHECKSUM_ATTEMPTS = 3
 #: Seconds before each retry of a completion whose response was lost.
 COMPLETE_PAUSES = (0.4, 0.8)
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _FORBIDDEN = 403
 
 
@@ -60,29 +46,28 @@ class UploadCalls:
 
     Args:
         calls: Calls the API.
-        sleep: Waits for a number of seconds.
     """
 
-    def __init__(self, calls: Calls, *, sleep: Callable[[float], None] = sleep) -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self.sleep = sleep
+        self.settings = calls.settings
         #: The connections to the store, which all calls of the client share.
         self._connections = Slots(calls.settings.max_concurrent_uploads)
 
-    def create(self, filename: str) -> UserUpload:
+    def create(self, filename: str) -> models.UserUpload:
         """Create an upload."""
         body = {"filename": check_upload_name(filename)}
         return models.UserUpload.from_dict(
             self._calls.operation("uploads.uploads_create", body=body).to_dict()
         )
 
-    def detail(self, pk: str) -> UserUpload:
+    def detail(self, pk: str) -> models.UserUpload:
         """Get an upload."""
         return self._calls.operation("uploads.uploads_retrieve", pk)
 
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
-    ) -> UserUploadPresignedURLs:
+    ) -> models.UserUploadPresignedURLs:
         """Get a presigned URL for each part, valid for an hour.
 
         Raises:
@@ -106,11 +91,9 @@ class UploadCalls:
                 response=error.response,
             ) from error
 
-    def list_parts(self, pk: str, s3_upload_id: str) -> UserUploadParts:
-        """List the parts of an unfinished upload that the store has."""
-        return self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
-
-    def complete(self, pk: str, s3_upload_id: str, parts: Iterable[Any]) -> UserUploadComplete:
+    def complete(
+        self, pk: str, s3_upload_id: str, parts: Iterable[Any]
+    ) -> models.UserUploadComplete:
         """Complete an upload from its parts.
 
         Args:
@@ -126,7 +109,7 @@ class UploadCalls:
             body={"parts": [_part(part) for part in parts]},
         )
 
-    def abort(self, pk: str, s3_upload_id: str) -> UserUpload:
+    def abort(self, pk: str, s3_upload_id: str) -> models.UserUpload:
         """Abort an upload; the store deletes its parts."""
         return self._calls.operation(
             "uploads.uploads_abort_multipart_upload_partial_update", pk, s3_upload_id
@@ -171,23 +154,18 @@ class FileUpload:
         calls: UploadCalls,
         source: Source,
         counter: Progress,
-        upload: UserUpload | None = None,
+        upload: models.UserUpload | None = None,
     ) -> None:
         self.source = source
         self.counter = counter
         self.upload = upload
-        self.completed: UserUploadComplete | None = None
+        self.completed: models.UserUploadComplete | None = None
         self._parts: list[Part] = []
         self._calls = calls
         self._etags: dict[int, str] = {}
         self._urls: dict[int, str] = {}
         self._url_lock = Lock()
         self._lock = threading.Lock()
-
-    @property
-    def is_unfinished(self) -> bool:
-        """True if the server has an incomplete upload."""
-        return self.upload is not None and self.completed is None
 
     def plan(self, parts: list[Part]) -> bool:
         """Set the parts, and return whether all of them were already sent, as those of a file object may be."""
@@ -197,7 +175,7 @@ class FileUpload:
 
     def keep_if_same(self, part: Part, stored: Mapping[str, Any]) -> None:
         """Keep a part that the store has, if its length and MD5 match the file."""
-        md5 = _md5_of(stored["ETag"])
+        md5 = md5_of(stored["ETag"])
         if stored["Size"] != part.length or md5 is None:
             return
         digest = hashlib.md5(usedforsecurity=False)
@@ -211,22 +189,16 @@ class FileUpload:
         """Return the parts that the store does not have."""
         return [part for part in self._parts if part.number not in self._etags]
 
-    def send(self, part: Part, data: bytes | bytearray | None, batch: int) -> None:
+    def send(self, part: Part, read: Callable[[], Iterator[bytes]]) -> None:
         """Send one part; after the last one, complete the upload.
 
         Args:
             part: The part.
-            data: Its bytes, if they are in memory; `None` to read them from the source.
-            batch: The number of presigned URLs to ask for at once.
+            read: Returns an iterator over its bytes.
         """
-        read = (
-            partial(self.source.read, part)
-            if data is None
-            else partial(blocks_of, data, 0, part.length)
-        )
         body = PartBody(read, part.length, self.counter.add)
         try:
-            etag = self._send_checked(part, body, batch)
+            etag = self._send_checked(part, body)
         finally:
             body.release()
         with self._lock:
@@ -235,25 +207,25 @@ class FileUpload:
         if is_last:
             self.complete()
 
-    def _send_checked(self, part: Part, body: PartBody, batch: int) -> str:
+    def _send_checked(self, part: Part, body: PartBody) -> str:
         for _ in range(CHECKSUM_ATTEMPTS):
-            etag = self._put_with_fresh_url(part, body, batch)
-            if _md5_of(etag) in {None, body.md5}:
+            etag = self._put_with_fresh_url(part, body)
+            if md5_of(etag) in {None, body.md5}:
                 return etag
         raise TransferError(
             f"Part {part.number} of {self.source.name!r} reached the store with another checksum"
             f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
         )
 
-    def _put_with_fresh_url(self, part: Part, body: PartBody, batch: int) -> str:
+    def _put_with_fresh_url(self, part: Part, body: PartBody) -> str:
         try:
-            return self._calls.put(self._url(part.number, batch), body)
+            return self._calls.put(self._url(part.number), body)
         except StorageError as error:
             if error.status_code != _FORBIDDEN:
                 raise
         # A presigned URL expires after an hour. A refusal of a fresh one has another cause.
         try:
-            return self._calls.put(self._url(part.number, batch, fresh=True), body)
+            return self._calls.put(self._url(part.number, fresh=True), body)
         except StorageError as error:
             if error.status_code == _FORBIDDEN:
                 error.add_note(
@@ -261,20 +233,24 @@ class FileUpload:
                 )
             raise
 
-    def _url(self, number: int, batch: int, *, fresh: bool = False) -> str:
+    def _url(self, number: int, *, fresh: bool = False) -> str:
         upload = self.upload
         assert upload is not None
         with self._url_lock:
             if fresh or number not in self._urls:
-                numbers = [number] if fresh else self._batch_of(number, batch)
+                numbers = [number] if fresh else self._batch_of(number)
                 answer = self._calls.presigned_urls(upload.pk, upload.s3_upload_id, numbers)
                 self._urls.update(_by_number(answer.presigned_urls))
             if number not in self._urls:
                 raise UnexpectedAnswer(f"The server gave no URL for part {number} of {upload.pk}.")
             return self._urls[number]
 
-    def _batch_of(self, number: int, size: int) -> list[int]:
-        """Return the numbers of a part, and of missing parts beside it, so that batches do not overlap."""
+    def _batch_of(self, number: int) -> list[int]:
+        """Return the numbers of a part, and of missing parts beside it, so that batches do not overlap.
+
+        The further parts of a file object are unknown, so each of them is a batch of its own.
+        """
+        size = self._calls.settings.max_concurrent_uploads
         first = number - (number - 1) % size
         return [
             one
@@ -284,33 +260,25 @@ class FileUpload:
 
     def complete(self) -> None:
         """Complete the upload; after a lost response, its status decides whether to try again."""
-        self.completed = self._complete()
-
-    def _complete(self) -> UserUploadComplete:
         self.source.check_unchanged()
         upload = self.upload
         assert upload is not None
         parts = [{"ETag": etag, "PartNumber": n} for n, etag in sorted(self._etags.items())]
         for pause in (*COMPLETE_PAUSES, None):
             try:
-                return self._calls.complete(upload.pk, upload.s3_upload_id, parts)
+                self.completed = self._calls.complete(upload.pk, upload.s3_upload_id, parts)
             except (httpx.TransportError, StatusError) as error:
                 if isinstance(error, StatusError) and not error.response.is_server_error:
                     raise
                 current = self._calls.detail(upload.pk)
                 if current.status == COMPLETED:
-                    return models.UserUploadComplete.from_dict(current.to_dict())
-                if pause is None or not is_interruption(error):
+                    self.completed = models.UserUploadComplete.from_dict(current.to_dict())
+                elif pause is None or not is_interruption(error):
                     raise
-            self._calls.sleep(pause)
-        raise AssertionError
-
-    def abort_quietly(self) -> None:
-        """Abort the upload, if the server can be reached."""
-        assert self.upload is not None
-        # The caller handles another error, which is the one to raise. The server purges the upload after a day.
-        with suppress(GCAPIError, httpx.TransportError):
-            self._calls.abort(self.upload.pk, self.upload.s3_upload_id)
+                else:
+                    sleep(pause)
+            if self.completed is not None:
+                return
 
 
 def is_interruption(error: BaseException) -> bool:
@@ -326,12 +294,6 @@ def _by_number(urls: Any) -> dict[int, str]:
         return {int(number): str(url) for number, url in urls.items()}
     except (AttributeError, ValueError) as error:
         raise UnexpectedAnswer("The server gave no URLs for the parts of an upload.") from error
-
-
-def _md5_of(etag: str) -> str | None:
-    """Return the MD5 that an ETag consists of, or `None` if it is something else."""
-    bare = etag.strip('"').lower()
-    return bare if _MD5.fullmatch(bare) else None
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class RangeReader:
             self.size, self._validator = file_size(response, 0, None), validator_of(response)
         elif is_longer:
             return response, ByteRange(0, FIRST_RANGE)
-        return response, ByteRange(0, self.size, md5_of(response))
+        return response, ByteRange(0, self.size, md5_of(response.headers.get("ETag", "")))
 
     def read(self, wanted: ByteRange, response: httpx.Response | None = None) -> None:
         """Read a range; if the whole file must be read again, set `restart_reason`.

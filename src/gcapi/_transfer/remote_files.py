@@ -22,7 +22,7 @@ from gcapi.exceptions import TransferError
 #: Compression would make it impossible to count bytes against the announced length.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_MD5_ETAG = re.compile(r'"([0-9a-f]{32})"')
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class ApiFile:
@@ -175,10 +175,10 @@ def validator_of(response: httpx.Response) -> str:
     return str(etag if etag.startswith('"') else response.headers.get("Last-Modified", ""))
 
 
-def md5_of(response: httpx.Response) -> str | None:
-    """Return the file's MD5 checksum, if the entity tag is one."""
-    match = _MD5_ETAG.fullmatch(response.headers.get("ETag", ""))
-    return match[1] if match else None
+def md5_of(etag: str) -> str | None:
+    """Return the MD5 checksum that an entity tag consists of, or `None` if it is something else."""
+    bare = etag.strip('"').lower()
+    return bare if _MD5.fullmatch(bare) else None
 
 
 def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
@@ -190,4 +190,4 @@ def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
         StatusError: The file does not exist, or access is denied.
     """
     with closing(open_range(remote, 0, 1)) as response:
-        return file_size(response, 0, 1), md5_of(response)
+        return file_size(response, 0, 1), md5_of(response.headers.get("ETag", ""))

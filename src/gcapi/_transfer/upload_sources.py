@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
 
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.local_files import check_local_file
 from gcapi._transfer.parts import MEBI, Part, stream_part_size
 from gcapi._util.scheduler import current_token
 from gcapi.exceptions import SpecTypeError, TransferError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 #: The bytes of a file that are read at once: all that a part of a file on disk holds in memory.
 READ_SIZE = MEBI // 4

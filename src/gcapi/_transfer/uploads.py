@@ -11,9 +11,15 @@ read only once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the f
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import httpx
 
 from gcapi import models
+from gcapi._api.operations import Calls
 from gcapi._api.quota import MAX_QUOTA_WAIT, QuotaWait, note_unused_uploads
 from gcapi._transfer.multipart import (
     COMPLETED,
@@ -23,19 +29,10 @@ from gcapi._transfer.multipart import (
     is_interruption,
 )
 from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, part_size, plan_parts, split
-from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source
+from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source, blocks_of
 from gcapi._util.scheduler import Scheduler
-from gcapi.exceptions import SpecError, UploadInterrupted
+from gcapi.exceptions import GCAPIError, LimitReached, SpecError, UploadInterrupted
 from gcapi.progress import Listener, Progress, given_up_on_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from gcapi._api.operations import Calls
-    from gcapi.exceptions import LimitReached
-    from gcapi.models import UserUpload, UserUploadComplete
-
 
 #: The priority of creating an upload: behind the parts of those that were created, so that few are incomplete.
 CREATE_PRIORITY = 1
@@ -52,9 +49,8 @@ class Uploads(UploadCalls):
     def __init__(self, calls: Calls, listener: Listener) -> None:
         super().__init__(calls)
         self._listener = listener
-        self.settings = calls.settings
 
-    def upload_all(self, sources: Sequence[Source]) -> list[UserUploadComplete]:
+    def upload_all(self, sources: Sequence[Source]) -> list[models.UserUploadComplete]:
         """Upload files, and return the uploads in the order of the files.
 
         Raises:
@@ -70,17 +66,12 @@ class Uploads(UploadCalls):
 
     def _plan_all(self, files: Sequence[FileUpload]) -> None:
         total = sum(file.source.size or 0 for file in files)
+        connections = self.settings.max_concurrent_uploads
         for file in files:
             if file.source.size is not None:
-                file.plan(
-                    plan_parts(
-                        file.source.size,
-                        total=total,
-                        connections=self.settings.max_concurrent_uploads,
-                    )
-                )
+                file.plan(plan_parts(file.source.size, total=total, connections=connections))
 
-    def resume(self, pk: str, path: Path) -> UserUploadComplete:
+    def resume(self, pk: str, path: Path) -> models.UserUploadComplete:
         """Resume an incomplete upload of a file; see `UploadsNamespace.resume`."""
         upload = self.detail(pk)
         if upload.status == COMPLETED:
@@ -102,12 +93,16 @@ class Uploads(UploadCalls):
                 raise SpecError(
                     f"Upload {upload.pk} is {upload.status!r} and cannot be resumed; upload the file again."
                 )
-            answer = self.list_parts(upload.pk, upload.s3_upload_id).to_dict()
+            answer = self._calls.operation(
+                "uploads.uploads_list_parts_retrieve", upload.pk, upload.s3_upload_id
+            ).to_dict()
             stored = {int(part["PartNumber"]): part for part in answer["parts"]}
             size = file.source.size or 0
-            parts = split(
-                size, _stored_part_size(stored.values(), size, self.settings.max_concurrent_uploads)
-            )
+            # All parts that the store has, but the last one, have the size of the largest.
+            length = max((int(part["Size"]) for part in stored.values()), default=0)
+            if length < MIN_PART_SIZE or size > length * MAX_PARTS:
+                length = part_size(size, self.settings.max_concurrent_uploads)
+            parts = split(size, length)
             file.plan(parts)
             for part in parts:
                 if part.number in stored:
@@ -116,8 +111,11 @@ class Uploads(UploadCalls):
     # ------------------------------------------------------------ step by step
 
     def create_all(
-        self, names: Sequence[str], on_created: Callable[[int, UserUpload], None], quota: QuotaWait
-    ) -> list[UserUpload]:
+        self,
+        names: Sequence[str],
+        on_created: Callable[[int, models.UserUpload], None],
+        quota: QuotaWait,
+    ) -> list[models.UserUpload]:
         """Create uploads without sending anything to them.
 
         Args:
@@ -126,7 +124,7 @@ class Uploads(UploadCalls):
             quota: Waits for a quota.
         """
 
-        def create(index: int) -> UserUpload:
+        def create(index: int) -> models.UserUpload:
             upload = quota.call(lambda: self.create(names[index]))
             on_created(index, upload)
             return upload
@@ -134,12 +132,14 @@ class Uploads(UploadCalls):
         with self._scheduler() as scheduler:
             return scheduler.run_all(create, range(len(names)))
 
-    def retrieve_all(self, pks: Sequence[str]) -> list[UserUpload]:
+    def retrieve_all(self, pks: Sequence[str]) -> list[models.UserUpload]:
         """Retrieve several uploads."""
         with self._scheduler() as scheduler:
             return scheduler.run_all(self.detail, pks)
 
-    def send_all(self, pairs: Sequence[tuple[Source, UserUpload]], *, is_fresh: bool) -> None:
+    def send_all(
+        self, pairs: Sequence[tuple[Source, models.UserUpload]], *, is_fresh: bool
+    ) -> None:
         """Send files to uploads that were created for them. When that fails, the uploads stay as they are.
 
         Args:
@@ -159,124 +159,105 @@ class Uploads(UploadCalls):
                 scheduler.run_all(self._keep_stored_parts, files)
         self._run(files, keep=True)
 
-    def _file(self, source: Source, upload: UserUpload | None = None) -> FileUpload:
+    def _file(self, source: Source, upload: models.UserUpload | None = None) -> FileUpload:
         counter = Progress(self._listener, "upload", source.name, source.size)
         return FileUpload(self, source, counter, upload)
 
     def _scheduler(self) -> Scheduler:
         return Scheduler(2 * self.settings.max_concurrent_uploads, "gcapi-upload")
 
-    def _run(self, files: Sequence[FileUpload], *, keep: bool = False) -> list[UserUploadComplete]:
-        counters = [file.counter for file in files]
+    def _run(
+        self, files: Sequence[FileUpload], *, keep: bool = False
+    ) -> list[models.UserUploadComplete]:
+        time_left = partial(self._time_left, files, time.monotonic())
+        quota = QuotaWait(self.settings.on_limit, time_left=time_left)
         try:
             with (
-                given_up_on_error(counters),
+                given_up_on_error([file.counter for file in files]),
                 note_unused_uploads(lambda: sum(file.completed is not None for file in files)),
                 self._scheduler() as scheduler,
             ):
-                run = _UploadRun(self, files, scheduler)
                 for file in files:
-                    scheduler.submit(run.start, file, priority=CREATE_PRIORITY)
+                    scheduler.submit(self._start, file, scheduler, quota, priority=CREATE_PRIORITY)
                 scheduler.wait()
         except BaseException as error:
             if keep:
                 raise
-            unfinished = [file for file in files if file.is_unfinished]
+            unfinished = [
+                (file.upload, file.source)
+                for file in files
+                if file.upload is not None and file.completed is None
+            ]
             if unfinished and is_interruption(error):
-                raise _interrupted(error, unfinished) from error
+                raise UploadInterrupted(
+                    f"The upload was interrupted: {str(error) or type(error).__name__}\n{_how_to_resume(unfinished)}",
+                    uploads={upload.pk: source.name for upload, source in unfinished},
+                ) from error
             if not isinstance(error, Exception):
                 error.add_note(_how_to_resume(unfinished))
                 raise
-            for file in unfinished:
-                file.abort_quietly()
+            for upload, _ in unfinished:
+                # The error to raise is the first one. The server purges an upload that cannot be aborted after a day.
+                with suppress(GCAPIError, httpx.TransportError):
+                    self.abort(upload.pk, upload.s3_upload_id)
             raise
         return [file.completed for file in files if file.completed is not None]
 
-    def count_own(self) -> int:
-        """Return the number of the user's uploads at the server."""
-        answer = self._calls.operation("uploads.uploads_list", params={"limit": 1})
-        return int(answer.count)
-
-
-class _UploadRun:
-    """The tasks of everything that one call uploads.
-
-    Args:
-        uploads: Calls the API.
-        files: The files.
-        scheduler: Runs the tasks.
-    """
-
-    def __init__(self, uploads: Uploads, files: Sequence[FileUpload], scheduler: Scheduler) -> None:
-        self._uploads = uploads
-        self._files = files
-        self._scheduler = scheduler
-        self._started = time.monotonic()
-        self._connections = uploads.settings.max_concurrent_uploads
-        self._quota = QuotaWait(uploads.settings.on_limit, time_left=self._time_left)
-
-    def start(self, file: FileUpload) -> None:
+    def _start(self, file: FileUpload, scheduler: Scheduler, quota: QuotaWait) -> None:
         """Create an upload, unless one is resumed, and submit its parts."""
         if file.upload is None:
-            file.upload = self._quota.call(lambda: self._uploads.create(file.source.name))
+            file.upload = quota.call(lambda: self.create(file.source.name))
         if isinstance(file.source, FileObjectSource):
-            sent: list[Part] = []
-            self._scheduler.submit(self._send_next, file, file.source.parts(), sent)
+            scheduler.submit(self._send_next, file, scheduler, file.source.parts(), list[Part]())
             return
         missing = file.missing()
         for part in missing:
-            self._scheduler.submit(file.send, part, None, self._connections)
+            scheduler.submit(file.send, part, partial(file.source.read, part))
         if not missing:
             file.complete()
 
     def _send_next(
-        self, file: FileUpload, parts: Iterator[tuple[Part, bytes | bytearray]], sent: list[Part]
+        self,
+        file: FileUpload,
+        scheduler: Scheduler,
+        parts: Iterator[tuple[Part, bytes | bytearray]],
+        sent: list[Part],
     ) -> None:
         """Read the next part of a file object and send it, while another thread reads the one after it."""
         part, data = next(parts, (None, b""))
         if part is not None:
             sent.append(part)
-            self._scheduler.submit(self._send_next, file, parts, sent)
-            file.send(part, data, 1)
+            scheduler.submit(self._send_next, file, scheduler, parts, sent)
+            file.send(part, partial(blocks_of, data, 0, part.length))
             return
         are_all_sent = file.plan(sent)
         file.counter.set_total(sum(part.length for part in sent))
         if are_all_sent:
             file.complete()
 
-    def _time_left(self, refused: LimitReached) -> float:
+    def _time_left(
+        self, files: Sequence[FileUpload], started: float, refused: LimitReached
+    ) -> float:
         """Return the seconds for which to wait for a quota: until the first upload of this call expires."""
-        created = sum(file.upload is not None for file in self._files)
-        if created and self._uploads.count_own() <= created:
+        created = sum(file.upload is not None for file in files)
+        if created and self._count_own() <= created:
             refused.add_note(
                 f"All your {created} uploads are of this call, so waiting would not help: upload less at once."
             )
             return 0.0
-        return self._started + MAX_QUOTA_WAIT - time.monotonic()
+        return started + MAX_QUOTA_WAIT - time.monotonic()
+
+    def _count_own(self) -> int:
+        """Return the number of the user's uploads at the server."""
+        return int(self._calls.operation("uploads.uploads_list", params={"limit": 1}).count)
 
 
-def _interrupted(error: BaseException, unfinished: Sequence[FileUpload]) -> UploadInterrupted:
-    return UploadInterrupted(
-        f"The upload was interrupted: {str(error) or type(error).__name__}\n{_how_to_resume(unfinished)}",
-        uploads={
-            file.upload.pk: file.source.name for file in unfinished if file.upload is not None
-        },
-    )
-
-
-def _how_to_resume(unfinished: Sequence[FileUpload]) -> str:
+def _how_to_resume(unfinished: Sequence[tuple[models.UserUpload, Source]]) -> str:
     calls = [
-        f"    client.uploads.resume(pk={file.upload.pk!r}, file={str(file.source.path)!r})"
-        for file in unfinished
-        if file.upload is not None and isinstance(file.source, PathSource) and file.source.stays
+        f"    client.uploads.resume(pk={upload.pk!r}, file={str(source.path)!r})"
+        for upload, source in unfinished
+        if isinstance(source, PathSource) and source.stays
     ]
     if not calls:
         return "None of its uploads can be resumed."
     return "What was sent is kept for a day. Resume it with:\n" + "\n".join(calls)
-
-
-def _stored_part_size(stored: Iterable[Mapping[str, Any]], size: int, connections: int) -> int:
-    """Return the part size of an incomplete upload, which all parts that the store has but the last one have."""
-    largest = max((int(part["Size"]) for part in stored), default=0)
-    fits = largest >= MIN_PART_SIZE and size <= largest * MAX_PARTS
-    return largest if fits else part_size(size, connections)
