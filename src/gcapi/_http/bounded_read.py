@@ -6,13 +6,10 @@ error's body, `MAX_ERROR_BODY_BYTES` are kept. There is no limit in time: a body
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import httpx
 
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import UnexpectedAnswer
-
-if TYPE_CHECKING:
-    import httpx
 
 #: The longest body that is read into memory: about thirty times a page of a thousand items with values.
 MAX_BODY_BYTES = 256 * 2**20

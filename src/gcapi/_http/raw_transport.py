@@ -6,14 +6,10 @@ functions alike.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx
 
+from gcapi._http.transport import Transport
 from gcapi._util.scheduler import cancel_scope
-
-if TYPE_CHECKING:
-    from gcapi._http.transport import Transport
 
 #: Headers of a response that are wrong once its body is decoded, and cookies, which are never kept.
 _DROPPED_HEADERS = frozenset(

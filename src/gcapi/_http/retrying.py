@@ -10,17 +10,14 @@ for it, and in every wait.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 
 from gcapi._util.redaction import without_secrets
 from gcapi._util.scheduler import current_token
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gcapi.retries import BaseRetryStrategy
+from gcapi.retries import BaseRetryStrategy
 
 #: The request extension with which a caller says that its request may be repeated.
 REPEATABLE = "gcapi_repeatable"

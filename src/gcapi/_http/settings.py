@@ -7,13 +7,12 @@ import ssl
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
+
+import httpx
 
 from gcapi._http.urls import API_PREFIX, origin
 from gcapi.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    import httpx
 
 #: The environment variable with the token.
 TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from gcapi._http.settings import Verify
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-    from gcapi._http.settings import Verify
 
 #: Raised by a non-blocking read without available bytes.
 _NO_BYTES = (ssl.SSLWantReadError, ssl.SSLWantWriteError)

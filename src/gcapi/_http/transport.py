@@ -7,15 +7,18 @@ the server would change the time zone of all later responses through a cookie).
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
 from functools import partial
 from http.cookiejar import CookieJar
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import httpx
 
 from gcapi._http.bounded_read import read_body, read_error_body
 from gcapi._http.retrying import send_with_retries
+from gcapi._http.settings import Settings
 from gcapi._http.tls import make_context
 from gcapi._http.urls import is_secure, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
@@ -23,14 +26,7 @@ from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
 from gcapi._util.scheduler import sleep
 from gcapi.exceptions import ConfigurationError, InvalidTarget, TransferError, UnexpectedAnswer
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-    from typing import NoReturn
-
-    from gcapi._http.settings import Settings
-    from gcapi.retries import RetryStrategyFactory
+from gcapi.retries import RetryStrategyFactory
 
 #: The maximal number of redirects on the way to a file in the object store.
 MAX_REDIRECTS = 5
@@ -86,7 +82,7 @@ class Transport:
     @property
     def storage(self) -> _RetryingClient:
         """The client without the token, for the object store."""
-        return self.current(_StorageClient)
+        return self.current(_RetryingClient)
 
     def current(self, cls: type[_RetryingClient]) -> _RetryingClient:
         """Return this process's client of a class."""
@@ -168,7 +164,7 @@ class _NoCookies(CookieJar):
 
 
 class _RetryingClient(httpx.Client):
-    """An HTTP client whose every request goes through the retry layer."""
+    """An HTTP client whose every request goes through the retry layer; as it is, the one for the object store."""
 
     _accept: ClassVar[str] = "*/*"
 
@@ -188,7 +184,7 @@ class _RetryingClient(httpx.Client):
         self._owner = transport
 
     def send(
-        self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
+        self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **_: Any
     ) -> httpx.Response:
         """Send with retries.
 
@@ -196,26 +192,30 @@ class _RetryingClient(httpx.Client):
             request: The request.
             stream: Whether the body of a successful response is left to be read.
             whole: Whether a body of any length is accepted, if the length is announced.
-            options: Further options of the HTTP client.
+            _: The defaults of the HTTP client's other options, which its methods such as `get` pass.
 
         Raises:
             UnexpectedAnswer: The body exceeds `MAX_BODY_BYTES`.
+            InvalidTarget: The client is for the API, and the request would go to another origin; nothing was sent.
         """
         current = self._owner.current(type(self))
         if current is not self:  # this one was made before a fork
-            return current.send(request, stream=stream, whole=whole, **options)
+            return current.send(request, stream=stream, whole=whole)
+        self._authorize(request)
         return send_with_retries(
-            partial(self._attempt, request, stream=stream, whole=whole, options=options),
+            partial(self._attempt, request, stream=stream, whole=whole),
             request,
             self._owner.strategy_factory(),
             self._owner.sleep,
         )
 
-    def _attempt(
-        self, request: httpx.Request, *, stream: bool, whole: bool, options: dict[str, Any]
-    ) -> httpx.Response:
+    def _authorize(self, request: httpx.Request) -> None:
+        """Do nothing: the requests to the object store are presigned."""
+
+    def _attempt(self, request: httpx.Request, *, stream: bool, whole: bool) -> httpx.Response:
         try:
-            response = super().send(request, stream=True, **options)
+            # Only `Transport.follow` follows redirects, because it checks their targets.
+            response = super().send(request, stream=True, follow_redirects=False)
         except (httpx.InvalidURL, UnicodeError, httpx.RemoteProtocolError) as error:
             # The HTTP client parses the target of a redirect even if it does not follow it. A retry would not help.
             is_protocol = isinstance(error, httpx.RemoteProtocolError)
@@ -237,22 +237,16 @@ class _RetryingClient(httpx.Client):
         return response
 
 
-class _StorageClient(_RetryingClient):
-    """The client for the object store."""
-
-
 class _ApiClient(_RetryingClient):
     """The client for the API, which adds the token and refuses to send it to any other origin."""
 
     _accept: ClassVar[str] = "application/json"
 
-    def send(
-        self, request: httpx.Request, *, stream: bool = False, whole: bool = False, **options: Any
-    ) -> httpx.Response:
-        """Send with the token and with retries; see `_RetryingClient.send`.
+    def _authorize(self, request: httpx.Request) -> None:
+        """Add the token.
 
         Raises:
-            InvalidTarget: The request would go to another origin; nothing was sent.
+            InvalidTarget: The request would go to another origin.
         """
         settings = self._owner.settings
         if not settings.is_api(request.url):
@@ -262,9 +256,6 @@ class _ApiClient(_RetryingClient):
             )
         self._owner.gate()
         request.headers.setdefault("Authorization", f"Bearer {settings.token}")
-        # Only `Transport.follow` follows a redirect of an API call, because it checks the target.
-        options["follow_redirects"] = False
-        return super().send(request, stream=stream, whole=whole, **options)
 
 
 def default_headers() -> dict[str, str]:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from gcapi._util.scheduler import current_token
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from types import TracebackType
 
 #: Seconds between two checks of the cancel token while waiting for a lock.
 CHECK_INTERVAL = 0.1
@@ -100,12 +97,7 @@ class Lock:
                 lock.release()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The lock that a thread holds across its own fork is a new one in the child.
         with suppress(RuntimeError):
             self._lock.release()

@@ -12,17 +12,15 @@ import heapq
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, TypeVarTuple
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -56,9 +54,8 @@ class CancelToken:
         self._gate.acquire()
         # Reentrant, because the garbage collector may end an abandoned generator, and its scheduler, at any point.
         self._lock = threading.RLock()
-        self._parent: CancelToken | None = (
-            None  # which would not reach its grandchildren once it is collected
-        )
+        #: Kept alive, because it would not reach its grandchildren once it is collected.
+        self._parent: CancelToken | None = None
         self._children: WeakSet[CancelToken] = WeakSet()
 
     def child(self, on_cancel: Callable[[], None] | None = None) -> CancelToken:
@@ -139,12 +136,8 @@ class TaskResult(Generic[ItemT, ResultT]):
     error: BaseException | None = None
 
 
-@dataclass(order=True)
-class _Task:
-    priority: int
-    number: int
-    function: Callable[[], Any] = field(compare=False)
-    future: Future[Any] = field(compare=False)
+#: The priority of a task, its number, by which tasks of the same priority are ordered, its function and its future.
+_Task = tuple[int, int, Callable[[], Any], Future[Any]]
 
 
 class Scheduler:
@@ -211,7 +204,7 @@ class Scheduler:
             self._raise_if_ended()
             if self._idle <= len(self._queue) and len(self._threads) < self.size:
                 self._start_thread()
-            task = _Task(priority, next(self._numbers), partial(function, *arguments), future)
+            task: _Task = (priority, next(self._numbers), partial(function, *arguments), future)
             heapq.heappush(self._queue, task)
             self._unfinished += 1
             self._changed.notify_all()
@@ -311,16 +304,17 @@ class Scheduler:
             return None
 
     def _run(self, task: _Task) -> None:
+        _, _, function, future = task
         try:
-            if task.future.set_running_or_notify_cancel():
-                task.future.set_result(task.function())
+            if future.set_running_or_notify_cancel():
+                future.set_result(function())
         except BaseException as error:  # noqa: BLE001 - it is the future's
             with self._lock:
                 # A later error may be a consequence of the first one, or of the cancellation.
                 if self._error is None and not self.token.is_cancelled:
                     self._error = error
             self.token.cancel()
-            task.future.set_exception(error)
+            future.set_exception(error)
         with self._lock:
             self._unfinished -= 1
             self._changed.notify_all()
@@ -330,5 +324,5 @@ class Scheduler:
             dropped, self._queue = self._queue, []
             self._unfinished -= len(dropped)
             self._changed.notify_all()
-        for task in dropped:
-            task.future.set_exception(Cancelled())
+        for *_, future in dropped:
+            future.set_exception(Cancelled())
