@@ -24,18 +24,16 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gcapi._util.user_dirs import state_dir
 from gcapi._workflows.cases import CaseStep
 from gcapi._workflows.job_start import JobStep
 from gcapi.exceptions import GCAPIError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
 
 #: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
 #: uploading → uploaded → posting → started → ended.
@@ -187,11 +185,9 @@ class Journal:
         found = self._run(f"{_READ} WHERE fingerprint = ?", fingerprint)
         return _record(found[0]) if found else None
 
-    def records(self, *states: State) -> Iterator[RowRecord]:
-        """Yield the records of the rows in some states."""
-        marks = ", ".join("?" * len(states))
-        for found in self._run(f"{_READ} WHERE state IN ({marks})", *states):
-            yield _record(found)
+    def records(self, state: State) -> Iterator[RowRecord]:
+        """Yield the records of the rows in a state."""
+        return map(_record, self._run(f"{_READ} WHERE state = ?", state))
 
     def owner(self, pk: str) -> bytes | None:
         """Return the fingerprint of the row that a case was made for or filled by, or `None`."""

@@ -16,32 +16,27 @@ plans of `workers` rows hold: JSON values and paths. Files are read in blocks of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
-from gcapi._util.scheduler import Scheduler, cancel_scope
-from gcapi._workflows.case_kinds import check_existing_case
+from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
+from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
+from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowReader, upload_sizes
 from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
+from gcapi.client import Client
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
 from gcapi.progress import GuardedListener
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-    from pathlib import Path
-
-    from gcapi._util.scheduler import TaskResult
-    from gcapi._workflows.case_kinds import ExistingCase
-    from gcapi.bulk._push.decisions import Decision
-    from gcapi.client import Client
 
 #: The note column with the reason why a row failed.
 ERROR_NOTE = "gc:error"
@@ -230,18 +225,19 @@ def push(
     """
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
-    run = _PushRun(client, manifest, target, existing)
-    with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        runner = Runner(client, executor, token_file)
-        try:
-            worker = run.worker(opened, runner, workers)
-            report = run.push(worker, opened, workers, progress and GuardedListener(progress))
+    runner = Runner(client, executor, token_file)
+    try:
+        with (
+            cancel_scope(),
+            _opened_run(client, manifest, target, existing, journal, runner, workers) as run,
+        ):
+            report = run.push(workers, progress and GuardedListener(progress))
             if wait:
-                run.wait(worker, report, timeout)
-        except KeyboardInterrupt as error:
-            error.add_note("Every step is noted. Run the same command again to continue.")
-            raise
-    return report
+                run.wait(report, timeout)
+            return report
+    except KeyboardInterrupt as error:
+        error.add_note("Every step is noted. Run the same command again to continue.")
+        raise
 
 
 def plan_push(
@@ -267,88 +263,76 @@ def plan_push(
         ObjectNotFound: There is no such target, or no access to it.
         JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
     """
-    run = _PushRun(client, manifest, target, existing)
-    with cancel_scope(), closing(run.open_journal(journal)) as opened:
-        worker = run.worker(opened, Runner(client), workers=1)
-        return [run.plan_row(worker, row) for row in run.manifest.rows]
+    runner = Runner(client)
+    with (
+        cancel_scope(),
+        _opened_run(client, manifest, target, existing, journal, runner, workers=1) as run,
+    ):
+        return [run.plan_row(client, row) for row in run.manifest.rows]
 
 
+@contextmanager
+def _opened_run(
+    client: Client,
+    manifest: Manifest | Path,
+    target: Target | str,
+    existing: ExistingCase,
+    journal: Path | None,
+    runner: Runner,
+    workers: int,
+) -> Generator[_PushRun]:
+    """Yield a push with an open journal, which is closed at the end."""
+    check_existing_case(existing)
+    manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    goal = Target.of(target)
+    workflows = client.workflows
+    is_algorithm = goal.kind == "algorithm"
+    algorithm = workflows.lookup.algorithms.get(goal.slug) if is_algorithm else None
+    source = str((manifest.path or manifest.folder).resolve())
+    facts = {"server": str(client.base_url), "target": str(goal), "manifest": source}
+    path = journal or journal_path(facts)
+    with closing(Journal(path, facts, durable=is_algorithm)) as opened:
+        uploads = RowUploads(client, opened, runner)
+        worker: CaseWorker | JobWorker
+        if algorithm is not None:
+            worker = JobWorker(workflows, algorithm, uploads, workers)
+        else:
+            worker = CaseWorker(workflows, find_parent(client, goal), uploads, existing)
+        yield _PushRun(manifest, RowReader(workflows.lookup, manifest, algorithm), opened, worker)
+
+
+@dataclass(frozen=True)
 class _PushRun:
     """One push, or its dry run.
 
-    Args:
-        client: The client.
-        manifest: The rows, or the file that they are in.
-        target: Where the rows go.
-        existing: What to do about existing cases.
+    Attributes:
+        manifest: The rows.
+        reader: Turns rows into specifications.
+        journal: The journal.
+        worker: Makes the cases or jobs.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        manifest: Manifest | Path,
-        target: Target | str,
-        existing: ExistingCase,
-    ) -> None:
-        check_existing_case(existing)
-        self.manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
-        self._client = client
-        self._target = Target.of(target)
-        self._existing: ExistingCase = existing
-        lookup = client.workflows.lookup
-        is_algorithm = self._target.kind == "algorithm"
-        self._algorithm = lookup.algorithms.get(self._target.slug) if is_algorithm else None
-        self._reader = RowReader(lookup, self.manifest, self._algorithm)
-
-    def open_journal(self, path: Path | None) -> Journal:
-        source = self.manifest.path or self.manifest.folder
-        facts = {
-            "server": str(self._client.base_url),
-            "target": str(self._target),
-            "manifest": str(source.resolve()),
-        }
-        return Journal(path or journal_path(facts), facts, durable=self._algorithm is not None)
-
-    def worker(self, journal: Journal, runner: Runner, workers: int) -> CaseWorker | JobWorker:
-        uploads = RowUploads(self._client, journal, runner)
-        if self._algorithm is not None:
-            return JobWorker(self._client.workflows, self._algorithm, uploads, workers)
-        parent = find_parent(self._client, self._target)
-        return CaseWorker(self._client.workflows, parent, uploads, self._existing)
+    manifest: Manifest
+    reader: RowReader
+    journal: Journal
+    worker: CaseWorker | JobWorker
 
     def _usable_rows(self) -> Iterator[ParsedRow]:
         """Yield the rows whose cells can be used; the others fail in their turn."""
         for row in self.manifest.rows:
             with suppress(SpecError, ObjectNotFound, OSError):
-                yield self._reader.read(row)
+                yield self.reader.read(row)
 
     # ------------------------------------------------------------ pushing
 
-    def push(
-        self,
-        worker: CaseWorker | JobWorker,
-        journal: Journal,
-        workers: int,
-        progress: PushListener | None,
-    ) -> PushReport:
-        if isinstance(worker, JobWorker):
-            worker.find_requested(self._usable_rows)
+    def push(self, workers: int, progress: PushListener | None) -> PushReport:
+        if isinstance(self.worker, JobWorker):
+            self.worker.find_requested(self._usable_rows)
         rows = self.manifest.rows
-        report = PushReport(self.manifest, journal.path)
-
-        def push_row(row: Row) -> Decision:
-            with journal.in_use():
-                parsed = self._reader.read(row)
-                try:
-                    return worker.push_row(parsed)
-                except JournalError:
-                    raise
-                except Exception as error:
-                    journal.note_error(parsed.fingerprint, _one_line(error))
-                    raise
-
+        report = PushReport(self.manifest, self.journal.path)
         with Scheduler(workers, "gcapi-push") as scheduler:
-            for count, result in enumerate(scheduler.map_unordered(push_row, rows), start=1):
+            results = scheduler.map_unordered(self._push_row, rows)
+            for count, result in enumerate(results, start=1):
                 if isinstance(result.error, JournalError):
                     # Without its journal, the push could not continue after the next interruption.
                     raise result.error
@@ -357,14 +341,23 @@ class _PushRun:
                     progress(PushProgress(result.item, how, count, len(rows)))
         return report
 
-    def wait(
-        self, worker: CaseWorker | JobWorker, report: PushReport, timeout: float | None
-    ) -> None:
+    def _push_row(self, row: Row) -> Decision:
+        with self.journal.in_use():
+            parsed = self.reader.read(row)
+            try:
+                return self.worker.push_row(parsed)
+            except JournalError:
+                raise
+            except Exception as error:
+                self.journal.note_error(parsed.fingerprint, _one_line(error))
+                raise
+
+    def wait(self, report: PushReport, timeout: float | None) -> None:
         """Wait for imports and jobs, and move the rows that failed or took too long in the report."""
         by_line = {parsed.row.line: parsed for parsed in self._usable_rows()}
         ended = {each.pk: each.row for each in (*report.done, *report.skipped)}
         rows = {pk: by_line[row.line] for pk, row in ended.items() if row.line in by_line}
-        failed, late = worker.wait(rows, timeout)
+        failed, late = self.worker.wait(rows, timeout)
         report.failed += [RowFailure(ended[pk], error) for pk, error in failed.items()]
         report.waiting += [RowFailure(ended[pk], error) for pk, error in late.items()]
         left = failed.keys() | late.keys()
@@ -373,13 +366,13 @@ class _PushRun:
 
     # ------------------------------------------------------------ planning
 
-    def plan_row(self, worker: CaseWorker | JobWorker, row: Row) -> PlannedRow:
+    def plan_row(self, client: Client, row: Row) -> PlannedRow:
         try:
-            parsed = self._reader.read(row)
-            decision = worker.decide(parsed)
+            parsed = self.reader.read(row)
+            decision = self.worker.decide(parsed)
             if decision.action == "refuse":
                 return PlannedRow(row, "fail", note=decision.note)
-            plans = self._client.workflows.values.plan(parsed.only(decision.slugs))
+            plans = client.workflows.values.plan(parsed.only(decision.slugs))
         except (SpecError, ObjectNotFound, OSError) as error:
             return PlannedRow(row, "fail", note=str(error))
         sizes = upload_sizes(plans)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from gcapi._transfer.file_names import case_folded, folder_name
 from gcapi.exceptions import UnsafeName
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The names in a pulled folder that no case may have.
 INDEX, MANIFEST, MANIFEST_JSONL = ".gcapi-pull.jsonl", "manifest.csv", "manifest.jsonl"

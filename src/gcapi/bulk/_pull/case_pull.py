@@ -141,18 +141,17 @@ class _CasePuller:
 
     def _is_wanted(self, value: RemoteValue, output: OutputFile) -> bool:
         source, target = output
-        if self._task.policy == "overwrite":
+        if self._task.policy == "overwrite" or not target.exists():
             return True
-        if self._task.policy == "verify":
-            return not self._is_current(value, source, target)
-        if not target.exists():
-            return True
-        if self._path_of(target) not in self._files and not self._is_current(value, source, target):
+        if self._task.policy == "skip" and self._path_of(target) in self._files:
+            return False
+        is_current = self._is_current(value, source, target)
+        if self._task.policy == "skip" and not is_current:
             raise FileExistsError(
                 f"{target} exists, and differs from the server's file. Move it away, or pass existing='verify' to"
                 " replace it."
             )
-        return False
+        return not is_current
 
     def _is_current(self, value: RemoteValue, source: RemoteFile | bytes, target: Path) -> bool:
         """Return whether a file is as recorded, and as the server has it as far as its headers show."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from gcapi._transfer.atomic_file import PARTIAL_NAME
 from gcapi.bulk._pull.pull_index import FileRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _READ_SIZE = 1024 * 1024
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gcapi._util.json_types import is_object
 from gcapi.exceptions import GCAPIError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
 
 #: The error numbers of a disk, or a quota on it, that is full.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gcapi._api.quota import MAX_QUOTA_WAIT
-from gcapi._workflows.cases import CaseSnapshot, PendingValue
+from gcapi._workflows.case_kinds import CaseParent, ExistingCase
+from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue
 from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
-from gcapi._workflows.prepare import UploadedFiles
+from gcapi._workflows.plans import Plan
+from gcapi._workflows.prepare import PreparedValues, UploadedFiles
+from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import CaseIndex, Decision, decide
-from gcapi.exceptions import SpecError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from gcapi._workflows.case_kinds import CaseParent, ExistingCase
-    from gcapi._workflows.cases import CaseRun, CaseStep
-    from gcapi._workflows.plans import Plan
-    from gcapi._workflows.prepare import PreparedValues
-    from gcapi._workflows.workflows import Workflows
-    from gcapi.bulk._push.row_uploads import RowUploads
-    from gcapi.bulk._push.rows import ParsedRow
-    from gcapi.bulk.journal import Journal
-    from gcapi.bulk.targets import Target
-    from gcapi.client import Client
-    from gcapi.exceptions import ImportFailed
+from gcapi.bulk._push.row_uploads import RowUploads
+from gcapi.bulk._push.rows import ParsedRow
+from gcapi.bulk.journal import Journal
+from gcapi.bulk.targets import Target
+from gcapi.client import Client
+from gcapi.exceptions import ImportFailed, SpecError
 
 
 def find_parent(client: Client, target: Target) -> CaseParent[Any]:
@@ -95,7 +89,7 @@ class CaseWorker:
         self._uploads = uploads
         self._journal = uploads.journal
         self._existing: ExistingCase = existing
-        self._index = CaseIndex.of(parent.cases())
+        self._index = CaseIndex(parent.cases())
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from gcapi._workflows.case_kinds import title_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gcapi._workflows.case_kinds import ExistingCase
-    from gcapi.bulk._push.rows import ParsedRow
-    from gcapi.bulk.journal import RowRecord
+from gcapi._workflows.case_kinds import ExistingCase, title_of
+from gcapi.bulk._push.rows import ParsedRow
+from gcapi.bulk.journal import RowRecord
 
 #: Nothing; make a case; finish one that an earlier run began; fill or change an existing one; refuse the row.
 Action = Literal["nothing", "make", "finish", "take", "refuse"]
@@ -50,29 +46,26 @@ class IndexedCase:
     slugs: frozenset[str]
 
 
-@dataclass
 class CaseIndex:
     """The cases of a target, read once: some 300 bytes for each.
+
+    Args:
+        cases: The cases on the server.
 
     Attributes:
         by_title: The cases that have a title.
         pks: The pks of all cases.
     """
 
-    by_title: dict[str, IndexedCase] = field(default_factory=dict[str, IndexedCase])
-    pks: set[str] = field(default_factory=set[str])
-
-    @classmethod
-    def of(cls, cases: Iterable[Any]) -> CaseIndex:
-        """Return the index of some cases."""
-        index = cls()
+    def __init__(self, cases: Iterable[Any]) -> None:
+        self.by_title: dict[str, IndexedCase] = {}
+        self.pks: set[str] = set()
         shared: dict[frozenset[str], frozenset[str]] = {}  # most cases have the same sockets
         for case in cases:
             slugs = frozenset(value.interface.slug for value in case.values)
-            index.pks.add(case.pk)
+            self.pks.add(case.pk)
             if title := title_of(case):
-                index.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))
-        return index
+                self.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))
 
 
 def decide(

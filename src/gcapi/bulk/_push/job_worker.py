@@ -7,22 +7,18 @@ Where that remains undecided, the row is reported and never sent again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
+from gcapi import models
 from gcapi._util.scheduler import Scheduler
+from gcapi._workflows.job_start import JobRecorder, JobStep
+from gcapi._workflows.plans import Plan
+from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import Decision
+from gcapi.bulk._push.row_uploads import RowUploads
+from gcapi.bulk._push.rows import ParsedRow
 from gcapi.exceptions import GCAPIError
 from gcapi.jobs import SUCCEEDED, failure, watch_jobs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from gcapi import models
-    from gcapi._workflows.job_start import JobRecorder, JobStep
-    from gcapi._workflows.plans import Plan
-    from gcapi._workflows.workflows import Workflows
-    from gcapi.bulk._push.row_uploads import RowUploads
-    from gcapi.bulk._push.rows import ParsedRow
 
 
 class JobWorker:

@@ -11,27 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._transfer.local_files import check_local_file
 from gcapi._workflows.checks import check_interface, check_order, check_title
-from gcapi._workflows.plans import Upload
+from gcapi._workflows.plans import Plan, Upload
+from gcapi._workflows.slug_lookup import Lookup
 from gcapi.bulk.cells import CellError, spec_of_cell
-from gcapi.bulk.manifest import column_of
+from gcapi.bulk.manifest import Manifest, Row, column_of
 from gcapi.exceptions import SocketNotFound, SpecError
-from gcapi.sockets import MAX_IMAGE_NAME
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
-    from gcapi._workflows.plans import Plan
-    from gcapi._workflows.slug_lookup import Lookup
-    from gcapi.bulk.manifest import Manifest, Row
-    from gcapi.models import Algorithm, ComponentInterface
-    from gcapi.sockets import SocketValueSpec
+from gcapi.sockets import MAX_IMAGE_NAME, SocketValueSpec
 
 #: Begins the note column that names a DICOM image set; its socket's slug follows.
 IMAGE_NAME_PREFIX = "name:"
@@ -77,7 +71,7 @@ class RowReader:
     """
 
     def __init__(
-        self, lookup: Lookup, manifest: Manifest, algorithm: Algorithm | None = None
+        self, lookup: Lookup, manifest: Manifest, algorithm: models.Algorithm | None = None
     ) -> None:
         self._lookup = lookup
         self._folder = manifest.folder
@@ -126,7 +120,7 @@ class RowReader:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         return ParsedRow(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
 
-    def _socket(self, slug: str) -> ComponentInterface:
+    def _socket(self, slug: str) -> models.ComponentInterface:
         """Return a socket; one that is missing is looked up once, not once per row."""
         if slug not in self._missing:
             try:
