@@ -28,21 +28,20 @@ class EagerSocket(ssl.SSLSocket):
     because each such call releases the GIL.
     """
 
-    #: The timeout of the HTTP client in seconds; the socket itself may be non-blocking.
+    #: The timeout of the HTTP client in seconds; that of the socket itself may be 0, while it does not block.
     _timeout: float | None = None
-    _is_nonblocking = False
     #: An error that occurred after some bytes were read, for the next read to raise.
     _failure: OSError | None = None
 
     def settimeout(self, value: float | None) -> None:
         """Set the seconds that a read or a write may be idle."""
         self._timeout = value
-        if not self._is_nonblocking:
+        if self.gettimeout() != 0:
             self._set_socket_timeout(value)
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send bytes; wait for room until the timeout."""
-        self._set_blocking()
+        self._set_socket_timeout(self._timeout)
         return super().send(data, flags)
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
@@ -58,16 +57,15 @@ class EagerSocket(ssl.SSLSocket):
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        if self._is_nonblocking:
+        if self.gettimeout() == 0:
             try:
                 return super().recv(size, flags)
             except _NO_BYTES:
-                self._set_blocking()
+                self._set_socket_timeout(self._timeout)
         return super().recv(size, flags)
 
     def _available(self, size: int, flags: int) -> bytes:
         """Return the available bytes, if any."""
-        self._is_nonblocking = True
         self._set_socket_timeout(0.0)
         try:
             return super().recv(size, flags)
@@ -76,10 +74,6 @@ class EagerSocket(ssl.SSLSocket):
         except OSError as error:
             self._failure = error
             return b""
-
-    def _set_blocking(self) -> None:
-        self._is_nonblocking = False
-        self._set_socket_timeout(self._timeout)
 
     def _set_socket_timeout(self, timeout: float | None) -> None:
         if timeout != self.gettimeout():

@@ -129,11 +129,9 @@ def is_loopback(host: str) -> bool:
 
 def same_path(one: Any, other: Any) -> bool:
     """Return whether two URLs have the same path; the server does not compare hosts either."""
-    return (
-        isinstance(one, str)
-        and isinstance(other, str)
-        and httpx.URL(one).path == httpx.URL(other).path
-    )
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    return httpx.URL(one).path == httpx.URL(other).path
 
 
 def last_segment(path: Any) -> str:

@@ -28,16 +28,11 @@ def check_existing_file(existing: ExistingFile) -> None:
         raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'overwrite'.")
 
 
-def is_taken(target: Path) -> bool:
-    """Return whether a name is in use, even by a dangling symbolic link."""
-    return os.path.lexists(target)
-
-
 def check_targets(targets: Iterable[Path], existing: ExistingFile = "error") -> None:
     """Check the policy for existing files; with ``"error"``, raise `FileExistsError` if a target exists."""
     check_existing_file(existing)
     for target in targets if existing == "error" else ():
-        if is_taken(target):
+        if os.path.lexists(target):  # even as a dangling symbolic link
             raise _already_exists(target)
 
 
@@ -158,7 +153,7 @@ def write_atomically(target: Path, data: bytes, *, existing: ExistingFile = "err
     Raises:
         FileExistsError: The target exists, and `existing` is ``"error"``.
     """
-    if existing == "skip" and is_taken(target):
+    if existing == "skip" and os.path.lexists(target):
         return target
     file = AtomicFile(target, overwrite=existing == "overwrite")
     try:

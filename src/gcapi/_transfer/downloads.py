@@ -9,6 +9,7 @@ Memory: `max_concurrent_downloads` × `WRITE_BLOCK` (512 KiB). Open files: up to
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gcapi._http.transport import Transport
-from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, check_targets, is_taken
+from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, check_targets
 from gcapi._transfer.parts import Part, range_size, split
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
@@ -72,7 +73,7 @@ class Downloads:
                 connections,
             )
             for remote, target in files
-            if not (existing == "skip" and is_taken(target))
+            if not (existing == "skip" and os.path.lexists(target))
         ]
         with given_up_on_error([one.progress for one in downloads]), ExitStack() as stack:
             for one in downloads:

@@ -30,24 +30,18 @@ def check_upload_name(name: str) -> str:
     Raises:
         SpecError: It is blank, longer than `MAX_FILENAME`, contains a slash, or is not Unicode text.
     """
-    problem = _upload_name_problem(name)
-    if problem:
-        raise SpecError(
-            f"The server does not accept the file name {name!r}: it {problem}. Rename the file."
-        )
+    problems = {
+        "is blank": not name.strip(),
+        f"has {len(name)} characters, and {MAX_FILENAME} is the limit": len(name) > MAX_FILENAME,
+        "is not a plain name without directories": "/" in name or name == ".",
+        "has characters that are not Unicode text": re.search(r"[\x00\ud800-\udfff]", name),
+    }
+    for problem, is_found in problems.items():
+        if is_found:
+            raise SpecError(
+                f"The server does not accept the file name {name!r}: it {problem}. Rename the file."
+            )
     return name
-
-
-def _upload_name_problem(name: str) -> str:
-    if not name.strip():
-        return "is blank"
-    if len(name) > MAX_FILENAME:
-        return f"has {len(name)} characters, and {MAX_FILENAME} is the limit"
-    if "/" in name or name == ".":
-        return "is not a plain name without directories"
-    if "\x00" in name or any("\ud800" <= character <= "\udfff" for character in name):
-        return "has characters that are not Unicode text"
-    return ""
 
 
 def full_suffix(name: str) -> str:

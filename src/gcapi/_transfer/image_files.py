@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def check_signed_request(request: Any, token: str) -> tuple[httpx.URL, dict[str,
         UnexpectedAnswer: It is not a GET request that can be sent.
         InvalidTarget: It goes to a host that is neither https nor this machine, or contains the token.
     """
-    if not is_object(request) or not is_object(request.get("headers") or {}):
+    if not is_object(request) or not is_object(signed := request.get("headers") or {}):
         raise UnexpectedAnswer(
             f"The server describes the download of an instance as {str(request)[:200]!r}."
         )
@@ -133,7 +133,6 @@ def check_signed_request(request: Any, token: str) -> tuple[httpx.URL, dict[str,
     url = parse_server_url(request.get("url"))
     if not is_secure(url):
         raise InvalidTarget(f"{shown_url(url)} was not requested: it is not https.")
-    signed: Mapping[str, Any] = request.get("headers") or {}
     headers = {str(name): str(value) for name, value in signed.items()}
     texts = (*headers, *headers.values())
     if not all(text.isascii() and text.isprintable() for text in texts):

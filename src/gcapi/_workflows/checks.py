@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -122,19 +121,6 @@ def check_files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     for path in paths:
         check_local_file(path)
     return paths
-
-
-def check_unique_names(names: Iterable[str]) -> None:
-    """Check that the files of an image have different names.
-
-    Raises:
-        SpecError: Two have the same name, so that the server could not tell them apart.
-    """
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise SpecError(
-            f"the files of an image need different names, and {count} are called {name!r}. Rename them."
-        )
 
 
 def check_image_kind(image: models.HyperlinkedImage, socket: models.ComponentInterface) -> None:

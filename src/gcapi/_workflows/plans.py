@@ -6,6 +6,7 @@ Planning reads local files and does nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from typing import Any
 
 from gcapi import models
 from gcapi._transfer.file_names import check_upload_name, name_of
-from gcapi._workflows.checks import check_files, check_unique_names
+from gcapi._workflows.checks import check_files
 from gcapi._workflows.json_files import check_json_file, check_shape, read_json_file
 from gcapi._workflows.socket_kinds import StorageKind, encode, storage_kind
 from gcapi.exceptions import SpecError, SpecTypeError, UnsafeName
@@ -217,7 +218,12 @@ def _plan_file_copy(spec: SocketValueSpec, socket: models.ComponentInterface) ->
 
 def _plan_image(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
     paths = check_files(spec.paths)
-    check_unique_names(check_upload_name(path.name) for path in paths)
+    # The server could not tell files of the same name apart.
+    name, count = Counter(check_upload_name(path.name) for path in paths).most_common(1)[0]
+    if count > 1:
+        raise SpecError(
+            f"the files of an image need different names, and {count} are called {name!r}. Rename them."
+        )
     return Upload(spec.socket_slug, paths, is_image=True)
 
 
