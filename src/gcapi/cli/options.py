@@ -6,12 +6,16 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import gcapi
 from gcapi import bulk
+from gcapi.cli.session import Session
+
+if TYPE_CHECKING:
+    from gcapi.cli.credentials import StoredToken
 
 #: What an option decorates.
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
@@ -102,3 +106,12 @@ def case_counter(
                 stack.close()
 
         yield show
+
+
+@contextmanager
+def transfer_arguments(
+    session: Session, token: StoredToken, unit: str, dask: str | None
+) -> Generator[dict[str, Any]]:
+    """Yield the arguments that `push` and `pull` share: the executor, its token, and the listener."""
+    with dask_executor(dask) as executor, case_counter(unit, quiet=session.quiet) as progress:
+        yield {"executor": executor, "token_file": token.path, "progress": progress}

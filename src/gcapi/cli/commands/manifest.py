@@ -28,9 +28,7 @@ def manifest() -> None:
     "folder", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR"
 )
 @click.option(
-    "--target",
-    metavar="algorithm:SLUG",
-    help="Use the inputs of this algorithm as columns.",
+    "--target", metavar="algorithm:SLUG", help="Use the inputs of this algorithm as columns."
 )
 @click.option(
     "--format",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gcapi import bulk
-from gcapi.cli.options import FOLDER, case_counter, dask_executor, dask_option, workers_option
+from gcapi.cli.options import FOLDER, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
 
 
@@ -35,11 +35,9 @@ def pull(session: Session, *, source: str, folder: Path, dask: str | None, **opt
     try:
         with (
             session.client(token) as client,
-            dask_executor(dask) as executor,
-            case_counter("cases", quiet=session.quiet) as progress,
+            transfer_arguments(session, token, "cases", dask) as shared,
         ):
-            options |= {"executor": executor, "token_file": token.path, "progress": progress}
-            report = bulk.pull(client, source, folder, **options)
+            report = bulk.pull(client, source, folder, **options, **shared)
     except KeyboardInterrupt as error:
         error.add_note("To continue, run the command again with --existing skip or verify.")
         raise

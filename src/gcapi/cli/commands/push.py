@@ -11,14 +11,7 @@ import click
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
-from gcapi.cli.options import (
-    FILE,
-    SECONDS,
-    case_counter,
-    dask_executor,
-    dask_option,
-    workers_option,
-)
+from gcapi.cli.options import FILE, SECONDS, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
 
 _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
@@ -74,12 +67,8 @@ def push(
         if dry_run:
             planning = {name: options[name] for name in ("journal", "existing")}
             return _show_plan(session, bulk.plan_push(client, manifest, target, **planning))
-        with (
-            dask_executor(dask) as executor,
-            case_counter("rows", quiet=session.quiet) as progress,
-        ):
-            options |= {"executor": executor, "token_file": token.path, "progress": progress}
-            report = bulk.push(client, manifest, target, **options)
+        with transfer_arguments(session, token, "rows", dask) as shared:
+            report = bulk.push(client, manifest, target, **options, **shared)
     return _show_push_report(session, report)
 
 

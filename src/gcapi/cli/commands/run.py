@@ -7,12 +7,7 @@ from pathlib import Path
 import click
 
 from gcapi._transfer.atomic_file import ExistingFile
-from gcapi.cli.commands.jobs import (
-    download_outputs,
-    existing_option,
-    show_files,
-    timeout_option,
-)
+from gcapi.cli.commands.jobs import download_outputs, existing_option, show_files, timeout_option
 from gcapi.cli.options import FOLDER, collect_pairs
 from gcapi.cli.session import Session, command
 
