@@ -10,9 +10,9 @@ from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.pull_index import CaseRecord
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.exceptions import StorageError
-from tests.support.api_and_store import served, store_answer
 from tests.support.api_objects import socket_value
-from tests.support.loopback import Answer, Seen, connect
+from tests.support.servers.api_and_store import served, store_answer
+from tests.support.servers.loopback import Answer, Seen, connect
 
 CONTENT = b"0123456789"
 

@@ -14,7 +14,6 @@ from gcapi.bulk import PullProgress, TargetError, diff, pull, read_manifest, ver
 from gcapi.exceptions import AuthenticationError, ObjectNotFound, ProgressWarning, UnsafeName
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, unique, written
-from tests.support.loopback import NO_TLS, Answer, Seen
 from tests.support.pull import (
     Sockets,
     add_archive,
@@ -22,7 +21,8 @@ from tests.support.pull import (
     contents,
     leftovers,
 )
-from tests.support.relay import relay
+from tests.support.servers.loopback import NO_TLS, Answer, Seen
+from tests.support.servers.relay import relay
 
 
 def test_archive_comes_home_with_its_manifest(

@@ -12,8 +12,8 @@ from gcapi.bulk import PulledFolderError, pull, verify
 from gcapi.bulk._pull.case_folders import INDEX
 from gcapi.bulk._pull.json_lines import JsonLinesFile
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import VARIABLE, Program
 from tests.support.data import DEADLINE
+from tests.support.programs.cli_program import VARIABLE, Program
 from tests.support.pull import (
     Sockets,
     add_archive,

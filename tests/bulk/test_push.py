@@ -34,7 +34,6 @@ from tests.support.data import (
     value_of,
     written,
 )
-from tests.support.loopback import Answer
 from tests.support.push import (
     Sockets,
     check_cases,
@@ -48,7 +47,8 @@ from tests.support.push import (
     told,
     write_cases,
 )
-from tests.support.relay import ACTED_CUT, CUT, FaultScript, through
+from tests.support.servers.loopback import Answer
+from tests.support.servers.relay import ACTED_CUT, CUT, FaultScript, through
 
 REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
 CREATION = r"/(archives/items|display-sets)/$"

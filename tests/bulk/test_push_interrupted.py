@@ -15,9 +15,9 @@ from gcapi import Client
 from gcapi.bulk import JournalError, PushProgress, push
 from gcapi_sandbox import Sandbox
 from tests.support.data import CaseCollection, add_collection
-from tests.support.loopback import Answer, Seen
 from tests.support.push import make_sockets, write_cases
-from tests.support.relay import connected, relay
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import connected, relay
 
 ROWS, WORKERS = 12, 4
 CREATION = re.compile(r"/archives/items/$")

@@ -9,7 +9,7 @@ import pytest
 
 from gcapi.cli.credentials import store_token
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import VARIABLE, Program
+from tests.support.programs.cli_program import VARIABLE, Program
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gcapi import Client
-from tests.support.cli_program import Program, command_line
-from tests.support.loopback import TOKEN, Answer, Loopback
+from tests.support.programs.cli_program import Program, command_line
+from tests.support.servers.loopback import TOKEN, Answer, Loopback
 
 
 def test_any_call(ready: Program, client: Client) -> None:

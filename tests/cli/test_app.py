@@ -15,8 +15,8 @@ import click
 import pytest
 
 from gcapi.cli.app import app
-from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen
+from tests.support.programs.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen
 
 #: What costs import time, and a help text needs none of.
 HEAVY = ["attr", "dateutil", "grand_challenge_api", "httpx", "keyring", "sqlite3", "ssl"]

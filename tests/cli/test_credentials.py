@@ -13,8 +13,8 @@ import pytest
 
 from gcapi.cli.credentials import server_name, store_token, token_path
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
-from tests.support.loopback import TOKEN
+from tests.support.programs.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.servers.loopback import TOKEN
 
 #: A keyring that nobody has unlocked.
 LOCKED = """

@@ -12,8 +12,8 @@ import pytest
 
 from gcapi._api.schema_diff import published_schema
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import VARIABLE, Program, Result
-from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen
+from tests.support.programs.cli_program import VARIABLE, Program, Result
+from tests.support.servers.loopback import TOKEN, VERSION, Answer, Loopback, Seen
 
 ALL = {"versions", "extras", "proxy", "certificates", "disk", "API", "clock", "token"}
 PROFILE = {

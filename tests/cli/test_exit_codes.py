@@ -25,8 +25,8 @@ from gcapi.cli import app
 from gcapi.cli.error_reports import EXITS, Failures, error_message, exit_code_of
 from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import VARIABLE, Program
-from tests.support.loopback import TOKEN, Answer, Loopback
+from tests.support.programs.cli_program import VARIABLE, Program
+from tests.support.servers.loopback import TOKEN, Answer, Loopback
 
 #: What each class of errors ends the program with: the documented table.
 CODES: dict[type[BaseException], int] = {

@@ -9,8 +9,8 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import Program
 from tests.support.data import noise, unique, written
+from tests.support.programs.cli_program import Program
 
 
 def double(inputs: Path, outputs: Path) -> None:

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import Program
 from tests.support.data import unique
+from tests.support.programs.cli_program import Program
 
 
 def test_lists_and_shows_agree(ready: Program, sandbox: Sandbox, client: Client) -> None:

@@ -13,8 +13,8 @@ from gcapi._util.messages import printable
 from gcapi.bulk import PullProgress
 from gcapi.cli.options import case_counter
 from gcapi.cli.output import cell_text, table_lines
-from tests.support.cli_program import DEADLINE, VARIABLE, Program, command_line
-from tests.support.loopback import TOKEN, Answer, Loopback
+from tests.support.programs.cli_program import DEADLINE, VARIABLE, Program, command_line
+from tests.support.servers.loopback import TOKEN, Answer, Loopback
 
 #: What a terminal obeys: an escape sequence, its one-character form, a bell, and writing from right to left.
 HOSTILE = "a\x1b[31mred\x1b[0m\x9b31m\x07\u202eb\nc\td"

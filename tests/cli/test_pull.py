@@ -9,7 +9,7 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import Program
+from tests.support.programs.cli_program import Program
 from tests.support.pull import Sockets, add_archive, add_sockets, many_cases
 
 

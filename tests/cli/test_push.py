@@ -14,9 +14,9 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.cli_program import Program, command_line
 from tests.support.data import DEADLINE, noise, unique, written
-from tests.support.loopback import TOKEN
+from tests.support.programs.cli_program import Program, command_line
+from tests.support.servers.loopback import TOKEN
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli_program import DEADLINE, Program, command_line
+from tests.support.programs.cli_program import DEADLINE, Program, command_line
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")

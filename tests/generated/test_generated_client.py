@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.support.loopback import Answer, Loopback, in_turn
+from tests.support.servers.loopback import Answer, Loopback, in_turn
 
 from grand_challenge_api import AuthenticatedClient, Client
 from grand_challenge_api.api.gcapi import gcapi_retrieve

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gcapi_sandbox import Sandbox
-from tests.support.large_upload import GIBI, MEBI, uploaded
+from tests.support.programs.large_upload import GIBI, MEBI, uploaded
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -18,7 +18,7 @@ from tests.support.generated import (
     tiny_project,
     tiny_schema,
 )
-from tests.support.loopback import Answer, Loopback, in_turn
+from tests.support.servers.loopback import Answer, Loopback, in_turn
 
 Layout = generate.Layout
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.raw_http import Web, image_bytes
+from tests.support.servers.raw_http import Web, image_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

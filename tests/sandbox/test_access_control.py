@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 
 def send_with_header(

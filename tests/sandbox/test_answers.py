@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 VERSION = {"major": 1, "minor": 0}
 P = [1, 2.5, 3]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.raw_http import image_bytes, wait_until
+from tests.support.servers.raw_http import image_bytes, wait_until
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 POINT = {"type": "Point", "version": {"major": 1, "minor": 0}, "point": [1, 2, 3]}
 SOURCES = (
@@ -372,7 +372,7 @@ def test_existing_images_are_set_at_once(web: Web) -> None:
 
 def test_segments_are_checked(web: Web) -> None:
     """A segmentation can contain only the voxel values that its socket declares."""
-    from tests.support.raw_http import image_bytes
+    from tests.support.servers.raw_http import image_bytes
 
     path = web.item()
     for value, filename in ((1, "good.mha"), (7, "bad.mha")):

@@ -12,7 +12,7 @@ import httpx
 
 from gcapi_sandbox._database.store import Store
 from tests.support import sandbox_kills
-from tests.support.raw_http import is_alive, wait_until
+from tests.support.servers.raw_http import is_alive, wait_until
 
 WAITING = f"""
 sockets: [{{title: Number, kind: Integer}}]

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 CONTENT = bytes(range(100))
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gcapi_sandbox import Faults, Rule, Sandbox
-from tests.support.raw_http import Web, image_bytes
+from tests.support.servers.raw_http import Web, image_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

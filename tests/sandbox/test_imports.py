@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.support.raw_http import dicom_bytes, image_bytes
+from tests.support.servers.raw_http import dicom_bytes, image_bytes
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 
 @pytest.fixture(scope="module", autouse=True)

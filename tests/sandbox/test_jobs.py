@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.raw_http import wait_until
+from tests.support.servers.raw_http import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 
 def double(inputs: Path, outputs: Path) -> None:

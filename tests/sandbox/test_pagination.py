@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.raw_http import Web
+from tests.support.servers.raw_http import Web
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gcapi_sandbox import Sandbox
-from tests.support.raw_http import DEADLINE, Web, is_alive, wait_until
+from tests.support.servers.raw_http import DEADLINE, Web, is_alive, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

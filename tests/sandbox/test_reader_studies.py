@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gcapi_sandbox import Sandbox
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 POINT = {"type": "Point", "version": {"major": 1, "minor": 0}, "point": [1, 2, 3]}
 QUESTIONS = (
@@ -47,7 +47,7 @@ def _studies(sandbox: Sandbox) -> None:
 @pytest.fixture
 def reader(sandbox: Sandbox) -> Iterator[Web]:
     """Return a plain HTTP client of a reader of both studies."""
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
     user = Web(sandbox, sandbox.add_user("reader"))
     yield user

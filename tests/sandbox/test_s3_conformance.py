@@ -31,7 +31,7 @@ from moto.server import ThreadedMotoServer
 
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox._object_store.signatures import _KEY_ID, _REGION
-from tests.support.raw_http import Web
+from tests.support.servers.raw_http import Web
 
 BUCKET, KEY = "uploads", "scan.bin"
 LARGE, SMALL = b"x" * 5 * 1024**2, b"y" * 11

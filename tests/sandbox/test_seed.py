@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gcapi_sandbox import Sandbox
-from tests.support.raw_http import Web, image_bytes
+from tests.support.servers.raw_http import Web, image_bytes
 
 TOKENS = {"sandbox": "1a" * 32, "reader": "b2" * 20}
 SEED = f"""

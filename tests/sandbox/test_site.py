@@ -12,7 +12,7 @@ from gcapi_sandbox._app import registry
 from gcapi_sandbox._http import openapi
 from gcapi_sandbox._http.operations import HANDLERS
 from gcapi_sandbox._http.routing import routes
-from tests.support.raw_http import Web
+from tests.support.servers.raw_http import Web
 
 if TYPE_CHECKING:
     from gcapi_sandbox import Sandbox

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from gcapi_sandbox import Sandbox
-from tests.support.raw_http import Web, image_bytes
+from tests.support.servers.raw_http import Web, image_bytes
 
 
 def test_import_is_cheap() -> None:
@@ -78,7 +78,7 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 from gcapi_sandbox import Sandbox
-from tests.support.raw_http import Web, image_bytes
+from tests.support.servers.raw_http import Web, image_bytes
 
 with Sandbox(Path(sys.argv[1])) as sandbox:
     sandbox.add_socket("Picture")

@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813 - as its own documentation calls it
 
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox._imaging.thumbnails import Thumbnails
-from tests.support.raw_http import Web, dicom_bytes
+from tests.support.servers.raw_http import Web, dicom_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.raw_http import Web
+    from tests.support.servers.raw_http import Web
 
 MIB = 1024 * 1024
 

@@ -1,13 +1,4 @@
-"""Helpers for tests: servers, sample data, and programs that run in processes of their own.
+"""Helpers for tests: sample data, requests, and what tests of one area share.
 
-Most tests run against the sandbox. It behaves like Grand Challenge and never sends an invalid response, so that these
-servers stand beside it:
-
-- `loopback`: one scripted HTTP server, for responses that the sandbox cannot give: malformed, endless or hostile ones,
-  raw bytes, and tunnels. All other servers are made of it.
-- `relay`: forwards to a sandbox and loses chosen requests or responses; `chaos` loses random ones.
-- `api_and_store`: a scripted API with an object store, for faults of single upload parts and byte ranges. The sandbox
-  requires parts of realistic sizes, and has no script for the n-th request of a part.
-- `private_network`: a forward proxy and a private certificate authority. The sandbox has neither TLS nor a host name;
-  `documentation` uses both to run a sandbox as grand-challenge.org.
+Servers are in `tests.support.servers`, programs that run in a process of their own in `tests.support.programs`.
 """

@@ -18,9 +18,10 @@ from typing import Any
 from gcapi.bulk import PushReport, Row, push, write_manifest
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, CaseCollection, content_of, unique, value_of
+from tests.support.programs import push_program
 
 #: The program that pushes a manifest and prints a report.
-PROGRAM = Path(__file__).with_name("push_program.py")
+PROGRAM = Path(push_program.__file__)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gcapi._http.settings import Settings
 from gcapi.exceptions import StatusError
 from gcapi.retries import BaseRetryStrategy, PatientStrategy, SelectiveBackoffStrategy
 from grand_challenge_api.api.archives import archives_items_list
-from tests.support.loopback import Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 AT_ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=8)

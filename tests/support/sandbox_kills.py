@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.support.raw_http import DEADLINE, image_bytes
+from tests.support.servers.raw_http import DEADLINE, image_bytes
 
 TOKEN = "5e" * 32
 SEED = f"""

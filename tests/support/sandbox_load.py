@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.raw_http import image_bytes
+from tests.support.servers.raw_http import image_bytes
 
 DEADLINE = 120
 #: One of this many items gets an image, and one of twenty of those a job.

@@ -12,11 +12,11 @@ from typing import Any
 from gcapi import Client
 from gcapi._transfer.parts import split
 from gcapi._transfer.upload_sources import BytesSource, FileObjectSource, PathSource, Source
-from tests.support.api_and_store import (
+from tests.support.servers.api_and_store import (
     UploadServer,
     etag_of,
 )
-from tests.support.loopback import Answer, Seen
+from tests.support.servers.loopback import Answer, Seen
 
 #: Parts are so small here, in bytes, that a file of a few kilobytes has several.
 PART = 1000

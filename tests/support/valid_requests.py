@@ -11,7 +11,7 @@ from typing import Any
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox._database.records import Feedback, Notification
 from gcapi_sandbox._database.store import Record
-from tests.support.raw_http import Web, dicom_bytes, image_bytes
+from tests.support.servers.raw_http import Web, dicom_bytes, image_bytes
 
 EVALUATOR = "evaluator"
 POINT = {"type": "Point", "version": {"major": 1, "minor": 0}, "point": [1, 2, 3]}

@@ -11,10 +11,10 @@ import pytest
 
 from gcapi._transfer.parts import MEBI, MIN_RANGE_SIZE
 from gcapi._transfer.range_reader import FIRST_RANGE
-from tests.support.api_and_store import asked, broken, served, store_answer
 from tests.support.api_objects import DICOM_IMAGE, PK
-from tests.support.download_program import start_download_program
-from tests.support.loopback import Answer, Loopback, Script, Seen, connect
+from tests.support.programs.download_program import start_download_program
+from tests.support.servers.api_and_store import asked, broken, served, store_answer
+from tests.support.servers.loopback import Answer, Loopback, Script, Seen, connect
 
 CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE_SIZE + MEBI)
 #: Seconds after which a test fails that waits for something immediate.

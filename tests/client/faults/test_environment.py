@@ -25,8 +25,8 @@ from gcapi.models import ImageFile
 from gcapi.progress import ProgressEvent
 from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
-from tests.support.private_network import API_HOST, STORE_HOST, Authority, Proxy
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.private_network import API_HOST, STORE_HOST, Authority, Proxy
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})

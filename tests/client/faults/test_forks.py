@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, Seen, path_as_json
+from tests.support.servers.loopback import TOKEN, VERSION, Answer, Loopback, Seen, path_as_json
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

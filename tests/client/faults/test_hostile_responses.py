@@ -23,7 +23,7 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
 )
 from gcapi.retries import SelectiveBackoffStrategy, check_factory
-from tests.support.loopback import (
+from tests.support.servers.loopback import (
     RAW_CHUNK,
     TOKEN,
     Answer,

@@ -21,10 +21,10 @@ from gcapi.exceptions import (
     StorageError,
 )
 from gcapi.progress import ProgressEvent
-from tests.support.api_and_store import asked, broken, served, store_answer
 from tests.support.data import everything_below
-from tests.support.download_program import start_download_program
-from tests.support.loopback import Answer, Seen, connect, in_turn
+from tests.support.programs.download_program import start_download_program
+from tests.support.servers.api_and_store import asked, broken, served, store_answer
+from tests.support.servers.loopback import Answer, Seen, connect, in_turn
 
 CONTENT = random.Random(4).randbytes(FIRST_RANGE + MIN_RANGE_SIZE + MEBI)
 #: Seconds after which a test fails that waits for something immediate.

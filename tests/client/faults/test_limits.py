@@ -29,7 +29,7 @@ from gcapi.exceptions import (
     UploadLimitReached,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, Seen, connect
+from tests.support.servers.loopback import Answer, Loopback, Seen, connect
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 
@@ -94,7 +94,7 @@ def table(number: int) -> SocketValueSpec:
 
 def scan() -> bytes:
     """Return a small image."""
-    from tests.support.raw_http import image_bytes
+    from tests.support.servers.raw_http import image_bytes
 
     return image_bytes()
 

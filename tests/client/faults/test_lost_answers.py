@@ -19,9 +19,9 @@ from gcapi.exceptions import (
 )
 from gcapi_sandbox import Sandbox
 from tests.support.data import CaseCollection, add_collection, content_of, unique, value_of
-from tests.support.loopback import Answer, Seen
 from tests.support.lost_responses import Sockets, add_sockets, make_values
-from tests.support.relay import (
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import (
     ACTED_CUT,
     CUT,
     LOST_RESPONSES,

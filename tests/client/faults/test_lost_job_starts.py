@@ -18,9 +18,9 @@ from gcapi.exceptions import (
 )
 from gcapi_sandbox import Sandbox
 from tests.support.data import add_collection, unique, value_of, written
-from tests.support.loopback import Answer, Seen
 from tests.support.lost_responses import Sockets, add_sockets, make_values
-from tests.support.relay import (
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import (
     ACTED_CUT,
     AFTER,
     CUT,

@@ -19,10 +19,10 @@ from gcapi.exceptions import (
     StorageError,
     TransferError,
 )
-from tests.support.api_and_store import TAG, asked, broken, served, store_answer
 from tests.support.api_objects import image_file
 from tests.support.data import everything_below
-from tests.support.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
+from tests.support.servers.api_and_store import TAG, asked, broken, served, store_answer
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Script, Seen, connect, in_turn
 
 BYTES = random.Random(3).randbytes(16 * MEBI)
 SMALL = BYTES[:300_000]

@@ -16,8 +16,16 @@ from gcapi import Client
 from gcapi.exceptions import InvalidTarget
 from gcapi.retries import BaseRetryStrategy
 from grand_challenge_api.api.archives import archives_list
-from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Loopback, Seen, connect, in_turn
-from tests.support.private_network import Authority
+from tests.support.servers.loopback import (
+    NO_RETRIES,
+    TOKEN,
+    Answer,
+    Loopback,
+    Seen,
+    connect,
+    in_turn,
+)
+from tests.support.servers.private_network import Authority
 
 PAGE = Answer(body={"count": 7, "next": None, "previous": None, "results": []})
 

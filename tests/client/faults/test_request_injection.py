@@ -12,7 +12,7 @@ import pytest
 
 from gcapi.exceptions import GCAPIError, InvalidTarget, ObjectNotFound
 from gcapi.retries import SelectiveBackoffStrategy
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=0)

@@ -25,8 +25,8 @@ from tests.support.data import (
     value_of,
     written,
 )
-from tests.support.loopback import Answer, Seen
-from tests.support.relay import ACTED_CUT, CUT, FaultScript, through
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import ACTED_CUT, CUT, FaultScript, through
 
 KINDS = ["archive", "reader study"]
 CREATION = r"/(archives/items|display-sets)/$"

@@ -14,7 +14,6 @@ from gcapi._api.operations import Calls
 from gcapi._http.transport import Transport
 from gcapi.models import ImageFile
 from gcapi.retries import BaseRetryStrategy
-from tests.support.loopback import Answer, Loopback, connect, in_turn
 from tests.support.retried_calls import (
     EMPTY,
     HARMLESS,
@@ -27,6 +26,7 @@ from tests.support.retried_calls import (
     failed_attempts,
     settings_of,
 )
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 
 def test_strategy_that_always_says_none_turns_everything_off() -> None:

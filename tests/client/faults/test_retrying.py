@@ -20,7 +20,6 @@ import trustme
 from gcapi import Client
 from gcapi.exceptions import StatusError
 from gcapi.retries import PatientStrategy, SelectiveBackoffStrategy
-from tests.support.loopback import VERSION, Answer, Loopback, Seen, connect, in_turn
 from tests.support.retried_calls import (
     AT_ONCE,
     EMPTY,
@@ -33,6 +32,7 @@ from tests.support.retried_calls import (
     attempts,
     failed_attempts,
 )
+from tests.support.servers.loopback import VERSION, Answer, Loopback, Seen, connect, in_turn
 
 # ---------------------------------------------------------------- reads
 

@@ -19,7 +19,7 @@ from gcapi.exceptions import GCAPIError
 from gcapi.models import ImageFile
 from gcapi_sandbox import Sandbox
 from grand_challenge_api.api.archives import archives_list
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 EMPTY = Answer(body={"count": 0, "next": None, "previous": None, "results": []})

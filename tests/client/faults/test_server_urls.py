@@ -8,10 +8,18 @@ import httpx
 import pytest
 
 from gcapi.exceptions import GCAPIError, InvalidTarget, TransferError, UnexpectedAnswer
-from tests.support.api_and_store import served
 from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
 from tests.support.data import everything_below
-from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.api_and_store import served
+from tests.support.servers.loopback import (
+    NO_RETRIES,
+    TOKEN,
+    Answer,
+    Loopback,
+    Seen,
+    connect,
+    in_turn,
+)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import AuthenticationError, GCAPIError, NotFoundError, UnexpectedAnswer
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, Seen, connect
+from tests.support.servers.loopback import Answer, Loopback, Seen, connect
 
 #: Headers that the relay's server sets itself.
 _HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date", "server"})

@@ -13,7 +13,7 @@ from gcapi import Client
 from gcapi._workflows import slug_lookup
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 from tests.support.api_objects import SOCKET
-from tests.support.loopback import Answer, Loopback, Script, Seen, connect
+from tests.support.servers.loopback import Answer, Loopback, Script, Seen, connect
 
 SLUG = "lung-vloume"
 EMPTY: dict[str, Any] = {"count": 0, "next": None, "previous": None, "results": []}

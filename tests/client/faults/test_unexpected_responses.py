@@ -12,7 +12,7 @@ import pytest
 
 from gcapi import Client
 from gcapi.exceptions import GCAPIError, UnexpectedAnswer
-from tests.support.loopback import Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 JSON = {"Content-Type": "application/json"}

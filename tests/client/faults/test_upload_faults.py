@@ -21,15 +21,15 @@ from gcapi.exceptions import (
     UploadInterrupted,
 )
 from gcapi.retries import PatientStrategy
-from tests.support.api_and_store import (
+from tests.support.data import DEADLINE
+from tests.support.servers.api_and_store import (
     UploadServer,
     etag_of,
     own_threads,
     upload,
     upload_and_part,
 )
-from tests.support.data import DEADLINE
-from tests.support.loopback import Answer, Seen
+from tests.support.servers.loopback import Answer, Seen
 from tests.support.upload_faults import (
     CONTENT,
     PART,

@@ -25,14 +25,14 @@ from gcapi.exceptions import (
     UploadInterrupted,
 )
 from gcapi.progress import ProgressEvent
-from tests.support.api_and_store import (
+from tests.support.data import DEADLINE
+from tests.support.servers.api_and_store import (
     UploadServer,
     own_threads,
     upload,
     upload_and_part,
 )
-from tests.support.data import DEADLINE
-from tests.support.loopback import NO_RETRIES, TOKEN, Answer, Seen
+from tests.support.servers.loopback import NO_RETRIES, TOKEN, Answer, Seen
 from tests.support.upload_faults import (
     CONTENT,
     PART,

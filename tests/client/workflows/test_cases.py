@@ -42,8 +42,8 @@ from tests.support.data import (
     writes,
     written,
 )
-from tests.support.loopback import Answer, Seen
-from tests.support.relay import relay
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import relay
 
 
 def stored(collection: CaseCollection, value: Any, directory: Path) -> bytes:

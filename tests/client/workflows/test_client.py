@@ -30,7 +30,7 @@ from gcapi.exceptions import (
 from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
 from gcapi_sandbox import Sandbox
 from grand_challenge_api.api.archives import archives_list
-from tests.support.loopback import TOKEN, VERSION, Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import TOKEN, VERSION, Answer, Loopback, connect, in_turn
 
 EMPTY_PAGE = {"count": 0, "next": None, "previous": None, "results": []}
 VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"

@@ -34,7 +34,7 @@ from tests.support.data import (
     value_of,
     written,
 )
-from tests.support.relay import relay
+from tests.support.servers.relay import relay
 
 #: Values that must not leave this machine, each in its own attribute.
 SECRETS = {

@@ -18,7 +18,7 @@ from gcapi.exceptions import (
 )
 from tests.support.api_objects import DICOM_IMAGE, PK
 from tests.support.data import everything_below
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 
 def signed_request(url: str, **changes: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 from tests.support.api_objects import PK, image_file, socket_value
 from tests.support.data import everything_below
-from tests.support.loopback import NO_RETRIES, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import NO_RETRIES, Answer, Loopback, Seen, connect, in_turn
 
 HEADER = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
 

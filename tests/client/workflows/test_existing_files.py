@@ -14,10 +14,10 @@ from gcapi._transfer.range_reader import FIRST_RANGE
 from gcapi.exceptions import StatusError
 from gcapi.jobs import AlgorithmRun
 from gcapi_sandbox import Sandbox
-from tests.support.api_and_store import asked, served, store_answer
 from tests.support.api_objects import DICOM_IMAGE, PK, image_file, socket_value
 from tests.support.data import everything_below
-from tests.support.loopback import Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.api_and_store import asked, served, store_answer
+from tests.support.servers.loopback import Answer, Loopback, Seen, connect, in_turn
 
 LARGE = bytes(FIRST_RANGE + MEBI)
 WORDS = "must be 'error', 'skip' or 'overwrite'"

@@ -10,7 +10,7 @@ from gcapi.retries import SelectiveBackoffStrategy
 from gcapi_sandbox import Sandbox
 from grand_challenge_api.api.archives import archives_items_create, archives_list
 from grand_challenge_api.models import ArchiveItemPostRequest
-from tests.support.loopback import Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 
 def test_generated_functions_use_the_client(sandbox: Sandbox, client: Client) -> None:

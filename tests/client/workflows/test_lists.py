@@ -24,7 +24,7 @@ from gcapi.exceptions import (
     UnstableListWarning,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 ITEMS = 230
 

@@ -23,7 +23,7 @@ from gcapi.exceptions import (
     StatusError,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 READ = {"detail", "page", "iterate_all", "count"}

@@ -21,7 +21,7 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
 )
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
 
 
 def say(answer: Answer, *args: Any, **kwargs: Any) -> tuple[Any, Seen]:

@@ -22,11 +22,11 @@ from gcapi.exceptions import (
 )
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
-from tests.support.api_and_store import upload
 from tests.support.data import found, unique
-from tests.support.loopback import AT_ONCE, Answer, Seen
-from tests.support.raw_http import wait_until
-from tests.support.relay import relay
+from tests.support.servers.api_and_store import upload
+from tests.support.servers.loopback import AT_ONCE, Answer, Seen
+from tests.support.servers.raw_http import wait_until
+from tests.support.servers.relay import relay
 
 PART = 1000
 CONTENT = os.urandom(5 * PART + 123)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gcapi_sandbox import Sandbox
-from tests.support.large_upload import MEBI, uploaded
+from tests.support.programs.large_upload import MEBI, uploaded
 
 
 def test_large_file_is_not_held(sandbox: Sandbox, tmp_path: Path) -> None:

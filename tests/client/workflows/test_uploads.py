@@ -30,7 +30,7 @@ from gcapi.exceptions import (
 from gcapi.progress import ProgressEvent
 from gcapi.retries import SelectiveBackoffStrategy
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, Seen, connect, in_turn
+from tests.support.servers.loopback import Answer, Loopback, Seen, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 

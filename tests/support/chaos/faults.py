@@ -18,8 +18,8 @@ from random import Random
 import httpx
 
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import Answer, Loopback, Seen
-from tests.support.relay import forward
+from tests.support.servers.loopback import Answer, Loopback, Seen
+from tests.support.servers.relay import forward
 
 #: A client tolerates this many faults wherever they occur: a lost write is retried four times.
 TOLERATED_FAULTS = 4

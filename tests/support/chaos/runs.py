@@ -29,7 +29,7 @@ from tests.support.chaos.workflows import (
     new_world,
 )
 from tests.support.data import DEADLINE
-from tests.support.loopback import NO_TLS
+from tests.support.servers.loopback import NO_TLS
 
 RUNS = 300
 #: The timeout of the client in seconds, which also bounds its search for the effect of a lost request.

@@ -35,7 +35,7 @@ from tests.support.data import (
     voxels,
     written,
 )
-from tests.support.loopback import NO_TLS
+from tests.support.servers.loopback import NO_TLS
 
 #: The exceptions that a call may raise after network faults.
 DOCUMENTED = (

@@ -22,9 +22,9 @@ import pytest
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
 from tests.support.data import noise, series, volume
-from tests.support.loopback import Answer, Loopback, Seen
-from tests.support.private_network import Authority, Proxy
-from tests.support.relay import forward
+from tests.support.servers.loopback import Answer, Loopback, Seen
+from tests.support.servers.private_network import Authority, Proxy
+from tests.support.servers.relay import forward
 
 HOST = "grand-challenge.org"
 #: The sockets that the documentation mentions: title, kind, and whether JSON is stored in the database.

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from gcapi._http.tls import make_context
-from tests.support.private_network import API_HOST, Authority
+from tests.support.servers.private_network import API_HOST, Authority
 
 #: More than the three records that a test sends.
 SIZE = 64 * 1024

@@ -20,7 +20,7 @@ from typing import Any, Self
 from gcapi import Client
 from gcapi.models import ImageFile, UserUploadComplete
 from tests.support.api_objects import image_file
-from tests.support.loopback import AT_ONCE, Answer, Loopback, Script, Seen, connect
+from tests.support.servers.loopback import AT_ONCE, Answer, Loopback, Script, Seen, connect
 
 # ---------------------------------------------------------------- downloads
 

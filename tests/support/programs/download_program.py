@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.api_and_store import ApiAndStore
+from tests.support.servers.api_and_store import ApiAndStore
 
 _PROGRAM = """
 import resource, signal, ssl, sys

@@ -22,7 +22,7 @@ from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import REPEATED_PASSES, iterate
 from gcapi.exceptions import StatusError, UnstableListWarning
 from gcapi.retries import BaseRetryStrategy
-from tests.support.loopback import Answer, Loopback, Seen, connect
+from tests.support.servers.loopback import Answer, Loopback, Seen, connect
 
 DEADLINE = 20.0
 

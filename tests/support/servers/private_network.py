@@ -8,7 +8,7 @@ from typing import Any
 
 import trustme
 
-from tests.support.loopback import Answer, Loopback, Seen
+from tests.support.servers.loopback import Answer, Loopback, Seen
 
 #: Names that no resolver knows, so that a request for them can only have come through the proxy.
 API_HOST, STORE_HOST = "gc.example.test", "store.example.test"

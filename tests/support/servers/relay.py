@@ -11,7 +11,7 @@ import httpx
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
-from tests.support.loopback import NO_TLS, Answer, Loopback, Seen
+from tests.support.servers.loopback import NO_TLS, Answer, Loopback, Seen
 
 #: Headers of a single connection, and those that the relay's own server sends.
 _HOP_HEADERS = frozenset(
