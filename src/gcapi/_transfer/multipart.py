@@ -51,6 +51,7 @@ class UploadCalls:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self.settings = calls.settings
+        self.sleep = sleep
         #: The connections to the store, which all calls of the client share.
         self._connections = Slots(calls.settings.max_concurrent_uploads)
 
@@ -276,7 +277,7 @@ class FileUpload:
                 elif pause is None or not is_interruption(error):
                     raise
                 else:
-                    sleep(pause)
+                    self._calls.sleep(pause)
             if self.completed is not None:
                 return
 
