@@ -25,6 +25,7 @@ LAZY = {
     "gcapi/cli/session.py",
     "gcapi/cli/listing.py",
     "gcapi/cli/commands/account.py",
+    "gcapi/cli/commands/api.py",
     "gcapi/cli/commands/doctor.py",
     "gcapi/cli/commands/run.py",
 }

@@ -348,6 +348,7 @@ def test_messages_hold_no_query_that_the_store_repeats() -> None:
     [
         (PRESIGNED, "https://store.example/uploads/1/abc"),
         (f"https://user:{SECRET}@gc.example:8443/a/", "https://gc.example:8443/a/"),
+        (f"https://gc.example/a#{SECRET}", "https://gc.example/a"),
         ("https://gc.example/", "https://gc.example/"),
     ],
 )

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import click
 
 import gcapi
-from gcapi._api.page import MAX_PAGE_SIZE
+from gcapi._api.page import Page
 from gcapi._util.json_types import is_object
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.options import collect_pairs
@@ -67,7 +67,7 @@ def api(
     target = (path, "") if path.startswith(("https://", "http://")) else ("", path)
     with session.client() as client:
         if paginate:
-            print_json_lines(_read_pages(client, target, params))
+            print_json_lines(_iterate_pages(client, target, params))
         elif method == "GET":
             _print_response(client("GET", *target, params=params or None))
         else:
@@ -85,7 +85,7 @@ def _parse_data(data: str) -> Any:
         raise InvalidInput(f"--data is not JSON: {error}.") from error
 
 
-def _read_pages(
+def _iterate_pages(
     client: gcapi.Client, target: tuple[str, str], params: dict[str, Any]
 ) -> Iterator[Any]:
     """Yield the objects of a list.
@@ -93,15 +93,15 @@ def _read_pages(
     Raises:
         InvalidInput: The response is not a page of a list.
     """
-    offset = 0
-    while True:
-        page = client("GET", *target, params={"limit": MAX_PAGE_SIZE, **params, "offset": offset})
+    from gcapi._api.pagination import iterate
+
+    def fetch(offset: int, limit: int) -> Page[Any]:
+        page = client("GET", *target, params={"limit": limit, **params, "offset": offset})
         if not is_object(page) or not isinstance(page.get("results"), list):
             raise InvalidInput(f"{''.join(target)} is not a list with pages; leave --paginate out.")
-        yield from page["results"]
-        offset += len(page["results"])
-        if not page["results"] or offset >= page["count"]:
-            return
+        return Page(page["results"], offset=offset, limit=limit, total_count=page["count"])
+
+    return iterate(fetch, name="".join(target))
 
 
 def _print_response(response: Any) -> None:
