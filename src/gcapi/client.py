@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from gcapi import jobs
+import httpx
+
+from gcapi import jobs, models
 from gcapi._api.operations import Calls
-from gcapi._api.schema_diff import schema_drift
+from gcapi._api.schema_diff import SchemaDrift, schema_drift
 from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
 from gcapi._http.transport import Transport
 from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
-from gcapi._transfer.atomic_file import check_existing_file
+from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
+from gcapi._workflows.case_kinds import ExistingCase
 from gcapi._workflows.checks import check_order, check_title
-from gcapi._workflows.job_start import invoke_once
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.workflows import Workflows
-from gcapi.progress import listener_for
-from gcapi.retries import check_factory
+from gcapi.progress import Listener, listener_for
+from gcapi.retries import RetryStrategyFactory, check_factory
+from gcapi.sockets import SocketValueSpec
 from grand_challenge_api.types import UNSET, Unset
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
-
-    import httpx
-
-    from gcapi import models
-    from gcapi._api.schema_diff import SchemaDrift
-    from gcapi._transfer.atomic_file import ExistingFile
-    from gcapi._workflows.case_kinds import ExistingCase
-    from gcapi.progress import Listener
-    from gcapi.retries import RetryStrategyFactory
-    from gcapi.sockets import SocketValueSpec
+if TYPE_CHECKING:  # imports attrs, which is slow
     from grand_challenge_api.client import AuthenticatedClient
 
 #: The default limit of waits in seconds: the longest time that the server lets a job run.
@@ -88,17 +80,6 @@ class Client(Namespaces):
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
     ) -> None:
-        #: The arguments of a copy or a pickle, beside the token.
-        self._options: dict[str, Any] = {
-            "base_url": base_url,
-            "verify": verify,
-            "timeout": timeout,
-            "retry_strategy": retry_strategy,
-            "max_concurrent_uploads": max_concurrent_uploads,
-            "max_concurrent_downloads": max_concurrent_downloads,
-            "progress": progress,
-            "on_limit": on_limit,
-        }
         self._settings = Settings(
             token=resolve_token(token),
             base_url=parse_base_url(base_url),
@@ -108,6 +89,10 @@ class Client(Namespaces):
             max_concurrent_downloads=max_concurrent_downloads,
             on_limit=on_limit,
         )
+        #: The arguments of a copy or a pickle, beside the token.
+        self._options = {**vars(self._settings), "base_url": str(self.base_url)}
+        self._options |= {"retry_strategy": retry_strategy, "progress": progress}
+        del self._options["token"]
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
         self.workflows = Workflows(self._calls, listener_for(progress))
@@ -145,12 +130,7 @@ class Client(Namespaces):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -536,8 +516,7 @@ class Client(Namespaces):
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
         plans = self.workflows.values.plan(inputs, algorithm=algorithm)
-        prepared = self.workflows.values.upload(plans)
-        return invoke_once(self.algorithm_invocations, endpoint, prepared)
+        return self.workflows.jobs.invoke(endpoint, self.workflows.values.upload(plans))
 
     # ------------------------------------------------------------ results
 
@@ -578,9 +557,7 @@ class Client(Namespaces):
 
     def add_cases_to_archive(self, *_: Any, **__: Any) -> NoReturn:
         """Withdrawn: use `add_case_to_archive`."""
-        raise NotImplementedError(
-            "add_cases_to_archive is withdrawn: use add_case_to_archive for each case."
-        )
+        raise NotImplementedError("add_cases_to_archive is withdrawn: use add_case_to_archive.")
 
     def add_cases_to_reader_study(self, *_: Any, **__: Any) -> NoReturn:
         """Withdrawn: use `add_case_to_reader_study`."""

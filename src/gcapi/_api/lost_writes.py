@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import httpx
 
@@ -60,6 +60,38 @@ class RecoveryPolicy:
         """Call `find` until it returns something, or until the server cannot be busy any more."""
         return poll(find, timeout=self.timeout, clock=self.clock, sleep=self.sleep)
 
+    def write_once(
+        self, write: Callable[[], T], find: Callable[[Exception], T | None], message: str
+    ) -> T:
+        """Send a request that the server refuses to carry out twice, and repeat it while its responses are lost.
+
+        Args:
+            write: Sends the request.
+            find: Returns the result of the first request if the given error of a repeat shows that there is one.
+            message: Which response was lost, and what to look for.
+
+        Raises:
+            AmbiguousWriteError: It is unknown whether the request was carried out.
+        """
+        try:
+            return write()
+        except WRITE_ERRORS as error:
+            if not is_lost(error):
+                raise
+            lost = error
+        with ambiguous_on_failure(message):
+            for _ in self.repeats():
+                try:
+                    return write()
+                except WRITE_ERRORS as error:
+                    lost = error
+                found = find(lost)
+                if found is not None:
+                    return found
+                if not (is_unanswered(lost) or is_server_error(lost)):
+                    break
+            raise lost
+
 
 @contextmanager
 def ambiguous_on_failure(message: str) -> Generator[None]:
@@ -92,7 +124,7 @@ def is_lost(error: BaseException) -> bool:
     return is_unanswered(error) and not never
 
 
-def is_server_error(error: BaseException) -> bool:
+def is_server_error(error: BaseException) -> TypeGuard[StatusError]:
     """Return whether the server failed (500) and rolled back; after a repeat it may mean that the first one acts."""
     return isinstance(error, StatusError) and error.status_code == _INTERNAL_SERVER_ERROR
 

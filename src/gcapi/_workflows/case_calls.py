@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
+from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._util.fork_safety import Lock
-from gcapi._workflows.case_kinds import Case, check_existing_case, title_of
-from gcapi._workflows.cases import CaseRun, PendingValue
+from gcapi._workflows.case_kinds import (
+    Case,
+    CaseKind,
+    CaseParent,
+    ExistingCase,
+    check_existing_case,
+    title_of,
+)
+from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue, StepRecorder
+from gcapi._workflows.plans import Plan
+from gcapi._workflows.prepare import PreparedValues, ValuePreparer
 from gcapi.exceptions import IncompleteCase, TitleTaken
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from gcapi._api.lost_writes import RecoveryPolicy
-    from gcapi._workflows.case_kinds import CaseKind, CaseParent, ExistingCase
-    from gcapi._workflows.cases import CaseSnapshot, CaseStep, StepRecorder
-    from gcapi._workflows.plans import Plan
-    from gcapi._workflows.prepare import PreparedValues, ValuePreparer
-    from gcapi.resources import UploadsNamespace
-    from gcapi.sockets import SocketValueSpec
+from gcapi.resources import UploadsNamespace
+from gcapi.sockets import SocketValueSpec
 
 TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
 #: The longest printed call that includes its values, in characters.
@@ -68,6 +71,9 @@ class Cases:
         values: Plans and uploads values.
         uploads: The namespace of uploads.
         recovery: How lost requests are repeated and looked for.
+
+    Attributes:
+        pending: Returns the values of a case that this client knows to be imported, by socket slug.
     """
 
     def __init__(
@@ -76,8 +82,8 @@ class Cases:
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
-        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
-        self._pending = lru_cache(REMEMBERED_CASES)(_pending_of)
+        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(lambda _pk: _Titles())
+        self.pending = lru_cache(REMEMBERED_CASES)(lambda _pk: dict[str, PendingValue]())
 
     def run(
         self,
@@ -87,10 +93,6 @@ class Cases:
     ) -> CaseRun[Case]:
         """Return the state machine of a case."""
         return CaseRun(kind, recorder, upload, self._uploads, self._recovery)
-
-    def pending(self, pk: str) -> Mapping[str, PendingValue]:
-        """Return the values of a case that this client knows to be imported, by socket slug."""
-        return self._pending(pk)
 
     def update(
         self,
@@ -102,7 +104,7 @@ class Cases:
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
         plans = self._values.plan(specs)
-        run = self.run(kind, MemoryRecorder(self._pending), self._values.upload)
+        run = self.run(kind, MemoryRecorder(self.pending), self._values.upload)
         return run.update(pk, fields, plans)
 
     def add(
@@ -125,15 +127,20 @@ class Cases:
         check_existing_case(existing, title)
         plans = self._values.plan(specs)
         parent = find_parent()
-        # Once a case has its title, the server has numbered it already where an order of 0 is given.
-        rest = {name: value for name, value in fields.items() if name != "title" and value}
-        recorder = MemoryRecorder(self._pending)
+        fields = {name: value for name, value in fields.items() if name != "title"}
+        # A new case has been given the last place already where the order is 0.
+        new_fields = {name: value for name, value in fields.items() if value}
+        if not title:
+            new_fields["title"] = ""
+        recorder = MemoryRecorder(self.pending)
         run = self.run(parent.kind, recorder, self._values.upload)
         titles = None if existing == "error" else self._titles(parent.pk)
         pk = None if titles is None else titles.listed(parent).get(title)
         if pk is None:
             try:
-                return self._make(run, recorder, parent, title, rest, plans, specs)
+                with _incomplete_on_failure(recorder, parent.kind, specs, new_fields):
+                    new_title = title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}"
+                    return run.make(parent, new_title, new_fields, plans)
             except TitleTaken:
                 pk = None if titles is None else titles.listed(parent, refresh=True).get(title)
                 if pk is None:
@@ -142,41 +149,8 @@ class Cases:
                 if recorder.created and titles is not None:
                     titles.add(title, recorder.created.pk)
         if existing == "skip":
-            return run.complete(pk, rest, plans, pending=self.pending(pk))
-        others = {name: value for name, value in fields.items() if name != "title"}
-        return run.update(pk, others, plans)
-
-    def _make(
-        self,
-        run: CaseRun[Case],
-        recorder: MemoryRecorder,
-        parent: CaseParent[Case],
-        title: str,
-        fields: dict[str, Any],
-        plans: Sequence[Plan],
-        specs: Sequence[SocketValueSpec],
-    ) -> Case:
-        if not title:
-            fields = {**fields, "title": ""}
-        try:
-            return run.make(parent, title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}", fields, plans)
-        except BaseException as error:
-            if recorder.created is None:
-                raise
-            pk = recorder.created.pk
-            message = _how_to_complete(run.kind, pk, specs, fields, error)
-            if not isinstance(error, Exception):
-                error.add_note(message)
-                raise
-            raise IncompleteCase(message, pk=pk) from error
-
-
-def _titles_of(_pk: str) -> _Titles:
-    return _Titles()
-
-
-def _pending_of(_pk: str) -> dict[str, PendingValue]:
-    return {}
+            return run.complete(pk, new_fields, plans, pending=self.pending(pk))
+        return run.update(pk, fields, plans)
 
 
 class _Titles:
@@ -198,20 +172,31 @@ class _Titles:
                 self._pks[title] = pk
 
 
-def _how_to_complete(
+@contextmanager
+def _incomplete_on_failure(
+    recorder: MemoryRecorder,
     kind: CaseKind[Any],
-    pk: str,
     specs: Sequence[SocketValueSpec],
     fields: Mapping[str, Any],
-    error: BaseException,
-) -> str:
-    printed = repr(list(specs))
-    # A value that was read from the server has no printed form that can be run.
-    can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
-    values = printed if can_be_run and len(printed) <= MAX_PRINTED_CALL else "values"
-    rest = "".join(f", {name}={value!r}" for name, value in fields.items())
-    return (
-        f"The {kind.noun} {pk} was created and could not be filled: {str(error) or type(error).__name__}\n"
-        "After fixing the problem, complete the case with:\n"
-        f"    {kind.update_call}{pk!r}, values={values}{rest})"
-    )
+) -> Generator[None]:
+    """Replace a failure of the block after it created a case by `IncompleteCase`, with the call that completes it."""
+    try:
+        yield
+    except BaseException as error:
+        if recorder.created is None:
+            raise
+        pk = recorder.created.pk
+        printed = repr(list(specs))
+        # A value that was read from the server has no printed form that can be run.
+        can_be_run = all(spec.source != "existing_socket_value" for spec in specs)
+        values = printed if can_be_run and len(printed) <= MAX_PRINTED_CALL else "values"
+        rest = "".join(f", {name}={value!r}" for name, value in fields.items())
+        message = (
+            f"The {kind.noun} {pk} was created and could not be filled: {str(error) or type(error).__name__}\n"
+            "After fixing the problem, complete the case with:\n"
+            f"    {kind.update_call}{pk!r}, values={values}{rest})"
+        )
+        if not isinstance(error, Exception):
+            error.add_note(message)
+            raise
+        raise IncompleteCase(message, pk=pk) from error

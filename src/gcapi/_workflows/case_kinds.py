@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from gcapi import models
 from gcapi._api.lost_writes import as_written
 from gcapi._api.page import DEFAULT_PAGE_SIZE
 from gcapi.exceptions import SpecError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from gcapi.resources import ArchiveItems, ReaderStudies
+from gcapi.resources import ArchiveItems, ReaderStudies
 
 Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
 

@@ -13,8 +13,9 @@ take over at any point. `Client` records in memory, `gcapi.bulk.push` in its jou
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol
 
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
@@ -27,18 +28,11 @@ from gcapi._api.lost_writes import (
 )
 from gcapi._api.operations import plain
 from gcapi._http.urls import same_path
-from gcapi._workflows.case_kinds import Case, title_of
-from gcapi._workflows.prepare import UploadedFiles
+from gcapi._workflows.case_kinds import Case, CaseKind, CaseParent, title_of
+from gcapi._workflows.plans import Plan
+from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi.exceptions import StatusError, TitleTaken
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from gcapi._workflows.case_kinds import CaseKind, CaseParent
-    from gcapi._workflows.plans import Plan
-    from gcapi._workflows.prepare import PreparedValues
-    from gcapi.resources import UploadsNamespace
-
+from gcapi.resources import UploadsNamespace
 
 CaseStep = Literal["uploading", "uploaded", "creating", "created", "filling", "filled"]
 
@@ -90,25 +84,18 @@ class CaseChange:
 
     def shows_in(self, case: Any) -> bool:
         """Return whether anything in a case is as the request says, and was not before."""
-        now = {value.interface.slug: value for value in case.values}
-        return (
-            self._title_shows(case)
-            or self._order_shows(case)
-            or any(
-                self._value_shows(now.get(value["interface"]), plain(value))
-                for value in self.values.values
-            )
-        )
-
-    def _title_shows(self, case: Any) -> bool:
         title = str(self.fields.get("title", self.before.title)).strip()
-        return title != self.before.title and title == title_of(case)
-
-    def _order_shows(self, case: Any) -> bool:
-        if "order" not in self.fields or case.order == self.before.order:
-            return False
+        if title != self.before.title and title == title_of(case):
+            return True
+        order = self.fields.get("order")
         # The server replaces 0 by a number of its own.
-        return not self.fields["order"] or bool(case.order == self.fields["order"])
+        if order is not None and case.order != self.before.order and order in {0, case.order}:
+            return True
+        now = {value.interface.slug: value for value in case.values}
+        return any(
+            self._value_shows(now.get(value["interface"]), plain(value))
+            for value in self.values.values
+        )
 
     def _value_shows(self, value: Any, sent: Mapping[str, Any]) -> bool:
         if value is None or value.pk == self.before.values.get(sent["interface"]):
@@ -261,19 +248,14 @@ class CaseRun(Generic[Case]):
             plans: The values.
             sent: The values of a request that may have been carried out; `None` if none was sent.
         """
-        if sent is not None and self._was_filled(CaseChange(before, fields, sent)):
-            self.recorder.record("filled", before)
-        else:
-            self.change(before, fields, plans)
-
-    def _was_filled(self, change: CaseChange) -> bool:
-        case = self.kind.namespace.detail(pk=change.before.pk)
-        now = CaseSnapshot.of(case).values
-        slugs = change.values.slugs
-        has_all = all(now.get(slug) not in {None, change.before.values.get(slug)} for slug in slugs)
-        return (
-            bool(slugs and has_all) or change.shows_in(case) or change.values.are_used(self.uploads)
-        )
+        if sent is not None:
+            case = self.kind.namespace.detail(pk=before.pk)
+            now = CaseSnapshot.of(case).values
+            is_new = [now.get(slug) not in {None, before.values.get(slug)} for slug in sent.slugs]
+            if (is_new and all(is_new)) or self._shows(CaseChange(before, fields, sent), case):
+                self.recorder.record("filled", before)
+                return
+        self.change(before, fields, plans)
 
     def _upload(self, plans: Sequence[Plan]) -> PreparedValues:
         self.recorder.record("uploading")
@@ -290,44 +272,29 @@ class CaseRun(Generic[Case]):
             TitleTaken: Another case has this title.
             AmbiguousWriteError: It is unknown whether it was created.
         """
-        try:
-            return self._post(parent, title)
-        except WRITE_ERRORS as error:
-            if isinstance(error, TitleTaken):
-                raise self._title_taken(title, error) from error
-            if not is_lost(error):
-                raise
-            lost = error
-        with ambiguous_on_failure(
-            f"The response to creating the {self.kind.noun} {title!r} was lost, and it is unknown whether it was"
-            " created. Look for it by this title before you add it again."
-        ):
-            return self._create_again(parent, title, lost)
 
-    def _post(self, parent: CaseParent[Case], title: str) -> Case:
-        created: Case = self.kind.namespace.create(**parent.fields, title=title)
-        return created
-
-    def _create_again(self, parent: CaseParent[Case], title: str, lost: Exception) -> Case:
-        """Repeat a lost creation; if its title is taken, or just being stored, the case of that title is ours.
-
-        Raises:
-            TitleTaken: The case of this title has values, so it is another one.
-        """
-        for _ in self.recovery.repeats():
+        def create() -> Case:
             try:
-                return self._post(parent, title)
-            except WRITE_ERRORS as error:
-                lost = error
-            if isinstance(lost, TitleTaken) or is_server_error(lost):
+                created: Case = self.kind.namespace.create(**parent.fields, title=title)
+            except TitleTaken as error:
+                raise self._title_taken(title, error) from error
+            return created
+
+        def find(error: Exception) -> Case | None:
+            found = None
+            if isinstance(error, TitleTaken) or is_server_error(error):
+                # The title is taken, or just being stored. A case that has values is another one.
                 found = self.recovery.look_for(lambda: parent.find(title))
-                if found is not None and found.values and isinstance(lost, StatusError):
-                    raise self._title_taken(title, lost) from lost
-                if found is not None:
-                    return self.kind.as_written(found)
-            if not (is_unanswered(lost) or is_server_error(lost)):
-                break
-        raise lost
+                if found is not None and found.values:
+                    raise self._title_taken(title, error) from error
+            return None if found is None else self.kind.as_written(found)
+
+        return self.recovery.write_once(
+            create,
+            find,
+            f"The response to creating the {self.kind.noun} {title!r} was lost, and it is unknown whether it was"
+            " created. Look for it by this title before you add it again.",
+        )
 
     def _title_taken(self, title: str, error: StatusError) -> TitleTaken:
         return TitleTaken(
@@ -386,6 +353,7 @@ class CaseRun(Generic[Case]):
 
     def _if_carried_out(self, change: CaseChange) -> Case | None:
         case = self.kind.namespace.detail(pk=change.before.pk)
-        if change.shows_in(case) or change.values.are_used(self.uploads):
-            return self.kind.as_written(case)
-        return None
+        return self.kind.as_written(case) if self._shows(change, case) else None
+
+    def _shows(self, change: CaseChange, case: Any) -> bool:
+        return change.shows_in(case) or change.values.are_used(self.uploads)

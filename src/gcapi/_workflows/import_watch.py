@@ -9,40 +9,22 @@ value arrives.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gcapi import models
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
-from gcapi._util.scheduler import sleep
-from gcapi._workflows.cases import CaseSnapshot
-from gcapi._workflows.prepare import exists
+from gcapi._workflows.cases import CaseSnapshot, PendingValue
+from gcapi._workflows.namespaces import Namespaces
+from gcapi._workflows.prepare import UploadedFiles, exists
 from gcapi.exceptions import ImportFailed, ImportTimeout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from gcapi import models
-    from gcapi._workflows.cases import PendingValue
-    from gcapi._workflows.namespaces import Namespaces
-    from gcapi._workflows.prepare import UploadedFiles
 
 #: Up to how many cases are read, and upload sessions followed, one by one rather than by listing all.
 MAX_SINGLE_READS = 20
 #: Seconds that a value may still take to appear once its uploads are gone.
 APPEARANCE_SECONDS = 60.0
-
-
-@dataclass
-class _WaitingCase:
-    """A case, the values that it waits for, and when all of their uploads were first found to be gone."""
-
-    pending: dict[str, PendingValue]
-    gone_since: float | None = None
-
-    @property
-    def uploads(self) -> set[str]:
-        return {pk for value in self.pending.values() for pk in value.files.pks}
 
 
 @dataclass
@@ -57,8 +39,6 @@ class ImportWatch:
         on_value: Called with the slug of each value that has arrived.
         on_complete: Called with each case that has all of its values.
         on_failure: Called with the pk of each case that failed, and the error.
-        clock: Returns the time in seconds.
-        sleep: Sleeps for a number of seconds.
     """
 
     cases: Mapping[str, Mapping[str, PendingValue]]
@@ -68,16 +48,15 @@ class ImportWatch:
     on_value: Callable[[str], object] = lambda _: None
     on_complete: Callable[[Any], object] = lambda _: None
     on_failure: Callable[[str, ImportFailed], object] = lambda _, __: None
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = sleep
 
     def __post_init__(self) -> None:
-        self._waiting = {pk: _WaitingCase(dict(pending)) for pk, pending in self.cases.items()}
+        self._waiting = {pk: dict(pending) for pk, pending in self.cases.items()}
+        #: When all uploads of a case were first found to be gone.
+        self._gone_since: dict[str, float] = {}
         #: The upload sessions of plain images, by case and socket; several where a lost request was repeated.
         self._sessions: dict[tuple[str, str], dict[str, models.RawImageUploadSession]] = {}
         self._failed: dict[str, ImportFailed] = {}
         self._looks = 0
-        self._appearance = max(APPEARANCE_SECONDS, self.idle_timeout)
 
     def wait(
         self, timeout: float | None
@@ -87,18 +66,16 @@ class ImportWatch:
         Args:
             timeout: Seconds to wait; `None` for as long as it takes.
         """
-        if poll(self._look, timeout=timeout, clock=self.clock, sleep=self.sleep) is None:
+        if poll(self._look, timeout=timeout) is None:
             self._find_failures(thorough=True)
         late: dict[str, ImportTimeout] = {}
         existing = self._existing_uploads() if self._waiting else set[str]()
-        for pk, case in self._waiting.items():
-            lines = [
-                f"{slug}: {_state_of(value.files, existing)}"
-                for slug, value in case.pending.items()
+        for pk, pending in self._waiting.items():
+            lines = [f"After {format_duration(timeout or 0)} these values of {pk} had not arrived:"]
+            lines += [
+                f"{slug}: {_state_of(value.files, existing)}" for slug, value in pending.items()
             ]
-            waited = format_duration(timeout or 0)
-            message = f"After {waited} these values of {pk} had not arrived:\n  "
-            late[pk] = ImportTimeout(message + "\n  ".join(lines), pk=pk, slugs=tuple(case.pending))
+            late[pk] = ImportTimeout("\n  ".join(lines), pk=pk, slugs=tuple(pending))
         return self._failed, late
 
     def _look(self) -> bool | None:
@@ -106,33 +83,36 @@ class ImportWatch:
         pks = list(self._waiting)
         if len(pks) > MAX_SINGLE_READS:
             existing = self._existing_uploads()
-            pks = [pk for pk in pks if not self._waiting[pk].uploads <= existing]
+            pks = [pk for pk in pks if not self._uploads_of(pk) <= existing]
         self._read_cases(pks)
         self._looks += 1
         if self._waiting:
             # Listing everything is expensive, so it happens after 1, 2, 4, 8, ... looks.
             is_thorough = self._looks & (self._looks - 1) == 0
             self._find_failures(thorough=is_thorough)
-            if is_thorough or existing is not None:
-                self._fail_without_uploads(
-                    self._existing_uploads() if existing is None else existing
-                )
+            if existing is None and is_thorough:
+                existing = self._existing_uploads()
+            if existing is not None:
+                self._fail_without_uploads(existing)
         return None if self._waiting else True
+
+    def _uploads_of(self, pk: str) -> set[str]:
+        return {upload for value in self._waiting[pk].values() for upload in value.files.pks}
 
     def _existing_uploads(self) -> set[str]:
         return {upload.pk for upload in self.resources.uploads.iterate_all()}
 
     def _read_cases(self, pks: Sequence[str]) -> None:
         for case in self.read(pks) if pks else ():
-            waiting = self._waiting.get(case.pk)
-            if waiting is None:
+            pending = self._waiting.get(case.pk)
+            if pending is None:
                 continue
             now = CaseSnapshot.of(case).values
-            for slug, value in list(waiting.pending.items()):
+            for slug, value in list(pending.items()):
                 if now.get(slug) not in {None, value.before}:
-                    del waiting.pending[slug]
+                    del pending[slug]
                     self.on_value(slug)
-            if not waiting.pending:
+            if not pending:
                 del self._waiting[case.pk]
                 self.on_complete(case)
 
@@ -141,8 +121,8 @@ class ImportWatch:
     def _find_failures(self, *, thorough: bool) -> None:
         images = {
             upload: (pk, slug)
-            for pk, waiting in self._waiting.items()
-            for slug, value in waiting.pending.items()
+            for pk, pending in self._waiting.items()
+            for slug, value in pending.items()
             if value.files.is_plain_image
             for upload in value.files.pks
         }
@@ -157,25 +137,23 @@ class ImportWatch:
             sessions = self._sessions[pk, slug]
             if not are_many:
                 # A session no longer names the uploads once an image was built, so it cannot be found a second time.
-                sessions.update(
-                    {
-                        one: self.resources.raw_image_upload_sessions.detail(pk=one)
-                        for one in sessions
-                    }
-                )
+                for one in sessions:
+                    sessions[one] = self.resources.raw_image_upload_sessions.detail(pk=one)
             if all(session.status == "Failed" for session in sessions.values()):
                 words = next(iter(sessions.values())).error_message
                 self._fail(pk, slug, words or "no reason given")
 
     def _fail_without_uploads(self, existing: set[str]) -> None:
-        for pk, waiting in list(self._waiting.items()):
-            if not waiting.uploads or waiting.uploads & existing:
+        for pk, pending in list(self._waiting.items()):
+            uploads = self._uploads_of(pk)
+            if not uploads or uploads & existing:
                 # The list changes while it is read, so it may have missed an upload before.
-                waiting.gone_since = None
+                self._gone_since.pop(pk, None)
                 continue
-            waiting.gone_since = waiting.gone_since or self.clock()
-            if self.clock() - waiting.gone_since > self._appearance:
-                slug, value = next(item for item in waiting.pending.items() if item[1].files.pks)
+            now = time.monotonic()
+            gone_for = now - self._gone_since.setdefault(pk, now)
+            if gone_for > max(APPEARANCE_SECONDS, self.idle_timeout):
+                slug, value = next(item for item in pending.items() if item[1].files.pks)
                 if not exists(self.resources.uploads, value.files.pks[0]):
                     reason = "its uploads are gone and no value appeared; the API gives no reason"
                     self._fail(pk, slug, reason)
@@ -183,12 +161,11 @@ class ImportWatch:
     def _fail(self, pk: str, slug: str, reason: str) -> None:
         # The value may have arrived since the case was read, and the failure be that of a repeated request.
         self._read_cases([pk])
-        waiting = self._waiting.get(pk)
-        if waiting is None or slug not in waiting.pending:
+        if slug not in self._waiting.get(pk, ()):
             return
-        del self._waiting[pk]
+        files = self._waiting.pop(pk)[slug].files
         self._failed[pk] = ImportFailed(
-            f"Socket {slug!r} of {pk}: the server could not import {waiting.pending[slug].files}: {reason}",
+            f"Socket {slug!r} of {pk}: the server could not import {files}: {reason}",
             pk=pk,
             slug=slug,
             reason=reason,

@@ -9,8 +9,10 @@ that all exist, and no new job until the server cannot be busy any more, prove t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from itertools import chain
+from typing import Any, Literal, Protocol
 
 import httpx
 
@@ -23,20 +25,14 @@ from gcapi._api.lost_writes import (
     is_lost,
     is_server_error,
 )
-from gcapi._api.operations import plain
+from gcapi._api.operations import Calls, plain
 from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi._api.resource_mixins import CreateMixin, create_within_limit
 from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
+from gcapi._workflows.namespaces import Namespaces
+from gcapi._workflows.prepare import PreparedValues
 from gcapi.exceptions import AmbiguousWriteError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gcapi._api.operations import Calls
-    from gcapi._workflows.namespaces import Namespaces
-    from gcapi._workflows.prepare import PreparedValues
-    from gcapi.resources import AlgorithmInvocations
 
 #: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
@@ -136,26 +132,43 @@ class JobStarter:
         jobs = self.resources.algorithm_jobs
         # Without the wait for the limit, during which no lock may be held.
         create = CreateMixin["models.JobPost"].create
-        try:
-            return create(jobs, **fields)
-        except WRITE_ERRORS as error:
-            if not is_lost(error):
-                raise
-            lost: Exception = error
-        repeats = self.recovery.repeats()
-        while True:
-            found = search.result()
-            if found is not None:
-                return _as_written(found)
-            if not (is_lost(lost) or is_server_error(lost)):
-                # The repeat was refused, and no job explains that: the first request would have been refused too.
-                raise lost
-            if next(repeats, None) is None:
-                raise AmbiguousWriteError(f"{search.message} ({lost})") from lost
+        lost: Exception | None = None
+        for number in chain((0,), self.recovery.repeats()):
             try:
                 return create(jobs, **fields)
             except WRITE_ERRORS as error:
+                if number == 0 and not is_lost(error):
+                    raise
                 lost = error
+            found = search.result()
+            if found is not None:
+                inputs = as_written(found.to_dict()["inputs"])
+                return models.JobPost.from_dict(
+                    {"pk": found.pk, "status": found.status, "inputs": inputs}
+                )
+            if not (is_lost(lost) or is_server_error(lost)):
+                # The repeat was refused, and no job explains that: the first request would have been refused too.
+                raise lost
+        raise AmbiguousWriteError(f"{search.message} ({lost})") from lost
+
+    def invoke(self, endpoint: models.Endpoint, inputs: PreparedValues) -> models.InvocationPost:
+        """Invoke an endpoint, at most once.
+
+        Raises:
+            AmbiguousWriteError: The response was lost, and the API shows nothing by which to find the invocation.
+        """
+        message = (
+            f"The response to invoking endpoint {endpoint.pk} was lost. Look at your latest invocations before you"
+            " invoke it again."
+        )
+        try:
+            return self.resources.algorithm_invocations.create(
+                endpoint=endpoint.api_url, inputs=inputs.values
+            )
+        except WRITE_ERRORS as error:
+            if not is_lost(error):
+                raise
+            raise AmbiguousWriteError(f"{message} ({error})") from error
 
 
 class _JobSearch:
@@ -245,27 +258,3 @@ def _filter(algorithm: models.Algorithm) -> dict[str, str]:
 def _comparable(name: str) -> str:
     """Return a file name without the characters that the server replaces or leaves out."""
     return re.sub(r"[\W_]+", "", name)
-
-
-def _as_written(job: models.HyperlinkedJob) -> models.JobPost:
-    inputs = as_written(job.to_dict()["inputs"])
-    return models.JobPost.from_dict({"pk": job.pk, "status": job.status, "inputs": inputs})
-
-
-def invoke_once(
-    invocations: AlgorithmInvocations, endpoint: models.Endpoint, inputs: PreparedValues
-) -> models.InvocationPost:
-    """Invoke an endpoint, at most once.
-
-    Raises:
-        AmbiguousWriteError: The response was lost, and the API shows nothing by which to find the invocation.
-    """
-    try:
-        return invocations.create(endpoint=endpoint.api_url, inputs=inputs.values)
-    except WRITE_ERRORS as error:
-        if not is_lost(error):
-            raise
-        raise AmbiguousWriteError(
-            f"The response to invoking endpoint {endpoint.pk} was lost. Look at your latest invocations before you"
-            f" invoke it again. ({error})"
-        ) from error

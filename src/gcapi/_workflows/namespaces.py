@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gcapi import resources
-
-if TYPE_CHECKING:
-    from gcapi._api.operations import Calls
-    from gcapi._transfer.downloads import Downloads
-    from gcapi._transfer.uploads import Uploads
+from gcapi._api.operations import Calls
+from gcapi._transfer.downloads import Downloads
+from gcapi._transfer.uploads import Uploads
 
 
 class Namespaces:

@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from gcapi import models
+from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.multipart import COMPLETED
-from gcapi._transfer.upload_sources import BytesSource, PathSource
+from gcapi._transfer.upload_sources import BytesSource, PathSource, Source
+from gcapi._transfer.uploads import Uploads
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
 from gcapi._workflows.plans import Content, FileCopy, Inline, Plan, Upload, plan_value
+from gcapi._workflows.slug_lookup import Lookup
 from gcapi.exceptions import GCAPIError, ObjectNotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
-
-    from gcapi import models
-    from gcapi._transfer.downloads import Downloads
-    from gcapi._transfer.upload_sources import Source
-    from gcapi._transfer.uploads import Uploads
-    from gcapi._workflows.slug_lookup import Lookup
-    from gcapi.models import UserUpload
-    from gcapi.progress import Listener
-    from gcapi.resources import Images, UploadsNamespace
-    from gcapi.sockets import SocketValueSpec
+from gcapi.progress import Listener
+from gcapi.resources import Images, UploadsNamespace
+from gcapi.sockets import SocketValueSpec
 
 T = TypeVar("T")
+#: The uploads of each plan that has files, by socket slug.
+UploadsBySlug = Mapping[str, Sequence["models.UserUpload | models.UserUploadComplete"]]
 
 #: How many file names a message lists.
 SHOWN_NAMES = 3
-
-
-class UploadRecord(Protocol):
-    """The part of an upload that a value refers to."""
-
-    pk: str
-    api_url: str
-    filename: str
-
-
-@dataclass
-class KnownUpload:
-    """An upload that a request of an earlier process named; that process knew its address."""
-
-    pk: str
-    filename: str
-    api_url: str = ""
 
 
 class IncompleteImageSet(GCAPIError):
@@ -87,14 +67,12 @@ class PreparedValues:
     files: dict[str, UploadedFiles]
 
     @classmethod
-    def of(
-        cls, plans: Sequence[Plan], uploads: Mapping[str, Sequence[UploadRecord]]
-    ) -> PreparedValues:
+    def of(cls, plans: Sequence[Plan], uploads: UploadsBySlug) -> PreparedValues:
         """Return the values of plans.
 
         Args:
             plans: The plans.
-            uploads: The uploads of each plan that has files, by socket slug.
+            uploads: The uploads of those that have files.
         """
         return cls(
             [_json_value(plan, uploads) for plan in plans],
@@ -119,7 +97,7 @@ class PreparedValues:
         return any(not exists(uploads, files.pks[0]) for files in self.files.values())
 
 
-def _json_value(plan: Plan, uploads: Mapping[str, Sequence[UploadRecord]]) -> dict[str, Any]:
+def _json_value(plan: Plan, uploads: UploadsBySlug) -> dict[str, Any]:
     if isinstance(plan, Inline):
         return {"interface": plan.slug, **plan.source}
     urls = [upload.api_url for upload in uploads[plan.slug]]
@@ -188,13 +166,18 @@ class ValuePreparer:
 
     def upload(self, plans: Sequence[Plan]) -> PreparedValues:
         """Upload the files of plans, and return the values as the API takes them."""
-        with self._open_sources(plans) as sources:
+        with ExitStack() as stack:
+            sources = self._sources(plans, stack)
             flat = [source for group in sources.values() for source in group]
             uploaded = self.uploads.upload_all(flat) if flat else []
         return PreparedValues.of(plans, _regrouped(sources, uploaded))
 
     def send_files(
-        self, plans: Sequence[Plan], uploads: Mapping[str, Sequence[UserUpload]], *, is_fresh: bool
+        self,
+        plans: Sequence[Plan],
+        uploads: Mapping[str, Sequence[models.UserUpload]],
+        *,
+        is_fresh: bool,
     ) -> None:
         """Send the files of plans to uploads that were created for them; after a failure they stay as they are.
 
@@ -215,7 +198,8 @@ class ValuePreparer:
             for plan in plans
             if isinstance(plan, Upload) and not _is_uploaded(plan, uploads[plan.slug])
         ]
-        with self._open_sources(unfinished) as sources:
+        with ExitStack() as stack:
+            sources = self._sources(unfinished, stack)
             pairs = [
                 (source, upload)
                 for slug, group in sources.items()
@@ -224,20 +208,19 @@ class ValuePreparer:
             ]
             self.uploads.send_all(pairs, is_fresh=is_fresh)
 
-    @contextmanager
-    def _open_sources(self, plans: Sequence[Plan]) -> Generator[dict[str, list[Source]]]:
-        """Yield the files to upload, by socket slug; temporary copies are deleted at the end."""
-        with ExitStack() as stack:
-            yield {
-                plan.slug: self._sources(plan, stack) for plan in plans if isinstance(plan, Upload)
-            }
-
-    def _sources(self, plan: Upload, stack: ExitStack) -> list[Source]:
-        if plan.image_name is None:
-            return [self._source(file, stack) for file in plan.files]
-        paths = [file for file in plan.files if isinstance(file, Path)]
-        made = dicom.deidentify(paths, _temporary_directory(stack), self.listener)
-        return [PathSource(path, stays=False) for path in made]
+    def _sources(self, plans: Sequence[Plan], stack: ExitStack) -> dict[str, list[Source]]:
+        """Return the files to upload, by socket slug; the stack deletes temporary copies."""
+        sources: dict[str, list[Source]] = {}
+        for plan in plans:
+            if isinstance(plan, Inline):
+                continue
+            if plan.image_name is None:
+                sources[plan.slug] = [self._source(file, stack) for file in plan.files]
+            else:
+                paths = [file for file in plan.files if isinstance(file, Path)]
+                made = dicom.deidentify(paths, _temporary_directory(stack), self.listener)
+                sources[plan.slug] = [PathSource(path, stays=False) for path in made]
+        return sources
 
     def _source(self, file: Path | Content | FileCopy, stack: ExitStack) -> Source:
         if isinstance(file, Path):
@@ -260,7 +243,7 @@ def _regrouped(groups: Mapping[str, Sequence[Any]], flat: Iterable[T]) -> dict[s
     return {slug: [next(items) for _ in group] for slug, group in groups.items()}
 
 
-def _is_uploaded(plan: Upload, uploads: Sequence[UserUpload]) -> bool:
+def _is_uploaded(plan: Upload, uploads: Sequence[models.UserUpload]) -> bool:
     """Return whether all files of a plan are uploaded.
 
     Raises:

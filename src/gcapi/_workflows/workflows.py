@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
+from gcapi import models
 from gcapi._api.lost_writes import RecoveryPolicy
+from gcapi._api.operations import Calls
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
 from gcapi._workflows.case_calls import Cases
@@ -16,15 +19,8 @@ from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
-from gcapi.progress import Progress, given_up_on_error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gcapi import models
-    from gcapi._api.operations import Calls
-    from gcapi.progress import Listener
-    from gcapi.sockets import SocketValueSpec
+from gcapi.progress import Listener, Progress, given_up_on_error
+from gcapi.sockets import SocketValueSpec
 
 
 class Workflows:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gcapi._api.lost_writes import (
-    WRITE_ERRORS,
-    RecoveryPolicy,
-    ambiguous_on_failure,
-    is_lost,
-    is_refusal_with,
-    is_server_error,
-    is_unanswered,
-)
+from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
 from gcapi._api.operations import plain
 from gcapi._api.resource_mixins import CreateMixin, PartialUpdateMixin, ReadMixin, UpdateMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gcapi import models
     from gcapi._api.operations import Calls
@@ -66,38 +58,17 @@ class Answers(
         for name, path in _ANSWER_REFERENCES.items():
             if is_pk(fields.get(name)):
                 fields[name] = self._calls.settings.api_url(f"{path}{fields[name]}/")
-        create = partial(super().create, **fields)
-        try:
-            return create()
-        except WRITE_ERRORS as error:
-            if not is_lost(error):
-                raise
-            lost = error
-        with ambiguous_on_failure(
+        return self._recovery.write_once(
+            partial(super().create, **fields),
+            partial(self._find_stored, plain(fields)),
             "The response to storing an answer was lost; the answer may or may not be stored. Look for it in"
-            " client.reader_studies.answers.mine before you send it again."
-        ):
-            return self._retry(create, plain(fields), lost)
+            " client.reader_studies.answers.mine before you send it again.",
+        )
 
-    def _retry(
-        self, create: Callable[[], models.Answer], body: Mapping[str, Any], lost: Exception
-    ) -> models.Answer:
-        for _ in self._recovery.repeats():
-            try:
-                return create()
-            except WRITE_ERRORS as error:
-                lost = error
-            stored = (
-                self._find_stored(body) if is_refusal_with(lost, "has already answered") else None
-            )
-            if stored is not None:
-                return stored
-            if not (is_unanswered(lost) or is_server_error(lost)):
-                break
-        raise lost
-
-    def _find_stored(self, body: Mapping[str, Any]) -> models.Answer | None:
+    def _find_stored(self, body: Mapping[str, Any], refusal: Exception) -> models.Answer | None:
         """Return our own answer to a question for a display set, if it equals the one that was sent."""
+        if not is_refusal_with(refusal, "has already answered"):
+            return None
         display_set = last_segment(body.get("display_set"))
         for answer in self.mine.iterate_all({"display_set": display_set}):
             if same_path(answer.question, body["question"]) and answer.answer == body.get("answer"):

@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -437,33 +436,6 @@ def test_an_unknown_endpoint_is_not_found(
             endpoint_pk="00000000-0000-4000-8000-000000000000",
             inputs=[SocketValueSpec(example.image, file=ct_slice())],
         )
-
-
-# ---------------------------------------------------------------- what is no more
-
-
-@pytest.mark.parametrize(
-    ("withdrawn", "successor"),
-    [
-        (lambda client: client.add_cases_to_archive, "add_case_to_archive"),
-        (lambda client: client.add_cases_to_reader_study, "add_case_to_reader_study"),
-        (lambda client: client.run_external_job, "start_algorithm_job"),
-    ],
-)
-def test_a_withdrawn_method_names_its_successor(
-    sandbox: Sandbox,
-    client: Client,
-    withdrawn: Callable[[Client], Callable[..., Any]],
-    successor: str,
-) -> None:
-    """A withdrawn method names its successor, whatever its arguments, and sends nothing."""
-    with (
-        nothing_written(sandbox),
-        pytest.raises(NotImplementedError, match=rf"is withdrawn: use {successor}\b"),
-    ):
-        withdrawn(client)("anything", archive="at all")
-
-    assert hasattr(client, successor)
 
 
 # ---------------------------------------------------------------- a full disk

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gcapi import models
 from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS, QuotaWait
 from gcapi._transfer.multipart import COMPLETED, INITIALIZED
 from gcapi._util.fork_safety import Lock
@@ -22,7 +23,7 @@ from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Upload
-from gcapi._workflows.prepare import IncompleteImageSet, KnownUpload, PreparedValues, upload_names
+from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, upload_names
 from gcapi.bulk._executors import Runner
 from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
 
@@ -90,7 +91,7 @@ class RowUploads:
         noted = self.journal.uploads(fingerprint)
         uploads = {
             plan.slug: [
-                KnownUpload(upload.pk, name)
+                models.UserUpload.from_dict({"pk": upload.pk, "filename": name, "api_url": ""})
                 for upload, name in zip(noted[plan.slug].values(), upload_names(plan), strict=True)
             ]
             for plan in plans
