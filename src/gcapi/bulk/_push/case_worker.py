@@ -150,16 +150,13 @@ class CaseWorker:
         fields = {"order": row.row.order} if has_order else {}
         slugs = frozenset(record.before.get("slugs", row.slugs))
         plans = self._workflows.values.plan(row.only(slugs))
-        sent = self._sent(row, plans) if record.state == "filling" else None
+        sent = None
+        if record.state == "filling":
+            sent, created = self._uploads.known(row.fingerprint, plans)
+            if created is None or time.time() - created >= MAX_QUOTA_WAIT:
+                # The server deletes old uploads, so that their absence does not show that they were used.
+                sent = replace(sent, files={})
         run.finish(before, fields, plans, sent)
-
-    def _sent(self, row: ParsedRow, plans: Sequence[Plan]) -> PreparedValues:
-        """Return the values that an earlier run sent, with their uploads if they are still evidence."""
-        sent, created = self._uploads.known(row.fingerprint, plans)
-        if created is not None and time.time() - created < MAX_QUOTA_WAIT:
-            return sent
-        # The server deletes old uploads, so that their absence does not show that they were used.
-        return replace(sent, files={})
 
     def wait(
         self, rows: Mapping[str, ParsedRow], timeout: float | None
@@ -173,11 +170,18 @@ class CaseWorker:
         pending: dict[str, dict[str, PendingValue]] = {}
         for pk, row in rows.items():
             record = self._journal.record(row.fingerprint)
-            if record is not None and record.state == "filled":
-                if values := self._pending(row, record.before.get("values", {})):
-                    pending[pk] = values
-                else:
-                    self._journal.note(row.fingerprint, "imported")
+            if record is None or record.state != "filled":
+                continue
+            before = record.before.get("values", {})
+            names = {
+                spec.socket_slug: tuple(path.name for path in spec.paths) for spec in row.specs
+            }
+            for slug, uploads in self._journal.uploads(row.fingerprint).items():
+                pks = tuple(upload.pk for upload in uploads.values())
+                files = UploadedFiles(pks, names.get(slug, ()), is_plain_image=True)
+                pending.setdefault(pk, {})[slug] = PendingValue(before.get(slug), files)
+            if pk not in pending:
+                self._journal.note(row.fingerprint, "imported")
 
         def complete(case: Any) -> None:
             self._journal.note(rows[case.pk].fingerprint, "imported")
@@ -203,12 +207,3 @@ class CaseWorker:
         if len(pks) > MAX_SINGLE_READS:
             return self._parent.cases()
         return (self._parent.kind.namespace.detail(pk=pk) for pk in pks)
-
-    def _pending(self, row: ParsedRow, before: Mapping[str, int]) -> dict[str, PendingValue]:
-        names = {spec.socket_slug: tuple(path.name for path in spec.paths) for spec in row.specs}
-        pending: dict[str, PendingValue] = {}
-        for slug, group in self._journal.uploads(row.fingerprint).items():
-            pks = tuple(upload.pk for upload in group.values())
-            files = UploadedFiles(pks, names.get(slug, ()), is_plain_image=True)
-            pending[slug] = PendingValue(before.get(slug), files)
-        return pending

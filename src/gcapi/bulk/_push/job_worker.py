@@ -8,11 +8,11 @@ Where that remains undecided, the row is reported and never sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from gcapi import models
 from gcapi._util.scheduler import Scheduler
 from gcapi._workflows.job_start import JobRecorder, JobStep
-from gcapi._workflows.plans import Plan
 from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.row_uploads import RowUploads
@@ -54,7 +54,8 @@ class JobWorker:
             record = self._journal.record(row.fingerprint)
             if record is not None and record.state == "posting":
                 try:
-                    inputs, _ = self._uploads.known(row.fingerprint, self._plan(row))
+                    plans = self._workflows.values.plan(row.specs)
+                    inputs, _ = self._uploads.known(row.fingerprint, plans)
                     self._workflows.jobs.find(
                         self._algorithm, inputs, record.before["jobs"], self._recorder(row)
                     )
@@ -67,9 +68,8 @@ class JobWorker:
         if record is not None and record.state in {"started", "ended"}:
             return Decision("nothing", record.pk, note="started by an earlier run")
         if record is not None and record.state == "posting":
-            return Decision(
-                "finish", slugs=row.slugs, note="an earlier run ended while it started it"
-            )
+            note = "an earlier run ended while it started it"
+            return Decision("finish", slugs=row.slugs, note=note)
         return Decision("make", slugs=row.slugs)
 
     def push_row(self, row: ParsedRow) -> Decision:
@@ -84,7 +84,7 @@ class JobWorker:
         decision = self.decide(row)
         if decision.action == "nothing":
             return decision
-        plans = self._plan(row)
+        plans = self._workflows.values.plan(row.specs)
         if self._journal.record(row.fingerprint) is None:
             self._journal.note(row.fingerprint, "uploading")
         inputs = self._uploads.upload(row.fingerprint, plans)
@@ -113,20 +113,13 @@ class JobWorker:
                 failures[job.pk] = failure(job)
                 self._journal.note_error(rows[job.pk].fingerprint, str(failures[job.pk]))
 
+        def read(pk: str) -> models.HyperlinkedJob:
+            return self._workflows.resources.algorithm_jobs.detail(pk=pk)
+
         with Scheduler(self._workers, "gcapi-push-wait") as scheduler:
-            late = watch_jobs(
-                pks,
-                lambda pks: scheduler.run_all(self._read, pks),
-                timeout=timeout,
-                on_finish=finished,
-            )
+            read_all = partial(scheduler.run_all, read)
+            late = watch_jobs(pks, read_all, timeout=timeout, on_finish=finished)
         return failures, {error.pk: error for error in late}
-
-    def _read(self, pk: str) -> models.HyperlinkedJob:
-        return self._workflows.resources.algorithm_jobs.detail(pk=pk)
-
-    def _plan(self, row: ParsedRow) -> list[Plan]:
-        return self._workflows.values.plan(row.specs)
 
     def _recorder(self, row: ParsedRow) -> JobRecorder:
         def record(step: JobStep, *, pk: str = "", jobs_before: int = 0) -> None:
