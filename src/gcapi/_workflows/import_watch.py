@@ -38,7 +38,7 @@ class ImportWatch:
         idle_timeout: Seconds for which the server may be busy with one request.
         on_value: Called with the slug of each value that has arrived.
         on_complete: Called with each case that has all of its values.
-        on_failure: Called with the pk of each case that failed, and the error.
+        on_failure: Called with the pk of each case that failed.
     """
 
     cases: Mapping[str, Mapping[str, PendingValue]]
@@ -47,7 +47,7 @@ class ImportWatch:
     idle_timeout: float
     on_value: Callable[[str], object] = lambda _: None
     on_complete: Callable[[Any], object] = lambda _: None
-    on_failure: Callable[[str, ImportFailed], object] = lambda _, __: None
+    on_failure: Callable[[str], object] = lambda _: None
 
     def __post_init__(self) -> None:
         self._waiting = {pk: dict(pending) for pk, pending in self.cases.items()}
@@ -170,7 +170,7 @@ class ImportWatch:
             slug=slug,
             reason=reason,
         )
-        self.on_failure(pk, self._failed[pk])
+        self.on_failure(pk)
 
 
 def _state_of(files: UploadedFiles, existing: set[str]) -> str:

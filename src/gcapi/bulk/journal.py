@@ -24,7 +24,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,7 @@ CREATE TABLE IF NOT EXISTS rows (
     fingerprint BLOB NOT NULL UNIQUE,
     state TEXT NOT NULL,
     pk TEXT,
-    before TEXT,
-    error TEXT
+    before TEXT
 );
 CREATE INDEX IF NOT EXISTS rows_pk ON rows (pk);
 CREATE TABLE IF NOT EXISTS uploads (
@@ -59,7 +58,6 @@ CREATE TABLE IF NOT EXISTS uploads (
     PRIMARY KEY (row, socket, number)
 ) WITHOUT ROWID;
 """
-_READ = "SELECT fingerprint, state, pk, before, error FROM rows"
 
 
 class JournalError(GCAPIError):
@@ -71,18 +69,14 @@ class RowRecord:
     """The journal's record of a row.
 
     Attributes:
-        fingerprint: The row.
         state: How far it has come.
         pk: The case or the job; empty if there is none yet.
         before: What there was before the request that it is at, in the form of who wrote it.
-        error: The latest error; empty if there was none.
     """
 
-    fingerprint: bytes
     state: State
     pk: str = ""
     before: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class Journal:
         self._users = 0
         self._is_closing = False
         with self._errors_named():
-            # Noted errors name files, whose names may identify a patient.
+            # The name of the manifest may identify a patient.
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 path, timeout=0.0, isolation_level=None, check_same_thread=False
@@ -182,12 +176,16 @@ class Journal:
 
     def record(self, fingerprint: bytes) -> RowRecord | None:
         """Return the record of a row."""
-        found = self._run(f"{_READ} WHERE fingerprint = ?", fingerprint)
-        return _record(found[0]) if found else None
+        for state, pk, before in self._run(
+            "SELECT state, pk, before FROM rows WHERE fingerprint = ?", fingerprint
+        ):
+            return RowRecord(state, pk or "", json.loads(before or "{}"))
+        return None
 
-    def records(self, state: State) -> Iterator[RowRecord]:
-        """Yield the records of the rows in a state."""
-        return map(_record, self._run(f"{_READ} WHERE state = ?", state))
+    def rows_in(self, state: State) -> set[bytes]:
+        """Return the fingerprints of the rows in a state."""
+        found = self._run("SELECT fingerprint FROM rows WHERE state = ?", state)
+        return {fingerprint for (fingerprint,) in found}
 
     def owner(self, pk: str) -> bytes | None:
         """Return the fingerprint of the row that a case was made for or filled by, or `None`."""
@@ -212,16 +210,12 @@ class Journal:
         """
         self._run(
             "INSERT INTO rows (fingerprint, state, pk, before) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (fingerprint) DO"
-            " UPDATE SET state = ?2, pk = coalesce(?3, pk), before = coalesce(?4, before), error = NULL",
+            " UPDATE SET state = ?2, pk = coalesce(?3, pk), before = coalesce(?4, before)",
             fingerprint,
             state,
             pk,
             None if before is None else json.dumps(before),
         )
-
-    def note_error(self, fingerprint: bytes, error: str) -> None:
-        """Note the error of a row."""
-        self._run("UPDATE rows SET error = ? WHERE fingerprint = ?", error[:1000], fingerprint)
 
     def forget_other(self, fingerprint: bytes, pk: str) -> None:
         """Forget another row that a case was made for, because this row is about to change the case."""
@@ -268,13 +262,6 @@ class Journal:
             "DELETE FROM uploads WHERE row = (SELECT id FROM rows WHERE fingerprint = ?)",
             fingerprint,
         )
-
-
-def _record(found: tuple[Any, ...]) -> RowRecord:
-    fingerprint, state, pk, before, error = found
-    return RowRecord(
-        fingerprint, state, pk or "", json.loads(before) if before else {}, error or ""
-    )
 
 
 def _listed(facts: Mapping[str, str]) -> str:

@@ -343,14 +343,7 @@ class _PushRun:
 
     def _push_row(self, row: Row) -> Decision:
         with self.journal.in_use():
-            parsed = self.reader.read(row)
-            try:
-                return self.worker.push_row(parsed)
-            except JournalError:
-                raise
-            except Exception as error:
-                self.journal.note_error(parsed.fingerprint, _one_line(error))
-                raise
+            return self.worker.push_row(self.reader.read(row))
 
     def wait(self, report: PushReport, timeout: float | None) -> None:
         """Wait for imports and jobs, and move the rows that failed or took too long in the report."""

@@ -21,7 +21,7 @@ from gcapi.bulk._push.rows import ParsedRow
 from gcapi.bulk.journal import Journal
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-from gcapi.exceptions import ImportFailed, SpecError
+from gcapi.exceptions import SpecError
 
 
 def find_parent(client: Client, target: Target) -> CaseParent[Any]:
@@ -187,11 +187,10 @@ class CaseWorker:
             self._journal.note(rows[case.pk].fingerprint, "imported")
             self._journal.forget_uploads(rows[case.pk].fingerprint)
 
-        def failed(pk: str, error: ImportFailed) -> None:
+        def failed(pk: str) -> None:
             # A re-run uploads the files again, and fills the case again.
             self._journal.forget_uploads(rows[pk].fingerprint)
             self._journal.note(rows[pk].fingerprint, "created", pk=pk)
-            self._journal.note_error(rows[pk].fingerprint, str(error))
 
         watch = ImportWatch(
             pending,

@@ -48,9 +48,8 @@ class JobWorker:
         Args:
             rows: Returns all rows; called only if there is such a request.
         """
-        if next(self._journal.records("posting"), None) is None:
-            return
-        for row in rows():
+        requested = self._journal.rows_in("posting")
+        for row in rows() if requested else ():
             record = self._journal.record(row.fingerprint)
             if record is not None and record.state == "posting":
                 try:
@@ -102,7 +101,7 @@ class JobWorker:
             timeout: Seconds; `None` for as long as it takes.
         """
         failures: dict[str, Exception] = {}
-        ended = {each.fingerprint for each in self._journal.records("ended")}
+        ended = self._journal.rows_in("ended")
         pks = [pk for pk, row in rows.items() if row.fingerprint not in ended]
 
         def finished(job: models.HyperlinkedJob) -> None:
@@ -111,7 +110,6 @@ class JobWorker:
                 self._journal.forget_uploads(rows[job.pk].fingerprint)
             else:
                 failures[job.pk] = failure(job)
-                self._journal.note_error(rows[job.pk].fingerprint, str(failures[job.pk]))
 
         def read(pk: str) -> models.HyperlinkedJob:
             return self._workflows.resources.algorithm_jobs.detail(pk=pk)

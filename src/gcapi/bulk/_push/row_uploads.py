@@ -11,30 +11,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gcapi import models
 from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS, QuotaWait
+from gcapi._http.settings import OnLimit
 from gcapi._transfer.multipart import COMPLETED, INITIALIZED
 from gcapi._util.fork_safety import Lock
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
-from gcapi._workflows.plans import Upload
+from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, upload_names
 from gcapi.bulk._executors import Runner
+from gcapi.bulk.journal import Journal, NotedUpload
+from gcapi.client import Client
 from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
-    from gcapi._http.settings import OnLimit
-    from gcapi._workflows.plans import Plan
-    from gcapi.bulk.journal import Journal, NotedUpload
-    from gcapi.client import Client
-    from gcapi.models import UserUpload
 
 #: How often an image set is sent whose uploads change meanwhile.
 IMAGE_SET_ATTEMPTS = 3
@@ -51,7 +45,7 @@ class SendFiles:
     """
 
     plans: tuple[Upload, ...]
-    uploads: Mapping[str, Sequence[UserUpload]]
+    uploads: Mapping[str, Sequence[models.UserUpload]]
     is_fresh: bool
 
     def run(self, client: Client) -> None:
@@ -75,10 +69,9 @@ class RowUploads:
         self._on_limit = client.workflows.settings.on_limit
         self._quota = UploadQuota(client.uploads.count, self._on_limit)
         self._limits = QuotaWait(self._on_limit)
-        self._lock = threading.Lock()
         noted = journal.upload_pks()
-        #: The uploads of earlier runs that the server still has.
-        self._usable: dict[str, UserUpload] = {
+        #: The noted uploads that the server still has. Single operations on a dictionary need no lock.
+        self._usable: dict[str, models.UserUpload] = {
             upload.pk: upload
             for upload in (client.uploads.iterate_all() if noted else ())
             if upload.pk in noted and upload.status in {INITIALIZED, COMPLETED}
@@ -111,14 +104,13 @@ class RowUploads:
         if not with_files:
             return PreparedValues.of(plans, {})
         uploads = self._send(fingerprint, with_files)
-        with self._lock:
-            for upload in (upload for group in uploads.values() for upload in group):
-                self._usable.pop(upload.pk, None)
+        for upload in (upload for group in uploads.values() for upload in group):
+            self._usable.pop(upload.pk, None)
         return PreparedValues.of(plans, uploads)
 
     def _send(
         self, fingerprint: bytes, plans: tuple[Upload, ...]
-    ) -> Mapping[str, Sequence[UserUpload]]:
+    ) -> Mapping[str, Sequence[models.UserUpload]]:
         for attempt in range(1, IMAGE_SET_ATTEMPTS + 1):
             uploads, is_fresh = self._create(fingerprint, plans)
             task = SendFiles(plans, uploads, is_fresh and self._runner.is_local)
@@ -128,9 +120,7 @@ class RowUploads:
                 if attempt == IMAGE_SET_ATTEMPTS:
                     raise
                 for upload in (upload for group in uploads.values() for upload in group):
-                    now = self._client.uploads.detail(pk=upload.pk)
-                    with self._lock:
-                        self._usable[upload.pk] = now
+                    self._usable[upload.pk] = self._client.uploads.detail(pk=upload.pk)
             else:
                 return uploads
         raise AssertionError
@@ -165,7 +155,7 @@ class RowUploads:
 
     def _create(
         self, fingerprint: bytes, plans: Sequence[Upload]
-    ) -> tuple[dict[str, list[UserUpload]], bool]:
+    ) -> tuple[dict[str, list[models.UserUpload]], bool]:
         """Return the uploads of a row's files, and whether all of them are new."""
         noted = self.journal.uploads(fingerprint)
         uploads = {
@@ -183,10 +173,9 @@ class RowUploads:
         missing = list(names)
         with self._quota.reserve(len(missing)) as created:
 
-            def note(index: int, upload: UserUpload) -> None:
+            def note(index: int, upload: models.UserUpload) -> None:
                 self.journal.note_upload(fingerprint, *missing[index], upload.pk)
-                with self._lock:
-                    self._usable[upload.pk] = upload
+                self._usable[upload.pk] = upload
                 created()
 
             new = self._client.workflows.file_uploads.create_all(
@@ -198,11 +187,12 @@ class RowUploads:
             is_fresh,
         )
 
-    def _reusable(self, plan: Upload, noted: Mapping[int, NotedUpload]) -> dict[int, UserUpload]:
+    def _reusable(
+        self, plan: Upload, noted: Mapping[int, NotedUpload]
+    ) -> dict[int, models.UserUpload]:
         """Return the earlier uploads that will still exist in an hour, by the number of the file."""
         oldest = time.time() - MAX_QUOTA_WAIT
-        with self._lock:
-            known = {number: self._usable.get(upload.pk) for number, upload in noted.items()}
+        known = {number: self._usable.get(upload.pk) for number, upload in noted.items()}
         uploads = {
             number: upload
             for number, upload in known.items()
