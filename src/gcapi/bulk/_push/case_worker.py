@@ -15,13 +15,15 @@ from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
 from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi._workflows.workflows import Workflows
-from gcapi.bulk._push.decisions import CaseIndex, Decision, decide
+from gcapi.bulk._push.decisions import CaseIndex, Decision, IndexedCase
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow
 from gcapi.bulk.journal import Journal
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import SpecError
+
+CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
 
 
 def find_parent(client: Client, target: Target) -> CaseParent[Any]:
@@ -93,10 +95,34 @@ class CaseWorker:
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""
-        case = self._index.by_title.get(row.title)
-        is_known = case is not None and self._journal.owner(case.pk) is not None
         record = self._journal.record(row.fingerprint)
-        return decide(row, record, self._index, self._existing, is_known=is_known)
+        if record is not None and record.pk in self._index.pks:
+            if record.state in {"filled", "imported"}:
+                return Decision("nothing", record.pk, note="done by an earlier run")
+            return Decision("finish", record.pk, row.slugs)
+        case = self._index.by_title.get(row.title)
+        if case is None:
+            return Decision("make", slugs=row.slugs)
+        if record is not None and record.state == "creating" and not case.slugs:
+            # The run that requested this case ended before it received the response.
+            return Decision("finish", case.pk, row.slugs)
+        return self._decide_existing(row, case)
+
+    def _decide_existing(self, row: ParsedRow, case: IndexedCase) -> Decision:
+        if self._existing == "update":
+            return Decision("take", case.pk, row.slugs)
+        # The journal made or filled it for a row, this one or an earlier version.
+        is_known = self._journal.owner(case.pk) is not None
+        if self._existing == "error":
+            note = (
+                CHANGED if is_known else "choose another title, or say existing='skip' or 'update'"
+            )
+            note = f"there is a case {row.title!r} already: {note}"
+            return Decision("refuse", case.pk, note=note)
+        missing = row.slugs - case.slugs
+        if missing:
+            return Decision("take", case.pk, missing)
+        return Decision("nothing", case.pk, note=CHANGED if is_known else "it was there already")
 
     def push_row(self, row: ParsedRow) -> Decision:
         """Make, finish, fill or change the case of a row; return what was done.

@@ -1,4 +1,4 @@
-"""Deciding what to do about a row, given the journal and the cases on the server: pure, so the same in a dry run."""
+"""Decisions about rows, and the index of the cases on the server that they are based on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gcapi._workflows.case_kinds import ExistingCase, title_of
-from gcapi.bulk._push.rows import ParsedRow
-from gcapi.bulk.journal import RowRecord
+from gcapi._workflows.case_kinds import title_of
 
 #: Nothing; make a case; finish one that an earlier run began; fill or change an existing one; refuse the row.
 Action = Literal["nothing", "make", "finish", "take", "refuse"]
-
-CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
 
 
 @dataclass(frozen=True)
@@ -66,47 +62,3 @@ class CaseIndex:
             self.pks.add(case.pk)
             if title := title_of(case):
                 self.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))
-
-
-def decide(
-    row: ParsedRow,
-    record: RowRecord | None,
-    index: CaseIndex,
-    existing: ExistingCase,
-    *,
-    is_known: bool,
-) -> Decision:
-    """Return what to do about a row that is to be a case.
-
-    Args:
-        row: The row.
-        record: What the journal knows of it.
-        index: The cases on the server.
-        existing: What to do about a case of the title that this journal did not make.
-        is_known: Whether the journal made or filled the case of the title for a row, this one or an earlier version.
-    """
-    if record is not None and record.pk in index.pks:
-        if record.state in {"filled", "imported"}:
-            return Decision("nothing", record.pk, note="done by an earlier run")
-        return Decision("finish", record.pk, row.slugs)
-    case = index.by_title.get(row.title)
-    if case is None:
-        return Decision("make", slugs=row.slugs)
-    if record is not None and record.state == "creating" and not case.slugs:
-        # The run that requested this case ended before it received the response.
-        return Decision("finish", case.pk, row.slugs)
-    return _decide_existing(row, case, existing, is_known=is_known)
-
-
-def _decide_existing(
-    row: ParsedRow, case: IndexedCase, existing: ExistingCase, *, is_known: bool
-) -> Decision:
-    if existing == "update":
-        return Decision("take", case.pk, row.slugs)
-    if existing == "error":
-        note = CHANGED if is_known else "choose another title, or say existing='skip' or 'update'"
-        return Decision("refuse", case.pk, note=f"there is a case {row.title!r} already: {note}")
-    missing = row.slugs - case.slugs
-    if missing:
-        return Decision("take", case.pk, missing)
-    return Decision("nothing", case.pk, note=CHANGED if is_known else "it was there already")
