@@ -54,6 +54,7 @@ If a connection cannot be established or breaks, httpx's own ``TransportError`` 
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, ClassVar
 
 import httpx
@@ -65,11 +66,10 @@ from gcapi._util.redaction import without_secrets
 class GCAPIError(Exception):
     """Base class of the exceptions of this package."""
 
-    #: The keyword arguments of the constructor, which are also attributes; pickling needs them.
-    _keywords: ClassVar[tuple[str, ...]] = ()
-
     def __reduce__(self) -> tuple[Any, ...]:
-        keywords = {name: getattr(self, name) for name in self._keywords}
+        # The keyword arguments of each constructor are also attributes.
+        parameters = signature(type(self).__init__).parameters.values()
+        keywords = {p.name: getattr(self, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}
         notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
         return _rebuild, (type(self), self.args, keywords), notes
 
@@ -124,8 +124,6 @@ class SocketNotFound(ObjectNotFound, ValueError):
         slug: The slug.
     """
 
-    _keywords = ("slug",)
-
     def __init__(self, *args: object, slug: str) -> None:
         super().__init__(*args)
         self.slug = slug
@@ -147,8 +145,6 @@ class StatusError(GCAPIError, httpx.HTTPStatusError):
         body: The parsed JSON body, or the text of a body that is not JSON.
         words: The server's error message in one line of at most 1,024 characters.
     """
-
-    _keywords = ("response",)
 
     def __init__(self, message: str, *, response: httpx.Response) -> None:
         request = without_secrets(response.request)
@@ -238,8 +234,6 @@ class ImportFailed(GCAPIError):
         reason: The server's error message.
     """
 
-    _keywords = ("pk", "slug", "reason")
-
     def __init__(self, *args: object, pk: str, slug: str, reason: str) -> None:
         super().__init__(*args)
         self.pk = pk
@@ -254,8 +248,6 @@ class JobFailed(GCAPIError):
         pk: The primary key of the job.
         status: The final status, as the server names it.
     """
-
-    _keywords = ("pk", "status")
 
     def __init__(self, *args: object, pk: str, status: str) -> None:
         super().__init__(*args)
@@ -280,8 +272,6 @@ class UploadInterrupted(GCAPIError):
     Attributes:
         uploads: The file names of the unfinished uploads by primary key; the server keeps them for a day.
     """
-
-    _keywords = ("uploads",)
 
     def __init__(self, *args: object, uploads: dict[str, str]) -> None:
         super().__init__(*args)
@@ -310,8 +300,6 @@ class IncompleteCase(GCAPIError):
         pk: The primary key of the archive item or display set, which lacks its values.
     """
 
-    _keywords = ("pk",)
-
     def __init__(self, *args: object, pk: str) -> None:
         super().__init__(*args)
         self.pk = pk
@@ -324,8 +312,6 @@ class ImportTimeout(GCAPIError, TimeoutError):
         pk: The primary key of the archive item or display set.
         slugs: The slugs of the sockets without values.
     """
-
-    _keywords = ("pk", "slugs")
 
     def __init__(self, *args: object, pk: str, slugs: tuple[str, ...]) -> None:
         super().__init__(*args)
@@ -340,8 +326,6 @@ class JobTimeout(GCAPIError, TimeoutError):
         pk: The primary key of the job.
         status: The last known status.
     """
-
-    _keywords = ("pk", "status")
 
     def __init__(self, *args: object, pk: str, status: str) -> None:
         super().__init__(*args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pkgutil
 import re
@@ -114,7 +115,8 @@ def make(cls: type[BaseException]) -> BaseException:
     if issubclass(cls, exceptions.StatusError):
         return cls("It went wrong.", response=answer(400))
     if issubclass(cls, exceptions.GCAPIError):
-        return cls("It went wrong.", **{name: KEYWORDS[name] for name in cls._keywords})
+        accepted = inspect.signature(cls.__init__).parameters
+        return cls("It went wrong.", **{k: v for k, v in KEYWORDS.items() if k in accepted})
     return cls("It went wrong.")
 
 

@@ -41,8 +41,6 @@ class CellError(SpecError):
         fix: What to do about it.
     """
 
-    _keywords = ("what", "fix")
-
     def __init__(self, *args: object, what: str, fix: str) -> None:
         super().__init__(*(args or (f"{what}. {fix}.",)))
         self.what = what

@@ -60,8 +60,6 @@ class ManifestError(SpecError):
         problems: Everything that is wrong.
     """
 
-    _keywords = ("problems",)
-
     def __init__(self, *args: object, problems: Sequence[Problem]) -> None:
         super().__init__(*args)
         self.problems: tuple[Problem, ...] = tuple(problems)
