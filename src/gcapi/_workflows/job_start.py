@@ -191,9 +191,8 @@ class _JobSearch:
             f"The response to starting a job of {algorithm.slug!r} was lost. Look at your latest jobs of this algorithm"
             " before you start it again."
         )
-        self._ours: list[models.HyperlinkedJob] = []
-        #: Jobs that may be ours, and do not show all of their inputs.
-        self._unclear: list[models.HyperlinkedJob] = []
+        #: The new jobs that may be ours, as they were listed last.
+        self._possible: list[models.HyperlinkedJob] = []
 
     def result(self) -> models.HyperlinkedJob | None:
         """Return the job that a lost request started; `None` if it certainly started none.
@@ -202,29 +201,28 @@ class _JobSearch:
             AmbiguousWriteError: Neither is certain.
         """
         with ambiguous_on_failure(self.message):
-            if self._recovery.look_for(self._is_decided):
-                return self._ours[0]
-            if self._ours or self._unclear or self._inputs.are_used(self._resources.uploads):
+            found = self._recovery.look_for(self._certain)
+            if found is None and (self._possible or self._inputs.are_used(self._resources.uploads)):
                 raise AmbiguousWriteError(f"{self.message} {self._findings()}")
-            return None
+            return found
 
-    def _is_decided(self) -> bool | None:
-        """List the new jobs; return `True` if exactly one can be ours and all of its inputs show, else `None`."""
+    def _certain(self) -> models.HyperlinkedJob | None:
+        """List the new jobs; return the only one that may be ours, if it shows all inputs."""
         jobs = self._resources.algorithm_jobs.page(self.before, MAX_PAGE_SIZE, self._filter)
-        possible = [job for job in jobs if self._may_be_ours(job)]
-        self._ours = [job for job in possible if len(job.inputs) == len(self._values)]
-        self._unclear = [job for job in possible if job not in self._ours]
-        if len(self._ours) != 1 or self._unclear:
+        self._possible = [job for job in jobs if self._may_be_ours(job)]
+        if len(self._possible) != 1 or len(self._possible[0].inputs) < len(self._values):
             return None
-        return not self._inputs.files or self._inputs.are_used(self._resources.uploads) or None
+        is_certain = not self._inputs.files or self._inputs.are_used(self._resources.uploads)
+        return self._possible[0] if is_certain else None
 
     def _findings(self) -> str:
         """Return why the search is not decided."""
-        candidates = self._unclear or self._ours
-        if not candidates:
+        if not self._possible:
             return "Its uploads were used, but no new job shows these inputs."
+        unclear = [job for job in self._possible if len(job.inputs) < len(self._values)]
+        candidates = unclear or self._possible
         noun = "Job" if len(candidates) == 1 else "One of the jobs"
-        why = "not all inputs show" if self._unclear else "this is uncertain"
+        why = "not all inputs show" if unclear else "this is uncertain"
         return f"{noun} {', '.join(job.pk for job in candidates)} may be it: {why}."
 
     def _may_be_ours(self, job: models.HyperlinkedJob) -> bool:
