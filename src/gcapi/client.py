@@ -90,7 +90,7 @@ class Client(Namespaces):
             on_limit=on_limit,
         )
         #: The arguments of a copy or a pickle, beside the token.
-        self._options = {**vars(self._settings), "base_url": str(self.base_url)}
+        self._options: dict[str, Any] = {**vars(self._settings), "base_url": str(self.base_url)}
         self._options |= {"retry_strategy": retry_strategy, "progress": progress}
         del self._options["token"]
         self._transport = Transport(self._settings, check_factory(retry_strategy))

@@ -82,8 +82,8 @@ class Cases:
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
-        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(lambda _pk: _Titles())
-        self.pending = lru_cache(REMEMBERED_CASES)(lambda _pk: dict[str, PendingValue]())
+        self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
+        self.pending = lru_cache(REMEMBERED_CASES)(_pending_of)
 
     def run(
         self,
@@ -151,6 +151,14 @@ class Cases:
         if existing == "skip":
             return run.complete(pk, new_fields, plans, pending=self.pending(pk))
         return run.update(pk, fields, plans)
+
+
+def _titles_of(_pk: str) -> _Titles:
+    return _Titles()
+
+
+def _pending_of(_pk: str) -> dict[str, PendingValue]:
+    return {}
 
 
 class _Titles:
