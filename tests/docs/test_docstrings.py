@@ -62,7 +62,6 @@ _OPTIONAL = re.compile(r"\| None\b|\bNone \|")
 #: Classes that the reference omits: base classes, and enums that are long or empty.
 INTERNAL = {
     "gcapi._api.resource_mixins.Namespace",
-    "gcapi._api.resource_mixins.RetrieveMixin",
     "gcapi.models.BlankEnum",
     "gcapi.models.LocationEnum",
     "gcapi.models.NullEnum",

@@ -274,8 +274,8 @@ def display_sets(client: Client, study: ReaderStudy) -> None:
 
 
 def answers(client: Client, study: ReaderStudy, question: Question, shown: DisplaySet) -> None:
-    of_study = {"question__reader_study": study.pk}
-    assert_type(client.reader_studies.answers.iterate_all(params=of_study), Iterator[Answer])
+    of_study = client.reader_studies.answers.iterate_all({"question__reader_study": study.pk})
+    assert_type(of_study, Iterator[Answer])
     assert_type(client.reader_studies.answers.detail(pk="…"), Answer)
     assert_type(client.reader_studies.answers.page()[0].creator, str)
     assert_type(client.reader_studies.answers.mine.iterate_all(), Iterator[Answer])
@@ -370,6 +370,14 @@ def the_rest(client: Client) -> None:
     assert_type(client.workstation_configs.iterate_all(), Iterator[WorkstationConfig])
     assert_type(client.raw_image_upload_sessions.detail(pk="…"), RawImageUploadSession)
     assert_type(client.raw_image_upload_sessions.iterate_all(), Iterator[RawImageUploadSession])
+
+
+def filters(client: Client, archive: Archive) -> None:
+    client.archive_items.iterate_all(extra_params={"newer_filter": 1})
+    client.archive_items.page(0, 10, {"archive": archive.pk}, {"newer_filter": 1})
+    assert_type(client.archive_items.detail(archive=archive.pk), ArchiveItem)
+    of_image: dict[str, str] = {"title": "Case 1"}
+    client.archive_items.count(extra_params=of_image)
 
 
 # ---------------------------------------------------------------- uploads

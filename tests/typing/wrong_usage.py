@@ -17,6 +17,7 @@ from gcapi.models import (
     HyperlinkedImage,
     HyperlinkedJob,
 )
+from grand_challenge_api import api
 
 
 def two_sources(value: HyperlinkedComponentInterfaceValue) -> None:
@@ -73,3 +74,27 @@ def what_comes_out(client: Client) -> None:
 
 def misspelt_choices(job: HyperlinkedJob, socket: ComponentInterface) -> bool:
     return job.status == "Succeded" or socket.super_kind == "Images"  # type: ignore[comparison-overlap]
+
+
+def misspelt_fields(client: Client) -> None:
+    client.archive_items.create(archive="…", titel="a")  # type: ignore[call-arg]
+    client.archive_items.create(title="a")  # type: ignore[call-arg]
+    client.archive_items.create(archive=1)  # type: ignore[arg-type]
+    client.archive_items.update("…", valeus=[])  # type: ignore[call-arg]
+    client.reader_studies.display_sets.partial_update(pk="…", order="first")  # type: ignore[arg-type]
+    client.algorithm_jobs.create(algorithm="…", input=[])  # type: ignore[call-arg]
+
+
+def misspelt_filters(client: Client) -> None:
+    client.archives.detail(slg="my-archive")  # type: ignore[call-overload]
+    client.archive_items.detail(archve="…")  # type: ignore[call-overload]
+    client.archive_items.iterate_all(params={"archve": "…"})  # type: ignore[arg-type]
+    client.images.count({"archive": 1})  # type: ignore[arg-type]
+    client.algorithm_jobs.page(params={"algorithm": "…"})  # type: ignore[arg-type]
+    client.archives.page(extra_params={"owner"})  # type: ignore[arg-type]
+
+
+def misspelt_operations(client: Client) -> None:
+    api.archive_list  # type: ignore[attr-defined]
+    client._calls.call("archives.archives_list")  # type: ignore[arg-type]
+    client._calls.call(api.archives_list).result  # type: ignore[attr-defined]

@@ -1,14 +1,14 @@
 """Calls of generated operations: a response becomes a model or an error.
 
-An operation is named ``tag.operation_id`` as in the schema (such as ``archives.archives_items_list``). Its module is
-imported on the first call, since importing the whole generated package is slow.
+An operation is a value of `grand_challenge_api.api`, such as ``api.archives_list``. Its module is imported on the first
+access, since importing the whole generated package is slow.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -24,16 +24,16 @@ from gcapi._util.redaction import without_keys
 from gcapi.exceptions import ObjectNotFound, UnexpectedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import ModuleType
+    from collections.abc import Callable, Mapping, Sequence
 
     from gcapi._http.settings import Settings
     from gcapi._http.transport import Transport
+    from grand_challenge_api.base import Model, Operation
     from grand_challenge_api.client import AuthenticatedClient
 
 
-#: Stands for a generated client whose parsers raise on a status that the schema does not declare.
-STRICT_CLIENT = SimpleNamespace(raise_on_unexpected_status=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Calls:
@@ -48,17 +48,17 @@ class Calls:
         self.settings: Settings = transport.settings
         transport.gate = VersionCheck(transport).ensure
 
-    def operation(
+    def call(
         self,
-        name: str,
+        operation: Operation[T],
         *path: str | int,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> T:
         """Call an operation and return the parsed response.
 
         Args:
-            name: ``tag.operation_id``.
+            operation: The operation.
             path: The path parameters of the operation, in order.
             params: Query parameters by their API names; `None` values are left out.
             body: The JSON body by the API's names, for operations that have one.
@@ -67,18 +67,19 @@ class Calls:
             StatusError: The response has an error status.
             UnexpectedAnswer: The response differs from the schema.
         """
-        module = operation_module(name)
-        return _parse_response(module, self.send(self._build_request(module, path, params, body)))
+        return _parse_response(
+            operation, self.send(self._build_request(operation, path, params, body))
+        )
 
-    def get(self, name: str, url: str) -> Any:
+    def get(self, operation: Operation[T], url: str) -> T:
         """GET a URL, and parse the response as that of an operation.
 
         Args:
-            name: The operation.
+            operation: The operation.
             url: An absolute URL on the API's host.
         """
         request = self.transport.api.build_request("GET", parse_user_url(url))
-        return _parse_response(operation_module(name), self.send(request))
+        return _parse_response(operation, self.send(request))
 
     def send(
         self, request: httpx.Request, *, follow_redirects: bool = False, whole: bool = False
@@ -142,7 +143,7 @@ class Calls:
 
     def _build_request(
         self,
-        module: ModuleType,
+        operation: Operation[Any],
         path: Sequence[str | int],
         params: Mapping[str, Any] | None,
         body: Mapping[str, Any] | None,
@@ -150,21 +151,24 @@ class Calls:
         for segment in path:
             if segment in {"", ".", ".."}:  # would change the other segments of the URL
                 raise ObjectNotFound(f"{segment!r} is not a valid primary key.")
-        arguments = module._get_kwargs(*path, **_body_argument(module, body))
-        query = {
-            **arguments.pop("params", {}),
-            **{name: value for name, value in (params or {}).items() if value is not None},
-        }
-        url = self.settings.root_url + arguments.pop("url")
+        filled = re.sub(r"{\w+}", "{}", operation.path).format(
+            *(quote(str(segment), safe="") for segment in path)
+        )
+        query = {name: value for name, value in (params or {}).items() if value is not None}
         return self.transport.api.build_request(
-            arguments.pop("method").upper(), url, params=query or None, **arguments
+            operation.method,
+            self.settings.root_url + filled,
+            params=query or None,
+            json=_json_body(operation.body_model, body or {}),
         )
 
 
-def _parse_response(module: ModuleType, response: httpx.Response) -> Any:
+def _parse_response(operation: Operation[T], response: httpx.Response) -> T:
     try:
-        model = module._parse_response(client=STRICT_CLIENT, response=response)
-        _check_not_empty(model)
+        if response.status_code not in operation.statuses:
+            raise ValueError(f"status {response.status_code}")  # noqa: TRY301 - reported below
+        result = operation.parse(response.json() if response.content else None)
+        _check_not_empty(result)
     except Exception as error:
         # Whatever the parser fails on, the response is not what the schema promises.
         raise UnexpectedAnswer(
@@ -172,7 +176,7 @@ def _parse_response(module: ModuleType, response: httpx.Response) -> Any:
             f" ({type(error).__name__}: {printable(without_keys(str(error)[:200]))})."
             f" It begins: {quote_body(response)!r}"
         ) from error
-    return model
+    return result
 
 
 def _check_not_empty(model: Any) -> None:
@@ -186,31 +190,33 @@ def _check_not_empty(model: Any) -> None:
         raise ValueError(f"no field of {type(model).__name__}")
 
 
-def operation_module(name: str) -> ModuleType:
-    """Return the generated module of an operation."""
-    return import_module(f"grand_challenge_api.api.{name}")
-
-
-def query_parameters(name: str) -> frozenset[str]:
-    """Return the API names of the query parameters that an operation has."""
-    return frozenset(operation_module(name).OPERATION.query_parameters)
-
-
-def _body_argument(module: ModuleType, body: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the request body as the generated model.
+def _json_body(model_class: type[Model] | None, fields: Mapping[str, Any]) -> Any:
+    """Return the JSON of a request body.
 
     Raises:
         TypeError: A required field is missing.
     """
-    model_class = module.OPERATION.body_model
     if model_class is None:
-        return {}
-    model = model_class.from_dict(plain(body or {}))
+        return None
+    model = model_class.from_dict(plain(fields))
     if model.absent_fields:
-        raise TypeError(
-            f"{model_class.__name__} needs {', '.join(map(repr, model.absent_fields))}."
-        )
-    return {"body": model}
+        names = ", ".join(map(repr, model.absent_fields))
+        raise TypeError(f"{model_class.__name__} needs {names}.")
+    return model.to_dict()
+
+
+class LazyOperation(Generic[T_co]):
+    """An operation as an attribute of a class, imported on first use.
+
+    Args:
+        get: Returns the operation.
+    """
+
+    def __init__(self, get: Callable[[], Operation[T_co]]) -> None:
+        self._get = get
+
+    def __get__(self, instance: object, owner: type | None = None) -> Operation[T_co]:
+        return self._get()
 
 
 def plain(value: Any) -> Any:

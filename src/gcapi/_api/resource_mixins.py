@@ -1,14 +1,13 @@
-"""Mixins for namespaces: list, retrieve, create, update and delete."""
+"""Mixins for namespaces: list, retrieve, and create within a limit of the server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
-from gcapi._api.operations import plain, query_parameters
+from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
 from gcapi._api.quota import (
@@ -26,14 +25,18 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
     UnknownFilterWarning,
 )
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from gcapi._api.operations import Calls
     from gcapi.exceptions import LimitReached
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+#: The `TypedDict` of the query parameters of a list.
+QueryT = TypeVar("QueryT", bound=Mapping[str, Any])
 Params = Mapping[str, Any]
 
 _UPLOAD_URL = re.compile(r"/uploads/([^/]+)/$")
@@ -52,13 +55,31 @@ class Namespace:
         self._calls = calls
 
 
-class ListMixin(Namespace, Generic[T]):
+class _PageModel(Protocol[T_co]):
+    """A generated model of a page."""
+
+    @property
+    def count(self) -> int:
+        """The number of objects in the whole list."""
+        ...
+
+    @property
+    def results(self) -> Sequence[T_co]:
+        """The objects of the page."""
+        ...
+
+
+class ListMixin(Namespace, Generic[T, QueryT]):
     """Objects that can be listed."""
 
-    list_operation: ClassVar[str]
+    list_operation: LazyOperation[_PageModel[T]]
 
     def page(
-        self, offset: int = 0, limit: int = DEFAULT_PAGE_SIZE, params: Params | None = None
+        self,
+        offset: int = 0,
+        limit: int = DEFAULT_PAGE_SIZE,
+        params: QueryT | None = None,
+        extra_params: Params | None = None,
     ) -> Page[T]:
         """Get one page of the list.
 
@@ -66,18 +87,18 @@ class ListMixin(Namespace, Generic[T]):
             offset: The number of objects to skip.
             limit: The number of objects to get; the server returns at most 1,000.
             params: Filters by their API names; `None` for everything that you may see.
+            extra_params: Filters that only some servers honour, by their API names; `None` for none.
 
         Raises:
             ValueError: The offset is negative, or the limit is below 1.
         """
         if offset < 0 or limit < 1:
             raise ValueError(f"offset={offset} must be at least 0, and limit={limit} at least 1.")
-        self._warn_of_unknown(params or {})
-        return self._page(offset, limit, params or {})
+        return self._page(offset, limit, self._filters(params, extra_params))
 
     def _page(self, offset: int, limit: int, params: Params) -> Page[T]:
         query = {**params, "offset": offset, "limit": limit}
-        answer = self._calls.operation(self.list_operation, params=query)
+        answer: Any = self._calls.call(self.list_operation, params=query)
         count, results = getattr(answer, "count", None), getattr(answer, "results", None)
         is_page = (
             isinstance(count, int)
@@ -91,7 +112,9 @@ class ListMixin(Namespace, Generic[T]):
             )
         return Page(answer.results, offset=offset, limit=limit, total_count=answer.count)
 
-    def iterate_all(self, params: Params | None = None) -> Iterator[T]:
+    def iterate_all(
+        self, params: QueryT | None = None, extra_params: Params | None = None
+    ) -> Iterator[T]:
         """Iterate over all objects of the list, each once.
 
         The list is read in large pages; the next page is fetched while one is in use, so at most two are in memory. If
@@ -100,28 +123,29 @@ class ListMixin(Namespace, Generic[T]):
 
         Args:
             params: Filters by their API names; `None` for everything that you may see.
+            extra_params: Filters that only some servers honour, by their API names; `None` for none.
 
         Examples:
             >>> archive = client.archives.detail(slug="my-archive")
             >>> [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
             ['Earlier case']
         """
-        filters = dict(params or {})
-        self._warn_of_unknown(filters)
+        filters = self._filters(params, extra_params)
         return iterate(
             lambda offset, limit: self._page(offset, limit, filters), name=type(self).__name__
         )
 
-    def count(self, params: Params | None = None) -> int:
+    def count(self, params: QueryT | None = None, extra_params: Params | None = None) -> int:
         """Count the objects of the list, in one small request.
 
         Args:
             params: Filters by their API names; `None` for everything that you may see.
+            extra_params: Filters that only some servers honour, by their API names; `None` for none.
         """
-        return self.page(0, 1, params).total_count
+        return self.page(0, 1, params, extra_params).total_count
 
     def _only(self, filters: Params) -> T:
-        page = self.page(0, 2, filters)
+        page = self._page(0, 2, self._filters(filters, None))
         shown = ", ".join(f"{name}={value!r}" for name, value in filters.items())
         if page.total_count == 0:
             raise ObjectNotFound(
@@ -134,57 +158,42 @@ class ListMixin(Namespace, Generic[T]):
             )
         return page[0]
 
-    def _warn_of_unknown(self, params: Params) -> None:
-        known = query_parameters(self.list_operation) - _PAGING
-        unknown = sorted(params.keys() - known - _PAGING)
+    def _filters(self, params: Params | None, extra_params: Params | None) -> dict[str, Any]:
+        """Return the filters of a list, and warn of those that the server ignores."""
+        known = set(self.list_operation.query_parameters) - _PAGING
+        unknown = sorted((params or {}).keys() - known - _PAGING)
         if unknown:
             warn_user(
                 f"{type(self).__name__}: the server ignores {', '.join(unknown)} and returns unfiltered objects."
-                f" Filters: {', '.join(sorted(known)) or 'none'}.",
+                f" Filters: {', '.join(sorted(known)) or 'none'}. Pass filters of other servers as extra_params.",
                 UnknownFilterWarning,
             )
+        return {**(params or {}), **(extra_params or {})}
 
 
-class RetrieveMixin(Namespace, Generic[T]):
-    """Objects that can be retrieved by primary key."""
-
-    detail_operation: ClassVar[str]
-
-    def _by_pk(self, pk: str) -> T:
-        return self._calls.operation(self.detail_operation, pk)
-
-
-class ReadMixin(ListMixin[T], RetrieveMixin[T]):
+class ReadMixin(ListMixin[T, QueryT]):
     """Objects that can be listed, and retrieved one at a time."""
+
+    detail_operation: LazyOperation[T]
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> T: ...
 
     @overload
-    def detail(self, pk: None, api_url: str) -> T: ...
-
-    @overload
-    def detail(self, *, api_url: str) -> T: ...
-
-    @overload
-    def detail(self, pk: None = None, api_url: None = None, **filters: Any) -> T: ...
+    def detail(self, pk: None = None, *, api_url: str) -> T: ...
 
     def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
-        """Get one object, by its primary key, its API URL or filters.
+        """Get one object, by its primary key or its API URL.
 
         Args:
-            pk: The primary key; `None` if you give one of the others.
-            api_url: The API URL, as other objects refer to it; `None` if you give one of the others.
-            filters: Filters that match exactly one object, by their API names, such as ``slug="…"``.
+            pk: The primary key; `None` if you give the URL.
+            api_url: The API URL, as other objects refer to it; `None` if you give the primary key.
+            filters: Filters that match exactly one object, by their API names, for lists that have any.
 
         Raises:
             ValueError: None of the three was given, or more than one.
             ObjectNotFound: The object does not exist, or you have no access.
             MultipleObjectsReturned: The filters match several objects.
-
-        Examples:
-            >>> client.algorithms.detail(slug="my-algorithm").title
-            'My Algorithm'
         """
         return self._one(pk, api_url, filters)
 
@@ -196,43 +205,41 @@ class ReadMixin(ListMixin[T], RetrieveMixin[T]):
         if sum((bool(pk), bool(api_url), bool(given))) != 1:
             raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
         if pk:
-            return self._by_pk(pk)
+            return self._calls.call(self.detail_operation, pk)
         if api_url:
             return self._calls.get(self.detail_operation, api_url)
         return self._only(given)
 
 
-class CreateMixin(Namespace, Generic[T]):
-    """Objects that can be created."""
+class SlugMixin(ReadMixin[T, QueryT]):
+    """Objects that have a slug."""
 
-    create_operation: ClassVar[str]
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> T: ...
 
-    def create(self, **fields: Any) -> T:
-        """Create an object.
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> T: ...
 
-        Args:
-            fields: The fields by their API names; values may be models that were read from the server.
+    @overload
+    def detail(self, *, slug: str) -> T: ...
 
-        Raises:
-            TypeError: A required field is missing.
-        """
-        return self._calls.operation(self.create_operation, body=fields)
-
-
-class QuotaCreateMixin(CreateMixin[T]):
-    """Objects whose creation the server limits per user, and which may refer to uploads."""
-
-    def create(self, **fields: Any) -> T:
-        """Create an object; wait for the server's limit first, if the client is set up to wait.
+    def detail(self, pk: str | None = None, api_url: str | None = None, **filters: Any) -> T:
+        """Get one object, by its primary key, its API URL or its slug.
 
         Args:
-            fields: The fields by their API names; values may be models that were read from the server.
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL, as other objects refer to it; `None` if you give one of the others.
+            filters: ``slug``.
 
         Raises:
-            TypeError: A required field is missing.
-            LimitReached: Waiting does not help, or not before the uploads in the fields expire.
+            ValueError: None of the three was given, or more than one.
+            ObjectNotFound: The object does not exist, or you have no access.
+
+        Examples:
+            >>> client.algorithms.detail(slug="my-algorithm").title
+            'My Algorithm'
         """
-        return create_within_limit(self._calls, fields, partial(super().create, **fields))
+        return self._one(pk, api_url, filters)
 
 
 def create_within_limit(calls: Calls, fields: Mapping[str, Any], create: Callable[[], T]) -> T:
@@ -265,8 +272,8 @@ def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReach
     return remaining
 
 
-class _UserUploads(ListMixin[Any]):
-    list_operation = "uploads.uploads_list"
+class _UserUploads(ListMixin[Any, Any]):
+    list_operation = LazyOperation(lambda: api.uploads_list)
 
 
 def _creation_times(calls: Calls, uploads: set[str]) -> Iterator[datetime]:
@@ -288,45 +295,3 @@ def _upload_pks(fields: Any) -> Iterator[str]:
             yield from _upload_pks(value)
     elif isinstance(fields, str) and (found := _UPLOAD_URL.search(fields)):
         yield found[1]
-
-
-class PartialUpdateMixin(Namespace, Generic[T]):
-    """Objects whose fields can be changed one by one."""
-
-    partial_update_operation: ClassVar[str]
-
-    def partial_update(self, pk: str, **fields: Any) -> T:
-        """Change the given fields of an object, and no others.
-
-        Args:
-            pk: The primary key of the object.
-            fields: The fields by their API names; values may be models that were read from the server.
-        """
-        return self._calls.operation(self.partial_update_operation, pk, body=fields)
-
-
-class UpdateMixin(PartialUpdateMixin[T]):
-    """Objects that can be replaced."""
-
-    update_operation: ClassVar[str]
-
-    def update(self, pk: str, **fields: Any) -> T:
-        """Replace an object; whether the server clears or keeps an omitted field depends on the field.
-
-        For archive items and display sets, every socket that is missing from `values` loses its value.
-
-        Args:
-            pk: The primary key of the object.
-            fields: The fields by their API names; values may be models that were read from the server.
-        """
-        return self._calls.operation(self.update_operation, pk, body=fields)
-
-
-class DeleteMixin(Namespace):
-    """Objects that can be deleted, of which the API has few."""
-
-    delete_operation: ClassVar[str]
-
-    def delete(self, pk: str) -> None:
-        """Delete an object by its primary key; this cannot be undone."""
-        self._calls.operation(self.delete_operation, pk)

@@ -72,7 +72,8 @@ def schema_drift(live: Any) -> SchemaDrift:
 def published_schema() -> Json:
     """Return the schema of this release, as the server published it."""
     text = (files("grand_challenge_api") / "schema_published.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    schema: Json = json.loads(text)
+    return schema
 
 
 def schema_problem(document: Any) -> str:

@@ -17,6 +17,7 @@ from gcapi._transfer.remote_files import ApiFile, RemoteFile, SignedFile
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import DuplicateNameError, InvalidTarget, UnexpectedAnswer, UnsafeName
+from grand_challenge_api import api
 
 #: A file on a server, and the path that it gets on this machine.
 FileDownload = tuple[RemoteFile, Path]
@@ -91,7 +92,7 @@ def _instances(calls: Calls, pk: str, directory: Path) -> list[FileDownload]:
         UnsafeName: An instance has an invalid UID.
         UnexpectedAnswer: The response has no list of instances.
     """
-    answer = calls.operation("cases.cases_images_dicom_instances_retrieve", pk).to_dict()
+    answer = calls.call(api.cases_images_dicom_instances_retrieve, pk).to_dict()
     instances = answer.get("instances")
     if not is_array(instances) or not all(is_object(instance) for instance in instances):
         raise UnexpectedAnswer(f"The server lists the instances of image {pk} as {instances!r}.")

@@ -31,6 +31,7 @@ from gcapi.exceptions import (
 )
 from gcapi.progress import Progress
 from gcapi.retries import TRANSIENT_STATUSES
+from grand_challenge_api import api
 
 #: The status of an upload that accepts parts, and of a complete one.
 INITIALIZED, COMPLETED = "Initialized", "Completed"
@@ -59,12 +60,12 @@ class UploadCalls:
         """Create an upload."""
         body = {"filename": check_upload_name(filename)}
         return models.UserUpload.from_dict(
-            self._calls.operation("uploads.uploads_create", body=body).to_dict()
+            self._calls.call(api.uploads_create, body=body).to_dict()
         )
 
     def detail(self, pk: str) -> models.UserUpload:
         """Get an upload."""
-        return self._calls.operation("uploads.uploads_retrieve", pk)
+        return self._calls.call(api.uploads_retrieve, pk)
 
     def presigned_urls(
         self, pk: str, s3_upload_id: str, part_numbers: Iterable[int]
@@ -76,8 +77,8 @@ class UploadCalls:
             PermissionDenied: The upload is completed or aborted.
         """
         try:
-            return self._calls.operation(
-                "uploads.uploads_generate_presigned_urls_partial_update",
+            return self._calls.call(
+                api.uploads_generate_presigned_urls_partial_update,
                 pk,
                 s3_upload_id,
                 body={"part_numbers": list(part_numbers)},
@@ -103,8 +104,8 @@ class UploadCalls:
             parts: Mappings or part models. Only ``ETag`` and ``PartNumber`` are sent, because the server answers 500
                 to other fields.
         """
-        return self._calls.operation(
-            "uploads.uploads_complete_multipart_upload_partial_update",
+        return self._calls.call(
+            api.uploads_complete_multipart_upload_partial_update,
             pk,
             s3_upload_id,
             body={"parts": [_part(part) for part in parts]},
@@ -112,9 +113,7 @@ class UploadCalls:
 
     def abort(self, pk: str, s3_upload_id: str) -> models.UserUpload:
         """Abort an upload; the store deletes its parts."""
-        return self._calls.operation(
-            "uploads.uploads_abort_multipart_upload_partial_update", pk, s3_upload_id
-        )
+        return self._calls.call(api.uploads_abort_multipart_upload_partial_update, pk, s3_upload_id)
 
     def put(self, url: str, body: PartBody) -> str:
         """Send a part to its presigned URL, and return its ETag.

@@ -33,6 +33,7 @@ from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source,
 from gcapi._util.scheduler import Scheduler
 from gcapi.exceptions import GCAPIError, LimitReached, SpecError, UploadInterrupted
 from gcapi.progress import Listener, Progress, given_up_on_error
+from grand_challenge_api import api
 
 #: The priority of creating an upload: behind the parts of those that were created, so that few are incomplete.
 CREATE_PRIORITY = 1
@@ -93,8 +94,8 @@ class Uploads(UploadCalls):
                 raise SpecError(
                     f"Upload {upload.pk} is {upload.status!r} and cannot be resumed; upload the file again."
                 )
-            answer = self._calls.operation(
-                "uploads.uploads_list_parts_retrieve", upload.pk, upload.s3_upload_id
+            answer = self._calls.call(
+                api.uploads_list_parts_retrieve, upload.pk, upload.s3_upload_id
             ).to_dict()
             stored = {int(part["PartNumber"]): part for part in answer["parts"]}
             size = file.source.size or 0
@@ -249,7 +250,7 @@ class Uploads(UploadCalls):
 
     def _count_own(self) -> int:
         """Return the number of the user's uploads at the server."""
-        return int(self._calls.operation("uploads.uploads_list", params={"limit": 1}).count)
+        return int(self._calls.call(api.uploads_list, params={"limit": 1}).count)
 
 
 def _how_to_resume(unfinished: Sequence[tuple[models.UserUpload, Source]]) -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx
 
@@ -27,12 +28,16 @@ from gcapi._api.lost_writes import (
 )
 from gcapi._api.operations import Calls, plain
 from gcapi._api.page import MAX_PAGE_SIZE
-from gcapi._api.resource_mixins import CreateMixin, create_within_limit
+from gcapi._api.resource_mixins import create_within_limit
 from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.prepare import PreparedValues
 from gcapi.exceptions import AmbiguousWriteError
+from grand_challenge_api import api
+
+if TYPE_CHECKING:
+    from grand_challenge_api.api.algorithms import algorithms_jobs_list
 
 #: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
@@ -129,13 +134,12 @@ class JobStarter:
 
     def _start_once(self, fields: Mapping[str, Any], search: _JobSearch) -> models.JobPost:
         """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
-        jobs = self.resources.algorithm_jobs
         # Without the wait for the limit, during which no lock may be held.
-        create = CreateMixin["models.JobPost"].create
+        create = partial(self.calls.call, api.algorithms_jobs_create, body=fields)
         lost: Exception | None = None
         for number in chain((0,), self.recovery.repeats()):
             try:
-                return create(jobs, **fields)
+                return create()
             except WRITE_ERRORS as error:
                 if number == 0 and not is_lost(error):
                     raise
@@ -249,7 +253,7 @@ def _lock_of(algorithm: models.Algorithm) -> Lock:
     return _locks.setdefault(algorithm.api_url, Lock())
 
 
-def _filter(algorithm: models.Algorithm) -> dict[str, str]:
+def _filter(algorithm: models.Algorithm) -> algorithms_jobs_list.Query:
     return {"algorithm_image__algorithm": algorithm.pk}
 
 

@@ -15,6 +15,7 @@ from gcapi._transfer.file_names import inside
 from gcapi._transfer.image_files import files_of_image
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
 from gcapi.exceptions import UnexpectedAnswer
+from grand_challenge_api import api
 
 #: A file on a server, or its content; and the path that it gets on this machine.
 OutputFile = tuple[RemoteFile | bytes, Path]
@@ -83,5 +84,5 @@ class Outputs:
 
     def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
         """Return the files of the image at an API URL."""
-        image = self._calls.get("cases.cases_images_retrieve", str(parse_server_url(url)))
+        image = self._calls.get(api.cases_images_retrieve, str(parse_server_url(url)))
         return [*files_of_image(self._calls, image, directory)]

@@ -33,7 +33,7 @@ class SlugLookup(Generic[T]):
         noun: The name of one in messages.
     """
 
-    def __init__(self, namespace: ReadMixin[T], noun: str) -> None:
+    def __init__(self, namespace: ReadMixin[T, Any], noun: str) -> None:
         self._namespace = namespace
         self._noun = noun
         self._known: dict[str, T] = {}

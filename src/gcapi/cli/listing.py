@@ -48,7 +48,7 @@ class ObjectKind:
         has_slug: Whether a slug identifies an object.
     """
 
-    namespace: Callable[[gcapi.Client], ReadMixin[Any]]
+    namespace: Callable[[gcapi.Client], ReadMixin[Any, Any]]
     columns: tuple[Column, ...]
     has_slug: bool = True
 
@@ -86,7 +86,7 @@ class ObjectKind:
         """
         from gcapi._http.urls import API_PREFIX, is_pk, last_segment
 
-        namespace = self.namespace(client)
+        namespace: Any = self.namespace(client)
         if name.startswith(("https://", "http://")):
             if API_PREFIX in name:
                 return namespace.detail(api_url=name)

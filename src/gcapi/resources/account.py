@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from gcapi._api.resource_mixins import DeleteMixin, Namespace, ReadMixin, UpdateMixin
+from gcapi._api.operations import LazyOperation
+from gcapi._api.resource_mixins import Namespace, ReadMixin
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
     from gcapi import models
+    from grand_challenge_api.api.notifications import (
+        notifications_list,
+        notifications_partial_update,
+        notifications_update,
+    )
+    from grand_challenge_api.api.subscriptions import (
+        subscriptions_list,
+        subscriptions_partial_update,
+        subscriptions_update,
+    )
 
 
 class Profiles(Namespace):
@@ -15,29 +27,49 @@ class Profiles(Namespace):
 
     def self(self) -> models.UserProfile:
         """Get the profile of the account that the token belongs to."""
-        return self._calls.operation("profiles.profiles_users_self_retrieve")
+        return self._calls.call(api.profiles_users_self_retrieve)
 
 
-class Notifications(
-    ReadMixin["models.Notification"], UpdateMixin["models.Notification"], DeleteMixin
-):
+class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]):
     """Your notifications; the API only shows whether each was read."""
 
-    list_operation = "notifications.notifications_list"
-    detail_operation = "notifications.notifications_retrieve"
-    update_operation = "notifications.notifications_update"
-    partial_update_operation = "notifications.notifications_partial_update"
-    delete_operation = "notifications.notifications_destroy"
+    list_operation = LazyOperation(lambda: api.notifications_list)
+    detail_operation = LazyOperation(lambda: api.notifications_retrieve)
+
+    def partial_update(
+        self, pk: str, **fields: Unpack[notifications_partial_update.Body]
+    ) -> models.Notification:
+        """Change the given fields of a notification, and no others."""
+        return self._calls.call(api.notifications_partial_update, pk, body=fields)
+
+    def update(self, pk: str, **fields: Unpack[notifications_update.Body]) -> models.Notification:
+        """Replace a notification."""
+        return self._calls.call(api.notifications_update, pk, body=fields)
+
+    def delete(self, pk: str) -> None:
+        """Delete a notification by its primary key; this cannot be undone."""
+        self._calls.call(api.notifications_destroy, pk)
 
 
-class Subscriptions(ReadMixin["models.Follow"], UpdateMixin["models.Follow"], DeleteMixin):
+class Subscriptions(ReadMixin["models.Follow", "subscriptions_list.Query"]):
     """Your subscriptions."""
 
-    list_operation = "subscriptions.subscriptions_list"
-    detail_operation = "subscriptions.subscriptions_retrieve"
-    update_operation = "subscriptions.subscriptions_update"
-    partial_update_operation = "subscriptions.subscriptions_partial_update"
-    delete_operation = "subscriptions.subscriptions_destroy"
+    list_operation = LazyOperation(lambda: api.subscriptions_list)
+    detail_operation = LazyOperation(lambda: api.subscriptions_retrieve)
+
+    def partial_update(
+        self, pk: str, **fields: Unpack[subscriptions_partial_update.Body]
+    ) -> models.Follow:
+        """Change the given fields of a subscription, and no others."""
+        return self._calls.call(api.subscriptions_partial_update, pk, body=fields)
+
+    def update(self, pk: str, **fields: Unpack[subscriptions_update.Body]) -> models.Follow:
+        """Replace a subscription."""
+        return self._calls.call(api.subscriptions_update, pk, body=fields)
+
+    def delete(self, pk: str) -> None:
+        """Delete a subscription by its primary key; this cannot be undone."""
+        self._calls.call(api.subscriptions_destroy, pk)
 
 
 class Timezone(Namespace):
@@ -45,4 +77,4 @@ class Timezone(Namespace):
 
     def update(self, timezone: str) -> models.Timezone:
         """Set the time zone by its IANA name."""
-        return self._calls.operation("timezone.timezone_update", body={"timezone": timezone})
+        return self._calls.call(api.timezone_update, body={"timezone": timezone})

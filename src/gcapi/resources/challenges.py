@@ -2,57 +2,74 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gcapi._api.resource_mixins import ReadMixin
+from gcapi._api.operations import LazyOperation
+from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
     from gcapi import models
     from gcapi._api.resource_mixins import Params
+    from grand_challenge_api.api.challenges import challenges_list
+    from grand_challenge_api.api.evaluations import (
+        evaluations_claimable_evaluations_retrieve,
+        evaluations_list,
+    )
 
 
-class Challenges(ReadMixin["models.PublicChallenge"]):
+class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
     """Challenges, which have no primary key: `detail` takes the short name, as ``pk`` or as ``slug``."""
 
-    list_operation = "challenges.challenges_list"
-    detail_operation = "challenges.challenges_retrieve"
+    list_operation = LazyOperation(lambda: api.challenges_list)
+    detail_operation = LazyOperation(lambda: api.challenges_retrieve)
+
+    def _one(self, pk: str | None, api_url: str | None, filters: Params) -> models.PublicChallenge:
+        if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
+            return super()._one(filters["slug"], None, {})
+        return super()._one(pk, api_url, filters)
+
+
+class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
+    """Evaluations of challenge submissions, including those that run outside the platform."""
+
+    list_operation = LazyOperation(lambda: api.evaluations_list)
+    detail_operation = LazyOperation(lambda: api.evaluations_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.Evaluation: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.Evaluation: ...
+
+    @overload
+    def detail(self, **filters: Unpack[evaluations_list.Query]) -> models.Evaluation: ...
 
     def detail(
         self, pk: str | None = None, api_url: str | None = None, **filters: Any
-    ) -> models.PublicChallenge:
-        """Get one challenge by its short name or its API URL.
+    ) -> models.Evaluation:
+        """Get one object, by its primary key, its API URL or filters that match no other.
 
         Args:
-            pk: The short name; `None` if you give one of the others.
+            pk: The primary key; `None` if you give one of the others.
             api_url: The API URL; `None` if you give one of the others.
-            filters: ``slug``, which is the short name too.
+            filters: The filters of the list, by their API names.
         """
-        if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
-            return self._by_pk(filters["slug"])
         return self._one(pk, api_url, filters)
 
-
-class Evaluations(ReadMixin["models.Evaluation"]):
-    """Evaluations of challenge submissions, including those that run outside the platform."""
-
-    list_operation = "evaluations.evaluations_list"
-    detail_operation = "evaluations.evaluations_retrieve"
-
     def claimable_evaluations(
-        self, params: Params | None = None
+        self, params: evaluations_claimable_evaluations_retrieve.Query | None = None
     ) -> list[models.ExternalEvaluation]:
         """List the evaluations that wait for an external evaluator.
 
         Args:
             params: ``submission__phase``, the primary key of a phase; `None` for all that you may claim.
         """
-        return self._calls.operation(
-            "evaluations.evaluations_claimable_evaluations_retrieve", params=params
-        )
+        return self._calls.call(api.evaluations_claimable_evaluations_retrieve, params=params)
 
     def claim(self, pk: str) -> models.ExternalEvaluation:
         """Claim an evaluation, which must then be finished within a day."""
-        return self._calls.operation("evaluations.evaluations_claim_partial_update", pk)
+        return self._calls.call(api.evaluations_claim_partial_update, pk)
 
     def update_external_evaluation(
         self, pk: str, *, status: str, metrics: Any = None, error_message: str | None = None
@@ -66,8 +83,8 @@ class Evaluations(ReadMixin["models.Evaluation"]):
             error_message: At most 1,024 characters; `None` to send none.
         """
         given = {"status": status, "metrics": metrics, "error_message": error_message}
-        return self._calls.operation(
-            "evaluations.evaluations_update_external_evaluation_partial_update",
+        return self._calls.call(
+            api.evaluations_update_external_evaluation_partial_update,
             pk,
             body={name: value for name, value in given.items() if value is not None},
         )

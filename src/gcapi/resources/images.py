@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
+from gcapi._api.operations import LazyOperation
 from gcapi._api.resource_mixins import ReadMixin
 from gcapi._transfer.image_files import choose_files, files_of_image
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from gcapi._api.operations import Calls
     from gcapi._transfer.atomic_file import ExistingFile
     from gcapi._transfer.downloads import Downloads
+    from grand_challenge_api.api.cases import cases_images_list
 
 
 class _DownloadOptions(TypedDict):
@@ -26,11 +29,32 @@ class _DownloadOptions(TypedDict):
     existing: NotRequired[ExistingFile]
 
 
-class Images(ReadMixin["models.HyperlinkedImage"]):
+class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
     """Images and DICOM image sets."""
 
-    list_operation = "cases.cases_images_list"
-    detail_operation = "cases.cases_images_retrieve"
+    list_operation = LazyOperation(lambda: api.cases_images_list)
+    detail_operation = LazyOperation(lambda: api.cases_images_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.HyperlinkedImage: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.HyperlinkedImage: ...
+
+    @overload
+    def detail(self, **filters: Unpack[cases_images_list.Query]) -> models.HyperlinkedImage: ...
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.HyperlinkedImage:
+        """Get one object, by its primary key, its API URL or filters that match no other.
+
+        Args:
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL; `None` if you give one of the others.
+            filters: The filters of the list, by their API names.
+        """
+        return self._one(pk, api_url, filters)
 
     def __init__(self, calls: Calls, downloads: Downloads) -> None:
         super().__init__(calls)

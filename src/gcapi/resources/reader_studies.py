@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
-from gcapi._api.operations import plain
-from gcapi._api.resource_mixins import CreateMixin, PartialUpdateMixin, ReadMixin, UpdateMixin
+from gcapi._api.operations import LazyOperation, plain
+from gcapi._api.resource_mixins import ReadMixin, SlugMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gcapi import models
     from gcapi._api.operations import Calls
+    from grand_challenge_api.api.reader_studies import (
+        reader_studies_answers_create,
+        reader_studies_answers_list,
+        reader_studies_answers_mine_retrieve,
+        reader_studies_answers_partial_update,
+        reader_studies_display_sets_create,
+        reader_studies_display_sets_list,
+        reader_studies_display_sets_partial_update,
+        reader_studies_display_sets_update,
+        reader_studies_list,
+        reader_studies_questions_list,
+    )
 
 #: Fields of an answer that refer to other objects, and the paths of those.
 _ANSWER_REFERENCES = {
@@ -23,29 +36,69 @@ _ANSWER_REFERENCES = {
 }
 
 
-class MyAnswers(ReadMixin["models.Answer"]):
+class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve.Query"]):
     """Your own answers, without ground truth."""
 
-    list_operation = "reader_studies.reader_studies_answers_mine_retrieve"
-    detail_operation = "reader_studies.reader_studies_answers_retrieve"
+    list_operation = LazyOperation(lambda: api.reader_studies_answers_mine_retrieve)
+    detail_operation = LazyOperation(lambda: api.reader_studies_answers_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.Answer: ...
+
+    @overload
+    def detail(
+        self, **filters: Unpack[reader_studies_answers_mine_retrieve.Query]
+    ) -> models.Answer: ...
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.Answer:
+        """Get one object, by its primary key, its API URL or filters that match no other.
+
+        Args:
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL; `None` if you give one of the others.
+            filters: The filters of the list, by their API names.
+        """
+        return self._one(pk, api_url, filters)
 
 
-class Answers(
-    ReadMixin["models.Answer"], CreateMixin["models.Answer"], PartialUpdateMixin["models.Answer"]
-):
+class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
     """Answers to the questions of reader studies."""
 
-    list_operation = "reader_studies.reader_studies_answers_list"
-    detail_operation = "reader_studies.reader_studies_answers_retrieve"
-    create_operation = "reader_studies.reader_studies_answers_create"
-    partial_update_operation = "reader_studies.reader_studies_answers_partial_update"
+    list_operation = LazyOperation(lambda: api.reader_studies_answers_list)
+    detail_operation = LazyOperation(lambda: api.reader_studies_answers_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.Answer: ...
+
+    @overload
+    def detail(self, **filters: Unpack[reader_studies_answers_list.Query]) -> models.Answer: ...
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.Answer:
+        """Get one object, by its primary key, its API URL or filters that match no other.
+
+        Args:
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL; `None` if you give one of the others.
+            filters: The filters of the list, by their API names.
+        """
+        return self._one(pk, api_url, filters)
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
         self.mine: MyAnswers = MyAnswers(calls)
         self._recovery = RecoveryPolicy(calls.settings.timeout)
 
-    def create(self, **fields: Any) -> models.Answer:
+    def create(self, **fields: Unpack[reader_studies_answers_create.Body]) -> models.Answer:
         """Store an answer, exactly once.
 
         The request is retried if its response is lost: the server accepts one answer per reader, question and display
@@ -55,15 +108,22 @@ class Answers(
             fields: ``question`` and ``display_set`` (API URLs or primary keys), ``answer``, and optionally
                 ``last_edit_duration``.
         """
+        body: dict[str, Any] = plain(fields)
         for name, path in _ANSWER_REFERENCES.items():
-            if is_pk(fields.get(name)):
-                fields[name] = self._calls.settings.api_url(f"{path}{fields[name]}/")
+            if is_pk(body.get(name)):
+                body[name] = self._calls.settings.api_url(f"{path}{body[name]}/")
         return self._recovery.write_once(
-            partial(super().create, **fields),
-            partial(self._find_stored, plain(fields)),
+            partial(self._calls.call, api.reader_studies_answers_create, body=body),
+            partial(self._find_stored, body),
             "The response to storing an answer was lost; the answer may or may not be stored. Look for it in"
             " client.reader_studies.answers.mine before you send it again.",
         )
+
+    def partial_update(
+        self, pk: str, **fields: Unpack[reader_studies_answers_partial_update.Body]
+    ) -> models.Answer:
+        """Change the given fields of an answer, and no others."""
+        return self._calls.call(api.reader_studies_answers_partial_update, pk, body=fields)
 
     def _find_stored(self, body: Mapping[str, Any], refusal: Exception) -> models.Answer | None:
         """Return our own answer to a question for a display set, if it equals the one that was sent."""
@@ -76,32 +136,89 @@ class Answers(
         return None
 
 
-class Questions(ReadMixin["models.Question"]):
+class Questions(ReadMixin["models.Question", "reader_studies_questions_list.Query"]):
     """The questions of reader studies."""
 
-    list_operation = "reader_studies.reader_studies_questions_list"
-    detail_operation = "reader_studies.reader_studies_questions_retrieve"
+    list_operation = LazyOperation(lambda: api.reader_studies_questions_list)
+    detail_operation = LazyOperation(lambda: api.reader_studies_questions_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.Question: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.Question: ...
+
+    @overload
+    def detail(self, **filters: Unpack[reader_studies_questions_list.Query]) -> models.Question: ...
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.Question:
+        """Get one object, by its primary key, its API URL or filters that match no other.
+
+        Args:
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL; `None` if you give one of the others.
+            filters: The filters of the list, by their API names.
+        """
+        return self._one(pk, api_url, filters)
 
 
 class DisplaySets(
-    ReadMixin["models.DisplaySet"],
-    CreateMixin["models.DisplaySetPost"],
-    UpdateMixin["models.DisplaySetPost"],
+    ReadMixin["models.DisplaySet", "reader_studies_display_sets_list.Query"],
 ):
     """Display sets: the cases of a reader study."""
 
-    list_operation = "reader_studies.reader_studies_display_sets_list"
-    detail_operation = "reader_studies.reader_studies_display_sets_retrieve"
-    create_operation = "reader_studies.reader_studies_display_sets_create"
-    update_operation = "reader_studies.reader_studies_display_sets_update"
-    partial_update_operation = "reader_studies.reader_studies_display_sets_partial_update"
+    list_operation = LazyOperation(lambda: api.reader_studies_display_sets_list)
+    detail_operation = LazyOperation(lambda: api.reader_studies_display_sets_retrieve)
+
+    @overload
+    def detail(self, pk: str, api_url: None = None) -> models.DisplaySet: ...
+
+    @overload
+    def detail(self, pk: None = None, *, api_url: str) -> models.DisplaySet: ...
+
+    @overload
+    def detail(
+        self, **filters: Unpack[reader_studies_display_sets_list.Query]
+    ) -> models.DisplaySet: ...
+
+    def detail(
+        self, pk: str | None = None, api_url: str | None = None, **filters: Any
+    ) -> models.DisplaySet:
+        """Get one object, by its primary key, its API URL or filters that match no other.
+
+        Args:
+            pk: The primary key; `None` if you give one of the others.
+            api_url: The API URL; `None` if you give one of the others.
+            filters: The filters of the list, by their API names.
+        """
+        return self._one(pk, api_url, filters)
+
+    def create(
+        self, **fields: Unpack[reader_studies_display_sets_create.Body]
+    ) -> models.DisplaySetPost:
+        """Create a display set without values; `update` and `partial_update` add them."""
+        return self._calls.call(api.reader_studies_display_sets_create, body=fields)
+
+    def partial_update(
+        self, pk: str, **fields: Unpack[reader_studies_display_sets_partial_update.Body]
+    ) -> models.DisplaySetPost:
+        """Change the given fields of a display set, and no others."""
+        return self._calls.call(api.reader_studies_display_sets_partial_update, pk, body=fields)
+
+    def update(
+        self, pk: str, **fields: Unpack[reader_studies_display_sets_update.Body]
+    ) -> models.DisplaySetPost:
+        """Replace a display set; every socket that is missing from `values` loses its value."""
+        return self._calls.call(api.reader_studies_display_sets_update, pk, body=fields)
 
 
-class ReaderStudies(ReadMixin["models.ReaderStudy"]):
+class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]):
     """Reader studies: cases that readers assess."""
 
-    list_operation = "reader_studies.reader_studies_list"
-    detail_operation = "reader_studies.reader_studies_retrieve"
+    list_operation = LazyOperation(lambda: api.reader_studies_list)
+    detail_operation = LazyOperation(lambda: api.reader_studies_retrieve)
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
@@ -116,8 +233,5 @@ class ReaderStudies(ReadMixin["models.ReaderStudy"]):
             pk: The primary key of the reader study.
             case_pk: The primary key of the display set.
         """
-        return plain(
-            self._calls.operation(
-                "reader_studies.reader_studies_ground_truth_retrieve", pk, case_pk
-            )
-        )
+        answers = self._calls.call(api.reader_studies_ground_truth_retrieve, pk, case_pk)
+        return {question: plain(answer) for question, answer in answers.items()}

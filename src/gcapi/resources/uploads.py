@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from gcapi._api.operations import LazyOperation
 from gcapi._api.quota import QuotaWait
-from gcapi._api.resource_mixins import QuotaCreateMixin, ReadMixin
+from gcapi._api.resource_mixins import ReadMixin, create_within_limit
 from gcapi._transfer.upload_sources import FileObjectSource
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
     from gcapi._api.operations import Calls
     from gcapi._transfer.upload_sources import Readable
     from gcapi._transfer.uploads import Uploads
+    from grand_challenge_api.api.cases import (
+        cases_upload_sessions_create,
+        cases_upload_sessions_list,
+    )
+    from grand_challenge_api.api.uploads import uploads_list
 
 
-class UploadsNamespace(ReadMixin["models.UserUpload"]):
+class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
 
-    list_operation = "uploads.uploads_list"
-    detail_operation = "uploads.uploads_retrieve"
+    list_operation = LazyOperation(lambda: api.uploads_list)
+    detail_operation = LazyOperation(lambda: api.uploads_retrieve)
 
     def __init__(self, calls: Calls, uploads: Uploads) -> None:
         super().__init__(calls)
@@ -60,7 +67,7 @@ class UploadsNamespace(ReadMixin["models.UserUpload"]):
             pk: The primary key of the upload.
             s3_upload_id: The upload's ``s3_upload_id``.
         """
-        return self._calls.operation("uploads.uploads_list_parts_retrieve", pk, s3_upload_id)
+        return self._calls.call(api.uploads_list_parts_retrieve, pk, s3_upload_id)
 
     def complete_multipart_upload(
         self, *, pk: str, s3_upload_id: str, parts: Iterable[Any]
@@ -146,10 +153,23 @@ class UploadsNamespace(ReadMixin["models.UserUpload"]):
 
 
 class RawImageUploadSessions(
-    ReadMixin["models.RawImageUploadSession"], QuotaCreateMixin["models.RawImageUploadSession"]
+    ReadMixin["models.RawImageUploadSession", "cases_upload_sessions_list.Query"]
 ):
     """Imports of uploaded images, with the server's error message if one failed."""
 
-    list_operation = "cases.cases_upload_sessions_list"
-    detail_operation = "cases.cases_upload_sessions_retrieve"
-    create_operation = "cases.cases_upload_sessions_create"
+    list_operation = LazyOperation(lambda: api.cases_upload_sessions_list)
+    detail_operation = LazyOperation(lambda: api.cases_upload_sessions_retrieve)
+
+    def create(
+        self, **fields: Unpack[cases_upload_sessions_create.Body]
+    ) -> models.RawImageUploadSession:
+        """Start the import of uploaded images; wait for the server's limit first, if the client is set up to wait.
+
+        Raises:
+            LimitReached: Waiting does not help, or not before the uploads in the fields expire.
+        """
+        return create_within_limit(
+            self._calls,
+            fields,
+            lambda: self._calls.call(api.cases_upload_sessions_create, body=fields),
+        )

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from gcapi._api.operations import plain
-from gcapi._api.resource_mixins import CreateMixin, ReadMixin
+from gcapi._api.operations import LazyOperation
+from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from grand_challenge_api import api
 
 if TYPE_CHECKING:
-    from gcapi import models  # noqa: F401 - named in the type parameters below
+    from gcapi import models
+    from grand_challenge_api.api.workstations import (
+        workstations_configs_list,
+        workstations_feedback_create,
+        workstations_feedback_list,
+        workstations_list,
+        workstations_sessions_list,
+    )
 
 
-class Workstations(ReadMixin["models.Workstation"]):
+class Workstations(SlugMixin["models.Workstation", "workstations_list.Query"]):
     """Viewers."""
 
-    list_operation = "workstations.workstations_list"
-    detail_operation = "workstations.workstations_retrieve"
+    list_operation = LazyOperation(lambda: api.workstations_list)
+    detail_operation = LazyOperation(lambda: api.workstations_retrieve)
 
 
-class WorkstationConfigs(ReadMixin["models.WorkstationConfig"]):
+class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_configs_list.Query"]):
     """Viewer configurations."""
 
-    list_operation = "workstations.workstations_configs_list"
-    detail_operation = "workstations.workstations_configs_retrieve"
+    list_operation = LazyOperation(lambda: api.workstations_configs_list)
+    detail_operation = LazyOperation(lambda: api.workstations_configs_retrieve)
 
 
-class Sessions(ReadMixin["models.Session"]):
+class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
     """Your viewer sessions."""
 
-    list_operation = "workstations.workstations_sessions_list"
-    detail_operation = "workstations.workstations_sessions_retrieve"
+    list_operation = LazyOperation(lambda: api.workstations_sessions_list)
+    detail_operation = LazyOperation(lambda: api.workstations_sessions_retrieve)
 
     def keep_alive(self, pk: str) -> dict[str, Any]:
         """Extend a session to five minutes from now, and return the server's response."""
-        return plain(
-            self._calls.operation(
-                "workstations.workstations_sessions_keep_alive_partial_update", pk
-            )
-        )
+        answer = self._calls.call(api.workstations_sessions_keep_alive_partial_update, pk)
+        return answer.to_dict()
 
 
-class Feedback(ReadMixin["models.Feedback"], CreateMixin["models.Feedback"]):
+class Feedback(ReadMixin["models.Feedback", "workstations_feedback_list.Query"]):
     """User feedback on viewers."""
 
-    list_operation = "workstations.workstations_feedback_list"
-    detail_operation = "workstations.workstations_feedback_retrieve"
-    create_operation = "workstations.workstations_feedback_create"
+    list_operation = LazyOperation(lambda: api.workstations_feedback_list)
+    detail_operation = LazyOperation(lambda: api.workstations_feedback_retrieve)
+
+    def create(self, **fields: Unpack[workstations_feedback_create.Body]) -> models.Feedback:
+        """Send feedback on a viewer."""
+        return self._calls.call(api.workstations_feedback_create, body=fields)

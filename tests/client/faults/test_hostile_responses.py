@@ -23,6 +23,7 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
 )
 from gcapi.retries import SelectiveBackoffStrategy, check_factory
+from grand_challenge_api import api
 from tests.support.servers.loopback import (
     RAW_CHUNK,
     TOKEN,
@@ -304,7 +305,7 @@ def test_long_delays_are_capped(told_seconds: str, status: int) -> None:
         )
         transport = Transport(settings, check_factory(None), sleep=waited.append)
         with pytest.raises(StatusError, match=str(status)):
-            Calls(transport).operation("archives.archives_list")
+            Calls(transport).call(api.archives_list)
         transport.close()
     assert max(waited) <= 60
     assert sum(waited) <= 600

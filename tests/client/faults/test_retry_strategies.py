@@ -14,6 +14,7 @@ from gcapi._api.operations import Calls
 from gcapi._http.transport import Transport
 from gcapi.models import ImageFile
 from gcapi.retries import BaseRetryStrategy
+from grand_challenge_api import api
 from tests.support.retried_calls import (
     EMPTY,
     HARMLESS,
@@ -56,7 +57,7 @@ def test_strategy_may_wait_for_longer_than_the_default() -> None:
 
     with Loopback(in_turn(*[Answer(status=400)] * 50, EMPTY)) as server:
         transport = Transport(settings_of(server), Documented, sleep=waited.append)
-        Calls(transport).operation("archives.archives_list")
+        Calls(transport).call(api.archives_list)
         transport.close()
     assert waited == [300.0] * 50
 
@@ -133,7 +134,7 @@ def test_delays_are_waited() -> None:
 
     with Loopback(in_turn(Answer(status=503), Answer(status=503), EMPTY)) as server:
         transport = Transport(settings_of(server), Twice, sleep=waited.append)
-        Calls(transport).operation("archives.archives_list")
+        Calls(transport).call(api.archives_list)
         transport.close()
     assert waited == [1.5, 2.5]
 

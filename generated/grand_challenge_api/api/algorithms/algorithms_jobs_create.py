@@ -6,9 +6,8 @@ from typing import Any, TypedDict
 import httpx
 
 from ... import errors
-from ...base import Operation
+from ...base import Model, Operation
 from ...client import AuthenticatedClient, Client
-from ...models.component_interface_value_post_request import ComponentInterfaceValuePostRequest
 from ...models.job_post import JobPost
 from ...models.job_post_request import JobPostRequest
 from ...types import Response
@@ -164,7 +163,7 @@ class Body(TypedDict):
     """The fields of the JSON body."""
 
     algorithm: str
-    inputs: Sequence[ComponentInterfaceValuePostRequest | Mapping[str, Any]]
+    inputs: Sequence[Model | Mapping[str, Any]]
 
 
 OPERATION: Operation[JobPost] = Operation(

@@ -7,10 +7,9 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...base import Operation
+from ...base import Model, Operation
 from ...client import AuthenticatedClient, Client
 from ...models.archive_item_post import ArchiveItemPost
-from ...models.component_interface_value_post_request import ComponentInterfaceValuePostRequest
 from ...models.patched_archive_item_post_request import PatchedArchiveItemPostRequest
 from ...types import Response
 
@@ -181,7 +180,7 @@ class Body(TypedDict):
 
     archive: NotRequired[str]
     title: NotRequired[str]
-    values: NotRequired[Sequence[ComponentInterfaceValuePostRequest | Mapping[str, Any]]]
+    values: NotRequired[Sequence[Model | Mapping[str, Any]]]
 
 
 OPERATION: Operation[ArchiveItemPost] = Operation(

@@ -7,9 +7,8 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...base import Operation
+from ...base import Model, Operation
 from ...client import AuthenticatedClient, Client
-from ...models.component_interface_value_post_request import ComponentInterfaceValuePostRequest
 from ...models.display_set_post import DisplaySetPost
 from ...models.patched_display_set_post_request import PatchedDisplaySetPostRequest
 from ...types import Response
@@ -182,7 +181,7 @@ class Body(TypedDict):
     order: NotRequired[int]
     reader_study: NotRequired[str]
     title: NotRequired[str]
-    values: NotRequired[Sequence[ComponentInterfaceValuePostRequest | Mapping[str, Any]]]
+    values: NotRequired[Sequence[Model | Mapping[str, Any]]]
 
 
 OPERATION: Operation[DisplaySetPost] = Operation(

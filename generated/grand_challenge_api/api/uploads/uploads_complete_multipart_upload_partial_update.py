@@ -7,9 +7,8 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...base import Operation
+from ...base import Model, Operation
 from ...client import AuthenticatedClient, Client
-from ...models.part_request import PartRequest
 from ...models.patched_user_upload_complete_request import PatchedUserUploadCompleteRequest
 from ...models.user_upload_complete import UserUploadComplete
 from ...types import Response
@@ -193,7 +192,7 @@ async def asyncio(
 class Body(TypedDict):
     """The fields of the JSON body."""
 
-    parts: Sequence[PartRequest | Mapping[str, Any]]
+    parts: Sequence[Model | Mapping[str, Any]]
 
 
 OPERATION: Operation[UserUploadComplete] = Operation(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gcapi import models
 from gcapi._http.urls import last_segment
@@ -37,7 +37,7 @@ COLUMNS = (
     "score",
 )
 #: The query parameter that selects the answers of one reader study; you see your own, or all if you edit the study.
-STUDY_PARAMETER = "question__reader_study"
+STUDY_PARAMETER: Final = "question__reader_study"
 _CHOICE_TYPES = frozenset({"Choice", "Multiple choice"})
 
 

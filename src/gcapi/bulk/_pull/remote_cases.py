@@ -153,7 +153,7 @@ def reload_case(client: Client, case: RemoteCase) -> RemoteCase:
     return _to_case(client, case.kind, namespace.detail(pk=case.pk))
 
 
-def _namespace(client: Client, kind: SourceKind) -> tuple[ReadMixin[Any], str]:
+def _namespace(client: Client, kind: SourceKind) -> tuple[ReadMixin[Any, Any], str]:
     """Return the namespace of a source's cases, and the query parameter that selects those of one source."""
     if kind == "archive":
         return client.archive_items, "archive"

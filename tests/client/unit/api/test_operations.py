@@ -1,12 +1,15 @@
-"""Models in request bodies, and operations by name."""
+"""Models in request bodies, and operations as values."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from gcapi._api.operations import operation_module, plain, query_parameters
+from gcapi._api.operations import plain
+from gcapi.resources import Archives
+from grand_challenge_api import api
 from grand_challenge_api.models import ComponentInterface, HyperlinkedComponentInterfaceValue
+from tests.support.generated import TAGS
 
 SOCKET = {
     "title": "A socket",
@@ -59,17 +62,17 @@ def test_own_objects_are_not_changed() -> None:
 # ---------------------------------------------------------------- operations
 
 
-def test_operation_is_found_by_its_name() -> None:
-    """An operation is found by its name in the schema."""
-    module = operation_module("archives.archives_items_list")
-    assert module.__name__ == "grand_challenge_api.api.archives.archives_items_list"
+def test_operations_are_imported_on_first_use() -> None:
+    """An operation is an attribute of `api` by its operation id, and its query parameters have the API's names."""
+    assert api.archives_items_list.name == "archives.archives_items_list"
+    assert {"algorithm_image__algorithm", "input_image", "limit", "offset"} <= set(
+        api.algorithms_jobs_list.query_parameters
+    )
+    with pytest.raises(AttributeError, match="no attribute 'archive_list'"):
+        api.archive_list  # noqa: B018
+    assert set(dir(api)) == set(TAGS)
 
 
-def test_query_parameters_have_their_api_names() -> None:
-    """The query parameters of an operation are known by their API names."""
-    assert query_parameters("algorithms.algorithms_jobs_list") >= {
-        "algorithm_image__algorithm",
-        "input_image",
-        "limit",
-        "offset",
-    }
+def test_a_namespace_resolves_its_operations_lazily() -> None:
+    """A namespace gives the operation itself, on the class as on the instance."""
+    assert Archives.list_operation is api.archives_list
