@@ -95,7 +95,7 @@ class Client(Namespaces):
         del self._options["token"]
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
-        self.workflows = Workflows(self._calls, listener_for(progress))
+        self.workflows: Workflows = Workflows(self._calls, listener_for(progress))
         super().__init__(self._calls, self.workflows.file_uploads, self.workflows.downloads)
 
     # ------------------------------------------------------------ the connection

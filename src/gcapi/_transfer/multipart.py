@@ -13,6 +13,7 @@ from gcapi import models
 from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import Calls, plain
 from gcapi._http.retrying import REPEATABLE
+from gcapi._http.settings import Settings
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.parts import Part
@@ -51,7 +52,7 @@ class UploadCalls:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self.settings = calls.settings
+        self.settings: Settings = calls.settings
         self.sleep = sleep
         #: The connections to the store, which all calls of the client share.
         self._connections = Slots(calls.settings.max_concurrent_uploads)

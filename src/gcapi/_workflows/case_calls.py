@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from gcapi._api.lost_writes import RecoveryPolicy
@@ -24,6 +24,9 @@ from gcapi._workflows.prepare import PreparedValues, ValuePreparer
 from gcapi.exceptions import IncompleteCase, TitleTaken
 from gcapi.resources import UploadsNamespace
 from gcapi.sockets import SocketValueSpec
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
 #: The longest printed call that includes its values, in characters.
@@ -83,7 +86,9 @@ class Cases:
         self._uploads = uploads
         self._recovery = recovery
         self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
-        self.pending = lru_cache(REMEMBERED_CASES)(_pending_of)
+        self.pending: _lru_cache_wrapper[dict[str, PendingValue]] = lru_cache(REMEMBERED_CASES)(
+            _pending_of
+        )
 
     def run(
         self,

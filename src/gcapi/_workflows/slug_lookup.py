@@ -92,9 +92,13 @@ class Lookup:
     """
 
     def __init__(self, resources: Namespaces) -> None:
-        self.archives = SlugLookup(resources.archives, "archive")
-        self.reader_studies = SlugLookup(resources.reader_studies, "reader study")
-        self.algorithms = SlugLookup(resources.algorithms, "algorithm")
+        self.archives: SlugLookup[models.Archive] = SlugLookup(resources.archives, "archive")
+        self.reader_studies: SlugLookup[models.ReaderStudy] = SlugLookup(
+            resources.reader_studies, "reader study"
+        )
+        self.algorithms: SlugLookup[models.Algorithm] = SlugLookup(
+            resources.algorithms, "algorithm"
+        )
         self._sockets = SlugLookup(resources.interfaces, "socket")
 
     def socket(self, slug: str) -> models.ComponentInterface:

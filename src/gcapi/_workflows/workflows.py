@@ -8,6 +8,7 @@ from typing import Any
 from gcapi import models
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._api.operations import Calls
+from gcapi._http.settings import Settings
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
 from gcapi._workflows.case_calls import Cases
@@ -46,21 +47,25 @@ class Workflows:
     """
 
     def __init__(self, calls: Calls, listener: Listener) -> None:
-        self.settings = calls.settings
+        self.settings: Settings = calls.settings
         self.listener = listener
-        self.file_uploads = Uploads(calls, listener)
-        self.downloads = Downloads(calls.transport, listener)
-        self.outputs = Outputs(calls, self.downloads)
-        self.resources = Namespaces(calls, self.file_uploads, self.downloads)
-        self.lookup = Lookup(self.resources)
-        self.values = ValuePreparer(
+        self.file_uploads: Uploads = Uploads(calls, listener)
+        self.downloads: Downloads = Downloads(calls.transport, listener)
+        self.outputs: Outputs = Outputs(calls, self.downloads)
+        self.resources: Namespaces = Namespaces(calls, self.file_uploads, self.downloads)
+        self.lookup: Lookup = Lookup(self.resources)
+        self.values: ValuePreparer = ValuePreparer(
             self.file_uploads, self.downloads, self.lookup, self.resources.images, listener
         )
         recovery = RecoveryPolicy(self.settings.timeout)
-        self.cases = Cases(self.values, self.resources.uploads, recovery)
-        self.archive_items = archive_items(self.resources.archive_items)
-        self.display_sets = display_sets(self.resources.reader_studies)
-        self.jobs = JobStarter(calls, self.resources, recovery)
+        self.cases: Cases = Cases(self.values, self.resources.uploads, recovery)
+        self.archive_items: CaseKind[models.ArchiveItemPost] = archive_items(
+            self.resources.archive_items
+        )
+        self.display_sets: CaseKind[models.DisplaySetPost] = display_sets(
+            self.resources.reader_studies
+        )
+        self.jobs: JobStarter = JobStarter(calls, self.resources, recovery)
 
     def archive(self, slug: str) -> CaseParent[models.ArchiveItemPost]:
         """Return an archive as the parent of cases.

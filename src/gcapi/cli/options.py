@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 SECONDS = click.FloatRange(min=0)
 
-dask_option = click.option(
+dask_option: Callable[[Decorated], Decorated] = click.option(
     "--dask",
     metavar="ADDRESS",
     help="Transfer the files on the workers of a Dask cluster with this scheduler.",

@@ -33,8 +33,12 @@ class Profiles(Namespace):
 class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]):
     """Your notifications; the API only shows whether each was read."""
 
-    list_operation = LazyOperation(lambda: api.notifications_list)
-    detail_operation = LazyOperation(lambda: api.notifications_retrieve)
+    list_operation: LazyOperation[models.PaginatedNotificationList] = LazyOperation(
+        lambda: api.notifications_list
+    )
+    detail_operation: LazyOperation[models.Notification] = LazyOperation(
+        lambda: api.notifications_retrieve
+    )
 
     def partial_update(
         self, pk: str, **fields: Unpack[notifications_partial_update.Body]
@@ -54,8 +58,12 @@ class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]
 class Subscriptions(ReadMixin["models.Follow", "subscriptions_list.Query"]):
     """Your subscriptions."""
 
-    list_operation = LazyOperation(lambda: api.subscriptions_list)
-    detail_operation = LazyOperation(lambda: api.subscriptions_retrieve)
+    list_operation: LazyOperation[models.PaginatedFollowList] = LazyOperation(
+        lambda: api.subscriptions_list
+    )
+    detail_operation: LazyOperation[models.Follow] = LazyOperation(
+        lambda: api.subscriptions_retrieve
+    )
 
     def partial_update(
         self, pk: str, **fields: Unpack[subscriptions_partial_update.Body]

@@ -28,15 +28,23 @@ if TYPE_CHECKING:
 class Algorithms(SlugMixin["models.Algorithm", "algorithms_list.Query"]):
     """Algorithms that can be run."""
 
-    list_operation = LazyOperation(lambda: api.algorithms_list)
-    detail_operation = LazyOperation(lambda: api.algorithms_retrieve)
+    list_operation: LazyOperation[models.PaginatedAlgorithmList] = LazyOperation(
+        lambda: api.algorithms_list
+    )
+    detail_operation: LazyOperation[models.Algorithm] = LazyOperation(
+        lambda: api.algorithms_retrieve
+    )
 
 
 class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list.Query"]):
     """The container images of algorithms, visible to their editors."""
 
-    list_operation = LazyOperation(lambda: api.algorithms_images_list)
-    detail_operation = LazyOperation(lambda: api.algorithms_images_retrieve)
+    list_operation: LazyOperation[models.PaginatedAlgorithmImageList] = LazyOperation(
+        lambda: api.algorithms_images_list
+    )
+    detail_operation: LazyOperation[models.AlgorithmImage] = LazyOperation(
+        lambda: api.algorithms_images_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.AlgorithmImage: ...
@@ -63,8 +71,12 @@ class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list
 class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Query"]):
     """Algorithm jobs."""
 
-    list_operation = LazyOperation(lambda: api.algorithms_jobs_list)
-    detail_operation = LazyOperation(lambda: api.algorithms_jobs_retrieve)
+    list_operation: LazyOperation[models.PaginatedHyperlinkedJobList] = LazyOperation(
+        lambda: api.algorithms_jobs_list
+    )
+    detail_operation: LazyOperation[models.HyperlinkedJob] = LazyOperation(
+        lambda: api.algorithms_jobs_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.HyperlinkedJob: ...
@@ -105,8 +117,12 @@ class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Que
 class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list.Query"]):
     """Algorithms that are kept running for immediate invocation (servers from July 2026)."""
 
-    list_operation = LazyOperation(lambda: api.algorithms_endpoints_list)
-    detail_operation = LazyOperation(lambda: api.algorithms_endpoints_retrieve)
+    list_operation: LazyOperation[models.PaginatedEndpointList] = LazyOperation(
+        lambda: api.algorithms_endpoints_list
+    )
+    detail_operation: LazyOperation[models.Endpoint] = LazyOperation(
+        lambda: api.algorithms_endpoints_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Endpoint: ...
@@ -141,8 +157,12 @@ class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list
 class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocations_list.Query"]):
     """Invocations of algorithm endpoints (servers from July 2026)."""
 
-    list_operation = LazyOperation(lambda: api.algorithms_invocations_list)
-    detail_operation = LazyOperation(lambda: api.algorithms_invocations_retrieve)
+    list_operation: LazyOperation[models.PaginatedInvocationList] = LazyOperation(
+        lambda: api.algorithms_invocations_list
+    )
+    detail_operation: LazyOperation[models.Invocation] = LazyOperation(
+        lambda: api.algorithms_invocations_retrieve
+    )
 
     def create(self, **fields: Unpack[algorithms_invocations_create.Body]) -> models.InvocationPost:
         """Invoke an endpoint."""
@@ -152,5 +172,9 @@ class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocation
 class Interfaces(SlugMixin["models.ComponentInterface", "components_interfaces_list.Query"]):
     """Sockets, which the API calls component interfaces."""
 
-    list_operation = LazyOperation(lambda: api.components_interfaces_list)
-    detail_operation = LazyOperation(lambda: api.components_interfaces_retrieve)
+    list_operation: LazyOperation[models.PaginatedComponentInterfaceList] = LazyOperation(
+        lambda: api.components_interfaces_list
+    )
+    detail_operation: LazyOperation[models.ComponentInterface] = LazyOperation(
+        lambda: api.components_interfaces_retrieve
+    )

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 class Archives(SlugMixin["models.Archive", "archives_list.Query"]):
     """Archives: collections of cases."""
 
-    list_operation = LazyOperation(lambda: api.archives_list)
-    detail_operation = LazyOperation(lambda: api.archives_retrieve)
+    list_operation: LazyOperation[models.PaginatedArchiveList] = LazyOperation(
+        lambda: api.archives_list
+    )
+    detail_operation: LazyOperation[models.Archive] = LazyOperation(lambda: api.archives_retrieve)
 
     def patients(self, pk: str) -> list[str]:
         """List the patient IDs of an archive's images."""
@@ -47,8 +49,12 @@ class ArchiveItems(
 ):
     """Archive items: the cases of an archive."""
 
-    list_operation = LazyOperation(lambda: api.archives_items_list)
-    detail_operation = LazyOperation(lambda: api.archives_items_retrieve)
+    list_operation: LazyOperation[models.PaginatedArchiveItemList] = LazyOperation(
+        lambda: api.archives_items_list
+    )
+    detail_operation: LazyOperation[models.ArchiveItem] = LazyOperation(
+        lambda: api.archives_items_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.ArchiveItem: ...

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
     """Challenges, which have no primary key: `detail` takes the short name, as ``pk`` or as ``slug``."""
 
-    list_operation = LazyOperation(lambda: api.challenges_list)
-    detail_operation = LazyOperation(lambda: api.challenges_retrieve)
+    list_operation: LazyOperation[models.PaginatedPublicChallengeList] = LazyOperation(
+        lambda: api.challenges_list
+    )
+    detail_operation: LazyOperation[models.PublicChallenge] = LazyOperation(
+        lambda: api.challenges_retrieve
+    )
 
     def _one(self, pk: str | None, api_url: str | None, filters: Params) -> models.PublicChallenge:
         if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
@@ -33,8 +37,12 @@ class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
 class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
     """Evaluations of challenge submissions, including those that run outside the platform."""
 
-    list_operation = LazyOperation(lambda: api.evaluations_list)
-    detail_operation = LazyOperation(lambda: api.evaluations_retrieve)
+    list_operation: LazyOperation[models.PaginatedEvaluationList] = LazyOperation(
+        lambda: api.evaluations_list
+    )
+    detail_operation: LazyOperation[models.Evaluation] = LazyOperation(
+        lambda: api.evaluations_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Evaluation: ...

@@ -32,8 +32,12 @@ class _DownloadOptions(TypedDict):
 class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
     """Images and DICOM image sets."""
 
-    list_operation = LazyOperation(lambda: api.cases_images_list)
-    detail_operation = LazyOperation(lambda: api.cases_images_retrieve)
+    list_operation: LazyOperation[models.PaginatedHyperlinkedImageList] = LazyOperation(
+        lambda: api.cases_images_list
+    )
+    detail_operation: LazyOperation[models.HyperlinkedImage] = LazyOperation(
+        lambda: api.cases_images_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.HyperlinkedImage: ...

@@ -39,8 +39,12 @@ _ANSWER_REFERENCES = {
 class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve.Query"]):
     """Your own answers, without ground truth."""
 
-    list_operation = LazyOperation(lambda: api.reader_studies_answers_mine_retrieve)
-    detail_operation = LazyOperation(lambda: api.reader_studies_answers_retrieve)
+    list_operation: LazyOperation[models.PaginatedAnswerList] = LazyOperation(
+        lambda: api.reader_studies_answers_mine_retrieve
+    )
+    detail_operation: LazyOperation[models.Answer] = LazyOperation(
+        lambda: api.reader_studies_answers_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
@@ -69,8 +73,12 @@ class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve
 class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
     """Answers to the questions of reader studies."""
 
-    list_operation = LazyOperation(lambda: api.reader_studies_answers_list)
-    detail_operation = LazyOperation(lambda: api.reader_studies_answers_retrieve)
+    list_operation: LazyOperation[models.PaginatedAnswerList] = LazyOperation(
+        lambda: api.reader_studies_answers_list
+    )
+    detail_operation: LazyOperation[models.Answer] = LazyOperation(
+        lambda: api.reader_studies_answers_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
@@ -139,8 +147,12 @@ class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
 class Questions(ReadMixin["models.Question", "reader_studies_questions_list.Query"]):
     """The questions of reader studies."""
 
-    list_operation = LazyOperation(lambda: api.reader_studies_questions_list)
-    detail_operation = LazyOperation(lambda: api.reader_studies_questions_retrieve)
+    list_operation: LazyOperation[models.PaginatedQuestionList] = LazyOperation(
+        lambda: api.reader_studies_questions_list
+    )
+    detail_operation: LazyOperation[models.Question] = LazyOperation(
+        lambda: api.reader_studies_questions_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Question: ...
@@ -169,8 +181,12 @@ class DisplaySets(
 ):
     """Display sets: the cases of a reader study."""
 
-    list_operation = LazyOperation(lambda: api.reader_studies_display_sets_list)
-    detail_operation = LazyOperation(lambda: api.reader_studies_display_sets_retrieve)
+    list_operation: LazyOperation[models.PaginatedDisplaySetList] = LazyOperation(
+        lambda: api.reader_studies_display_sets_list
+    )
+    detail_operation: LazyOperation[models.DisplaySet] = LazyOperation(
+        lambda: api.reader_studies_display_sets_retrieve
+    )
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.DisplaySet: ...
@@ -217,8 +233,12 @@ class DisplaySets(
 class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]):
     """Reader studies: cases that readers assess."""
 
-    list_operation = LazyOperation(lambda: api.reader_studies_list)
-    detail_operation = LazyOperation(lambda: api.reader_studies_retrieve)
+    list_operation: LazyOperation[models.PaginatedReaderStudyList] = LazyOperation(
+        lambda: api.reader_studies_list
+    )
+    detail_operation: LazyOperation[models.ReaderStudy] = LazyOperation(
+        lambda: api.reader_studies_retrieve
+    )
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)

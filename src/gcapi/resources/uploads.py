@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
 
-    list_operation = LazyOperation(lambda: api.uploads_list)
-    detail_operation = LazyOperation(lambda: api.uploads_retrieve)
+    list_operation: LazyOperation[models.PaginatedUserUploadList] = LazyOperation(
+        lambda: api.uploads_list
+    )
+    detail_operation: LazyOperation[models.UserUpload] = LazyOperation(lambda: api.uploads_retrieve)
 
     def __init__(self, calls: Calls, uploads: Uploads) -> None:
         super().__init__(calls)
@@ -157,8 +159,12 @@ class RawImageUploadSessions(
 ):
     """Imports of uploaded images, with the server's error message if one failed."""
 
-    list_operation = LazyOperation(lambda: api.cases_upload_sessions_list)
-    detail_operation = LazyOperation(lambda: api.cases_upload_sessions_retrieve)
+    list_operation: LazyOperation[models.PaginatedRawImageUploadSessionList] = LazyOperation(
+        lambda: api.cases_upload_sessions_list
+    )
+    detail_operation: LazyOperation[models.RawImageUploadSession] = LazyOperation(
+        lambda: api.cases_upload_sessions_retrieve
+    )
 
     def create(
         self, **fields: Unpack[cases_upload_sessions_create.Body]

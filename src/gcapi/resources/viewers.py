@@ -22,22 +22,34 @@ if TYPE_CHECKING:
 class Workstations(SlugMixin["models.Workstation", "workstations_list.Query"]):
     """Viewers."""
 
-    list_operation = LazyOperation(lambda: api.workstations_list)
-    detail_operation = LazyOperation(lambda: api.workstations_retrieve)
+    list_operation: LazyOperation[models.PaginatedWorkstationList] = LazyOperation(
+        lambda: api.workstations_list
+    )
+    detail_operation: LazyOperation[models.Workstation] = LazyOperation(
+        lambda: api.workstations_retrieve
+    )
 
 
 class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_configs_list.Query"]):
     """Viewer configurations."""
 
-    list_operation = LazyOperation(lambda: api.workstations_configs_list)
-    detail_operation = LazyOperation(lambda: api.workstations_configs_retrieve)
+    list_operation: LazyOperation[models.PaginatedWorkstationConfigList] = LazyOperation(
+        lambda: api.workstations_configs_list
+    )
+    detail_operation: LazyOperation[models.WorkstationConfig] = LazyOperation(
+        lambda: api.workstations_configs_retrieve
+    )
 
 
 class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
     """Your viewer sessions."""
 
-    list_operation = LazyOperation(lambda: api.workstations_sessions_list)
-    detail_operation = LazyOperation(lambda: api.workstations_sessions_retrieve)
+    list_operation: LazyOperation[models.PaginatedSessionList] = LazyOperation(
+        lambda: api.workstations_sessions_list
+    )
+    detail_operation: LazyOperation[models.Session] = LazyOperation(
+        lambda: api.workstations_sessions_retrieve
+    )
 
     def keep_alive(self, pk: str) -> dict[str, Any]:
         """Extend a session to five minutes from now, and return the server's response."""
@@ -48,8 +60,12 @@ class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
 class Feedback(ReadMixin["models.Feedback", "workstations_feedback_list.Query"]):
     """User feedback on viewers."""
 
-    list_operation = LazyOperation(lambda: api.workstations_feedback_list)
-    detail_operation = LazyOperation(lambda: api.workstations_feedback_retrieve)
+    list_operation: LazyOperation[models.PaginatedFeedbackList] = LazyOperation(
+        lambda: api.workstations_feedback_list
+    )
+    detail_operation: LazyOperation[models.Feedback] = LazyOperation(
+        lambda: api.workstations_feedback_retrieve
+    )
 
     def create(self, **fields: Unpack[workstations_feedback_create.Body]) -> models.Feedback:
         """Send feedback on a viewer."""
