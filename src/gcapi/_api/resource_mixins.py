@@ -55,7 +55,7 @@ class Namespace:
         self._calls = calls
 
 
-class _PageModel(Protocol[T_co]):
+class PageModel(Protocol[T_co]):
     """A generated model of a page."""
 
     @property
@@ -72,7 +72,7 @@ class _PageModel(Protocol[T_co]):
 class ListMixin(Namespace, Generic[T, QueryT]):
     """Objects that can be listed."""
 
-    list_operation: LazyOperation[_PageModel[T]]
+    list_operation: LazyOperation[PageModel[T]]
 
     def page(
         self,

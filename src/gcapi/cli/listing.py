@@ -11,14 +11,14 @@ import click
 
 import gcapi
 from gcapi._api.page import MAX_PAGE_SIZE
-from gcapi.cli.options import Decorated
+from gcapi.cli.options import OptionDecorator
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
     from gcapi._api.resource_mixins import ReadMixin
 
-limit_option: Callable[[Decorated], Decorated] = click.option(
+limit_option: OptionDecorator = click.option(
     "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N objects."
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -20,11 +20,20 @@ if TYPE_CHECKING:
 #: What an option decorates.
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
 
+
+class OptionDecorator(Protocol):
+    """A decorator that adds an option to a command."""
+
+    def __call__(self, decorated: Decorated, /) -> Decorated:
+        """Add the option."""
+        ...
+
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 SECONDS = click.FloatRange(min=0)
 
-dask_option: Callable[[Decorated], Decorated] = click.option(
+dask_option: OptionDecorator = click.option(
     "--dask",
     metavar="ADDRESS",
     help="Transfer the files on the workers of a Dask cluster with this scheduler.",

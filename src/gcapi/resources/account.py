@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import Namespace, ReadMixin
+from gcapi._api.resource_mixins import Namespace, PageModel, ReadMixin
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Profiles(Namespace):
 class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]):
     """Your notifications; the API only shows whether each was read."""
 
-    list_operation: LazyOperation[models.PaginatedNotificationList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Notification]] = LazyOperation(
         lambda: api.notifications_list
     )
     detail_operation: LazyOperation[models.Notification] = LazyOperation(
@@ -58,7 +58,7 @@ class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]
 class Subscriptions(ReadMixin["models.Follow", "subscriptions_list.Query"]):
     """Your subscriptions."""
 
-    list_operation: LazyOperation[models.PaginatedFollowList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Follow]] = LazyOperation(
         lambda: api.subscriptions_list
     )
     detail_operation: LazyOperation[models.Follow] = LazyOperation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import ReadMixin, SlugMixin, create_within_limit
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin, create_within_limit
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Algorithms(SlugMixin["models.Algorithm", "algorithms_list.Query"]):
     """Algorithms that can be run."""
 
-    list_operation: LazyOperation[models.PaginatedAlgorithmList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Algorithm]] = LazyOperation(
         lambda: api.algorithms_list
     )
     detail_operation: LazyOperation[models.Algorithm] = LazyOperation(
@@ -39,7 +39,7 @@ class Algorithms(SlugMixin["models.Algorithm", "algorithms_list.Query"]):
 class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list.Query"]):
     """The container images of algorithms, visible to their editors."""
 
-    list_operation: LazyOperation[models.PaginatedAlgorithmImageList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.AlgorithmImage]] = LazyOperation(
         lambda: api.algorithms_images_list
     )
     detail_operation: LazyOperation[models.AlgorithmImage] = LazyOperation(
@@ -71,7 +71,7 @@ class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list
 class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Query"]):
     """Algorithm jobs."""
 
-    list_operation: LazyOperation[models.PaginatedHyperlinkedJobList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.HyperlinkedJob]] = LazyOperation(
         lambda: api.algorithms_jobs_list
     )
     detail_operation: LazyOperation[models.HyperlinkedJob] = LazyOperation(
@@ -117,7 +117,7 @@ class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Que
 class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list.Query"]):
     """Algorithms that are kept running for immediate invocation (servers from July 2026)."""
 
-    list_operation: LazyOperation[models.PaginatedEndpointList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Endpoint]] = LazyOperation(
         lambda: api.algorithms_endpoints_list
     )
     detail_operation: LazyOperation[models.Endpoint] = LazyOperation(
@@ -157,7 +157,7 @@ class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list
 class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocations_list.Query"]):
     """Invocations of algorithm endpoints (servers from July 2026)."""
 
-    list_operation: LazyOperation[models.PaginatedInvocationList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Invocation]] = LazyOperation(
         lambda: api.algorithms_invocations_list
     )
     detail_operation: LazyOperation[models.Invocation] = LazyOperation(
@@ -172,7 +172,7 @@ class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocation
 class Interfaces(SlugMixin["models.ComponentInterface", "components_interfaces_list.Query"]):
     """Sockets, which the API calls component interfaces."""
 
-    list_operation: LazyOperation[models.PaginatedComponentInterfaceList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.ComponentInterface]] = LazyOperation(
         lambda: api.components_interfaces_list
     )
     detail_operation: LazyOperation[models.ComponentInterface] = LazyOperation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._util.json_types import is_array
 from gcapi.exceptions import UnexpectedAnswer
 from grand_challenge_api import api
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Archives(SlugMixin["models.Archive", "archives_list.Query"]):
     """Archives: collections of cases."""
 
-    list_operation: LazyOperation[models.PaginatedArchiveList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Archive]] = LazyOperation(
         lambda: api.archives_list
     )
     detail_operation: LazyOperation[models.Archive] = LazyOperation(lambda: api.archives_retrieve)
@@ -49,7 +49,7 @@ class ArchiveItems(
 ):
     """Archive items: the cases of an archive."""
 
-    list_operation: LazyOperation[models.PaginatedArchiveItemList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.ArchiveItem]] = LazyOperation(
         lambda: api.archives_items_list
     )
     detail_operation: LazyOperation[models.ArchiveItem] = LazyOperation(

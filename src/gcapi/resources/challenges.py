@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
     """Challenges, which have no primary key: `detail` takes the short name, as ``pk`` or as ``slug``."""
 
-    list_operation: LazyOperation[models.PaginatedPublicChallengeList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.PublicChallenge]] = LazyOperation(
         lambda: api.challenges_list
     )
     detail_operation: LazyOperation[models.PublicChallenge] = LazyOperation(
@@ -37,7 +37,7 @@ class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
 class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
     """Evaluations of challenge submissions, including those that run outside the platform."""
 
-    list_operation: LazyOperation[models.PaginatedEvaluationList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Evaluation]] = LazyOperation(
         lambda: api.evaluations_list
     )
     detail_operation: LazyOperation[models.Evaluation] = LazyOperation(

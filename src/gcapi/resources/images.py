@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import ReadMixin
+from gcapi._api.resource_mixins import PageModel, ReadMixin
 from gcapi._transfer.image_files import choose_files, files_of_image
 from grand_challenge_api import api
 
@@ -32,7 +32,7 @@ class _DownloadOptions(TypedDict):
 class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
     """Images and DICOM image sets."""
 
-    list_operation: LazyOperation[models.PaginatedHyperlinkedImageList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.HyperlinkedImage]] = LazyOperation(
         lambda: api.cases_images_list
     )
     detail_operation: LazyOperation[models.HyperlinkedImage] = LazyOperation(

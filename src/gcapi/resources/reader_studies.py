@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
 from gcapi._api.operations import LazyOperation, plain
-from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
 from grand_challenge_api import api
 
@@ -39,7 +39,7 @@ _ANSWER_REFERENCES = {
 class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve.Query"]):
     """Your own answers, without ground truth."""
 
-    list_operation: LazyOperation[models.PaginatedAnswerList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Answer]] = LazyOperation(
         lambda: api.reader_studies_answers_mine_retrieve
     )
     detail_operation: LazyOperation[models.Answer] = LazyOperation(
@@ -73,7 +73,7 @@ class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve
 class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
     """Answers to the questions of reader studies."""
 
-    list_operation: LazyOperation[models.PaginatedAnswerList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Answer]] = LazyOperation(
         lambda: api.reader_studies_answers_list
     )
     detail_operation: LazyOperation[models.Answer] = LazyOperation(
@@ -147,7 +147,7 @@ class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
 class Questions(ReadMixin["models.Question", "reader_studies_questions_list.Query"]):
     """The questions of reader studies."""
 
-    list_operation: LazyOperation[models.PaginatedQuestionList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Question]] = LazyOperation(
         lambda: api.reader_studies_questions_list
     )
     detail_operation: LazyOperation[models.Question] = LazyOperation(
@@ -181,7 +181,7 @@ class DisplaySets(
 ):
     """Display sets: the cases of a reader study."""
 
-    list_operation: LazyOperation[models.PaginatedDisplaySetList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.DisplaySet]] = LazyOperation(
         lambda: api.reader_studies_display_sets_list
     )
     detail_operation: LazyOperation[models.DisplaySet] = LazyOperation(
@@ -233,7 +233,7 @@ class DisplaySets(
 class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]):
     """Reader studies: cases that readers assess."""
 
-    list_operation: LazyOperation[models.PaginatedReaderStudyList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.ReaderStudy]] = LazyOperation(
         lambda: api.reader_studies_list
     )
     detail_operation: LazyOperation[models.ReaderStudy] = LazyOperation(

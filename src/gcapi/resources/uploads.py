@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from gcapi._api.operations import LazyOperation
 from gcapi._api.quota import QuotaWait
-from gcapi._api.resource_mixins import ReadMixin, create_within_limit
+from gcapi._api.resource_mixins import PageModel, ReadMixin, create_within_limit
 from gcapi._transfer.upload_sources import FileObjectSource
 from grand_challenge_api import api
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
 
-    list_operation: LazyOperation[models.PaginatedUserUploadList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.UserUpload]] = LazyOperation(
         lambda: api.uploads_list
     )
     detail_operation: LazyOperation[models.UserUpload] = LazyOperation(lambda: api.uploads_retrieve)
@@ -159,7 +159,7 @@ class RawImageUploadSessions(
 ):
     """Imports of uploaded images, with the server's error message if one failed."""
 
-    list_operation: LazyOperation[models.PaginatedRawImageUploadSessionList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.RawImageUploadSession]] = LazyOperation(
         lambda: api.cases_upload_sessions_list
     )
     detail_operation: LazyOperation[models.RawImageUploadSession] = LazyOperation(

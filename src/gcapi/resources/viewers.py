@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import ReadMixin, SlugMixin
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Workstations(SlugMixin["models.Workstation", "workstations_list.Query"]):
     """Viewers."""
 
-    list_operation: LazyOperation[models.PaginatedWorkstationList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Workstation]] = LazyOperation(
         lambda: api.workstations_list
     )
     detail_operation: LazyOperation[models.Workstation] = LazyOperation(
@@ -33,7 +33,7 @@ class Workstations(SlugMixin["models.Workstation", "workstations_list.Query"]):
 class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_configs_list.Query"]):
     """Viewer configurations."""
 
-    list_operation: LazyOperation[models.PaginatedWorkstationConfigList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.WorkstationConfig]] = LazyOperation(
         lambda: api.workstations_configs_list
     )
     detail_operation: LazyOperation[models.WorkstationConfig] = LazyOperation(
@@ -44,7 +44,7 @@ class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_con
 class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
     """Your viewer sessions."""
 
-    list_operation: LazyOperation[models.PaginatedSessionList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Session]] = LazyOperation(
         lambda: api.workstations_sessions_list
     )
     detail_operation: LazyOperation[models.Session] = LazyOperation(
@@ -60,7 +60,7 @@ class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
 class Feedback(ReadMixin["models.Feedback", "workstations_feedback_list.Query"]):
     """User feedback on viewers."""
 
-    list_operation: LazyOperation[models.PaginatedFeedbackList] = LazyOperation(
+    list_operation: LazyOperation[PageModel[models.Feedback]] = LazyOperation(
         lambda: api.workstations_feedback_list
     )
     detail_operation: LazyOperation[models.Feedback] = LazyOperation(

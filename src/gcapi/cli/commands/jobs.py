@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ import gcapi
 from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
-from gcapi.cli.options import FOLDER, SECONDS, Decorated
+from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator
 from gcapi.cli.session import Session, command
 
 JOBS = ObjectKind(
@@ -21,14 +21,14 @@ JOBS = ObjectKind(
     (field("pk"), field("status"), last_segment_of("algorithm", "algorithm")),
     has_slug=False,
 )
-timeout_option: Callable[[Decorated], Decorated] = click.option(
+timeout_option: OptionDecorator = click.option(
     "--timeout",
     type=SECONDS,
     metavar="SECONDS",
     default=86_400.0,
     help="Wait at most this long; by default a day.",
 )
-existing_option: Callable[[Decorated], Decorated] = click.option(
+existing_option: OptionDecorator = click.option(
     "--existing",
     type=click.Choice(get_args(ExistingFile)),
     default="error",
