@@ -33,7 +33,7 @@ class Model:
     _REQUIRED: ClassVar[frozenset[str]]
     additional_properties: dict[str, Any]
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
@@ -97,7 +97,7 @@ class Model:
             and self.additional_properties == other.additional_properties
         )
 
-    __hash__ = None  # type: ignore[assignment] # models can be changed
+    __hash__: ClassVar[None]  # type: ignore[assignment] # models can be changed
 
     def __getstate__(self) -> dict[str, Any]:
         return {**dict(self._present()), "additional_properties": self.additional_properties}
