@@ -88,10 +88,22 @@ def correct(published: Json, overlay: Json) -> tuple[Json, list[str]]:
         The corrected schema, and a line for each action that was skipped.
 
     Raises:
-        GenerationError: An action matches or changes nothing, and is not skipped by its `x-only-if`.
+        GenerationError: Actions match or change nothing, and are not skipped by their `x-only-if`; it lists them all.
     """
     corrected = copy.deepcopy(published)
-    skipped = [line for action in overlay["actions"] if (line := _apply(action, corrected))]
+    skipped: list[str] = []
+    stale: list[str] = []
+    for action in overlay["actions"]:
+        try:
+            skipped += filter(None, [_apply(action, corrected)])
+        except GenerationError as error:
+            stale.append(str(error))
+    if stale:
+        raise GenerationError(
+            "\n".join(stale)
+            + "\nIf the server has fixed what these actions correct, remove them from"
+            " openapi/overlay.yaml. Then run the command again."
+        )
     return corrected, skipped
 
 
@@ -107,8 +119,7 @@ def _apply(action: Json, schema: Json) -> str | None:
         apply_overlay(schema, {"actions": [action]})
     if compact(schema) == before:
         raise GenerationError(
-            f"An action of the overlay {'changes' if matches else 'matches'} nothing. "
-            "If the server has fixed what it corrects, remove it.\n"
+            f"An action of the overlay {'changes' if matches else 'matches'} nothing.\n"
             f"  target: {action['target']}\n"
             f"  reason: {action['description'].strip()}"
         )

@@ -1,16 +1,17 @@
 """Pull the schema of a server, list the changes, and generate the low-level package.
 
 `make schema` runs it. The source is the first argument or `SCHEMA_URL`: the address or path of a JSON or YAML file. The
-default is the public server. Nothing is replaced if the overlay no longer fits, or if operations or models that `gcapi`
-uses are gone; `FORCE=1` or `--force` overrides the latter.
+default is the public server. Nothing is replaced if the overlay no longer fits, or if operations, models or fields that
+`gcapi` uses are gone, which mypy finds; `FORCE=1` or `--force` overrides the latter.
 """
 
 import argparse
-import ast
 import json
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ from generate import GenerationError, Json, Layout
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from gcapi._api.schema_diff import model_facts, operation_names, schema_differences, schema_problem
+from gcapi._api.schema_diff import operation_names, schema_differences, schema_problem
 
 DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
-MODELS = ("grand_challenge_api.models", "gcapi.models")
+
+#: What mypy reports where something is gone; `make check` finds the rest, such as fields that can be null now.
+_GONE = re.compile(
+    r": error: .*\[(attr-defined|union-attr|name-defined|import-not-found|call-arg)\]$"
+)
 
 
 class SchemaError(Exception):
@@ -45,9 +50,19 @@ def fetch(source: str) -> str:
         address = httpx.URL(source).copy_merge_params({"format": "json"})
         accept = {"Accept": "application/json"}
         answer = httpx.get(address, headers=accept, follow_redirects=True, timeout=60)
-        return answer.raise_for_status().text
+        text = answer.raise_for_status().text
     except (OSError, UnicodeDecodeError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise SchemaError(f"Cannot read {source}: {error}") from error
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    if kind == "text/html" or text.lstrip()[:1] == "<":
+        redirect = (
+            f" after a redirect to {answer.url.copy_with(query=None)}" if answer.history else ""
+        )
+        raise SchemaError(
+            f"{source} answered with a web page ({kind}, {answer.status_code}){redirect}. A login may be needed:"
+            " download the schema in a browser, and pass its path as SCHEMA_URL."
+        )
+    return text
 
 
 def read(text: str) -> Any:
@@ -58,8 +73,13 @@ def read(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
-        pass
+    except json.JSONDecodeError as error:
+        if text.lstrip().startswith("{"):
+            raise SchemaError(
+                f"This is truncated or invalid JSON of {len(text)} characters: {error}"
+            ) from error
+    if text.lstrip().startswith("<"):
+        raise SchemaError(f"This is a web page, not a schema: {text[:60]!r}")
     try:  # through JSON, so that status codes, which YAML reads as numbers, become strings
         return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
     except (YAMLError, TypeError) as error:
@@ -87,44 +107,29 @@ def validate(pulled: Any, known: Json) -> None:
         )
 
 
-def used(source: Path) -> tuple[set[str], set[str]]:
-    """Find the operations and models that a package refers to.
+def broken_uses(layout: Layout, generated: Path) -> list[str]:
+    """Return the places in `gcapi` that use what a generated package does not have, as mypy reports them.
 
     Args:
-        source: The folder of its modules.
-
-    Returns:
-        Every string that could name an operation (`<tag>.<operation id>`), and the name of every model that is imported
-        or accessed.
+        layout: The paths.
+        generated: The folder that holds the package.
     """
-    names: set[str] = set()
-    models: set[str] = set()
-    for path in sorted(source.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and re.fullmatch(
-                r"[a-z_]+\.[a-z_]+", str(node.value)
-            ):
-                names.add(str(node.value))
-            elif isinstance(node, ast.ImportFrom) and _is_models(node.module or "", node.level):
-                models.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.Attribute) and _is_models(ast.unparse(node.value), 1):
-                models.add(node.attr)
-    return names, models
-
-
-def _is_models(module: str, level: int) -> bool:
-    return module in MODELS or (level > 0 and module == "models")
-
-
-def gone(was: Json, now: Json, source: Path) -> list[str]:
-    """Return the operations and models that the package uses and the new schema does not have."""
-    names, models = used(source)
-    lost_names = operation_names(was) - operation_names(now)
-    lost_models = model_facts(was).keys() - model_facts(now).keys()
-    return [
-        *(f"operation {name}" for name in sorted(names & lost_names)),
-        *(f"model {name}" for name in sorted(models & lost_models)),
-    ]
+    with tempfile.TemporaryDirectory() as cache:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context"),
+                *(f"--config-file={generate.ROOT / 'pyproject.toml'}", f"--cache-dir={cache}"),
+                *("--no-pretty", "src/gcapi"),
+            ],
+            cwd=layout.root,
+            env={**os.environ, "MYPYPATH": os.pathsep.join((str(generated), "src"))},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode not in {0, 1}:
+        raise SchemaError(f"mypy failed:\n{done.stdout}{done.stderr}")
+    return [line for line in done.stdout.splitlines() if _GONE.search(line)]
 
 
 def update(source: str, layout: Layout, *, force: bool = False) -> None:
@@ -143,14 +148,19 @@ def update(source: str, layout: Layout, *, force: bool = False) -> None:
     validate(pulled, known)
     changes = schema_differences(known, pulled)
     print("\n".join(changes) or "No operation, model or field has changed.")
-    missing = gone(known, pulled, layout.root / "src" / "gcapi")
-    if missing:
-        print("gcapi uses these, which the schema does not have:", *missing, sep="\n  ")
-        if not force:
-            raise SchemaError("Nothing was replaced. Change gcapi first, or set FORCE=1.")
-    for line in generate.generate(layout, pulled):
-        print(line)
+    layout.package.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=layout.package.parent, prefix=".building-") as folder:
+        built = Path(folder) / generate.PACKAGE
+        skipped = generate.build(layout, pulled, built)
+        broken = broken_uses(layout, Path(folder))
+        if broken:
+            print("gcapi uses what the schema does not have:", *broken, sep="\n  ")
+            if not force:
+                raise SchemaError("Nothing was replaced. Change gcapi first, or set FORCE=1.")
+        generate.replace(built, layout.package)
+    print(*skipped, sep="\n")
     _replace(layout.snapshot, pulled)
+    print("Next: review `git diff openapi generated`, and run `make check test`.")
 
 
 def _replace(path: Path, schema: Json) -> None:

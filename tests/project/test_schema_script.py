@@ -1,7 +1,6 @@
 """`make schema`: lists the changes, and stops before it removes something that gcapi uses."""
 
 import json
-import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -154,7 +153,7 @@ def test_statuses_of_yaml_become_strings() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("<html><body>Sign in</body></html>", "not an OpenAPI 3 document"),
+        ("<html><body>Sign in</body></html>", "web page"),
         ("a: [", "neither JSON nor YAML"),
         ('{"swagger": "2.0"}', "not an OpenAPI 3 document"),
         ('{"openapi": "3.0.3"}', "no paths or no models"),
@@ -214,7 +213,7 @@ def test_missing_operation_stops(
     assert schema.main([source], tiny) == 1
     printed = capsys.readouterr()
     assert "- operation uploads_retrieve: GET /api/v1/uploads/{id}/" in printed.out
-    assert "operation uploads.uploads_retrieve" in printed.out
+    assert 'calls.py:4: error: Module has no attribute "uploads_retrieve"' in printed.out
     assert "FORCE=1" in printed.err
     assert tiny.snapshot.read_bytes() == before
     assert not tiny.package.exists()
@@ -224,14 +223,79 @@ def test_missing_operation_stops(
     assert not (tiny.package / "api" / "uploads").exists()
 
 
-def test_missing_model_stops(tiny: Layout, tmp_path: Path) -> None:
+def test_missing_model_stops(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing is replaced if a model that gcapi uses is gone."""
-    pulled = tiny_schema()
+    pulled = without_upload()
     del pulled["components"]["schemas"]["UserUpload"]
-    source = write(tmp_path / "pulled.json", pulled)
+    tiny.overlay.write_text("actions: []\n", encoding="utf-8")
     with pytest.raises(schema.SchemaError, match="Nothing was replaced"):
-        schema.update(source, tiny)
-    assert schema.gone(tiny_schema(), pulled, tiny.root / "src") == ["model UserUpload"]
+        schema.update(write(tmp_path / "pulled.json", pulled), tiny)
+    assert 'calls.py:2: error: Module "grand_challenge_api.models"' in capsys.readouterr().out
+
+
+def test_missing_field_stops(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is replaced if a field that gcapi uses is gone, and the places that use it are named."""
+    pulled = tiny_schema()
+    upload = pulled["components"]["schemas"]["UserUpload"]
+    del upload["properties"]["status"]
+    upload["required"].remove("status")
+    before = tiny.snapshot.read_bytes()
+    assert schema.main([write(tmp_path / "pulled.json", pulled)], tiny) == 1
+    place = 'src/gcapi/calls.py:8: error: "UserUpload" has no attribute "status"'
+    assert place in capsys.readouterr().out
+    assert tiny.snapshot.read_bytes() == before
+    assert not tiny.package.exists()
+
+
+def test_next_command_is_named(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After an update, the last line says what to run next."""
+    assert schema.main([write(tmp_path / "pulled.json", changed_schema())], tiny) == 0
+    assert "make check test" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_all_stale_actions_are_reported_at_once(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every overlay action without an effect is reported with its reason, in one run."""
+    tiny.overlay.write_text(
+        "actions:\n"
+        "  - {target: $.nothing, description: The first reason., remove: true}\n"
+        "  - {target: $.nobody, description: The second reason., remove: true}\n",
+        encoding="utf-8",
+    )
+    assert schema.main([write(tmp_path / "pulled.json", tiny_schema())], tiny) == 1
+    printed = capsys.readouterr().err
+    assert printed.index("The first reason.") < printed.index("The second reason.")
+    assert "openapi/overlay.yaml" in printed.splitlines()[-1]
+
+
+def test_web_pages_are_named(tiny: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """A login page in place of the schema is named, with the address of the redirect to it."""
+    page = Answer(body=b"<!doctype html>", headers={"Content-Type": "text/html; charset=utf-8"})
+    login = Answer(status=302, headers={"Location": "/accounts/login/?next=/api/schema/"})
+    with Loopback(in_turn(login, page)) as server:
+        assert schema.main([f"{server.origin}/api/schema/"], tiny) == 1
+        printed = capsys.readouterr().err
+        assert "answered with a web page (text/html, 200)" in printed
+        assert f"redirect to {server.origin}/accounts/login/." in printed
+
+
+def test_truncated_documents_are_named(
+    tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A JSON document that ends too early is named as such."""
+    text = json.dumps(tiny_schema())
+    for length in (len(text) // 2, len(text) - 1):
+        source = tmp_path / "pulled.json"
+        source.write_text(text[:length], encoding="utf-8")
+        assert schema.main([str(source)], tiny) == 1
+        assert "truncated" in capsys.readouterr().err
 
 
 def test_overlay_without_effect_stops(
@@ -246,30 +310,7 @@ def test_overlay_without_effect_stops(
     assert tiny.snapshot.read_bytes() == before
 
 
-def test_used_operations_and_models_are_found(tmp_path: Path) -> None:
-    """The models and operations that a package uses are found, however it refers to them."""
-    (tmp_path / "a.py").write_text(
-        "from gcapi import models\n"
-        "from grand_challenge_api.models import Answer as A\n"
-        "import grand_challenge_api.models\n"
-        "from .models import Question\n"
-        "from other import Nothing\n"
-        "CALLS = {'archives.archives_list': models.Archive}\n"
-        "IMAGE = grand_challenge_api.models.HyperlinkedImage\n"
-        "OTHER = other.Nothing\n",
-        encoding="utf-8",
-    )
-    names, used_models = schema.used(tmp_path)
-    assert names == {"archives.archives_list"}
-    assert used_models == {"Answer", "Archive", "HyperlinkedImage", "Question"}
-
-
 def test_gcapi_uses_only_the_snapshot() -> None:
-    """The package uses only operations and models of the snapshot."""
-    nothing: dict[str, Any] = {"paths": {}, "components": {"schemas": {}}}
-    package = ROOT / "src" / "gcapi"
-    names, _ = schema.used(package)
-    known = schema.operation_names(PUBLISHED)
-    assert {name for name in names if re.fullmatch(r"(.+)\.\1_.+", name)} <= known
-    assert schema.gone(PUBLISHED, PUBLISHED, package) == []
-    assert len(schema.gone(PUBLISHED, nothing, package)) >= len(names & known)
+    """The package uses only what the generated package has."""
+    layout = Layout(ROOT)
+    assert schema.broken_uses(layout, layout.package.parent) == []

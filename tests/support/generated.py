@@ -86,7 +86,10 @@ def tiny_project(root: Path) -> None:
     package = root / "src" / "gcapi"
     package.mkdir(parents=True)
     package.joinpath("calls.py").write_text(
-        'from grand_challenge_api.models import UserUpload\n\nCALL = "uploads.uploads_retrieve"\n'
-        '"""Not "gcapi.gcapi_retrieve", which is only mentioned."""\n',
+        "from grand_challenge_api import api\n"
+        "from grand_challenge_api.models import UserUpload\n\n"
+        "CALL = api.uploads_retrieve\n\n\n"
+        "def status_of(upload: UserUpload) -> str:\n"
+        "    return upload.status\n",
         encoding="utf-8",
     )

@@ -126,7 +126,7 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
     )
 
 
-def title_of(case: Any) -> str:
+def title_of(case: models.ArchiveItem | models.DisplaySet) -> str:
     """Return the title of a case as it was given; newer servers show that of a display set only as HTML."""
     if isinstance(case.title, str):
         return case.title

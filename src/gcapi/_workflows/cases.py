@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol
 
+from gcapi import models
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
     RecoveryPolicy,
@@ -57,7 +58,7 @@ class CaseSnapshot:
     values: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def of(cls, case: Any) -> CaseSnapshot:
+    def of(cls, case: models.ArchiveItem | models.DisplaySet) -> CaseSnapshot:
         """Return a snapshot of a case that was read."""
         values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
         return cls(case.pk, title_of(case), getattr(case, "order", None), values)
