@@ -46,11 +46,14 @@ class Model:
         """
         raise NotImplementedError
 
-    def _delete_absent(self) -> None:
-        """Delete the required fields that `from_dict` found missing."""
-        for name in self._REQUIRED:
-            if getattr(self, name) is UNSET:
-                delattr(self, name)
+    @classmethod
+    def _from_incomplete_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+        """Return a model made from JSON data that lacks some required fields, which stay absent."""
+        absent = {name: key for name, key in cls._FIELDS.items() if key not in src_dict}
+        new = cls.from_dict({**src_dict, **dict.fromkeys(absent.values(), UNSET)})
+        for name in absent.keys() & cls._REQUIRED:
+            delattr(new, name)
+        return new
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON data, without those that are absent or `UNSET`."""
@@ -63,7 +66,7 @@ class Model:
         return [
             key
             for name, key in self._FIELDS.items()
-            if name in self._REQUIRED and not hasattr(self, name)
+            if name in self._REQUIRED and getattr(self, name, UNSET) is UNSET
         ]
 
     def _present(self) -> list[tuple[str, Any]]:

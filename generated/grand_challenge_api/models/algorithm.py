@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -67,10 +66,18 @@ class Algorithm(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        new.average_duration = d.pop("average_duration", UNSET)
-        new.description = d.pop("description", UNSET)
-        _interfaces = d.pop("interfaces", UNSET)
+        try:
+            new.api_url = d.pop("api_url")
+            new.average_duration = d.pop("average_duration")
+            new.description = d.pop("description")
+            _interfaces = d.pop("interfaces")
+            new.logo = d.pop("logo")
+            new.pk = d.pop("pk")
+            new.slug = d.pop("slug")
+            new.title = d.pop("title")
+            new.url = d.pop("url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.interfaces = (
             [
                 (
@@ -83,13 +90,6 @@ class Algorithm(Model):
             if isinstance(_interfaces, list)
             else _interfaces
         )
-        new.logo = d.pop("logo", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        new.title = d.pop("title", UNSET)
-        new.url = d.pop("url", UNSET)
-        if len(d) + 9 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

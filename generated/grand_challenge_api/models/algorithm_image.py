@@ -10,7 +10,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
 from ..models.image_import_status import ImageImportStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -61,15 +60,16 @@ class AlgorithmImage(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.algorithm = d.pop("algorithm", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        _created = d.pop("created", UNSET)
+        try:
+            new.algorithm = d.pop("algorithm")
+            new.api_url = d.pop("api_url")
+            _created = d.pop("created")
+            new.image = d.pop("image")
+            new.import_status = d.pop("import_status")
+            new.pk = d.pop("pk")
+            new.url = d.pop("url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        new.image = d.pop("image", UNSET)
-        new.import_status = d.pop("import_status", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.url = d.pop("url", UNSET)
-        if len(d) + 7 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -83,22 +83,23 @@ class Answer(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.answer = d.pop("answer", UNSET)
-        new.answer_image = d.pop("answer_image", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        _created = d.pop("created", UNSET)
-        new.created = to_datetime(_created)
-        new.creator = d.pop("creator", UNSET)
-        new.display_set = d.pop("display_set", UNSET)
-        new.is_ground_truth = d.pop("is_ground_truth", UNSET)
-        new.last_edit_duration = d.pop("last_edit_duration", UNSET)
-        _modified = d.pop("modified", UNSET)
-        new.modified = to_datetime(_modified)
-        new.pk = d.pop("pk", UNSET)
-        new.question = d.pop("question", UNSET)
-        new.total_edit_duration = d.pop("total_edit_duration", UNSET)
+        try:
+            new.answer = d.pop("answer")
+            new.answer_image = d.pop("answer_image")
+            new.api_url = d.pop("api_url")
+            _created = d.pop("created")
+            new.creator = d.pop("creator")
+            new.display_set = d.pop("display_set")
+            new.is_ground_truth = d.pop("is_ground_truth")
+            new.last_edit_duration = d.pop("last_edit_duration")
+            _modified = d.pop("modified")
+            new.pk = d.pop("pk")
+            new.question = d.pop("question")
+            new.total_edit_duration = d.pop("total_edit_duration")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.score = d.pop("score", UNSET)
-        if len(d) + 13 != len(src_dict):
-            new._delete_absent()
+        new.created = to_datetime(_created)
+        new.modified = to_datetime(_modified)
         new.additional_properties = d
         return new

@@ -48,12 +48,13 @@ class AnswerRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.display_set = d.pop("display_set", UNSET)
-        new.question = d.pop("question", UNSET)
+        try:
+            new.display_set = d.pop("display_set")
+            new.question = d.pop("question")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.answer = d.pop("answer", UNSET)
         new.last_edit_duration = d.pop("last_edit_duration", UNSET)
         new.score = d.pop("score", UNSET)
-        if len(d) + 5 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

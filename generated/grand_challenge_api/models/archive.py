@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -55,13 +54,14 @@ class Archive(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        new.description = d.pop("description", UNSET)
-        new.logo = d.pop("logo", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.title = d.pop("title", UNSET)
-        new.url = d.pop("url", UNSET)
-        if len(d) + 6 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.api_url = d.pop("api_url")
+            new.description = d.pop("description")
+            new.logo = d.pop("logo")
+            new.pk = d.pop("pk")
+            new.title = d.pop("title")
+            new.url = d.pop("url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -59,14 +58,21 @@ class ArchiveItemPost(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.archive = d.pop("archive", UNSET)
-        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        try:
+            new.archive = d.pop("archive")
+            _hanging_protocol = d.pop("hanging_protocol")
+            _optional_hanging_protocols = d.pop("optional_hanging_protocols")
+            new.pk = d.pop("pk")
+            new.title = d.pop("title")
+            _values = d.pop("values")
+            new.view_content = d.pop("view_content")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
         new.optional_hanging_protocols = (
             [
                 (
@@ -79,9 +85,6 @@ class ArchiveItemPost(Model):
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        new.pk = d.pop("pk", UNSET)
-        new.title = d.pop("title", UNSET)
-        _values = d.pop("values", UNSET)
         new.values = (
             [
                 (
@@ -94,9 +97,6 @@ class ArchiveItemPost(Model):
             if isinstance(_values, list)
             else _values
         )
-        new.view_content = d.pop("view_content", UNSET)
-        if len(d) + 7 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -38,9 +38,10 @@ class ArchiveItemPostRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.archive = d.pop("archive", UNSET)
+        try:
+            new.archive = d.pop("archive")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.title = d.pop("title", UNSET)
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -43,10 +42,11 @@ class CategoricalOption(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.default = d.pop("default", UNSET)
-        new.id = d.pop("id", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.default = d.pop("default")
+            new.id = d.pop("id")
+            new.title = d.pop("title")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.super_kind import SuperKind
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -72,23 +71,24 @@ class ComponentInterface(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.default_value = d.pop("default_value", UNSET)
-        new.description = d.pop("description", UNSET)
-        new.kind = d.pop("kind", UNSET)
-        _look_up_table = d.pop("look_up_table", UNSET)
+        try:
+            new.default_value = d.pop("default_value")
+            new.description = d.pop("description")
+            new.kind = d.pop("kind")
+            _look_up_table = d.pop("look_up_table")
+            new.overlay_segments = d.pop("overlay_segments")
+            new.pk = d.pop("pk")
+            new.relative_path = d.pop("relative_path")
+            new.slug = d.pop("slug")
+            new.super_kind = d.pop("super_kind")
+            new.title = d.pop("title")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.look_up_table = (
             LookUpTable.from_dict(_look_up_table)
             if isinstance(_look_up_table, dict)
             else _look_up_table
         )
-        new.overlay_segments = d.pop("overlay_segments", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.relative_path = d.pop("relative_path", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        new.super_kind = d.pop("super_kind", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 10 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

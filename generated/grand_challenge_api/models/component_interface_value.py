@@ -54,19 +54,20 @@ class ComponentInterfaceValue(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.file = d.pop("file", UNSET)
-        _image = d.pop("image", UNSET)
+        try:
+            new.file = d.pop("file")
+            _image = d.pop("image")
+            _interface = d.pop("interface")
+            new.pk = d.pop("pk")
+            new.value = d.pop("value")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
+        _socket = d.pop("socket", UNSET)
         new.image = SimpleImage.from_dict(_image) if isinstance(_image, dict) else _image
-        _interface = d.pop("interface", UNSET)
         new.interface = (
             ComponentInterface.from_dict(_interface) if isinstance(_interface, dict) else _interface
         )
-        new.pk = d.pop("pk", UNSET)
-        new.value = d.pop("value", UNSET)
-        _socket = d.pop("socket", UNSET)
         new.socket = ComponentInterface.from_dict(_socket) if isinstance(_socket, dict) else _socket
-        if len(d) + 6 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -55,13 +54,14 @@ class ComponentInterfaceValuePost(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.file = d.pop("file", UNSET)
-        new.image = d.pop("image", UNSET)
-        new.image_name = d.pop("image_name", UNSET)
-        new.interface = d.pop("interface", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.value = d.pop("value", UNSET)
-        if len(d) + 6 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.file = d.pop("file")
+            new.image = d.pop("image")
+            new.image_name = d.pop("image_name")
+            new.interface = d.pop("interface")
+            new.pk = d.pop("pk")
+            new.value = d.pop("value")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -53,14 +53,15 @@ class ComponentInterfaceValuePostRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.interface = d.pop("interface", UNSET)
+        try:
+            new.interface = d.pop("interface")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.image = d.pop("image", UNSET)
         new.image_name = d.pop("image_name", UNSET)
         new.upload_session = d.pop("upload_session", UNSET)
         new.user_upload = d.pop("user_upload", UNSET)
         new.user_uploads = d.pop("user_uploads", UNSET)
         new.value = d.pop("value", UNSET)
-        if len(d) + 7 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -40,15 +39,16 @@ class DICOMFrame(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _get_image_frame = d.pop("get_image_frame", UNSET)
+        try:
+            _get_image_frame = d.pop("get_image_frame")
+            new.image_frame_id = d.pop("image_frame_id")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.get_image_frame = (
             DICOMRequest.from_dict(_get_image_frame)
             if isinstance(_get_image_frame, dict)
             else _get_image_frame
         )
-        new.image_frame_id = d.pop("image_frame_id", UNSET)
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

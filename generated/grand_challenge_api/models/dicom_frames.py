@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -44,13 +43,17 @@ class DICOMFrames(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _get_image_set_metadata = d.pop("get_image_set_metadata", UNSET)
+        try:
+            _get_image_set_metadata = d.pop("get_image_set_metadata")
+            _image_frames = d.pop("image_frames")
+            new.image_set_id = d.pop("image_set_id")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.get_image_set_metadata = (
             DICOMRequest.from_dict(_get_image_set_metadata)
             if isinstance(_get_image_set_metadata, dict)
             else _get_image_set_metadata
         )
-        _image_frames = d.pop("image_frames", UNSET)
         new.image_frames = (
             [
                 (
@@ -63,9 +66,6 @@ class DICOMFrames(Model):
             if isinstance(_image_frames, list)
             else _image_frames
         )
-        new.image_set_id = d.pop("image_set_id", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

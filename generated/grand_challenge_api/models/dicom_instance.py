@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -40,15 +39,16 @@ class DICOMInstance(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _get_instance = d.pop("get_instance", UNSET)
+        try:
+            _get_instance = d.pop("get_instance")
+            new.sop_instance_uid = d.pop("sop_instance_uid")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.get_instance = (
             DICOMRequest.from_dict(_get_instance)
             if isinstance(_get_instance, dict)
             else _get_instance
         )
-        new.sop_instance_uid = d.pop("sop_instance_uid", UNSET)
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -39,8 +38,11 @@ class DICOMInstances(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.image_set_id = d.pop("image_set_id", UNSET)
-        _instances = d.pop("instances", UNSET)
+        try:
+            new.image_set_id = d.pop("image_set_id")
+            _instances = d.pop("instances")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.instances = (
             [
                 (
@@ -53,8 +55,6 @@ class DICOMInstances(Model):
             if isinstance(_instances, list)
             else _instances
         )
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -81,16 +81,27 @@ class DisplaySet(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        new.description = d.pop("description", UNSET)
-        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        try:
+            new.api_url = d.pop("api_url")
+            new.description = d.pop("description")
+            _hanging_protocol = d.pop("hanging_protocol")
+            new.index = d.pop("index")
+            _optional_hanging_protocols = d.pop("optional_hanging_protocols")
+            new.order = d.pop("order")
+            new.pk = d.pop("pk")
+            new.reader_study = d.pop("reader_study")
+            new.title_safe = d.pop("title_safe")
+            _values = d.pop("values")
+            new.view_content = d.pop("view_content")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
+        new.descriptions_map_safe = d.pop("descriptions_map_safe", UNSET)
+        new.title = d.pop("title", UNSET)
         new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        new.index = d.pop("index", UNSET)
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
         new.optional_hanging_protocols = (
             [
                 (
@@ -103,11 +114,6 @@ class DisplaySet(Model):
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        new.order = d.pop("order", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.reader_study = d.pop("reader_study", UNSET)
-        new.title_safe = d.pop("title_safe", UNSET)
-        _values = d.pop("values", UNSET)
         new.values = (
             [
                 (
@@ -120,11 +126,6 @@ class DisplaySet(Model):
             if isinstance(_values, list)
             else _values
         )
-        new.view_content = d.pop("view_content", UNSET)
-        new.descriptions_map_safe = d.pop("descriptions_map_safe", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 13 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -41,10 +41,11 @@ class DisplaySetPostRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.reader_study = d.pop("reader_study", UNSET)
+        try:
+            new.reader_study = d.pop("reader_study")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.order = d.pop("order", UNSET)
         new.title = d.pop("title", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

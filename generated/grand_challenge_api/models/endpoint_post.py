@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -51,12 +50,13 @@ class EndpointPost(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.algorithm = d.pop("algorithm", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.remaining_lifetime = d.pop("remaining_lifetime", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 5 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.algorithm = d.pop("algorithm")
+            new.api_url = d.pop("api_url")
+            new.pk = d.pop("pk")
+            new.remaining_lifetime = d.pop("remaining_lifetime")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -10,7 +10,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
 from ..models.job_status import JobStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -85,12 +84,23 @@ class Evaluation(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _created = d.pop("created", UNSET)
+        try:
+            _created = d.pop("created")
+            new.exec_duration = d.pop("exec_duration")
+            new.invoke_duration = d.pop("invoke_duration")
+            new.method = d.pop("method")
+            _outputs = d.pop("outputs")
+            new.pk = d.pop("pk")
+            new.published = d.pop("published")
+            new.rank = d.pop("rank")
+            new.rank_per_metric = d.pop("rank_per_metric")
+            new.rank_score = d.pop("rank_score")
+            new.status = d.pop("status")
+            _submission = d.pop("submission")
+            new.title = d.pop("title")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        new.exec_duration = d.pop("exec_duration", UNSET)
-        new.invoke_duration = d.pop("invoke_duration", UNSET)
-        new.method = d.pop("method", UNSET)
-        _outputs = d.pop("outputs", UNSET)
         new.outputs = (
             [
                 (
@@ -103,19 +113,9 @@ class Evaluation(Model):
             if isinstance(_outputs, list)
             else _outputs
         )
-        new.pk = d.pop("pk", UNSET)
-        new.published = d.pop("published", UNSET)
-        new.rank = d.pop("rank", UNSET)
-        new.rank_per_metric = d.pop("rank_per_metric", UNSET)
-        new.rank_score = d.pop("rank_score", UNSET)
-        new.status = d.pop("status", UNSET)
-        _submission = d.pop("submission", UNSET)
         new.submission = (
             Submission.from_dict(_submission) if isinstance(_submission, dict) else _submission
         )
-        new.title = d.pop("title", UNSET)
-        if len(d) + 13 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.status_enum import StatusEnum
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -44,10 +43,11 @@ class ExternalEvaluationUpdate(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.error_message = d.pop("error_message", UNSET)
-        new.metrics = d.pop("metrics", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.error_message = d.pop("error_message")
+            new.metrics = d.pop("metrics")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

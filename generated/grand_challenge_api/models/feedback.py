@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -47,11 +46,12 @@ class Feedback(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.context = d.pop("context", UNSET)
-        new.screenshot = d.pop("screenshot", UNSET)
-        new.session = d.pop("session", UNSET)
-        new.user_comment = d.pop("user_comment", UNSET)
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.context = d.pop("context")
+            new.screenshot = d.pop("screenshot")
+            new.session = d.pop("session")
+            new.user_comment = d.pop("user_comment")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -42,10 +42,11 @@ class FeedbackRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.session = d.pop("session", UNSET)
-        new.user_comment = d.pop("user_comment", UNSET)
+        try:
+            new.session = d.pop("session")
+            new.user_comment = d.pop("user_comment")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.context = d.pop("context", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

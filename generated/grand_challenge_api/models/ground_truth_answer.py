@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -51,13 +50,14 @@ class GroundTruthAnswer(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.answer = d.pop("answer", UNSET)
-        new.answer_text = d.pop("answer_text", UNSET)
-        new.explanation = d.pop("explanation", UNSET)
-        new.options = d.pop("options", UNSET)
-        new.question_text = d.pop("question_text", UNSET)
-        if len(d) + 5 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.answer = d.pop("answer")
+            new.answer_text = d.pop("answer_text")
+            new.explanation = d.pop("explanation")
+            new.options = d.pop("options")
+            new.question_text = d.pop("question_text")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new
 

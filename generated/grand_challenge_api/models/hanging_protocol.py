@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -47,11 +46,12 @@ class HangingProtocol(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.json = d.pop("json", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.svg_icon = d.pop("svg_icon", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.json = d.pop("json")
+            new.pk = d.pop("pk")
+            new.svg_icon = d.pop("svg_icon")
+            new.title = d.pop("title")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

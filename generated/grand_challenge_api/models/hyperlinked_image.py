@@ -150,18 +150,45 @@ class HyperlinkedImage(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        new.color_space = d.pop("color_space", UNSET)
-        new.depth = d.pop("depth", UNSET)
-        _dicom_image_set = d.pop("dicom_image_set", UNSET)
+        try:
+            new.api_url = d.pop("api_url")
+            new.color_space = d.pop("color_space")
+            new.depth = d.pop("depth")
+            _dicom_image_set = d.pop("dicom_image_set")
+            new.eye_choice = d.pop("eye_choice")
+            new.field_of_view = d.pop("field_of_view")
+            _files = d.pop("files")
+            new.height = d.pop("height")
+            _modality = d.pop("modality")
+            new.name = d.pop("name")
+            new.pk = d.pop("pk")
+            new.segments = d.pop("segments")
+            new.shape_without_color = d.pop("shape_without_color")
+            new.stereoscopic_choice = d.pop("stereoscopic_choice")
+            new.voxel_depth_mm = d.pop("voxel_depth_mm")
+            new.voxel_height_mm = d.pop("voxel_height_mm")
+            new.voxel_width_mm = d.pop("voxel_width_mm")
+            new.width = d.pop("width")
+            new.window_center = d.pop("window_center")
+            new.window_width = d.pop("window_width")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
+        new.patient_age = d.pop("patient_age", UNSET)
+        _patient_birth_date = d.pop("patient_birth_date", UNSET)
+        new.patient_id = d.pop("patient_id", UNSET)
+        new.patient_name = d.pop("patient_name", UNSET)
+        new.patient_sex = d.pop("patient_sex", UNSET)
+        new.series_description = d.pop("series_description", UNSET)
+        new.series_instance_uid = d.pop("series_instance_uid", UNSET)
+        new.shape = d.pop("shape", UNSET)
+        _study_date = d.pop("study_date", UNSET)
+        new.study_description = d.pop("study_description", UNSET)
+        new.study_instance_uid = d.pop("study_instance_uid", UNSET)
         new.dicom_image_set = (
             DICOMImageSet.from_dict(_dicom_image_set)
             if isinstance(_dicom_image_set, dict)
             else _dicom_image_set
         )
-        new.eye_choice = d.pop("eye_choice", UNSET)
-        new.field_of_view = d.pop("field_of_view", UNSET)
-        _files = d.pop("files", UNSET)
         new.files = (
             [
                 (ImageFile.from_dict(_files_item) if isinstance(_files_item, dict) else _files_item)
@@ -170,37 +197,11 @@ class HyperlinkedImage(Model):
             if isinstance(_files, list)
             else _files
         )
-        new.height = d.pop("height", UNSET)
-        _modality = d.pop("modality", UNSET)
         new.modality = (
             ImagingModality.from_dict(_modality) if isinstance(_modality, dict) else _modality
         )
-        new.name = d.pop("name", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.segments = d.pop("segments", UNSET)
-        new.shape_without_color = d.pop("shape_without_color", UNSET)
-        new.stereoscopic_choice = d.pop("stereoscopic_choice", UNSET)
-        new.voxel_depth_mm = d.pop("voxel_depth_mm", UNSET)
-        new.voxel_height_mm = d.pop("voxel_height_mm", UNSET)
-        new.voxel_width_mm = d.pop("voxel_width_mm", UNSET)
-        new.width = d.pop("width", UNSET)
-        new.window_center = d.pop("window_center", UNSET)
-        new.window_width = d.pop("window_width", UNSET)
-        new.patient_age = d.pop("patient_age", UNSET)
-        _patient_birth_date = d.pop("patient_birth_date", UNSET)
         new.patient_birth_date = to_date(_patient_birth_date)
-        new.patient_id = d.pop("patient_id", UNSET)
-        new.patient_name = d.pop("patient_name", UNSET)
-        new.patient_sex = d.pop("patient_sex", UNSET)
-        new.series_description = d.pop("series_description", UNSET)
-        new.series_instance_uid = d.pop("series_instance_uid", UNSET)
-        new.shape = d.pop("shape", UNSET)
-        _study_date = d.pop("study_date", UNSET)
         new.study_date = to_date(_study_date)
-        new.study_description = d.pop("study_description", UNSET)
-        new.study_instance_uid = d.pop("study_instance_uid", UNSET)
-        if len(d) + 31 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

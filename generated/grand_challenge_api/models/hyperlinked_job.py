@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.job_status import JobStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -84,17 +83,27 @@ class HyperlinkedJob(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.algorithm = d.pop("algorithm", UNSET)
-        new.algorithm_image = d.pop("algorithm_image", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        new.exec_duration = d.pop("exec_duration", UNSET)
-        _hanging_protocol = d.pop("hanging_protocol", UNSET)
+        try:
+            new.algorithm = d.pop("algorithm")
+            new.algorithm_image = d.pop("algorithm_image")
+            new.api_url = d.pop("api_url")
+            new.exec_duration = d.pop("exec_duration")
+            _hanging_protocol = d.pop("hanging_protocol")
+            _inputs = d.pop("inputs")
+            new.invoke_duration = d.pop("invoke_duration")
+            _optional_hanging_protocols = d.pop("optional_hanging_protocols")
+            _outputs = d.pop("outputs")
+            new.pk = d.pop("pk")
+            new.status = d.pop("status")
+            new.url = d.pop("url")
+            new.view_content = d.pop("view_content")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.hanging_protocol = (
             HangingProtocol.from_dict(_hanging_protocol)
             if isinstance(_hanging_protocol, dict)
             else _hanging_protocol
         )
-        _inputs = d.pop("inputs", UNSET)
         new.inputs = (
             [
                 (
@@ -107,8 +116,6 @@ class HyperlinkedJob(Model):
             if isinstance(_inputs, list)
             else _inputs
         )
-        new.invoke_duration = d.pop("invoke_duration", UNSET)
-        _optional_hanging_protocols = d.pop("optional_hanging_protocols", UNSET)
         new.optional_hanging_protocols = (
             [
                 (
@@ -121,7 +128,6 @@ class HyperlinkedJob(Model):
             if isinstance(_optional_hanging_protocols, list)
             else _optional_hanging_protocols
         )
-        _outputs = d.pop("outputs", UNSET)
         new.outputs = (
             [
                 (
@@ -134,12 +140,6 @@ class HyperlinkedJob(Model):
             if isinstance(_outputs, list)
             else _outputs
         )
-        new.pk = d.pop("pk", UNSET)
-        new.status = d.pop("status", UNSET)
-        new.url = d.pop("url", UNSET)
-        new.view_content = d.pop("view_content", UNSET)
-        if len(d) + 13 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.image_type_enum import ImageTypeEnum
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -48,11 +47,12 @@ class ImageFile(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.file = d.pop("file", UNSET)
-        new.image = d.pop("image", UNSET)
-        new.image_type = d.pop("image_type", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.file = d.pop("file")
+            new.image = d.pop("image")
+            new.image_type = d.pop("image_type")
+            new.pk = d.pop("pk")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

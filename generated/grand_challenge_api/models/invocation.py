@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -55,9 +54,15 @@ class Invocation(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.endpoint = d.pop("endpoint", UNSET)
-        new.error_message = d.pop("error_message", UNSET)
-        _inputs = d.pop("inputs", UNSET)
+        try:
+            new.endpoint = d.pop("endpoint")
+            new.error_message = d.pop("error_message")
+            _inputs = d.pop("inputs")
+            _outputs = d.pop("outputs")
+            new.pk = d.pop("pk")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.inputs = (
             [
                 (
@@ -70,7 +75,6 @@ class Invocation(Model):
             if isinstance(_inputs, list)
             else _inputs
         )
-        _outputs = d.pop("outputs", UNSET)
         new.outputs = (
             [
                 (
@@ -83,10 +87,6 @@ class Invocation(Model):
             if isinstance(_outputs, list)
             else _outputs
         )
-        new.pk = d.pop("pk", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 6 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -47,8 +46,13 @@ class InvocationPost(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.endpoint = d.pop("endpoint", UNSET)
-        _inputs = d.pop("inputs", UNSET)
+        try:
+            new.endpoint = d.pop("endpoint")
+            _inputs = d.pop("inputs")
+            new.pk = d.pop("pk")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.inputs = (
             [
                 (
@@ -61,10 +65,6 @@ class InvocationPost(Model):
             if isinstance(_inputs, list)
             else _inputs
         )
-        new.pk = d.pop("pk", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -39,8 +38,11 @@ class InvocationPostRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.endpoint = d.pop("endpoint", UNSET)
-        _inputs = d.pop("inputs", UNSET)
+        try:
+            new.endpoint = d.pop("endpoint")
+            _inputs = d.pop("inputs")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.inputs = (
             [
                 (
@@ -53,8 +55,6 @@ class InvocationPostRequest(Model):
             if isinstance(_inputs, list)
             else _inputs
         )
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.job_status import JobStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -44,7 +43,12 @@ class JobPost(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _inputs = d.pop("inputs", UNSET)
+        try:
+            _inputs = d.pop("inputs")
+            new.pk = d.pop("pk")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.inputs = (
             [
                 (
@@ -57,10 +61,6 @@ class JobPost(Model):
             if isinstance(_inputs, list)
             else _inputs
         )
-        new.pk = d.pop("pk", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

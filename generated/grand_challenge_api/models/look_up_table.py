@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.color_interpolation_enum import ColorInterpolationEnum
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -84,20 +83,21 @@ class LookUpTable(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.alpha = d.pop("alpha", UNSET)
-        new.alpha_invert = d.pop("alpha_invert", UNSET)
-        new.color = d.pop("color", UNSET)
-        new.color_interpolation = d.pop("color_interpolation", UNSET)
-        new.color_interpolation_invert = d.pop("color_interpolation_invert", UNSET)
-        new.color_invert = d.pop("color_invert", UNSET)
-        new.description = d.pop("description", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.range_max = d.pop("range_max", UNSET)
-        new.range_min = d.pop("range_min", UNSET)
-        new.relative = d.pop("relative", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 13 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.alpha = d.pop("alpha")
+            new.alpha_invert = d.pop("alpha_invert")
+            new.color = d.pop("color")
+            new.color_interpolation = d.pop("color_interpolation")
+            new.color_interpolation_invert = d.pop("color_interpolation_invert")
+            new.color_invert = d.pop("color_invert")
+            new.description = d.pop("description")
+            new.pk = d.pop("pk")
+            new.range_max = d.pop("range_max")
+            new.range_min = d.pop("range_min")
+            new.relative = d.pop("relative")
+            new.slug = d.pop("slug")
+            new.title = d.pop("title")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -47,10 +46,13 @@ class PaginatedInvocationList(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.count = d.pop("count", UNSET)
-        new.next_ = d.pop("next", UNSET)
-        new.previous = d.pop("previous", UNSET)
-        _results = d.pop("results", UNSET)
+        try:
+            new.count = d.pop("count")
+            new.next_ = d.pop("next")
+            new.previous = d.pop("previous")
+            _results = d.pop("results")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.results = (
             [
                 (
@@ -63,8 +65,6 @@ class PaginatedInvocationList(Model):
             if isinstance(_results, list)
             else _results
         )
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

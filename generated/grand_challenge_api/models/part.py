@@ -9,7 +9,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -48,12 +47,13 @@ class Part(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.e_tag = d.pop("ETag", UNSET)
-        _last_modified = d.pop("LastModified", UNSET)
+        try:
+            new.e_tag = d.pop("ETag")
+            _last_modified = d.pop("LastModified")
+            new.part_number = d.pop("PartNumber")
+            new.size = d.pop("Size")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.last_modified = to_datetime(_last_modified)
-        new.part_number = d.pop("PartNumber", UNSET)
-        new.size = d.pop("Size", UNSET)
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -41,10 +41,11 @@ class PatchedAnswerRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.answer = d.pop("answer", UNSET)
+        try:
+            new.answer = d.pop("answer")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.last_edit_duration = d.pop("last_edit_duration", UNSET)
         new.score = d.pop("score", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

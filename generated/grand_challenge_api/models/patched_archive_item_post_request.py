@@ -52,8 +52,6 @@ class PatchedArchiveItemPostRequest(Model):
             if isinstance(_values, list)
             else _values
         )
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -56,8 +56,6 @@ class PatchedDisplaySetPostRequest(Model):
             if isinstance(_values, list)
             else _values
         )
-        if len(d) + 4 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -42,10 +42,11 @@ class PatchedExternalEvaluationUpdateRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.status = d.pop("status", UNSET)
+        try:
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.error_message = d.pop("error_message", UNSET)
         new.metrics = d.pop("metrics", UNSET)
-        if len(d) + 3 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -32,7 +32,5 @@ class PatchedFollowRequest(Model):
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         new.flag = d.pop("flag", UNSET)
-        if len(d) + 1 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -35,7 +34,10 @@ class PatchedUserUploadCompleteRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _parts = d.pop("parts", UNSET)
+        try:
+            _parts = d.pop("parts")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.parts = (
             [
                 (
@@ -48,8 +50,6 @@ class PatchedUserUploadCompleteRequest(Model):
             if isinstance(_parts, list)
             else _parts
         )
-        if len(d) + 1 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -9,7 +9,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -92,26 +91,27 @@ class PublicChallenge(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        _created = d.pop("created", UNSET)
+        try:
+            new.api_url = d.pop("api_url")
+            _created = d.pop("created")
+            new.description = d.pop("description")
+            _end_date = d.pop("end_date")
+            new.incentives = d.pop("incentives")
+            new.logo = d.pop("logo")
+            _modified = d.pop("modified")
+            new.public = d.pop("public")
+            new.publications = d.pop("publications")
+            new.slug = d.pop("slug")
+            _start_date = d.pop("start_date")
+            new.status = d.pop("status")
+            new.submission_types = d.pop("submission_types")
+            new.title = d.pop("title")
+            new.url = d.pop("url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        new.description = d.pop("description", UNSET)
-        _end_date = d.pop("end_date", UNSET)
         new.end_date = to_datetime(_end_date)
-        new.incentives = d.pop("incentives", UNSET)
-        new.logo = d.pop("logo", UNSET)
-        _modified = d.pop("modified", UNSET)
         new.modified = to_datetime(_modified)
-        new.public = d.pop("public", UNSET)
-        new.publications = d.pop("publications", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        _start_date = d.pop("start_date", UNSET)
         new.start_date = to_datetime(_start_date)
-        new.status = d.pop("status", UNSET)
-        new.submission_types = d.pop("submission_types", UNSET)
-        new.title = d.pop("title", UNSET)
-        new.url = d.pop("url", UNSET)
-        if len(d) + 15 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

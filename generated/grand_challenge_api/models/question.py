@@ -142,34 +142,45 @@ class Question(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.answer_match_pattern = d.pop("answer_match_pattern", UNSET)
-        new.answer_max_length = d.pop("answer_max_length", UNSET)
-        new.answer_max_value = d.pop("answer_max_value", UNSET)
-        new.answer_min_length = d.pop("answer_min_length", UNSET)
-        new.answer_min_value = d.pop("answer_min_value", UNSET)
-        new.answer_step_size = d.pop("answer_step_size", UNSET)
-        new.answer_type = d.pop("answer_type", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        new.default_annotation_color = d.pop("default_annotation_color", UNSET)
-        new.empty_answer_confirmation = d.pop("empty_answer_confirmation", UNSET)
-        new.empty_answer_confirmation_label_safe = d.pop(
-            "empty_answer_confirmation_label_safe", UNSET
-        )
-        new.form_direction = d.pop("form_direction", UNSET)
-        new.help_text_safe = d.pop("help_text_safe", UNSET)
-        new.image_port = d.pop("image_port", UNSET)
-        new.interactive_algorithms = d.pop("interactive_algorithms", UNSET)
-        _interface = d.pop("interface", UNSET)
+        try:
+            new.answer_match_pattern = d.pop("answer_match_pattern")
+            new.answer_max_length = d.pop("answer_max_length")
+            new.answer_max_value = d.pop("answer_max_value")
+            new.answer_min_length = d.pop("answer_min_length")
+            new.answer_min_value = d.pop("answer_min_value")
+            new.answer_step_size = d.pop("answer_step_size")
+            new.answer_type = d.pop("answer_type")
+            new.api_url = d.pop("api_url")
+            new.default_annotation_color = d.pop("default_annotation_color")
+            new.empty_answer_confirmation = d.pop("empty_answer_confirmation")
+            new.empty_answer_confirmation_label_safe = d.pop("empty_answer_confirmation_label_safe")
+            new.form_direction = d.pop("form_direction")
+            new.help_text_safe = d.pop("help_text_safe")
+            new.image_port = d.pop("image_port")
+            new.interactive_algorithms = d.pop("interactive_algorithms")
+            _interface = d.pop("interface")
+            _look_up_table = d.pop("look_up_table")
+            _options = d.pop("options")
+            new.overlay_segments = d.pop("overlay_segments")
+            new.pk = d.pop("pk")
+            new.question_text_safe = d.pop("question_text_safe")
+            new.reader_study = d.pop("reader_study")
+            new.required = d.pop("required")
+            new.widget = d.pop("widget")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
+        _algorithms = d.pop("algorithms", UNSET)
+        new.empty_answer_confirmation_label = d.pop("empty_answer_confirmation_label", UNSET)
+        new.help_text = d.pop("help_text", UNSET)
+        new.question_text = d.pop("question_text", UNSET)
         new.interface = (
             ComponentInterface.from_dict(_interface) if isinstance(_interface, dict) else _interface
         )
-        _look_up_table = d.pop("look_up_table", UNSET)
         new.look_up_table = (
             LookUpTable.from_dict(_look_up_table)
             if isinstance(_look_up_table, dict)
             else _look_up_table
         )
-        _options = d.pop("options", UNSET)
         new.options = (
             [
                 (
@@ -182,13 +193,6 @@ class Question(Model):
             if isinstance(_options, list)
             else _options
         )
-        new.overlay_segments = d.pop("overlay_segments", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.question_text_safe = d.pop("question_text_safe", UNSET)
-        new.reader_study = d.pop("reader_study", UNSET)
-        new.required = d.pop("required", UNSET)
-        new.widget = d.pop("widget", UNSET)
-        _algorithms = d.pop("algorithms", UNSET)
         new.algorithms = (
             [
                 (
@@ -201,11 +205,6 @@ class Question(Model):
             if isinstance(_algorithms, list)
             else _algorithms
         )
-        new.empty_answer_confirmation_label = d.pop("empty_answer_confirmation_label", UNSET)
-        new.help_text = d.pop("help_text", UNSET)
-        new.question_text = d.pop("question_text", UNSET)
-        if len(d) + 28 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

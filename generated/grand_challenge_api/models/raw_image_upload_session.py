@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.upload_session_status import UploadSessionStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -64,15 +63,16 @@ class RawImageUploadSession(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        new.creator = d.pop("creator", UNSET)
-        new.error_message = d.pop("error_message", UNSET)
-        new.image_set = d.pop("image_set", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.status = d.pop("status", UNSET)
-        new.uploads = d.pop("uploads", UNSET)
-        new.user_uploads = d.pop("user_uploads", UNSET)
-        if len(d) + 8 != len(src_dict):
-            new._delete_absent()
+        try:
+            new.api_url = d.pop("api_url")
+            new.creator = d.pop("creator")
+            new.error_message = d.pop("error_message")
+            new.image_set = d.pop("image_set")
+            new.pk = d.pop("pk")
+            new.status = d.pop("status")
+            new.uploads = d.pop("uploads")
+            new.user_uploads = d.pop("user_uploads")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.additional_properties = d
         return new

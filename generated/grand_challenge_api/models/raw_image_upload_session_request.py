@@ -53,14 +53,15 @@ class RawImageUploadSessionRequest(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.uploads = d.pop("uploads", UNSET)
+        try:
+            new.uploads = d.pop("uploads")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.answer = d.pop("answer", UNSET)
         new.archive = d.pop("archive", UNSET)
         new.archive_item = d.pop("archive_item", UNSET)
         new.display_set = d.pop("display_set", UNSET)
         new.error_message = d.pop("error_message", UNSET)
         new.interface = d.pop("interface", UNSET)
-        if len(d) + 7 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

@@ -111,20 +111,29 @@ class ReaderStudy(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.allow_answer_modification = d.pop("allow_answer_modification", UNSET)
-        new.allow_case_navigation = d.pop("allow_case_navigation", UNSET)
-        new.allow_show_all_annotations = d.pop("allow_show_all_annotations", UNSET)
-        new.api_url = d.pop("api_url", UNSET)
-        new.description = d.pop("description", UNSET)
-        new.enable_autosaving = d.pop("enable_autosaving", UNSET)
-        new.end_of_study_text_safe = d.pop("end_of_study_text_safe", UNSET)
-        new.has_ground_truth = d.pop("has_ground_truth", UNSET)
-        new.help_text_safe = d.pop("help_text_safe", UNSET)
-        new.instant_verification = d.pop("instant_verification", UNSET)
-        new.is_educational = d.pop("is_educational", UNSET)
-        new.logo = d.pop("logo", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        _questions = d.pop("questions", UNSET)
+        try:
+            new.allow_answer_modification = d.pop("allow_answer_modification")
+            new.allow_case_navigation = d.pop("allow_case_navigation")
+            new.allow_show_all_annotations = d.pop("allow_show_all_annotations")
+            new.api_url = d.pop("api_url")
+            new.description = d.pop("description")
+            new.enable_autosaving = d.pop("enable_autosaving")
+            new.end_of_study_text_safe = d.pop("end_of_study_text_safe")
+            new.has_ground_truth = d.pop("has_ground_truth")
+            new.help_text_safe = d.pop("help_text_safe")
+            new.instant_verification = d.pop("instant_verification")
+            new.is_educational = d.pop("is_educational")
+            new.logo = d.pop("logo")
+            new.pk = d.pop("pk")
+            _questions = d.pop("questions")
+            new.roll_over_answers_for_n_cases = d.pop("roll_over_answers_for_n_cases")
+            new.slug = d.pop("slug")
+            new.title_safe = d.pop("title_safe")
+            new.url = d.pop("url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
+        new.help_text = d.pop("help_text", UNSET)
+        new.title = d.pop("title", UNSET)
         new.questions = (
             [
                 (
@@ -137,14 +146,6 @@ class ReaderStudy(Model):
             if isinstance(_questions, list)
             else _questions
         )
-        new.roll_over_answers_for_n_cases = d.pop("roll_over_answers_for_n_cases", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        new.title_safe = d.pop("title_safe", UNSET)
-        new.url = d.pop("url", UNSET)
-        new.help_text = d.pop("help_text", UNSET)
-        new.title = d.pop("title", UNSET)
-        if len(d) + 20 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -35,7 +34,10 @@ class ReaderStudyAlgorithm(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        _interfaces = d.pop("interfaces", UNSET)
+        try:
+            _interfaces = d.pop("interfaces")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.interfaces = (
             [
                 (
@@ -48,8 +50,6 @@ class ReaderStudyAlgorithm(Model):
             if isinstance(_interfaces, list)
             else _interfaces
         )
-        if len(d) + 1 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

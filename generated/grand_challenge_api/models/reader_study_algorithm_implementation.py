@@ -8,7 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -39,15 +38,16 @@ class ReaderStudyAlgorithmImplementation(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.algorithm = d.pop("algorithm", UNSET)
-        _reader_study_algorithm = d.pop("reader_study_algorithm", UNSET)
+        try:
+            new.algorithm = d.pop("algorithm")
+            _reader_study_algorithm = d.pop("reader_study_algorithm")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.reader_study_algorithm = (
             ReaderStudyAlgorithm.from_dict(_reader_study_algorithm)
             if isinstance(_reader_study_algorithm, dict)
             else _reader_study_algorithm
         )
-        if len(d) + 2 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

@@ -9,7 +9,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -68,20 +67,21 @@ class Submission(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.algorithm_image = d.pop("algorithm_image", UNSET)
-        new.comment = d.pop("comment", UNSET)
-        _created = d.pop("created", UNSET)
+        try:
+            new.algorithm_image = d.pop("algorithm_image")
+            new.comment = d.pop("comment")
+            _created = d.pop("created")
+            _creator = d.pop("creator")
+            _phase = d.pop("phase")
+            new.pk = d.pop("pk")
+            new.predictions_file = d.pop("predictions_file")
+            new.supplementary_file = d.pop("supplementary_file")
+            new.supplementary_url = d.pop("supplementary_url")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        _creator = d.pop("creator", UNSET)
         new.creator = User.from_dict(_creator) if isinstance(_creator, dict) else _creator
-        _phase = d.pop("phase", UNSET)
         new.phase = Phase.from_dict(_phase) if isinstance(_phase, dict) else _phase
-        new.pk = d.pop("pk", UNSET)
-        new.predictions_file = d.pop("predictions_file", UNSET)
-        new.supplementary_file = d.pop("supplementary_file", UNSET)
-        new.supplementary_url = d.pop("supplementary_url", UNSET)
-        if len(d) + 9 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

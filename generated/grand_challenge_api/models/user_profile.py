@@ -9,7 +9,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model
 from ..models.location_enum import LocationEnum
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -56,15 +55,16 @@ class UserProfile(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.department = d.pop("department", UNSET)
-        new.institution = d.pop("institution", UNSET)
-        new.location = d.pop("location", UNSET)
-        new.mugshot = d.pop("mugshot", UNSET)
-        _user = d.pop("user", UNSET)
+        try:
+            new.department = d.pop("department")
+            new.institution = d.pop("institution")
+            new.location = d.pop("location")
+            new.mugshot = d.pop("mugshot")
+            _user = d.pop("user")
+            new.website = d.pop("website")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.user = User.from_dict(_user) if isinstance(_user, dict) else _user
-        new.website = d.pop("website", UNSET)
-        if len(d) + 6 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 

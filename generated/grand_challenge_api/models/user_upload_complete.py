@@ -10,7 +10,6 @@ from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
 from ..models.upload_status import UploadStatus
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -61,15 +60,16 @@ class UserUploadComplete(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.api_url = d.pop("api_url", UNSET)
-        _created = d.pop("created", UNSET)
+        try:
+            new.api_url = d.pop("api_url")
+            _created = d.pop("created")
+            new.filename = d.pop("filename")
+            new.key = d.pop("key")
+            new.pk = d.pop("pk")
+            new.s3_upload_id = d.pop("s3_upload_id")
+            new.status = d.pop("status")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        new.filename = d.pop("filename", UNSET)
-        new.key = d.pop("key", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.s3_upload_id = d.pop("s3_upload_id", UNSET)
-        new.status = d.pop("status", UNSET)
-        if len(d) + 7 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new

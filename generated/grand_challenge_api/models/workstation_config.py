@@ -9,7 +9,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..base import Model, to_datetime
-from ..types import UNSET
 
 
 @_attrs_define(eq=False, repr=False, getstate_setstate=False)
@@ -236,51 +235,74 @@ class WorkstationConfig(Model):
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = {**src_dict}  # unlike `dict()`, this refuses an empty list
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
-        new.auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity", UNSET)
-        _created = d.pop("created", UNSET)
+        try:
+            new.auto_jump_center_of_gravity = d.pop("auto_jump_center_of_gravity")
+            _created = d.pop("created")
+            new.creator = d.pop("creator")
+            new.default_annotation_color = d.pop("default_annotation_color")
+            new.default_annotation_line_width = d.pop("default_annotation_line_width")
+            new.default_brush_size = d.pop("default_brush_size")
+            new.default_image_interpolation = d.pop("default_image_interpolation")
+            new.default_limit_view_area_to_image_volume = d.pop(
+                "default_limit_view_area_to_image_volume"
+            )
+            new.default_orientation = d.pop("default_orientation")
+            new.default_overlay_alpha = d.pop("default_overlay_alpha")
+            new.default_overlay_interpolation = d.pop("default_overlay_interpolation")
+            _default_overlay_lut = d.pop("default_overlay_lut")
+            new.default_slab_render_method = d.pop("default_slab_render_method")
+            new.default_slab_thickness_mm = d.pop("default_slab_thickness_mm")
+            _default_window_preset = d.pop("default_window_preset")
+            new.default_zoom_scale = d.pop("default_zoom_scale")
+            new.description = d.pop("description")
+            new.enabled_preprocessors = d.pop("enabled_preprocessors")
+            new.ghosting_slice_depth = d.pop("ghosting_slice_depth")
+            new.image_context = d.pop("image_context")
+            new.key_bindings = d.pop("key_bindings")
+            new.link_flipping = d.pop("link_flipping")
+            new.link_images = d.pop("link_images")
+            new.link_inverting = d.pop("link_inverting")
+            new.link_orienting = d.pop("link_orienting")
+            new.link_panning = d.pop("link_panning")
+            new.link_slicing = d.pop("link_slicing")
+            new.link_windowing = d.pop("link_windowing")
+            new.link_zooming = d.pop("link_zooming")
+            _modified = d.pop("modified")
+            _overlay_luts = d.pop("overlay_luts")
+            new.overlay_segments = d.pop("overlay_segments")
+            new.pk = d.pop("pk")
+            new.point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm")
+            new.show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin")
+            new.show_annotation_counter_tool = d.pop("show_annotation_counter_tool")
+            new.show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin")
+            new.show_display_plugin = d.pop("show_display_plugin")
+            new.show_flip_tool = d.pop("show_flip_tool")
+            new.show_image_info_plugin = d.pop("show_image_info_plugin")
+            new.show_image_switcher_plugin = d.pop("show_image_switcher_plugin")
+            new.show_invert_tool = d.pop("show_invert_tool")
+            new.show_lut_selection_tool = d.pop("show_lut_selection_tool")
+            new.show_overlay_plugin = d.pop("show_overlay_plugin")
+            new.show_overlay_selection_tool = d.pop("show_overlay_selection_tool")
+            new.show_reset_tool = d.pop("show_reset_tool")
+            new.show_swivel_tool = d.pop("show_swivel_tool")
+            new.show_window_level_tool = d.pop("show_window_level_tool")
+            new.slug = d.pop("slug")
+            new.title = d.pop("title")
+            _window_presets = d.pop("window_presets")
+        except KeyError:
+            return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
-        new.creator = d.pop("creator", UNSET)
-        new.default_annotation_color = d.pop("default_annotation_color", UNSET)
-        new.default_annotation_line_width = d.pop("default_annotation_line_width", UNSET)
-        new.default_brush_size = d.pop("default_brush_size", UNSET)
-        new.default_image_interpolation = d.pop("default_image_interpolation", UNSET)
-        new.default_limit_view_area_to_image_volume = d.pop(
-            "default_limit_view_area_to_image_volume", UNSET
-        )
-        new.default_orientation = d.pop("default_orientation", UNSET)
-        new.default_overlay_alpha = d.pop("default_overlay_alpha", UNSET)
-        new.default_overlay_interpolation = d.pop("default_overlay_interpolation", UNSET)
-        _default_overlay_lut = d.pop("default_overlay_lut", UNSET)
         new.default_overlay_lut = (
             LookUpTable.from_dict(_default_overlay_lut)
             if isinstance(_default_overlay_lut, dict)
             else _default_overlay_lut
         )
-        new.default_slab_render_method = d.pop("default_slab_render_method", UNSET)
-        new.default_slab_thickness_mm = d.pop("default_slab_thickness_mm", UNSET)
-        _default_window_preset = d.pop("default_window_preset", UNSET)
         new.default_window_preset = (
             WindowPreset.from_dict(_default_window_preset)
             if isinstance(_default_window_preset, dict)
             else _default_window_preset
         )
-        new.default_zoom_scale = d.pop("default_zoom_scale", UNSET)
-        new.description = d.pop("description", UNSET)
-        new.enabled_preprocessors = d.pop("enabled_preprocessors", UNSET)
-        new.ghosting_slice_depth = d.pop("ghosting_slice_depth", UNSET)
-        new.image_context = d.pop("image_context", UNSET)
-        new.key_bindings = d.pop("key_bindings", UNSET)
-        new.link_flipping = d.pop("link_flipping", UNSET)
-        new.link_images = d.pop("link_images", UNSET)
-        new.link_inverting = d.pop("link_inverting", UNSET)
-        new.link_orienting = d.pop("link_orienting", UNSET)
-        new.link_panning = d.pop("link_panning", UNSET)
-        new.link_slicing = d.pop("link_slicing", UNSET)
-        new.link_windowing = d.pop("link_windowing", UNSET)
-        new.link_zooming = d.pop("link_zooming", UNSET)
-        _modified = d.pop("modified", UNSET)
         new.modified = to_datetime(_modified)
-        _overlay_luts = d.pop("overlay_luts", UNSET)
         new.overlay_luts = (
             [
                 (
@@ -293,26 +315,6 @@ class WorkstationConfig(Model):
             if isinstance(_overlay_luts, list)
             else _overlay_luts
         )
-        new.overlay_segments = d.pop("overlay_segments", UNSET)
-        new.pk = d.pop("pk", UNSET)
-        new.point_bounding_box_size_mm = d.pop("point_bounding_box_size_mm", UNSET)
-        new.show_algorithm_output_plugin = d.pop("show_algorithm_output_plugin", UNSET)
-        new.show_annotation_counter_tool = d.pop("show_annotation_counter_tool", UNSET)
-        new.show_annotation_statistics_plugin = d.pop("show_annotation_statistics_plugin", UNSET)
-        new.show_display_plugin = d.pop("show_display_plugin", UNSET)
-        new.show_flip_tool = d.pop("show_flip_tool", UNSET)
-        new.show_image_info_plugin = d.pop("show_image_info_plugin", UNSET)
-        new.show_image_switcher_plugin = d.pop("show_image_switcher_plugin", UNSET)
-        new.show_invert_tool = d.pop("show_invert_tool", UNSET)
-        new.show_lut_selection_tool = d.pop("show_lut_selection_tool", UNSET)
-        new.show_overlay_plugin = d.pop("show_overlay_plugin", UNSET)
-        new.show_overlay_selection_tool = d.pop("show_overlay_selection_tool", UNSET)
-        new.show_reset_tool = d.pop("show_reset_tool", UNSET)
-        new.show_swivel_tool = d.pop("show_swivel_tool", UNSET)
-        new.show_window_level_tool = d.pop("show_window_level_tool", UNSET)
-        new.slug = d.pop("slug", UNSET)
-        new.title = d.pop("title", UNSET)
-        _window_presets = d.pop("window_presets", UNSET)
         new.window_presets = (
             [
                 (
@@ -325,8 +327,6 @@ class WorkstationConfig(Model):
             if isinstance(_window_presets, list)
             else _window_presets
         )
-        if len(d) + 51 != len(src_dict):
-            new._delete_absent()
         new.additional_properties = d
         return new
 
