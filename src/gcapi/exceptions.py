@@ -49,7 +49,8 @@ Names in brackets are built-in or httpx classes that the exception also derives 
 
 If a connection cannot be established or breaks, httpx's own ``TransportError`` is raised. `gcapi.bulk` adds
 ``TargetError``, ``ManifestError`` and ``CellError``, which are `SpecError`s, and ``JournalError``,
-``PulledFolderError`` and ``WorkerLost``.
+``PulledFolderError`` and ``WorkerLost``. Reading a field of a model that the server did not send raises
+``grand_challenge_api.base.AbsentFieldError``, an `AttributeError`.
 """
 
 from __future__ import annotations

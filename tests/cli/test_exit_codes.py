@@ -26,6 +26,7 @@ from gcapi.cli import app
 from gcapi.cli.error_reports import EXITS, Failures, error_message, exit_code_of
 from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
 from gcapi_sandbox import Sandbox
+from grand_challenge_api.base import AbsentFieldError
 from tests.support.programs.cli_program import VARIABLE, Program
 from tests.support.servers.loopback import TOKEN, Answer, Loopback
 
@@ -61,6 +62,7 @@ CODES: dict[type[BaseException], int] = {
     exceptions.ImportFailed: 4,
     exceptions.JobFailed: 1,
     exceptions.UnexpectedAnswer: 1,
+    AbsentFieldError: 1,
     exceptions.TransferError: 5,
     exceptions.UploadInterrupted: 5,
     exceptions.UnsafeName: 1,

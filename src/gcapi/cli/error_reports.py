@@ -19,6 +19,7 @@ from gcapi.bulk.journal import JournalError
 from gcapi.cli import exit_codes
 from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
 from gcapi.cli.output import printable_lines
+from grand_challenge_api.base import AbsentFieldError
 
 T = TypeVar("T")
 
@@ -37,6 +38,10 @@ EXITS: dict[type[BaseException], tuple[int, str]] = {
     exceptions.UnexpectedAnswer: (
         exit_codes.FAILED,
         "'gcapi doctor' shows how the server differs from what this release expects.",
+    ),
+    AbsentFieldError: (
+        exit_codes.FAILED,
+        "On the command line: gcapi doctor. A newer release of gcapi may know this server: pip install --upgrade gcapi",
     ),
     httpx.HTTPError: (exit_codes.FAILED, _DOCTOR_ADVICE),
     OSError: (exit_codes.FAILED, ""),
@@ -79,7 +84,13 @@ EXITS: dict[type[BaseException], tuple[int, str]] = {
     ),
 }
 #: The errors of a server, a connection or a file, after which other work can go on.
-ORDINARY_ERRORS = (exceptions.GCAPIError, CommandError, httpx.HTTPError, OSError)
+ORDINARY_ERRORS = (
+    exceptions.GCAPIError,
+    AbsentFieldError,
+    CommandError,
+    httpx.HTTPError,
+    OSError,
+)
 _MAX_REPORTED = 20
 #: The keyword argument of the library that the option --existing sets.
 _OPTION = re.compile(r"\bexisting='(\w+)'")
