@@ -12,11 +12,9 @@ from typing import Any
 from gcapi import Client
 from gcapi._transfer.parts import split
 from gcapi._transfer.upload_sources import BytesSource, FileObjectSource, PathSource, Source
-from tests.support.servers.api_and_store import (
-    UploadServer,
-    etag_of,
-)
+from tests.support.servers.api_and_store import OnPut, UploadServer, etag_of
 from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.raw_http import wait_until
 
 #: Parts are so small here, in bytes, that a file of a few kilobytes has several.
 PART = 1000
@@ -50,6 +48,18 @@ def first_time(answer: Answer, number: int, times: int = 1) -> Callable[[int, Se
                 return None
             left[0] -= 1
             return answer
+
+    return on_put
+
+
+def in_order(client: Client, answer: Callable[[int], Answer | None]) -> OnPut:
+    """Answer a part when the next one waits for the client's only connection, so that parts arrive in order."""
+    slots = client.uploads._uploads.connections
+    last = len(split(len(CONTENT), PART))
+
+    def on_put(number: int, _: Seen) -> Answer | None:
+        wait_until(lambda: number == last or slots.waiting == 1)
+        return answer(number)
 
     return on_put
 

@@ -21,7 +21,7 @@ from gcapi._transfer.remote_files import md5_of
 from gcapi._transfer.upload_sources import PartBody, Source
 from gcapi._util.fork_safety import Lock, Slots
 from gcapi._util.messages import shown_url
-from gcapi._util.scheduler import sleep
+from gcapi._util.scheduler import current_token, sleep
 from gcapi.exceptions import (
     PermissionDenied,
     StatusError,
@@ -55,7 +55,7 @@ class UploadCalls:
         self.settings: Settings = calls.settings
         self.sleep = sleep
         #: The connections to the store, which all calls of the client share.
-        self._connections = Slots(calls.settings.max_concurrent_uploads)
+        self.connections = Slots(calls.settings.max_concurrent_uploads)
 
     def create(self, filename: str) -> models.UserUpload:
         """Create an upload."""
@@ -117,7 +117,7 @@ class UploadCalls:
         return self._calls.call(api.uploads_abort_multipart_upload_partial_update, pk, s3_upload_id)
 
     def put(self, url: str, body: PartBody) -> str:
-        """Send a part to its presigned URL, and return its ETag.
+        """Send a part to its presigned URL, and return its ETag; call it with one of the `connections`.
 
         Raises:
             StorageError: The store refused the part.
@@ -130,8 +130,7 @@ class UploadCalls:
         request = client.build_request(
             "PUT", target, content=body, headers=headers, extensions={REPEATABLE: True}
         )
-        with self._connections.hold_one():
-            response = client.send(request)
+        response = client.send(request)
         if not response.is_success:
             raise status_error(response, storage=True)
         etag = response.headers.get("ETag")
@@ -199,7 +198,14 @@ class FileUpload:
         """
         body = PartBody(read, part.length, self.counter.add)
         try:
-            etag = self._send_checked(part, body)
+            self._url(part.number)  # before a connection is held
+            with self._calls.connections.hold_one():
+                try:
+                    etag = self._send_checked(part, body)
+                except BaseException as error:
+                    # While the connection is held, so that no waiting thread sends a further part.
+                    current_token().cancel(error)
+                    raise
         finally:
             body.release()
         with self._lock:

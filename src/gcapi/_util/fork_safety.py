@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Protocol
@@ -44,7 +45,7 @@ if hasattr(os, "register_at_fork"):  # Windows does not fork
 
 
 class Slots:
-    """A number of slots for ``with`` statements, all of which are free in a forked process.
+    """A number of slots for ``with`` statements, given out in FIFO order, and all free in a forked process.
 
     Args:
         count: The number of slots.
@@ -57,18 +58,43 @@ class Slots:
 
     def after_fork(self) -> None:
         """Free all slots in the child process."""
-        self._free = threading.Semaphore(self.count)
+        # Reentrant, because Ctrl-C may interrupt a thread that holds it.
+        self._lock = threading.RLock()
+        self._held: set[threading.Lock] = set()
+        #: A locked lock for each thread that waits; it is released when the thread gets a slot.
+        self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for a slot."""
+        return len(self._waiting)
 
     @contextmanager
     def hold_one(self) -> Generator[None]:
         """Hold a slot as soon as one is free; raise `Cancelled` if the current token is cancelled before."""
-        free = self._free
-        while not free.acquire(timeout=CHECK_INTERVAL):
-            current_token().raise_if_cancelled()
+        turn = threading.Lock()
+        turn.acquire()
+        token = current_token()
         try:
+            with self._lock:
+                self._waiting.append(turn)
+                self._give_out()
+            while not turn.acquire(timeout=CHECK_INTERVAL):
+                token.raise_if_cancelled()
+            token.raise_if_cancelled()
             yield
         finally:
-            free.release()
+            with self._lock:
+                self._held.discard(turn)
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
+                self._give_out()
+
+    def _give_out(self) -> None:
+        while self._waiting and len(self._held) < self.count:
+            turn = self._waiting.popleft()
+            self._held.add(turn)
+            turn.release()
 
 
 class Lock:

@@ -44,11 +44,13 @@ class CancelToken:
 
     Attributes:
         is_cancelled: Whether the call that the token belongs to has ended.
+        error: The error that ended it; `None` if it was cancelled for another reason.
     """
 
     def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
         self._on_cancel = on_cancel
         self.is_cancelled = False
+        self.error: BaseException | None = None
         #: Locked until the token is cancelled. Unlike an event it stays usable if Ctrl-C interrupts a wait for it.
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -68,11 +70,16 @@ class CancelToken:
             token.cancel()
         return token
 
-    def cancel(self) -> None:
-        """Cancel the token and its children."""
+    def cancel(self, error: BaseException | None = None) -> None:
+        """Cancel the token and its children.
+
+        Args:
+            error: The error that is the reason. A later one may be a consequence of the first, and is not kept.
+        """
         with self._lock:
             if self.is_cancelled:
                 return
+            self.error = error
             self.is_cancelled = True
             self._gate.release()
             children = list(self._children)
@@ -169,7 +176,6 @@ class Scheduler:
         self._threads: set[threading.Thread] = set()
         self._idle = 0
         self._unfinished = 0
-        self._error: BaseException | None = None
         self.token = current_token().child(on_cancel=self._drop_queued)
 
     def __enter__(self) -> Self:
@@ -268,12 +274,12 @@ class Scheduler:
     def _wait_for(self, condition: Callable[[], object]) -> None:
         with self._lock:
             self._changed.wait_for(lambda: condition() or self.token.is_cancelled)
-            if not condition() or self._error is not None:
+            if not condition() or self.token.error is not None:
                 self._raise_if_ended()
 
     def _raise_if_ended(self) -> None:
-        if self._error is not None and threading.current_thread() not in self._threads:
-            raise self._error
+        if self.token.error is not None and threading.current_thread() not in self._threads:
+            raise self.token.error
         self.token.raise_if_cancelled()
 
     def _start_thread(self) -> None:
@@ -309,11 +315,7 @@ class Scheduler:
             if future.set_running_or_notify_cancel():
                 future.set_result(function())
         except BaseException as error:  # noqa: BLE001 - it is the future's
-            with self._lock:
-                # A later error may be a consequence of the first one, or of the cancellation.
-                if self._error is None and not self.token.is_cancelled:
-                    self._error = error
-            self.token.cancel()
+            self.token.cancel(error)
             future.set_exception(error)
         with self._lock:
             self._unfinished -= 1
