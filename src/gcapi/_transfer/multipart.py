@@ -159,6 +159,7 @@ class FileUpload:
         self.source = source
         self.counter = counter
         self.upload = upload
+        self.is_being_created = False
         self.completed: models.UserUploadComplete | None = None
         self._parts: list[Part] = []
         self._calls = calls
@@ -166,6 +167,14 @@ class FileUpload:
         self._urls: dict[int, str] = {}
         self._url_lock = Lock()
         self._lock = threading.Lock()
+
+    def create(self) -> None:
+        """Create the upload."""
+        self.is_being_created = True
+        try:
+            self.upload = self._calls.create(self.source.name)
+        finally:
+            self.is_being_created = False
 
     def plan(self, parts: list[Part]) -> bool:
         """Set the parts, and return whether all of them were already sent, as those of a file object may be."""

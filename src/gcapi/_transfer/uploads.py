@@ -37,6 +37,8 @@ from grand_challenge_api import api
 
 #: The priority of creating an upload: behind the parts of those that were created, so that few are incomplete.
 CREATE_PRIORITY = 1
+#: Seconds between two checks whether other threads have created their uploads.
+_CREATION_INTERVAL = 0.01
 
 
 class Uploads(UploadCalls):
@@ -207,7 +209,7 @@ class Uploads(UploadCalls):
     def _start(self, file: FileUpload, scheduler: Scheduler, quota: QuotaWait) -> None:
         """Create an upload, unless one is resumed, and submit its parts."""
         if file.upload is None:
-            file.upload = quota.call(lambda: self.create(file.source.name))
+            quota.call(file.create)
         if isinstance(file.source, FileObjectSource):
             scheduler.submit(self._send_next, file, scheduler, file.source.parts(), list[Part]())
             return
@@ -240,17 +242,18 @@ class Uploads(UploadCalls):
         self, files: Sequence[FileUpload], started: float, refused: LimitReached
     ) -> float:
         """Return the seconds for which to wait for a quota: until the first upload of this call expires."""
+        own = int(self._calls.call(api.uploads_list, params={"limit": 1}).count)
+        # The count may include uploads whose responses are still on their way to other threads.
+        creating = [file for file in files if file.is_being_created]
+        while any(file.is_being_created for file in creating):
+            self.sleep(_CREATION_INTERVAL)
         created = sum(file.upload is not None for file in files)
-        if created and self._count_own() <= created:
+        if created and own <= created:
             refused.add_note(
                 f"All your {created} uploads are of this call, so waiting would not help: upload less at once."
             )
             return 0.0
         return started + MAX_QUOTA_WAIT - time.monotonic()
-
-    def _count_own(self) -> int:
-        """Return the number of the user's uploads at the server."""
-        return int(self._calls.call(api.uploads_list, params={"limit": 1}).count)
 
 
 def _how_to_resume(unfinished: Sequence[tuple[models.UserUpload, Source]]) -> str:

@@ -163,12 +163,10 @@ def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:
             raise KeyboardInterrupt
 
     with UploadServer() as server:
-        with (
-            server.client(progress=press, max_concurrent_uploads=1) as client,
-            pytest.raises(KeyboardInterrupt) as caught,
-        ):
+        with server.client(progress=press, max_concurrent_uploads=1) as client:
             server.on_put = in_order(client, lambda _: None)
-            client.uploads._uploads._run(planned(client, PathSource(path)))
+            with pytest.raises(KeyboardInterrupt) as caught:
+                client.uploads._uploads._run(planned(client, PathSource(path)))
         assert server.count("abort-multipart-upload") == 0
         server.on_put = as_usual
         server.store.seen.clear()
