@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from gcapi import models
+from gcapi._inspect.socket_kinds import StorageKind, storage_kind
 from gcapi._transfer.local_files import check_local_file
-from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.exceptions import InterfaceMismatch, SpecError, SpecTypeError
 from gcapi.sockets import SocketValueSpec
 

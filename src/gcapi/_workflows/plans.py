@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gcapi import models
+from gcapi._inspect.json_files import check_json_file, check_shape, read_json_file
+from gcapi._inspect.socket_kinds import StorageKind, encode, storage_kind
 from gcapi._transfer.file_names import check_upload_name, name_of
 from gcapi._workflows.checks import check_files
-from gcapi._workflows.json_files import check_json_file, check_shape, read_json_file
-from gcapi._workflows.socket_kinds import StorageKind, encode, storage_kind
 from gcapi.exceptions import SpecError, SpecTypeError, UnsafeName
 from gcapi.sockets import SOURCES, SocketValueSpec
 from grand_challenge_api.types import Unset

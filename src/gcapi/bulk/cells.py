@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from gcapi import models
+from gcapi._inspect.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
-from gcapi._workflows.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gcapi import models
+from gcapi._inspect.socket_kinds import StorageKind, storage_kind
 from gcapi._transfer.file_names import full_suffix
-from gcapi._workflows.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk.cells import SEPARATOR, is_user_file
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
 from gcapi.bulk.targets import Target

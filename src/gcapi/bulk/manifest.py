@@ -19,8 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gcapi._inspect import socket_kinds
 from gcapi._transfer.atomic_file import write_atomically
-from gcapi._workflows import socket_kinds
 from gcapi.exceptions import MissingExtra, SpecError
 
 #: Marks a column as a socket's.

@@ -15,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gcapi._inspect.socket_kinds import decode, shape_problems
 from gcapi._transfer.local_files import check_local_file, local_file_error
 from gcapi._util.fork_safety import Lock
-from gcapi._workflows.socket_kinds import decode, shape_problems
 from gcapi.exceptions import SpecError
 
 #: The longest JSON file whose whole content is checked before it is uploaded, in bytes.

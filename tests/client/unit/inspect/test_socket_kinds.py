@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcapi._workflows.socket_kinds import JSON_KINDS, SHOWN_LIMIT, decode, encode, shape_problems
+from gcapi._inspect.socket_kinds import JSON_KINDS, SHOWN_LIMIT, decode, encode, shape_problems
 from tests.support.socket_kinds import ALSO_VALID, INVALID, POINT, VALID, singular
 
 JSON_VALUES = st.recursive(

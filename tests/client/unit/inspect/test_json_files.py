@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gcapi._workflows import json_files
-from gcapi._workflows.json_files import check_json_file
+from gcapi._inspect import json_files
+from gcapi._inspect.json_files import check_json_file
 from gcapi._workflows.plans import plan_value
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
@@ -104,7 +104,7 @@ def test_bound_covers_files_of_everyday_work() -> None:
 
 
 WRONG = """
-from gcapi._workflows.socket_kinds import shape_problems
+from gcapi._inspect.socket_kinds import shape_problems
 print(*shape_problems("Polygon", {"z": 1, "y": 2}), sep=chr(10))
 """
 
