@@ -65,7 +65,7 @@ def read_head(path: Path) -> Head:
 
 
 #: Formats by the bytes that they begin with.
-_SIGNATURES = (
+_FORMATS_BY_SIGNATURE = (
     (b"\x89PNG\r\n\x1a\n", Format.PNG),
     (b"\xff\xd8\xff", Format.JPEG),
     (b"II*\0", Format.TIFF),
@@ -85,7 +85,7 @@ def format_of(data: bytes) -> Format:
         return Format.EMPTY
     if data[128:132] == b"DICM":
         return Format.DICOM
-    for signature, found in _SIGNATURES:
+    for signature, found in _FORMATS_BY_SIGNATURE:
         if data.startswith(signature):
             return found
     return Format.UNKNOWN

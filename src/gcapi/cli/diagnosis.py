@@ -41,7 +41,7 @@ _CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """The result of one check.
 
     Attributes:
@@ -60,7 +60,7 @@ class Finding:
 # ---------------------------------------------------------------- this machine
 
 
-def check_machine(base_url: str) -> Iterator[Finding]:
+def check_machine(base_url: str) -> Iterator[Diagnosis]:
     """Check versions, proxy, certificates and disk.
 
     Args:
@@ -69,7 +69,7 @@ def check_machine(base_url: str) -> Iterator[Finding]:
     packages = ("gcapi", "httpx", "attrs")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     python = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
-    yield Finding("versions", "ok", f"{', '.join(versions)}; {python}")
+    yield Diagnosis("versions", "ok", f"{', '.join(versions)}; {python}")
     yield _check_extras()
     yield _check_proxy(base_url)
     yield _check_certificates()
@@ -77,50 +77,50 @@ def check_machine(base_url: str) -> Iterator[Finding]:
     for place, path in places.items():
         free = shutil.disk_usage(path).free
         words = f"{free / 2**30:.1f} GiB free for {place} ({path})"
-        yield Finding("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
+        yield Diagnosis("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
 
 
-def _check_extras() -> Finding:
+def _check_extras() -> Diagnosis:
     requirements = importlib.metadata.requires("gcapi") or []
     names = [re.split(r"[^\w.-]", one)[0] for one in requirements if "extra ==" in one]
     found: list[str] = []
     for name in (*names, "pyarrow"):  # pyarrow, which Parquet needs, is in no extra
         with suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
-    return Finding("extras", "ok", ", ".join(found) or "none")
+    return Diagnosis("extras", "ok", ", ".join(found) or "none")
 
 
-def _check_proxy(base_url: str) -> Finding:
+def _check_proxy(base_url: str) -> Diagnosis:
     url = urlsplit(base_url)
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy:
-        return Finding("proxy", "ok", "none is set")
+        return Diagnosis("proxy", "ok", "none is set")
     if proxy_bypass(url.netloc):
-        return Finding("proxy", "ok", f"not used for {url.hostname} (NO_PROXY)")
+        return Diagnosis("proxy", "ok", f"not used for {url.hostname} (NO_PROXY)")
     try:
         words = f"{url.hostname} is reached through {shown_url(httpx.URL(proxy))}"
-        return Finding("proxy", "ok", words)
+        return Diagnosis("proxy", "ok", words)
     except httpx.InvalidURL:
         words = f"the environment's proxy for {url.scheme} is not a valid URL: correct or unset it"
-        return Finding("proxy", "failure", words, USAGE)
+        return Diagnosis("proxy", "failure", words, USAGE)
 
 
-def _check_certificates() -> Finding:
+def _check_certificates() -> Diagnosis:
     for name in _CA_VARIABLES:
         path = os.environ.get(name)
         if path and not Path(path).exists():
             words = f"{name} names {path}, which does not exist: correct or unset it"
-            return Finding("certificates", "failure", words, USAGE)
+            return Diagnosis("certificates", "failure", words, USAGE)
         if path:
-            return Finding("certificates", "ok", f"verified with {path} ({name})")
-    return Finding("certificates", "ok", "verified with the bundle of the package certifi")
+            return Diagnosis("certificates", "ok", f"verified with {path} ({name})")
+    return Diagnosis("certificates", "ok", "verified with the bundle of the package certifi")
 
 
 # ---------------------------------------------------------------- the server
 
 
-def check_server(session: Session, *, upload: bool) -> Iterator[Finding]:
+def check_server(session: Session, *, upload: bool) -> Iterator[Diagnosis]:
     """Check the connection, the token, the account, the schema and the storage; each needs those before.
 
     Args:
@@ -134,7 +134,9 @@ def check_server(session: Session, *, upload: bool) -> Iterator[Finding]:
     ]
     yield from findings
     if any(finding.level == "failure" for finding in findings):
-        yield Finding("account, schema, storage", "not checked", "they need the server and a token")
+        yield Diagnosis(
+            "account, schema, storage", "not checked", "they need the server and a token"
+        )
         return
     with clients[0] as client:
         account = [*_catch("account", _check_account(client))]
@@ -144,15 +146,15 @@ def check_server(session: Session, *, upload: bool) -> Iterator[Finding]:
             yield from _catch("storage", _check_storage(client, upload=upload))
 
 
-def _catch(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+def _catch(name: str, findings: Iterator[Diagnosis]) -> Iterator[Diagnosis]:
     """Yield the findings of a check, and a failure for an error that ends it."""
     try:
         yield from findings
     except ORDINARY_ERRORS as error:
-        yield Finding(name, "failure", error_message(error), exit_code_of(error))
+        yield Diagnosis(name, "failure", error_message(error), exit_code_of(error))
 
 
-def _check_api(session: Session) -> Iterator[Finding]:
+def _check_api(session: Session) -> Iterator[Diagnosis]:
     base_url = parse_base_url(session.base_url)
     settings = Settings(token="", base_url=base_url, timeout=_TIMEOUT)
     url = settings.api_url("gcapi/")
@@ -166,48 +168,48 @@ def _check_api(session: Session) -> Iterator[Finding]:
             f"{shown_url(url)} responded {response.status_code}, and is not a Grand Challenge API: check --base-url,"
             " and whether a proxy or a login page responds in its place"
         )
-        yield Finding("API", "failure", words, TEMPORARY if response.is_server_error else USAGE)
+        yield Diagnosis("API", "failure", words, TEMPORARY if response.is_server_error else USAGE)
         return
-    yield Finding("API", "ok", f"{shown_url(base_url)} responded after {seconds:.2f} s")
+    yield Diagnosis("API", "ok", f"{shown_url(base_url)} responded after {seconds:.2f} s")
     yield _check_clock(response, started)
 
 
-def _check_clock(response: httpx.Response, now: datetime) -> Finding:
+def _check_clock(response: httpx.Response, now: datetime) -> Diagnosis:
     server_time = parse_http_date(response.headers.get("Date", ""))
     if server_time is None:
-        return Finding("clock", "not checked", "the server's response has no date")
+        return Diagnosis("clock", "not checked", "the server's response has no date")
     skew = (now - server_time).total_seconds()
     if abs(skew) <= _MAX_CLOCK_SKEW:
-        return Finding("clock", "ok", "agrees with the server's")
+        return Diagnosis("clock", "ok", "agrees with the server's")
     direction = "ahead of" if skew > 0 else "behind"
     words = f"{format_duration(abs(skew))} {direction} the server's: correct it, since certificates depend on the time"
-    return Finding("clock", "warning", words)
+    return Diagnosis("clock", "warning", words)
 
 
-def _check_token(session: Session, clients: list[Client]) -> Iterator[Finding]:
+def _check_token(session: Session, clients: list[Client]) -> Iterator[Diagnosis]:
     """Find the token, and add a client with it: a client refuses a token that no header can hold."""
     token = session.find_token()
     clients.append(Client(token.value, session.base_url, retry_strategy=_NO_RETRIES))
-    yield Finding("token", "ok", f"from {token.source}")
+    yield Diagnosis("token", "ok", f"from {token.source}")
 
 
-def _check_account(client: Client) -> Iterator[Finding]:
-    yield Finding("account", "ok", f"the token belongs to {account_of(client)['user']}")
+def _check_account(client: Client) -> Iterator[Diagnosis]:
+    yield Diagnosis("account", "ok", f"the token belongs to {account_of(client)['user']}")
 
 
-def _check_schema(client: Client) -> Iterator[Finding]:
+def _check_schema(client: Client) -> Iterator[Diagnosis]:
     changes = client.check_schema().changes
     if changes:
         words = f"{len(changes)} differences from the one of this release, which are harmless by themselves:"
-        yield Finding("schema", "note", "\n".join([words, *changes]))
+        yield Diagnosis("schema", "note", "\n".join([words, *changes]))
     else:
-        yield Finding("schema", "ok", "identical to the one of this release")
+        yield Diagnosis("schema", "ok", "identical to the one of this release")
 
 
-def _check_storage(client: Client, *, upload: bool) -> Iterator[Finding]:
+def _check_storage(client: Client, *, upload: bool) -> Iterator[Diagnosis]:
     if upload:
         client.uploads.upload_fileobj(fileobj=BytesIO(b"0"), filename="gcapi-doctor.txt")
-        yield Finding("storage", "ok", "one byte was uploaded")
+        yield Diagnosis("storage", "ok", "one byte was uploaded")
     else:
         words = "its address is known after an upload; --upload sends one byte, which the server deletes after a day"
-        yield Finding("storage", "not checked", words)
+        yield Diagnosis("storage", "not checked", words)

@@ -12,7 +12,7 @@ from gcapi.cli.output import print_json, printable_lines, write
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from gcapi.cli.diagnosis import Finding
+    from gcapi.cli.diagnosis import Diagnosis
 
 _MAX_PRINTED_CHANGES = 10
 
@@ -27,7 +27,7 @@ def doctor(session: Session, *, upload: bool) -> int:
     """
     from gcapi.cli.diagnosis import check_machine, check_server
 
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for finding in chain(check_machine(session.base_url), check_server(session, upload=upload)):
         findings.append(finding)
         if not session.as_json:
@@ -37,7 +37,7 @@ def doctor(session: Session, *, upload: bool) -> int:
     return next((finding.code for finding in findings if finding.code), 0)
 
 
-def _print_finding(finding: Finding) -> None:
+def _print_finding(finding: Diagnosis) -> None:
     first, *changes = printable_lines(finding.words).splitlines()
     write(f"{finding.level:<11} {finding.check}: {first}")
     for line in changes[:_MAX_PRINTED_CHANGES]:
