@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gcapi import Client
+import pytest
+
+from gcapi import Client, SocketValueSpec
+from gcapi.exceptions import JobFailed
 from tests.support.data import noise
 from tests.support.documentation.blocks import ROOT
 from tests.support.documentation.public_server import PublicServer
@@ -88,6 +91,24 @@ def test_algorithm_runs_over_an_archive_once(public_server: PublicServer) -> Non
     )
     with Client(public_server.sandbox.token, public_server.sandbox.base_url) as client:
         assert [job.pk for job in client.algorithm_jobs.iterate_all()] == list(jobs.values())
+
+
+def test_failed_jobs_of_one_algorithm_are_listed(public_server: PublicServer) -> None:
+    """The failed job of the algorithm is listed, and neither a job that succeeded nor one of another algorithm."""
+    sandbox, sockets = public_server.sandbox, [(["lung-volume"], ["mean-intensity"])]
+    copy = ["cp", "{input}/lung-volume.json", "{output}/mean-intensity.json"]
+    sandbox.add_algorithm("Copies", interfaces=sockets, run=copy)
+    sandbox.add_algorithm("Fails", interfaces=sockets, run=["false"])
+    inputs = [SocketValueSpec("lung-volume", value=2.5)]
+    with Client(sandbox.token, sandbox.base_url) as client:
+        client.wait_for_job(client.start_algorithm_job(algorithm_slug="copies", inputs=inputs))
+        job = client.start_algorithm_job(algorithm_slug="fails", inputs=inputs)
+        with pytest.raises(JobFailed):
+            client.wait_for_job(job)
+    for slug, listed in (("copies", []), ("fails", [job.pk])):
+        run = start(public_server, "failed_jobs.py", slug)
+        assert run.returncode == 0, run.stderr
+        assert [line.split()[0] for line in run.stdout.splitlines()] == listed
 
 
 def test_reader_study_is_exported(public_server: PublicServer) -> None:

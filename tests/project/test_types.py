@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -47,3 +50,38 @@ def test_every_wrong_use_is_expected_by_its_code() -> None:
         )
     ]
     assert unmarked == []
+
+
+def test_downstream_programs_are_checked(tmp_path: Path) -> None:
+    """In a project of its own, the example passes both checkers in strict mode, and each misspelt name of it fails."""
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n")
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    example = (ROOT / "examples" / "failed_jobs.py").read_text(encoding="utf-8")
+    (tmp_path / "failed_jobs.py").write_text(example)
+    names = (
+        '"algorithm_image__algorithm"',
+        "algorithm.pk",
+        "algorithm_jobs.",
+        "job.status",
+        '"Failed"',
+    )
+    for number, name in enumerate(names):
+        assert name in example
+        misspelt = example.replace(name, name[:-2] + name[-1])
+        (tmp_path / f"misspelt_{number}.py").write_text(misspelt)
+    binaries = Path(sys.executable).parent
+    # Mypy needs 15 s without a cache.
+    for checker in (
+        ["mypy", f"--cache-dir={ROOT / '.mypy_cache' / 'downstream'}", "."],
+        ["pyright"],
+    ):
+        run = subprocess.run(
+            [str(binaries / checker[0]), *checker[1:]],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wrong = set(re.findall(r"(\w+)\.py:\d+(?::\d+)*(?: -|:) error", run.stdout))
+        assert wrong == {f"misspelt_{number}" for number in range(len(names))}, run.stdout
