@@ -83,6 +83,10 @@ def read(text: str) -> Any:
     try:  # through JSON, so that status codes, which YAML reads as numbers, become strings
         return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
     except (YAMLError, TypeError) as error:
+        if text.lstrip().startswith("openapi:"):
+            raise SchemaError(
+                f"This is truncated or invalid YAML of {len(text)} characters: {error}"
+            ) from error
         raise SchemaError(f"This is neither JSON nor YAML: {text[:60]!r}") from error
 
 
@@ -99,12 +103,42 @@ def validate(pulled: Any, known: Json) -> None:
     problem = schema_problem(pulled)
     if problem:
         raise SchemaError(problem)
+    missing = sorted(_references(pulled) - _definitions(pulled["components"])) or [
+        f"the responses of {path}"
+        for path, methods in pulled["paths"].items()
+        for operation in (methods.values() if isinstance(methods, dict) else [None])
+        if not isinstance(operation, dict) or not operation.get("responses")
+    ]
+    if missing:
+        raise SchemaError(
+            f"This schema is truncated or invalid: it lacks {missing[0]}"
+            + (f" and {len(missing) - 1} more of what it refers to." if missing[1:] else ".")
+        )
     names, found = operation_names(known), operation_names(pulled)
     if 2 * len(names & found) < len(names):
         raise SchemaError(
             f"This is the schema of another API: it has {len(names & found)} of the "
             f"{len(names)} operations that we know."
         )
+
+
+def _references(part: Any) -> set[str]:
+    """Return all that a part of a schema refers to, such as ``schemas/Archive``."""
+    if isinstance(part, list):
+        return set().union(*map(_references, part))
+    if not isinstance(part, dict):
+        return set()
+    found = set().union(*map(_references, part.values()))
+    if isinstance(reference := part.get("$ref"), str):
+        found.add(reference.removeprefix("#/components/"))
+    if isinstance(schemes := part.get("security"), list):
+        found.update(f"securitySchemes/{name}" for scheme in schemes for name in scheme)
+    return found
+
+
+def _definitions(components: Json) -> set[str]:
+    """Return what a schema defines, by the same names."""
+    return {f"{kind}/{name}" for kind in components for name in components[kind] or ()}
 
 
 def broken_uses(layout: Layout, generated: Path) -> list[str]:

@@ -27,7 +27,7 @@ from tests.support.api_objects import (
     VALUE,
 )
 from tests.support.generated_responses import RESPONSES
-from tests.support.generated import CORRECTED, PUBLISHED, TAGS, module_of, operations
+from tests.support.generated import CORRECTED, PUBLISHED, TAGS, module_of, operations, require
 
 import grand_challenge_api
 from grand_challenge_api import models
@@ -78,7 +78,8 @@ def test_importing_loads_nothing(module: str) -> None:
 
 def test_every_operation_has_a_sample_response() -> None:
     """The table of responses has a row for each published operation."""
-    assert RESPONSES.keys() == TAGS.keys()
+    assert RESPONSES.keys() >= TAGS.keys()
+    require(*RESPONSES)
 
 
 @pytest.mark.parametrize("operation", sorted(RESPONSES))
@@ -273,7 +274,8 @@ def test_required_fields_of_requests(model: str, required: list[str]) -> None:
 def test_put_has_an_optional_parent(parent: str) -> None:
     """A PUT takes the model of PATCH, in which the parent is optional."""
     post, put, patch = (
-        module_of(f"{parent}_{name}").OPERATION.body_model for name in ("create", "update", "partial_update")
+        module_of(f"{parent}_{name}").OPERATION.body_model
+        for name in ("create", "update", "partial_update")
     )
     assert put is patch
     assert put is not post
@@ -364,6 +366,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 )
 def test_optional_fields_can_be_missing(model: str, field: str) -> None:
     """A deprecated or newer field can be missing, and is then UNSET."""
+    require(f"{model}.{field}")
     body = {key: value for key, value in WHOLE[model].items() if key != field}
     parsed = getattr(models, model).from_dict(body)
     assert getattr(parsed, field) is UNSET
@@ -404,7 +407,7 @@ def test_unexpected_null_is_kept(model: str, body: dict[str, Any], field: str) -
 
 
 def test_values_have_python_types() -> None:
-    """Keys are str, times are aware datetimes, dates are dates, and maps are dicts."""
+    """Keys are str, times are aware datetimes, dates are dates, and maps of models are dicts of them."""
     upload = models.UserUpload.from_dict(UPLOAD)
     assert isinstance(upload.pk, str)
     moment = dt.datetime(2025, 11, 3, 14, 5, 6, 8000, tzinfo=dt.UTC)
@@ -412,10 +415,15 @@ def test_values_have_python_types() -> None:
     image = models.HyperlinkedImage.from_dict(DICOM_IMAGE)
     assert image.patient_birth_date == dt.date(1964, 2, 29)
     assert (image.shape, image.shape_without_color) == (UNSET, [None, None])
-    display_set = models.DisplaySet.from_dict(DISPLAY_SET)
-    assert display_set.descriptions_map_safe == {"scan.mha": "<p>x</p>"}
     truth = parse("reader_studies_ground_truth_retrieve", 200, GROUND_TRUTH)
     assert [type(answer) for answer in truth.values()] == [models.GroundTruthAnswer]
+
+
+def test_maps_are_dicts() -> None:
+    """A map is a dict."""
+    require("DisplaySet.descriptions_map_safe")
+    display_set = models.DisplaySet.from_dict(DISPLAY_SET)
+    assert display_set.descriptions_map_safe == {"scan.mha": "<p>x</p>"}
 
 
 def test_utc_offsets_are_kept() -> None:

@@ -13,10 +13,12 @@ from tests.support.generated import (
     PUBLISHED,
     ROOT,
     generate,
+    require,
     schema,
     tiny_project,
     tiny_schema,
 )
+from tests.support.generated_responses import RESPONSES
 from tests.support.servers.loopback import Answer, Loopback, in_turn
 
 Layout = generate.Layout
@@ -289,13 +291,25 @@ def test_web_pages_are_named(tiny: Layout, capsys: pytest.CaptureFixture[str]) -
 def test_truncated_documents_are_named(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A JSON document that ends too early is named as such."""
+    """A JSON or YAML document that ends too early is named as such, wherever it ends."""
+    source = tmp_path / "pulled"
     text = json.dumps(tiny_schema())
-    for length in (len(text) // 2, len(text) - 1):
-        source = tmp_path / "pulled.json"
-        source.write_text(text[:length], encoding="utf-8")
+    for cut in (text[: len(text) // 2], text[:-1], *truncated_yaml()):
+        source.write_text(cut, encoding="utf-8")
         assert schema.main([str(source)], tiny) == 1
-        assert "truncated" in capsys.readouterr().err
+        assert "truncated" in capsys.readouterr().err, cut[-80:]
+    assert not tiny.package.exists()
+
+
+def truncated_yaml() -> list[str]:
+    """Return the tiny schema as YAML, in the server's order of sections, without its last 2, 4, … twentieths."""
+    stream, tiny = StringIO(), tiny_schema()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.default_flow_style = False
+    yaml.dump({name: tiny[name] for name in ("openapi", "info", "paths", "components")}, stream)
+    text = stream.getvalue()
+    return [text[: len(text) * part // 20] for part in range(2, 20, 2)]
 
 
 def test_overlay_without_effect_stops(
@@ -312,5 +326,6 @@ def test_overlay_without_effect_stops(
 
 def test_gcapi_uses_only_the_snapshot() -> None:
     """The package uses only what the generated package has."""
+    require(*RESPONSES)
     layout = Layout(ROOT)
     assert schema.broken_uses(layout, layout.package.parent) == []

@@ -83,7 +83,7 @@ def schema_problem(document: Any) -> str:
     components, paths = document.get("components"), document.get("paths")
     models = components.get("schemas") if is_object(components) else None
     if not is_object(paths) or not is_object(models):
-        return "This OpenAPI document has no paths or no models."
+        return "This OpenAPI document has no paths or no models; it may be truncated."
     if not any(path.startswith("/api/v1/") for path in paths):
         return "This OpenAPI document has no paths below /api/v1/."
     return ""
