@@ -6,6 +6,7 @@ default is the public server. Nothing is replaced if the overlay no longer fits,
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import re
@@ -27,8 +28,40 @@ DEFAULT_SOURCE = "https://grand-challenge.org/api/schema/"
 
 #: What mypy reports where something is gone; `make check` finds the rest, such as fields that can be null now.
 _GONE = re.compile(
-    r": error: .*\[(attr-defined|union-attr|name-defined|import-not-found|call-arg)\]$"
+    r": error: .*\[(attr-defined|union-attr|name-defined|import-not-found|call-arg|typeddict-item"
+    r"|typeddict-unknown-key)\]$"
 )
+
+#: The fields that each module reads by name, which mypy does not see: those that a server may leave out, and those of
+#: JSON that is kept in a file. A model can be a pattern.
+READ_BY_NAME = {
+    "_api/resource_mixins.py": "Paginated*.count Paginated*.results",
+    "_api/version_check.py": "GCAPIVersion.lowest_supported_version GCAPIVersion.latest_version",
+    "_transfer/image_files.py": """DICOMInstances.instances DICOMInstance.sop_instance_uid DICOMInstance.get_instance
+        DICOMRequest.url DICOMRequest.method DICOMRequest.headers""",
+    "_transfer/multipart.py": "Part.ETag Part.Size PartRequest.ETag PartRequest.PartNumber",
+    "_transfer/uploads.py": "UserUploadParts.parts Part.PartNumber Part.Size",
+    "_workflows/case_kinds.py": "DisplaySet.title_safe",
+    "_workflows/cases.py": "DisplaySet.order DisplaySetPost.order",
+    "_workflows/plans.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
+        HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.pk""",
+    "_workflows/slug_lookup.py": """Archive.url Algorithm.slug ComponentInterface.slug ReaderStudy.slug""",
+    "_workflows/workflows.py": """ArchiveItem.archive ArchiveItemPost.archive DisplaySet.reader_study
+        DisplaySetPost.reader_study""",
+    "bulk/_pull/answers.py": """Answer.pk Answer.question Answer.display_set Answer.creator Answer.answer
+        Answer.answer_image Answer.api_url Answer.created Answer.modified Answer.last_edit_duration
+        Answer.total_edit_duration Answer.is_ground_truth Answer.score""",
+    "bulk/_pull/case_pull.py": "HyperlinkedComponentInterfaceValue.image",
+    "bulk/_pull/remote_cases.py": """ArchiveItem.pk ArchiveItem.values DisplaySet.pk DisplaySet.order DisplaySet.values
+        DisplaySet.api_url HyperlinkedJob.pk HyperlinkedJob.api_url HyperlinkedJob.status HyperlinkedJob.inputs
+        HyperlinkedJob.outputs HyperlinkedJob.algorithm_image HyperlinkedComponentInterfaceValue.pk
+        HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
+        HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.kind
+        ComponentInterface.slug""",
+    "cli/output.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
+        HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.slug
+        AlgorithmInterface.inputs AlgorithmInterface.outputs""",
+}
 
 
 class SchemaError(Exception):
@@ -166,6 +199,32 @@ def broken_uses(layout: Layout, generated: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if _GONE.search(line)]
 
 
+def broken_reads(root: Path, corrected: Json) -> list[str]:
+    """Return the places in `gcapi` that read by name a field that a schema does not have.
+
+    Args:
+        root: The folder with `src/`.
+        corrected: The schema after the overlay.
+    """
+    models: Json = corrected["components"]["schemas"]
+    broken: list[str] = []
+    for name, reads in READ_BY_NAME.items():
+        path = Path("src/gcapi") / name
+        lines = (root / path).read_text("utf-8").splitlines() if (root / path).exists() else []
+        for pattern, field in (read.split(".") for read in reads.split() if lines):
+            number = next((n for n, line in enumerate(lines, 1) if _reads(line, field)), 0)
+            broken += [
+                f'{path.as_posix()}:{number}: error: "{model}" has no attribute "{field}", which is read by name'
+                for model in fnmatch.filter(models, pattern) or [pattern]
+                if field not in models.get(model, {}).get("properties", {})
+            ]
+    return broken
+
+
+def _reads(line: str, field: str) -> bool:
+    return bool(re.search(rf"[\"'.]{field}\b", line))
+
+
 def update(source: str, layout: Layout, *, force: bool = False) -> None:
     """Print the changes of a schema, generate the package, and replace the snapshot.
 
@@ -186,7 +245,8 @@ def update(source: str, layout: Layout, *, force: bool = False) -> None:
     with tempfile.TemporaryDirectory(dir=layout.package.parent, prefix=".building-") as folder:
         built = Path(folder) / generate.PACKAGE
         skipped = generate.build(layout, pulled, built)
-        broken = broken_uses(layout, Path(folder))
+        corrected = json.loads((built / "schema.json").read_text(encoding="utf-8"))
+        broken = broken_uses(layout, Path(folder)) + broken_reads(layout.root, corrected)
         if broken:
             print("gcapi uses what the schema does not have:", *broken, sep="\n  ")
             if not force:

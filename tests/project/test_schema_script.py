@@ -1,6 +1,9 @@
 """`make schema`: lists the changes, and stops before it removes something that gcapi uses."""
 
+import fnmatch
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support.generated import (
+    CORRECTED,
+    PACKAGE,
     PUBLISHED,
     ROOT,
     generate,
@@ -240,15 +245,19 @@ def test_missing_model_stops(
 def test_missing_field_stops(
     tiny: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is replaced if a field that gcapi uses is gone, and the places that use it are named."""
+    """Nothing is replaced if fields are gone that gcapi uses, and the places that use them are named."""
+    by_name = tiny.root / "src" / "gcapi" / "_api" / "version_check.py"
+    by_name.parent.mkdir()
+    by_name.write_text('BODY: dict[str, str] = {}\nLATEST = BODY["latest_version"]\n', "utf-8")
     pulled = tiny_schema()
-    upload = pulled["components"]["schemas"]["UserUpload"]
-    del upload["properties"]["status"]
-    upload["required"].remove("status")
+    for model, field in (("UserUpload", "status"), ("GCAPIVersion", "latest_version")):
+        del pulled["components"]["schemas"][model]["properties"][field]
+        pulled["components"]["schemas"][model]["required"].remove(field)
     before = tiny.snapshot.read_bytes()
     assert schema.main([write(tmp_path / "pulled.json", pulled)], tiny) == 1
-    place = 'src/gcapi/calls.py:8: error: "UserUpload" has no attribute "status"'
-    assert place in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'src/gcapi/calls.py:8: error: "UserUpload" has no attribute "status"' in printed
+    assert 'src/gcapi/_api/version_check.py:2: error: "GCAPIVersion" has no attribute' in printed
     assert tiny.snapshot.read_bytes() == before
     assert not tiny.package.exists()
 
@@ -324,8 +333,83 @@ def test_overlay_without_effect_stops(
     assert tiny.snapshot.read_bytes() == before
 
 
-def test_gcapi_uses_only_the_snapshot() -> None:
-    """The package uses only what the generated package has."""
+#: A field that mypy sees in use, in the module that its place is expected in.
+TYPED = {
+    ("archive", "title"): 'cli/commands/objects.py:{}: error: "Archive" has no attribute "title"',
+    (
+        "archive_item",
+        "values",
+    ): '_workflows/cases.py:{}: error: "ArchiveItem" has no attribute "values"',
+    (
+        "user_upload",
+        "created",
+    ): 'cli/commands/uploads.py:{}: error: "UserUpload" has no attribute "created"',
+    (
+        "hyperlinked_job",
+        "inputs",
+    ): '_workflows/job_start.py:{}: error: "HyperlinkedJob" has no attribute "inputs"',
+}
+
+
+def test_gcapi_uses_only_what_the_package_has(tmp_path: Path) -> None:
+    """Fields that are gone are named with the places that use them, and nothing else is."""
     require(*RESPONSES)
-    layout = Layout(ROOT)
-    assert schema.broken_uses(layout, layout.package.parent) == []
+    package = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name)
+    for model, field in TYPED:
+        path = package / "models" / f"{model}.py"
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        path.write_text(
+            "".join(line for line in lines if not line.startswith(f"    {field}: ")), "utf-8"
+        )
+    found = schema.broken_uses(Layout(ROOT), tmp_path)
+    # The package itself sets the fields.
+    used = [line.removeprefix("src/gcapi/") for line in found if line.startswith("src/gcapi/")]
+    places = [re.sub(r":\d+:", ":{}:", line) for line in used]
+    for place in TYPED.values():
+        assert any(line.startswith(place) for line in places), place
+    fields = "|".join(sorted({field for _, field in TYPED}))
+    assert [line for line in places if not re.search(f'has no attribute "({fields})"', line)] == []
+
+
+READS = [
+    (module, *read.split("."))
+    for module, reads in schema.READ_BY_NAME.items()
+    for read in reads.split()
+]
+
+
+@pytest.mark.parametrize(("module", "model", "field"), READS, ids=map(" ".join, READS))
+def test_missing_field_that_is_read_by_name_is_named(module: str, model: str, field: str) -> None:
+    """A field that is read by its name, which mypy does not see, is named with the line that reads it."""
+    models = CORRECTED["components"]["schemas"]
+    [name, *_] = fnmatch.filter(models, model) or [model]
+    require(f"{name}.{field}")
+    lacking = {other: one for other, one in models[name]["properties"].items() if other != field}
+    changed = {**models, name: {**models[name], "properties": lacking}}
+    places = schema.broken_reads(ROOT, {"components": {"schemas": changed}})
+    pattern = rf'src/gcapi/{module}:[1-9]\d*: error: "{name}" has no attribute "{field}", which is read by name'
+    assert any(re.fullmatch(pattern, place) for place in places), places
+
+
+def test_all_fields_that_are_read_with_getattr_are_watched() -> None:
+    """Each `getattr` and `hasattr` of a field of a model is in the list of what is read by name."""
+    fields = {
+        field
+        for one in CORRECTED["components"]["schemas"].values()
+        for field in one.get("properties", ())
+    }
+    listed = {(module, field) for module, _, field in READS}
+    # These read the keys of any model, and the content of what is uploaded.
+    listed |= {
+        ("_api/pagination.py", "pk"),
+        ("_api/pagination.py", "slug"),
+        ("bulk/_push/rows.py", "data"),
+    }
+    found = {
+        (path.relative_to(ROOT / "src/gcapi").as_posix(), name)
+        for path in (ROOT / "src/gcapi").rglob("*.py")
+        for name in re.findall(r'\b(?:getattr|hasattr)\([^"\n]*"(\w+)"', path.read_text("utf-8"))
+        if name in fields
+    }
+    assert len(found) > 10
+    assert found - listed == set()

@@ -21,7 +21,9 @@ from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, Unexp
 from gcapi.retries import TRANSIENT_STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from gcapi import models
 
 T = TypeVar("T")
 
@@ -138,8 +140,11 @@ def is_refusal_with(error: BaseException, words: str) -> bool:
     )
 
 
-def as_written(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def as_written(
+    values: Iterable[models.HyperlinkedComponentInterfaceValue],
+) -> list[dict[str, Any]]:
     """Return values, as read from the server, in the form in which a write returns them."""
     return [
-        {**value, "interface": value["interface"]["slug"], "image_name": None} for value in values
+        {**value.to_dict(), "interface": value.interface.slug, "image_name": None}
+        for value in values
     ]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from gcapi import models
 from gcapi._api.lost_writes import as_written
 from gcapi._api.page import DEFAULT_PAGE_SIZE
 from gcapi.exceptions import SpecError
 from gcapi.resources import ArchiveItems, ReaderStudies
+
+if TYPE_CHECKING:
+    #: A case as a list or a detail shows it.
+    CaseRead: TypeAlias = models.ArchiveItem | models.DisplaySet
 
 Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
 
@@ -60,12 +64,16 @@ class CaseKind(Generic[Case]):
     is_newest_last: bool
     parent_fields: Callable[[Any], Mapping[str, Any]]
 
-    def as_written(self, case: Any) -> Case:
+    def as_written(self, case: CaseRead) -> Case:
         """Return a case that was read in the form in which a write returns it."""
-        fields = case.to_dict()
-        values = as_written(fields["values"])
+        values = as_written(case.values)
         return self.written_model().from_dict(
-            {**fields, **self.parent_fields(case), "title": title_of(case), "values": values}
+            {
+                **case.to_dict(),
+                **self.parent_fields(case),
+                "title": title_of(case),
+                "values": values,
+            }
         )
 
 
@@ -83,7 +91,7 @@ class CaseParent(Generic[Case]):
     pk: str
     fields: Mapping[str, Any]
 
-    def cases(self) -> Iterator[Any]:
+    def cases(self) -> Iterator[CaseRead]:
         """Yield its cases, beginning with the page that a new one is on."""
         params = {self.kind.parent_filter: self.pk}
         if not self.kind.is_newest_last:
@@ -126,7 +134,7 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
     )
 
 
-def title_of(case: models.ArchiveItem | models.DisplaySet) -> str:
+def title_of(case: CaseRead) -> str:
     """Return the title of a case as it was given; newer servers show that of a display set only as HTML."""
     if isinstance(case.title, str):
         return case.title

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol
 
 from gcapi import models
 from gcapi._api.lost_writes import (
@@ -34,6 +34,9 @@ from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi.exceptions import StatusError, TitleTaken
 from gcapi.resources import UploadsNamespace
+
+if TYPE_CHECKING:
+    from gcapi._workflows.case_kinds import CaseRead
 
 CaseStep = Literal["uploading", "uploaded", "creating", "created", "filling", "filled"]
 
@@ -58,7 +61,7 @@ class CaseSnapshot:
     values: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def of(cls, case: models.ArchiveItem | models.DisplaySet) -> CaseSnapshot:
+    def of(cls, case: CaseRead) -> CaseSnapshot:
         """Return a snapshot of a case that was read."""
         values = {value.interface.slug: value.pk for value in case.values or () if value.interface}
         return cls(case.pk, title_of(case), getattr(case, "order", None), values)
@@ -83,14 +86,15 @@ class CaseChange:
         """The body of the request."""
         return {**self.fields, **({"values": self.values.values} if self.values.values else {})}
 
-    def shows_in(self, case: Any) -> bool:
+    def shows_in(self, case: CaseRead) -> bool:
         """Return whether anything in a case is as the request says, and was not before."""
         title = str(self.fields.get("title", self.before.title)).strip()
         if title != self.before.title and title == title_of(case):
             return True
         order = self.fields.get("order")
         # The server replaces 0 by a number of its own.
-        if order is not None and case.order != self.before.order and order in {0, case.order}:
+        now_order = getattr(case, "order", None)
+        if order is not None and now_order != self.before.order and order in {0, now_order}:
             return True
         now = {value.interface.slug: value for value in case.values}
         return any(
@@ -98,7 +102,9 @@ class CaseChange:
             for value in self.values.values
         )
 
-    def _value_shows(self, value: Any, sent: Mapping[str, Any]) -> bool:
+    def _value_shows(
+        self, value: models.HyperlinkedComponentInterfaceValue | None, sent: Mapping[str, Any]
+    ) -> bool:
         if value is None or value.pk == self.before.values.get(sent["interface"]):
             return False
         if "value" in sent:
@@ -187,7 +193,7 @@ class CaseRun(Generic[Case]):
             case = self._create(parent, title)
         except TitleTaken:
             # The server may still have been at it when the titles were listed.
-            found = parent.find(title) if was_requested else None
+            found: CaseRead | None = parent.find(title) if was_requested else None
             if found is None or found.values:
                 raise
             case = self.kind.as_written(found)
@@ -203,7 +209,7 @@ class CaseRun(Generic[Case]):
 
     def update(self, pk: str, fields: Mapping[str, Any], plans: Sequence[Plan]) -> Case:
         """Change the given fields and values of an existing case."""
-        case = self.kind.namespace.detail(pk=pk)
+        case: CaseRead = self.kind.namespace.detail(pk=pk)
         return self.change(CaseSnapshot.of(case), fields, plans) or self.kind.as_written(case)
 
     def complete(
@@ -222,7 +228,7 @@ class CaseRun(Generic[Case]):
             plans: All values.
             pending: The sockets whose values are being imported.
         """
-        case = self.kind.namespace.detail(pk=pk)
+        case: CaseRead = self.kind.namespace.detail(pk=pk)
         before: CaseSnapshot = CaseSnapshot.of(case)
         present = {*before.values, *pending}
         # The order is set together with the values, so a case that has values has its order too.
@@ -250,7 +256,7 @@ class CaseRun(Generic[Case]):
             sent: The values of a request that may have been carried out; `None` if none was sent.
         """
         if sent is not None:
-            case = self.kind.namespace.detail(pk=before.pk)
+            case: CaseRead = self.kind.namespace.detail(pk=before.pk)
             now = CaseSnapshot.of(case).values
             is_new = [now.get(slug) not in {None, before.values.get(slug)} for slug in sent.slugs]
             if (is_new and all(is_new)) or self._shows(CaseChange(before, fields, sent), case):
@@ -282,7 +288,7 @@ class CaseRun(Generic[Case]):
             return created
 
         def find(error: Exception) -> Case | None:
-            found = None
+            found: CaseRead | None = None
             if isinstance(error, TitleTaken) or is_server_error(error):
                 # The title is taken, or just being stored. A case that has values is another one.
                 found = self.recovery.look_for(lambda: parent.find(title))
@@ -353,8 +359,8 @@ class CaseRun(Generic[Case]):
         return case
 
     def _if_carried_out(self, change: CaseChange) -> Case | None:
-        case = self.kind.namespace.detail(pk=change.before.pk)
+        case: CaseRead = self.kind.namespace.detail(pk=change.before.pk)
         return self.kind.as_written(case) if self._shows(change, case) else None
 
-    def _shows(self, change: CaseChange, case: Any) -> bool:
+    def _shows(self, change: CaseChange, case: CaseRead) -> bool:
         return change.shows_in(case) or change.values.are_used(self.uploads)

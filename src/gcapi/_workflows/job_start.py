@@ -146,7 +146,7 @@ class JobStarter:
                 lost = error
             found = search.result()
             if found is not None:
-                inputs = as_written(found.to_dict()["inputs"])
+                inputs = as_written(found.inputs)
                 return models.JobPost.from_dict(
                     {"pk": found.pk, "status": found.status, "inputs": inputs}
                 )
@@ -235,7 +235,9 @@ class _JobSearch:
             self._is_same(value, self._values[slug]) for slug, value in inputs.items()
         )
 
-    def _is_same(self, value: Any, sent: Mapping[str, Any]) -> bool:
+    def _is_same(
+        self, value: models.HyperlinkedComponentInterfaceValue, sent: Mapping[str, Any]
+    ) -> bool:
         if "value" in sent:
             return bool(value.value == sent["value"])
         if "image" in sent:
@@ -243,7 +245,7 @@ class _JobSearch:
         sent_names = (*self._inputs.files[sent["interface"]].names, sent.get("image_name") or "")
         return self._shown_name(value) in {_comparable(name) for name in sent_names if name}
 
-    def _shown_name(self, value: Any) -> str:
+    def _shown_name(self, value: models.HyperlinkedComponentInterfaceValue) -> str:
         if isinstance(value.image, str):
             return _comparable(self._resources.images.detail(api_url=value.image).name)
         return _comparable(last_segment(httpx.URL(value.file).path)) if value.file else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
@@ -14,33 +14,35 @@ from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi.cli.options import OptionDecorator
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
+from grand_challenge_api.base import to_json
 
 if TYPE_CHECKING:
     from gcapi._api.resource_mixins import ReadMixin
 
+T = TypeVar("T")
 limit_option: OptionDecorator = click.option(
     "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N objects."
 )
 
 
-def field(name: str) -> Column:
-    """Return the column of a field."""
+def field(name: str) -> Column[Mapping[str, Any]]:
+    """Return the column of a key of dicts; those of models are functions, which type checkers check."""
     return name, lambda document: document.get(name)
 
 
-def last_segment_of(name: str, header: str) -> Column:
-    """Return the column of the last path segment of a URL field: a slug or a pk."""
+def last_segment_of(header: str, url_of: Callable[[T], str]) -> Column[T]:
+    """Return the column of the last path segment of a URL: a slug or a pk."""
 
-    def value(document: dict[str, Any]) -> str:
+    def value(document: T) -> str:
         from gcapi._http.urls import last_segment
 
-        return last_segment(document.get(name))
+        return last_segment(url_of(document))
 
     return header, value
 
 
 @dataclass(frozen=True)
-class ObjectKind:
+class ObjectKind(Generic[T]):
     """A kind of objects.
 
     Attributes:
@@ -49,8 +51,8 @@ class ObjectKind:
         has_slug: Whether a slug identifies an object.
     """
 
-    namespace: Callable[[gcapi.Client], ReadMixin[Any, Any]]
-    columns: tuple[Column, ...]
+    namespace: Callable[[gcapi.Client], ReadMixin[T, Any]]
+    columns: tuple[Column[T], ...]
     has_slug: bool = True
 
     def print_list(
@@ -59,7 +61,7 @@ class ObjectKind:
         client: gcapi.Client,
         limit: int | None,
         params: Mapping[str, Any] | None = None,
-        keep: Callable[[dict[str, Any]], bool] | None = None,
+        keep: Callable[[T], bool] | None = None,
     ) -> None:
         """Print the objects that match filters.
 
@@ -76,10 +78,9 @@ class ObjectKind:
             found = iter(namespace.page(0, limit, query))
         else:
             found = namespace.iterate_all(query)
-        documents = filter(keep, (one.to_dict() for one in found))
-        session.show_all(islice(documents, limit), self.columns)
+        session.show_all(islice(filter(keep, found), limit), self.columns)
 
-    def find(self, client: gcapi.Client, name: str) -> Any:
+    def find(self, client: gcapi.Client, name: str) -> T:
         """Return the object of a slug, a pk, or the URL of its page or in the API.
 
         Raises:
@@ -87,14 +88,14 @@ class ObjectKind:
         """
         from gcapi._http.urls import API_PREFIX, is_pk, last_segment
 
-        namespace: Any = self.namespace(client)
+        detail: Callable[..., T] = self.namespace(client).detail  # some namespaces take a slug
         if name.startswith(("https://", "http://")):
             if API_PREFIX in name:
-                return namespace.detail(api_url=name)
+                return detail(api_url=name)
             name = last_segment(name)
         if self.has_slug and not is_pk(name):
-            return namespace.detail(slug=name)
-        return namespace.detail(pk=name)
+            return detail(slug=name)
+        return detail(pk=name)
 
     def add_list(self, group: click.Group, summary: str) -> None:
         """Add the command ``list``, without filters, to a group."""
@@ -114,6 +115,6 @@ class ObjectKind:
         @click.argument("name", metavar="SLUG|PK|URL" if self.has_slug else "PK|URL")
         def show(session: Session, *, name: str) -> None:
             with session.client() as client:
-                session.show(self.find(client, name).to_dict())
+                session.show(to_json(self.find(client, name)))
 
         show.help = summary

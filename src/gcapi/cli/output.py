@@ -14,13 +14,16 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import printable
+from grand_challenge_api.base import AbsentFieldError, to_json
+from grand_challenge_api.types import UNSET
 
-#: A column of a table: its header, and a function that takes its value from an object.
-Column = tuple[str, Callable[[dict[str, Any]], Any]]
+T = TypeVar("T")
+#: A column of a table: its header, and a function that takes its value from a model or a dict.
+Column = tuple[str, Callable[[T], Any]]
 
 #: The number of rows that determine the widths of a table's columns.
 _MEASURED_ROWS = 200
@@ -56,7 +59,7 @@ def print_json_lines(documents: Iterable[Any]) -> None:
 
 def _to_json(document: Any, indent: int | None = None) -> str:
     is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(document, indent=indent, ensure_ascii=not is_utf8, default=str)
+    text = json.dumps(to_json(document), indent=indent, ensure_ascii=not is_utf8, default=str)
     # json.dumps leaves some control characters unescaped, such as U+009B.
     return re.sub(r"[^\x20-\x7e\n]", lambda match: _escape(match[0]), text)
 
@@ -68,9 +71,9 @@ def _escape(character: str) -> str:
 # ---------------------------------------------------------------- tables
 
 
-def print_table(documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
+def print_table(documents: Iterable[T], columns: Sequence[Column[T]]) -> None:
     """Print objects as the rows of a table."""
-    rows = ([cell_text(value_of(document)) for _, value_of in columns] for document in documents)
+    rows = ([_cell(document, value_of) for _, value_of in columns] for document in documents)
     lines: Iterable[str] = map("\t".join, rows)
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
@@ -99,9 +102,16 @@ def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -
         yield _fit(_GAP.join(cells).rstrip(), width)
 
 
+def _cell(document: T, value_of: Callable[[T], Any]) -> str:
+    try:
+        return cell_text(to_json(value_of(document)))
+    except AbsentFieldError:
+        return ""
+
+
 def cell_text(value: Any) -> str:
-    """Return a value as one line of text; empty for `None`."""
-    if value is None:
+    """Return a value as one line of text; empty for `None` and for a field that the server did not send."""
+    if value is None or value is UNSET:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return printable(" ".join(text.split()))

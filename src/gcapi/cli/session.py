@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -30,6 +30,8 @@ from gcapi.cli.output import (
 if TYPE_CHECKING:
     from gcapi.cli.credentials import StoredToken
     from gcapi.cli.error_reports import Failures
+
+T = TypeVar("T")
 
 _OUTPUT_OPTIONS = [
     click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
@@ -97,11 +99,11 @@ class Session:
         else:
             print_object(document if table is None else table)
 
-    def show_all(self, documents: Iterable[dict[str, Any]], columns: Sequence[Column]) -> None:
+    def show_all(self, documents: Iterable[T], columns: Sequence[Column[T]]) -> None:
         """Print a list of objects as they arrive.
 
         Args:
-            documents: The objects.
+            documents: The objects: models or dicts.
             columns: The columns of the table.
         """
         if self.as_json:

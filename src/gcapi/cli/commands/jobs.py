@@ -16,9 +16,13 @@ from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator
 from gcapi.cli.session import Session, command
 
-JOBS = ObjectKind(
+JOBS: ObjectKind[gcapi.models.HyperlinkedJob] = ObjectKind(
     lambda client: client.algorithm_jobs,
-    (field("pk"), field("status"), last_segment_of("algorithm", "algorithm")),
+    (
+        ("pk", lambda one: one.pk),
+        ("status", lambda one: one.status),
+        last_segment_of("algorithm", lambda one: one.algorithm),
+    ),
     has_slug=False,
 )
 timeout_option: OptionDecorator = click.option(
@@ -64,8 +68,8 @@ def jobs_list(
     The server does not filter by status: with --status, the command reads all jobs and filters.
     """
 
-    def has_status(job: dict[str, Any]) -> bool:
-        return status is None or job["status"].lower() == status.lower()
+    def has_status(job: gcapi.models.HyperlinkedJob) -> bool:
+        return status is None or job.status.lower() == status.lower()
 
     keep = has_status if status else None
     with session.client() as client:
@@ -82,10 +86,10 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     end, failures = time.monotonic() + timeout, session.failures(len(pks))
     with session.client(progress=True) as client:
 
-        def wait_for(pk: str) -> dict[str, Any]:
+        def wait_for(pk: str) -> gcapi.models.HyperlinkedJob:
             job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
             session.say(f"Job {job.pk} succeeded.")
-            return job.to_dict()
+            return job
 
         session.show_all(failures.map(wait_for, pks), JOBS.columns)
     return failures.exit_code

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from html import unescape
 
 import click
 
+import gcapi
 from gcapi.cli.dates import local_date
-from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
+from gcapi.cli.listing import ObjectKind, last_segment_of, limit_option
 from gcapi.cli.session import Session, command
 
 
-def _image_size(image: dict[str, Any]) -> str:
-    sides = (image.get(side) for side in ("width", "height", "depth"))
+def _image_size(image: gcapi.models.HyperlinkedImage) -> str:
+    sides = (image.width, image.height, image.depth)
     return " x ".join(str(side) for side in sides if side is not None)
 
 
-ARCHIVES = ObjectKind(
-    lambda client: client.archives, (last_segment_of("url", "slug"), field("title"))
+ARCHIVES: ObjectKind[gcapi.models.Archive] = ObjectKind(
+    lambda client: client.archives,
+    (last_segment_of("slug", lambda one: one.url), ("title", lambda one: one.title)),
 )
-STUDIES = ObjectKind(lambda client: client.reader_studies, (field("slug"), field("title")))
-ALGORITHMS = ObjectKind(lambda client: client.algorithms, (field("slug"), field("title")))
-_IMAGE_COLUMNS = (field("pk"), ("size", _image_size), field("name"))
-IMAGES = ObjectKind(lambda client: client.images, _IMAGE_COLUMNS, has_slug=False)
-SOCKETS = ObjectKind(
+STUDIES: ObjectKind[gcapi.models.ReaderStudy] = ObjectKind(
+    lambda client: client.reader_studies,
+    (("slug", lambda one: one.slug), ("title", lambda one: unescape(one.title_safe))),
+)
+ALGORITHMS: ObjectKind[gcapi.models.Algorithm] = ObjectKind(
+    lambda client: client.algorithms,
+    (("slug", lambda one: one.slug), ("title", lambda one: one.title)),
+)
+IMAGES: ObjectKind[gcapi.models.HyperlinkedImage] = ObjectKind(
+    lambda client: client.images,
+    (("pk", lambda one: one.pk), ("size", _image_size), ("name", lambda one: one.name)),
+    has_slug=False,
+)
+SOCKETS: ObjectKind[gcapi.models.ComponentInterface] = ObjectKind(
     lambda client: client.interfaces,
-    (field("slug"), field("super_kind"), field("kind"), field("title")),
+    (
+        ("slug", lambda one: one.slug),
+        ("super_kind", lambda one: one.super_kind),
+        ("kind", lambda one: one.kind),
+        ("title", lambda one: one.title),
+    ),
 )
 
 

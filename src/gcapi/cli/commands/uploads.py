@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
+import gcapi
 from gcapi.cli.dates import local_date
-from gcapi.cli.listing import ObjectKind, field, limit_option
+from gcapi.cli.listing import ObjectKind, limit_option
 from gcapi.cli.session import Session, command
 
-_COLUMNS_OF_UPLOADS = tuple(map(field, ("pk", "created", "status", "filename")))
-UPLOADS = ObjectKind(lambda client: client.uploads, _COLUMNS_OF_UPLOADS, has_slug=False)
+UPLOADS: ObjectKind[gcapi.models.UserUpload] = ObjectKind(
+    lambda client: client.uploads,
+    (
+        ("pk", lambda one: one.pk),
+        ("created", lambda one: one.created),
+        ("status", lambda one: one.status),
+        ("filename", lambda one: one.filename),
+    ),
+    has_slug=False,
+)
 
 
 @click.group()
@@ -49,12 +57,11 @@ def uploads_list(
     The server does not filter uploads: the command reads all of them (at most 2,000) and filters.
     """
 
-    def is_wanted(upload: dict[str, Any]) -> bool:
-        created = datetime.fromisoformat(upload["created"])
+    def is_wanted(upload: gcapi.models.UserUpload) -> bool:
         return (
-            (since is None or created >= since)
-            and (until is None or created < until)
-            and (status is None or upload["status"].lower() == status.lower())
+            (since is None or upload.created >= since)
+            and (until is None or upload.created < until)
+            and (status is None or upload.status.lower() == status.lower())
         )
 
     keep = is_wanted if since or until or status else None
