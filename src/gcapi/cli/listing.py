@@ -14,12 +14,12 @@ from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi.cli.options import OptionDecorator
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
-from grand_challenge_api.base import to_json
 
 if TYPE_CHECKING:
     from gcapi._api.resource_mixins import ReadMixin
+    from grand_challenge_api.base import Model
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Model")
 limit_option: OptionDecorator = click.option(
     "-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N objects."
 )
@@ -115,6 +115,6 @@ class ObjectKind(Generic[T]):
         @click.argument("name", metavar="SLUG|PK|URL" if self.has_slug else "PK|URL")
         def show(session: Session, *, name: str) -> None:
             with session.client() as client:
-                session.show(to_json(self.find(client, name)))
+                session.show(self.find(client, name).to_dict())
 
         show.help = summary

@@ -18,8 +18,6 @@ from typing import Any, TypeVar
 
 from gcapi._util.json_types import is_array, is_object
 from gcapi._util.messages import printable
-from grand_challenge_api.base import AbsentFieldError, to_json
-from grand_challenge_api.types import UNSET
 
 T = TypeVar("T")
 #: A column of a table: its header, and a function that takes its value from a model or a dict.
@@ -52,14 +50,16 @@ def print_json(document: Any) -> None:
 
 
 def print_json_lines(documents: Iterable[Any]) -> None:
-    """Print JSON documents as they arrive, one per line."""
+    """Print models or JSON documents as they arrive, one per line."""
+    from grand_challenge_api.base import to_json  # the help of a command must appear at once
+
     for document in documents:
-        write(_to_json(document))
+        write(_to_json(to_json(document)))
 
 
 def _to_json(document: Any, indent: int | None = None) -> str:
     is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(to_json(document), indent=indent, ensure_ascii=not is_utf8, default=str)
+    text = json.dumps(document, indent=indent, ensure_ascii=not is_utf8, default=str)
     # json.dumps leaves some control characters unescaped, such as U+009B.
     return re.sub(r"[^\x20-\x7e\n]", lambda match: _escape(match[0]), text)
 
@@ -72,8 +72,16 @@ def _escape(character: str) -> str:
 
 
 def print_table(documents: Iterable[T], columns: Sequence[Column[T]]) -> None:
-    """Print objects as the rows of a table."""
-    rows = ([_cell(document, value_of) for _, value_of in columns] for document in documents)
+    """Print objects as the rows of a table; a field that the server did not send is empty."""
+    from grand_challenge_api.base import AbsentFieldError, to_json  # as above
+
+    def cell(document: T, value_of: Callable[[T], Any]) -> str:
+        try:
+            return cell_text(to_json(value_of(document)))
+        except AbsentFieldError:
+            return ""
+
+    rows = ([cell(document, value_of) for _, value_of in columns] for document in documents)
     lines: Iterable[str] = map("\t".join, rows)
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
@@ -102,16 +110,9 @@ def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -
         yield _fit(_GAP.join(cells).rstrip(), width)
 
 
-def _cell(document: T, value_of: Callable[[T], Any]) -> str:
-    try:
-        return cell_text(to_json(value_of(document)))
-    except AbsentFieldError:
-        return ""
-
-
 def cell_text(value: Any) -> str:
-    """Return a value as one line of text; empty for `None` and for a field that the server did not send."""
-    if value is None or value is UNSET:
+    """Return a value as one line of text; empty for `None`."""
+    if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return printable(" ".join(text.split()))
