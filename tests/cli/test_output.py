@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from gcapi import models
 from gcapi._util.messages import printable
 from gcapi.bulk import PullProgress
+from gcapi.cli.commands.objects import ARCHIVES, STUDIES
 from gcapi.cli.options import case_counter
-from gcapi.cli.output import cell_text, table_lines
+from gcapi.cli.output import cell_text, print_table, table_lines
 from tests.support.programs.cli_program import DEADLINE, VARIABLE, Program, command_line
 from tests.support.servers.loopback import TOKEN, Answer, Loopback
 
@@ -177,3 +179,13 @@ def test_long_values_take_linear_time() -> None:
     ]
     assert printable("\x1b" + cells[0]) == "�" + cells[0]
     assert cell_text(cells[0] + "\n" + cells[1]) == f"{cells[0]} {cells[1]}"
+
+
+def test_fields_that_the_server_did_not_send_are_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table has an empty cell for a missing field, and shows the title of a study without its deprecated field."""
+    archives = [models.Archive.from_dict({"url": "https://gc.localhost/archives/a/"})]
+    print_table(archives, ARCHIVES.columns)
+    print_table(
+        [models.ReaderStudy.from_dict({"slug": "s", "title_safe": "A &amp; B"})], STUDIES.columns
+    )
+    assert capsys.readouterr().out == "a\t\ns\tA & B\n"
