@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gcapi import client as client
     from gcapi import create_strategies as create_strategies
     from gcapi import exceptions as exceptions
+    from gcapi import findings as findings
     from gcapi import jobs as jobs
     from gcapi import models as models
     from gcapi import progress as progress
@@ -29,6 +30,7 @@ _MODULES = frozenset(
         "client",
         "create_strategies",
         "exceptions",
+        "findings",
         "jobs",
         "models",
         "progress",

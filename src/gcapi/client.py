@@ -18,8 +18,10 @@ from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
 from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
 from gcapi._workflows.case_kinds import ExistingCase
 from gcapi._workflows.checks import check_order, check_title
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.workflows import Workflows
+from gcapi.findings import InspectMode
 from gcapi.progress import Listener, listener_for
 from gcapi.retries import RetryStrategyFactory, check_factory
 from gcapi.sockets import SocketValueSpec
@@ -232,6 +234,7 @@ class Client(Namespaces):
         values: Sequence[SocketValueSpec],
         title: str | None = None,
         existing: ExistingCase = "error",
+        inspect: InspectMode = "error",
     ) -> models.ArchiveItemPost:
         """Create an archive item and fill it.
 
@@ -242,12 +245,15 @@ class Client(Namespaces):
             existing: What to do if an item has this title already: ``"error"`` raises `TitleTaken`, ``"skip"`` keeps
                 it and fills what is missing, ``"update"`` changes its values. The last two need a title, and make a
                 loop that can be run again; a client lists the titles of an archive once.
+            inspect: What to do about findings in local files, which are inspected before anything is sent: ``"error"``
+                raises `FileInspectionError` for errors and issues a `FileWarning` for warnings; ``"warn"`` issues a
+                `FileWarning` for both; ``"off"`` does not inspect.
 
         Returns:
             The item. Values that were uploaded arrive later: see `wait_for_values`.
 
         Raises:
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such archive or socket, or no access to it; nothing was uploaded.
             TitleTaken: Another item has this title; nothing was created (also a `ValueError`).
             IncompleteCase: The item was created and could not be filled; the error has its pk, and shows the call that
@@ -269,10 +275,16 @@ class Client(Namespaces):
             specs=values,
             fields=_case_fields(title),
             existing=existing,
+            inspect=inspect,
         )
 
     def update_archive_item(
-        self, *, archive_item_pk: str, values: Sequence[SocketValueSpec], title: str | None = None
+        self,
+        *,
+        archive_item_pk: str,
+        values: Sequence[SocketValueSpec],
+        title: str | None = None,
+        inspect: InspectMode = "error",
     ) -> models.ArchiveItemPost:
         """Change values of an archive item; the other sockets keep theirs.
 
@@ -280,9 +292,10 @@ class Client(Namespaces):
             archive_item_pk: The item.
             values: The new values; may be empty.
             title: The new title, ``""`` to clear it; `None` to keep it.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Raises:
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such item or socket, or no access to it; nothing was uploaded.
 
         Examples:
@@ -292,7 +305,11 @@ class Client(Namespaces):
             'Earlier case'
         """
         return self.workflows.cases.update(
-            self.workflows.archive_items, archive_item_pk, specs=values, fields=_case_fields(title)
+            self.workflows.archive_items,
+            archive_item_pk,
+            specs=values,
+            fields=_case_fields(title),
+            inspect=inspect,
         )
 
     def add_case_to_reader_study(
@@ -303,6 +320,7 @@ class Client(Namespaces):
         title: str | None = None,
         order: int | None | Unset = UNSET,
         existing: ExistingCase = "error",
+        inspect: InspectMode = "error",
     ) -> models.DisplaySetPost:
         """Create a display set and fill it.
 
@@ -314,12 +332,13 @@ class Client(Namespaces):
             existing: What to do if a display set has this title already: ``"error"`` raises `TitleTaken`, ``"skip"``
                 keeps it and fills what is missing, ``"update"`` changes its values. The last two need a title, and
                 make a loop that can be run again; a client lists the titles of a study once.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Returns:
             The display set. Values that were uploaded arrive later: see `wait_for_values`.
 
         Raises:
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such study or socket, or no access to it; nothing was uploaded.
             TitleTaken: Another display set has this title; nothing was created (also a `ValueError`).
             IncompleteCase: The display set was created and could not be filled; the error has its pk, and shows the
@@ -339,6 +358,7 @@ class Client(Namespaces):
             specs=values,
             fields=_case_fields(title, order),
             existing=existing,
+            inspect=inspect,
         )
 
     def update_display_set(
@@ -348,6 +368,7 @@ class Client(Namespaces):
         values: Sequence[SocketValueSpec],
         title: str | None = None,
         order: int | None | Unset = UNSET,
+        inspect: InspectMode = "error",
     ) -> models.DisplaySetPost:
         """Change values of a display set; the other sockets keep theirs.
 
@@ -356,9 +377,10 @@ class Client(Namespaces):
             values: The new values; may be empty.
             title: The new title, ``""`` to clear it; `None` to keep it.
             order: The new position, `None` or 0 for the last; not given to keep it.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Raises:
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such display set or socket, or no access to it; nothing was uploaded.
         """
         return self.workflows.cases.update(
@@ -366,6 +388,7 @@ class Client(Namespaces):
             display_set_pk,
             specs=values,
             fields=_case_fields(title, order),
+            inspect=inspect,
         )
 
     @overload
@@ -411,21 +434,26 @@ class Client(Namespaces):
     # ------------------------------------------------------------ jobs
 
     def start_algorithm_job(
-        self, *, algorithm_slug: str, inputs: Sequence[SocketValueSpec]
+        self,
+        *,
+        algorithm_slug: str,
+        inputs: Sequence[SocketValueSpec],
+        inspect: InspectMode = "error",
     ) -> models.JobPost:
         """Start a job.
 
         Args:
             algorithm_slug: The algorithm, as in the URL of its page.
             inputs: A value for each input of one of the algorithm's interfaces.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Raises:
             InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
         """
         algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
-        plans = self.workflows.values.plan(inputs, algorithm=algorithm)
+        plans = self.workflows.values.plan(inputs, Inspection(inspect), algorithm=algorithm)
         return self.workflows.jobs.start(algorithm, self.workflows.values.upload(plans))
 
     def wait_for_job(
@@ -463,6 +491,7 @@ class Client(Namespaces):
         output_directory: str | Path,
         timeout: float | None = A_DAY,
         existing: ExistingFile = "error",
+        inspect: InspectMode = "error",
     ) -> jobs.AlgorithmRun:
         """Start a job, wait for it and download all its outputs.
 
@@ -473,12 +502,13 @@ class Client(Namespaces):
                 missing.
             timeout: Seconds to wait for the job; `None` for no limit.
             existing: What to do about an output file that exists: ``"error"``, ``"skip"`` or ``"overwrite"``.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Raises:
             JobFailed: The job failed or was cancelled.
             JobTimeout: The job did not finish in time; it keeps running.
             InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
             FileExistsError: An output file exists already.
 
@@ -492,7 +522,9 @@ class Client(Namespaces):
             ['mean-intensity', 'thresholded-image']
         """
         check_existing_file(existing)
-        started = self.start_algorithm_job(algorithm_slug=algorithm_slug, inputs=inputs)
+        started = self.start_algorithm_job(
+            algorithm_slug=algorithm_slug, inputs=inputs, inspect=inspect
+        )
         job = self.wait_for_job(started, timeout=timeout)
         files = self.workflows.outputs.download_values(
             job.outputs, Path(output_directory), existing=existing
@@ -500,22 +532,23 @@ class Client(Namespaces):
         return jobs.AlgorithmRun(job, files)
 
     def invoke_algorithm_endpoint(
-        self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec]
+        self, *, endpoint_pk: str, inputs: Sequence[SocketValueSpec], inspect: InspectMode = "error"
     ) -> models.InvocationPost:
         """Invoke an algorithm that is kept running (servers of July 2026 and newer).
 
         Args:
             endpoint_pk: The endpoint.
             inputs: A value for each input of one of the algorithm's interfaces.
+            inspect: What to do about findings in local files; see `add_case_to_archive`.
 
         Raises:
             InterfaceMismatch: The inputs match no interface; the error shows the nearest one.
-            SpecError: A value is not valid; nothing was sent (also a `ValueError`).
+            SpecError: A value, or one of its files, is not valid; nothing was sent (also a `ValueError`).
             ObjectNotFound: There is no such endpoint or socket, or no access to it; nothing was uploaded.
         """
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
-        plans = self.workflows.values.plan(inputs, algorithm=algorithm)
+        plans = self.workflows.values.plan(inputs, Inspection(inspect), algorithm=algorithm)
         return self.workflows.jobs.invoke(endpoint, self.workflows.values.upload(plans))
 
     # ------------------------------------------------------------ results

@@ -10,7 +10,8 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     ├── SpecError [ValueError]
     │   ├── SpecTypeError [TypeError]
     │   ├── SpecFileError [OSError]
-    │   │   └── SpecFileNotFound [FileNotFoundError]
+    │   │   ├── SpecFileNotFound [FileNotFoundError]
+    │   │   └── FileInspectionError
     │   ├── DeidentificationError
     │   └── InterfaceMismatch
     ├── ObjectNotFound
@@ -55,13 +56,17 @@ If a connection cannot be established or breaks, httpx's own ``TransportError`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import signature
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
 from gcapi._util.messages import describe_body, parsed_body
 from gcapi._util.redaction import without_secrets
+
+if TYPE_CHECKING:
+    from gcapi.findings import Finding
 
 
 class GCAPIError(Exception):
@@ -104,6 +109,18 @@ class SpecFileError(SpecError, OSError):
 
 class SpecFileNotFound(SpecFileError, FileNotFoundError):
     """Raised when a source file does not exist."""
+
+
+class FileInspectionError(SpecFileError):
+    """Raised when the server, or the next reader, cannot use the files of a value; nothing was sent.
+
+    Attributes:
+        findings: What is wrong, and what to do about it.
+    """
+
+    def __init__(self, *args: object, findings: Iterable[Finding]) -> None:
+        super().__init__(*args)
+        self.findings: tuple[Finding, ...] = tuple(findings)
 
 
 class DeidentificationError(SpecError):
@@ -332,6 +349,10 @@ class JobTimeout(GCAPIError, TimeoutError):
         super().__init__(*args)
         self.pk = pk
         self.status = status
+
+
+class FileWarning(UserWarning):
+    """Issued when a person should look at a file before, or after, it is sent."""
 
 
 class LimitWarning(UserWarning):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 #: An error means that the server, or the next reader, cannot use the file; a warning that a person should look at it.
 Level = Literal["error", "warning"]
 #: What to do about findings: raise `FileInspectionError` for errors and warn of warnings, warn of both, or not inspect.
 InspectMode = Literal["error", "warn", "off"]
+
+
+def check_inspect_mode(mode: str) -> None:
+    """Check what to do about findings.
+
+    Raises:
+        ValueError: There is no such mode.
+    """
+    if mode not in get_args(InspectMode):
+        raise ValueError(f"inspect={mode!r} must be 'error', 'warn' or 'off'.")
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,17 @@ from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi.exceptions import ProgressWarning
 
 E = TypeVar("E")
-Phase = Literal["de-identify", "upload", "import", "download"]
+Phase = Literal["de-identify", "upload", "import", "download", "check"]
 
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """A step of one file or value.
+    """A step of one file or value, or of the check of a manifest.
 
     Attributes:
         phase: The work that is being done.
         name: The file, or the socket whose value is being imported.
-        done: The bytes that were transferred; in phases without bytes 0 or 1.
+        done: The bytes that were transferred, or the rows that were checked; in the other phases 0 or 1.
         total: The value of `done` at the end; `None` while it is unknown.
         item: A number that identifies this file or value.
         given_up: True if its call failed; this is then its last event.

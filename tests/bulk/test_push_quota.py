@@ -13,7 +13,7 @@ import pytest
 
 from gcapi import Client
 from gcapi.bulk._push.row_uploads import UploadQuota
-from gcapi.exceptions import LimitWarning, SpecError
+from gcapi.exceptions import LimitWarning
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
@@ -76,15 +76,6 @@ def test_rows_without_new_uploads_do_not_wait() -> None:
         finally:
             used.set()
         waiting.result(DEADLINE)
-
-
-def test_a_row_of_too_many_files_is_refused() -> None:
-    """A row with more files than the quota fails at once."""
-    with (
-        pytest.raises(SpecError, match="lets you have 2001 uploads"),
-        UploadQuota(lambda: 0, "wait").reserve(2002),
-    ):
-        pass
 
 
 def test_the_limit_is_the_servers_where_nobody_waits() -> None:

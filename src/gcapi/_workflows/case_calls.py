@@ -19,9 +19,11 @@ from gcapi._workflows.case_kinds import (
     title_of,
 )
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue, StepRecorder
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, ValuePreparer
 from gcapi.exceptions import IncompleteCase, TitleTaken
+from gcapi.findings import InspectMode
 from gcapi.resources import UploadsNamespace
 from gcapi.sockets import SocketValueSpec
 
@@ -106,9 +108,10 @@ class Cases:
         *,
         specs: Iterable[SocketValueSpec],
         fields: Mapping[str, Any],
+        inspect: InspectMode,
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
-        plans = self._values.plan(specs)
+        plans = self._values.plan(specs, Inspection(inspect))
         run = self.run(kind, MemoryRecorder(self.pending), self._values.upload)
         return run.update(pk, fields, plans)
 
@@ -119,6 +122,7 @@ class Cases:
         specs: Sequence[SocketValueSpec],
         fields: Mapping[str, Any],
         existing: ExistingCase,
+        inspect: InspectMode,
     ) -> Case:
         """Create and fill a case, or use the existing one of its title.
 
@@ -127,10 +131,11 @@ class Cases:
             specs: Its values.
             fields: Its other fields.
             existing: What to do about a case of its title.
+            inspect: What to do about findings in its files.
         """
         title = str(fields.get("title", "")).strip()
         check_existing_case(existing, title)
-        plans = self._values.plan(specs)
+        plans = self._values.plan(specs, Inspection(inspect))
         parent = find_parent()
         fields = {name: value for name, value in fields.items() if name != "title"}
         # A new case has been given the last place already where the order is 0.
@@ -143,7 +148,9 @@ class Cases:
         pk = None if titles is None else titles.listed(parent).get(title)
         if pk is None:
             try:
-                with _incomplete_on_failure(recorder, parent.kind, specs, new_fields):
+                # Completing the case needs the same permission to send its files.
+                said = {} if inspect == "error" else {"inspect": inspect}
+                with _incomplete_on_failure(recorder, parent.kind, specs, {**new_fields, **said}):
                     new_title = title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}"
                     return run.make(parent, new_title, new_fields, plans)
             except TitleTaken:

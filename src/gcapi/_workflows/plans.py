@@ -1,7 +1,8 @@
 """Planning: what will be sent for a specification and its socket, worked out before anything is sent.
 
 `_PLANNERS` is a table of storage kind × source. A source that is missing from a row is refused with those that work.
-Planning reads local files and does nothing else.
+Planning reads the files of values that are sent in the request, and looks whether the others can be read;
+`gcapi._workflows.inspection` looks into those.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gcapi import models
-from gcapi._inspect.json_files import check_json_file, check_shape, read_json_file
+from gcapi._inspect.json_files import read_json_file, shape_problem
 from gcapi._inspect.socket_kinds import StorageKind, encode, storage_kind
 from gcapi._transfer.file_names import check_upload_name, name_of
 from gcapi._workflows.checks import check_files
@@ -134,7 +135,8 @@ def _encoded(socket: models.ComponentInterface, value: Any, *, place: str = "") 
         data = encode(value)
     except ValueError as error:
         raise SpecError(f"the value cannot be sent: {error}.") from error
-    check_shape(socket.kind, value, place)
+    if problem := shape_problem(socket.kind, value):
+        raise SpecError(f"{place}{problem}.")
     return data
 
 
@@ -180,11 +182,6 @@ def _content(spec: SocketValueSpec, socket: models.ComponentInterface, data: byt
 
 def _socket_file_name(socket: models.ComponentInterface) -> str:
     return check_upload_name(PurePosixPath(socket.relative_path).name or socket.slug)
-
-
-def _plan_json_file(spec: SocketValueSpec, socket: models.ComponentInterface) -> Plan:
-    check_json_file(_single_file(spec), socket.kind)
-    return _plan_file(spec, socket)
 
 
 def _plan_file(spec: SocketValueSpec, _: models.ComponentInterface) -> Plan:
@@ -263,7 +260,7 @@ _PLANNERS: dict[StorageKind, dict[str, Planner]] = {
         "file": _plan_value_from_file,
         "existing_socket_value": _plan_existing_value,
     },
-    StorageKind.JSON: {"value": _plan_json_content, "file": _plan_json_file, **_COPY},
+    StorageKind.JSON: {"value": _plan_json_content, "file": _plan_file, **_COPY},
     StorageKind.TEXT: {"value": _plan_text_content, "file": _plan_file, **_COPY},
     StorageKind.BINARY: {"file": _plan_file, **_COPY},
     StorageKind.IMAGE: {"file": _plan_image, **_REUSE},

@@ -16,6 +16,7 @@ from gcapi._transfer.upload_sources import BytesSource, PathSource, Source
 from gcapi._transfer.uploads import Uploads
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Content, FileCopy, Inline, Plan, Upload, plan_value
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.exceptions import GCAPIError, ObjectNotFound
@@ -142,12 +143,17 @@ class ValuePreparer:
     listener: Listener
 
     def plan(
-        self, specs: Iterable[SocketValueSpec], *, algorithm: models.Algorithm | None = None
+        self,
+        specs: Iterable[SocketValueSpec],
+        inspection: Inspection,
+        *,
+        algorithm: models.Algorithm | None = None,
     ) -> list[Plan]:
         """Check everything that can be checked before anything is written to the server.
 
         Args:
             specs: The values.
+            inspection: How their files are inspected.
             algorithm: The algorithm whose inputs they are; `None` for the values of a case.
         """
         specs = check_specs(specs)
@@ -162,6 +168,7 @@ class ValuePreparer:
                 check_image_kind(image, sockets[plan.slug])
         if any(isinstance(plan, Upload) and plan.image_name is not None for plan in plans):
             dicom.check_installed()
+        inspection.inspect(plans, sockets)
         return plans
 
     def upload(self, plans: Sequence[Plan]) -> PreparedValues:

@@ -22,6 +22,7 @@ from typing import Any
 from gcapi._inspect import socket_kinds
 from gcapi._transfer.atomic_file import write_atomically
 from gcapi.exceptions import MissingExtra, SpecError
+from gcapi.findings import Level
 
 #: Marks a column as a socket's.
 SOCKET_PREFIX = "socket:"
@@ -40,17 +41,22 @@ class Problem:
         column: The column, as written in the file; empty for a problem of the whole row.
         what: What is wrong.
         fix: What to do about it, in one line.
+        level: ``"error"``, or ``"warning"`` for what a person should look at.
     """
 
     line: int
     column: str
     what: str
     fix: str
+    level: Level = "error"
 
     def __str__(self) -> str:
         place = (f"line {self.line}" if self.line else "", self.column)
         stop = "" if self.what.endswith(("?", ".")) else "."
-        return f"{', '.join(filter(None, place)) or 'manifest'}: {self.what}{stop} {self.fix}."
+        level = "warning: " if self.level == "warning" else ""
+        return (
+            f"{level}{', '.join(filter(None, place)) or 'manifest'}: {self.what}{stop} {self.fix}."
+        )
 
 
 class ManifestError(SpecError):
@@ -82,6 +88,11 @@ class Row:
     order: int | None = None
     cells: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def name(self) -> str:
+        """Its name in messages: the line, and the title if it has one."""
+        return f"line {self.line} ({self.title})" if self.title else f"line {self.line}"
 
 
 @dataclass(frozen=True)

@@ -24,18 +24,20 @@ from pathlib import Path
 from typing import Literal
 
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
+from gcapi._util.user_warnings import calling_line
 from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
-from gcapi.bulk._push.rows import ParsedRow, RowReader, upload_sizes
+from gcapi.bulk._push.rows import ParsedRow, RowPlanner, RowReader, upload_sizes
 from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
+from gcapi.findings import InspectMode, check_inspect_mode
 from gcapi.progress import GuardedListener
 
 #: The note column with the reason why a row failed.
@@ -72,8 +74,7 @@ class RowFailure:
     error: BaseException
 
     def __str__(self) -> str:
-        name = f" ({self.row.title})" if self.row.title else ""
-        return f"line {self.row.line}{name}: {_one_line(self.error)}"
+        return f"{self.row.name}: {_one_line(self.error)}"
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ def push(
     workers: int = 8,
     executor: Executor | None = None,
     existing: ExistingCase = "skip",
+    inspect: InspectMode = "error",
     wait: bool = False,
     timeout: float | None = None,
     token_file: str | Path | None = None,
@@ -208,6 +210,9 @@ def push(
         executor: Sends the bytes, on workers that see the files under the same paths; `None` for this process.
         existing: What to do about a case of a row's title that no earlier run has made: ``"skip"`` keeps it and fills
             what is missing, ``"update"`` changes it, ``"error"`` fails the row. Jobs have no titles.
+        inspect: What to do about findings in the files of a row, which are inspected before its first upload:
+            ``"error"`` fails the row for errors and issues a `FileWarning` for warnings, ``"warn"`` issues a
+            `FileWarning` for both, ``"off"`` does not inspect.
         wait: Whether to wait until the server has imported everything, or all jobs have ended.
         timeout: Seconds to wait for that after the last row; `None` for as long as it takes.
         token_file: The file from which the executor's workers read the token if their environment has none; `None` for
@@ -226,10 +231,13 @@ def push(
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
     runner = Runner(client, executor, token_file)
+    planner = RowPlanner(client.workflows.values, inspect, calling_line())
     try:
         with (
             cancel_scope(),
-            _opened_run(client, manifest, target, existing, journal, runner, workers) as run,
+            _opened_run(
+                client, manifest, target, existing, journal, runner, workers, planner
+            ) as run,
         ):
             report = run.push(workers, progress and GuardedListener(progress))
             if wait:
@@ -247,6 +255,7 @@ def plan_push(
     *,
     journal: Path | None = None,
     existing: ExistingCase = "skip",
+    inspect: InspectMode = "error",
 ) -> list[PlannedRow]:
     """Return what `push` would do with each row; nothing is written to the server.
 
@@ -256,6 +265,7 @@ def plan_push(
         target: As for `push`.
         journal: As for `push`; `None` for the default.
         existing: As for `push`.
+        inspect: As for `push`; a row whose files have errors would fail.
 
     Raises:
         ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
@@ -264,11 +274,12 @@ def plan_push(
         JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
     """
     runner = Runner(client)
+    planner = RowPlanner(client.workflows.values, inspect, calling_line())
     with (
         cancel_scope(),
-        _opened_run(client, manifest, target, existing, journal, runner, workers=1) as run,
+        _opened_run(client, manifest, target, existing, journal, runner, 1, planner) as run,
     ):
-        return [run.plan_row(client, row) for row in run.manifest.rows]
+        return [run.plan_row(row) for row in run.manifest.rows]
 
 
 @contextmanager
@@ -280,9 +291,11 @@ def _opened_run(
     journal: Path | None,
     runner: Runner,
     workers: int,
+    planner: RowPlanner,
 ) -> Generator[_PushRun]:
     """Yield a push with an open journal, which is closed at the end."""
     check_existing_case(existing)
+    check_inspect_mode(planner.inspect)
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     goal = Target.of(target)
     workflows = client.workflows
@@ -295,10 +308,11 @@ def _opened_run(
         uploads = RowUploads(client, opened, runner)
         worker: CaseWorker | JobWorker
         if algorithm is not None:
-            worker = JobWorker(workflows, algorithm, uploads, workers)
+            worker = JobWorker(workflows, algorithm, planner, uploads, workers)
         else:
-            worker = CaseWorker(workflows, find_parent(client, goal), uploads, existing)
-        yield _PushRun(manifest, RowReader(workflows.lookup, manifest, algorithm), opened, worker)
+            worker = CaseWorker(workflows, find_parent(client, goal), planner, uploads, existing)
+        reader = RowReader(workflows.lookup, manifest, algorithm)
+        yield _PushRun(manifest, reader, planner, opened, worker)
 
 
 @dataclass(frozen=True)
@@ -308,12 +322,14 @@ class _PushRun:
     Attributes:
         manifest: The rows.
         reader: Turns rows into specifications.
+        planner: Plans their values.
         journal: The journal.
         worker: Makes the cases or jobs.
     """
 
     manifest: Manifest
     reader: RowReader
+    planner: RowPlanner
     journal: Journal
     worker: CaseWorker | JobWorker
 
@@ -359,13 +375,13 @@ class _PushRun:
 
     # ------------------------------------------------------------ planning
 
-    def plan_row(self, client: Client, row: Row) -> PlannedRow:
+    def plan_row(self, row: Row) -> PlannedRow:
         try:
             parsed = self.reader.read(row)
             decision = self.worker.decide(parsed)
             if decision.action == "refuse":
                 return PlannedRow(row, "fail", note=decision.note)
-            plans = client.workflows.values.plan(parsed.only(decision.slugs))
+            plans = self.planner.plan(parsed, decision.slugs)
         except (SpecError, ObjectNotFound, OSError) as error:
             return PlannedRow(row, "fail", note=str(error))
         sizes = upload_sizes(plans)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from gcapi.exceptions import (
     StatusError,
     StorageError,
 )
+from gcapi.findings import Finding
 
 API = "https://gc.example/api/v1/"
 SECRET = "s3cret"
@@ -106,6 +108,8 @@ def test_every_class_says_when_it_is_raised(name: str) -> None:
         ("SpecFileError", ValueError),
         ("SpecFileNotFound", FileNotFoundError),
         ("SpecFileNotFound", ValueError),
+        ("FileInspectionError", OSError),
+        ("FileInspectionError", ValueError),
         ("DeidentificationError", ValueError),
         ("InterfaceMismatch", ValueError),
         ("SocketNotFound", ValueError),
@@ -126,6 +130,9 @@ def test_errors_are_also_what_callers_catch(name: str, builtin: type[Exception])
 # ---------------------------------------------------------------- pickling
 
 FIELDS: dict[str, dict[str, Any]] = {
+    "FileInspectionError": {
+        "findings": (Finding("error", "the file is empty", "Export it again", Path("a.mha")),)
+    },
     "SocketNotFound": {"slug": "lung-volume"},
     "ImportFailed": {"pk": "1", "slug": "ct-image", "reason": "no image"},
     "JobFailed": {"pk": "1", "status": "Failed"},

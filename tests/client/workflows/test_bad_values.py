@@ -107,17 +107,17 @@ BAD: dict[str, Bad] = {
     "invalid JSON for a value": Bad(
         lambda s, d: SocketValueSpec(s.number, file=written(d / "bad.json", "{'a': 1}")),
         SpecError,
-        "bad.json is not valid JSON",
+        "bad.json: it is not valid JSON",
     ),
     "invalid JSON for a file": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "bad.json", "[1, 2")),
         SpecError,
-        "bad.json is not valid JSON",
+        "bad.json: it is not valid JSON",
     ),
     "an empty JSON file": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "bad.json", "")),
         SpecError,
-        "is not valid JSON",
+        "bad.json: the file is empty",
     ),
     "JSON that is not text": Bad(
         lambda s, d: SocketValueSpec(s.json, file=written(d / "bad.json", b"\xff\xfe\x00")),

@@ -410,12 +410,12 @@ def test_the_printed_call_refers_to_values_that_cannot_be_written_out(
     ):
         collection = add_collection(sandbox, hindered, "archive")
         with pytest.raises(IncompleteCase) as made:
-            collection.add(*values)
+            collection.add(*values, inspect="off")
 
         call = _printed_call(made.value)
         exec(call, {"client": client, "values": values})
 
-        assert call.endswith("values=values, title='')")
+        assert call.endswith("values=values, title='', inspect='off')")
         assert value_of(collection.cases.detail(pk=made.value.pk), slug).value == content
 
 

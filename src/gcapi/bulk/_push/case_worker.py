@@ -17,7 +17,7 @@ from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import CaseIndex, Decision, IndexedCase
 from gcapi.bulk._push.row_uploads import RowUploads
-from gcapi.bulk._push.rows import ParsedRow
+from gcapi.bulk._push.rows import ParsedRow, RowPlanner
 from gcapi.bulk.journal import Journal
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
@@ -75,6 +75,7 @@ class CaseWorker:
     Args:
         workflows: The workflows of the client.
         parent: The archive or the reader study.
+        planner: Plans the values of rows.
         uploads: Uploads the files of rows, and has the journal.
         existing: What to do about cases that this journal did not make.
     """
@@ -83,11 +84,13 @@ class CaseWorker:
         self,
         workflows: Workflows,
         parent: CaseParent[Any],
+        planner: RowPlanner,
         uploads: RowUploads,
         existing: ExistingCase,
     ) -> None:
         self._workflows = workflows
         self._parent = parent
+        self._planner = planner
         self._uploads = uploads
         self._journal = uploads.journal
         self._existing: ExistingCase = existing
@@ -144,7 +147,7 @@ class CaseWorker:
             self._finish(run, row, decision.pk)
             return replace(decision, note="an earlier run created it")
         fields = {"order": row.row.order} if row.row.order else {}
-        plans = self._workflows.values.plan(row.only(decision.slugs))
+        plans = self._planner.plan(row, decision.slugs)
         if decision.action == "make":
             return replace(decision, pk=self._make(run, row, fields, plans))
         if self._existing == "skip":
@@ -175,7 +178,7 @@ class CaseWorker:
         has_order = bool(row.row.order) and (self._existing == "update" or not before.values)
         fields = {"order": row.row.order} if has_order else {}
         slugs = frozenset(record.before.get("slugs", row.slugs))
-        plans = self._workflows.values.plan(row.only(slugs))
+        plans = self._planner.plan(row, slugs)
         sent = None
         if record.state == "filling":
             sent, created = self._uploads.known(row.fingerprint, plans)

@@ -12,11 +12,12 @@ from functools import partial
 
 from gcapi import models
 from gcapi._util.scheduler import Scheduler
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobRecorder, JobStep
 from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.row_uploads import RowUploads
-from gcapi.bulk._push.rows import ParsedRow
+from gcapi.bulk._push.rows import ParsedRow, RowPlanner
 from gcapi.exceptions import GCAPIError
 from gcapi.jobs import SUCCEEDED, failure, watch_jobs
 
@@ -27,15 +28,22 @@ class JobWorker:
     Args:
         workflows: The workflows of the client.
         algorithm: The algorithm.
+        planner: Plans the values of rows.
         uploads: Uploads the files of rows, and has the journal.
         workers: How many jobs are read at once.
     """
 
     def __init__(
-        self, workflows: Workflows, algorithm: models.Algorithm, uploads: RowUploads, workers: int
+        self,
+        workflows: Workflows,
+        algorithm: models.Algorithm,
+        planner: RowPlanner,
+        uploads: RowUploads,
+        workers: int,
     ) -> None:
         self._workflows = workflows
         self._algorithm = algorithm
+        self._planner = planner
         self._uploads = uploads
         self._journal = uploads.journal
         self._workers = workers
@@ -53,7 +61,8 @@ class JobWorker:
             record = self._journal.record(row.fingerprint)
             if record is not None and record.state == "posting":
                 try:
-                    plans = self._workflows.values.plan(row.specs)
+                    # Nothing is sent for this, so the files need not be inspected.
+                    plans = self._workflows.values.plan(row.specs, Inspection("off"))
                     inputs, _ = self._uploads.known(row.fingerprint, plans)
                     self._workflows.jobs.find(
                         self._algorithm, inputs, record.before["jobs"], self._recorder(row)
@@ -83,7 +92,7 @@ class JobWorker:
         decision = self.decide(row)
         if decision.action == "nothing":
             return decision
-        plans = self._workflows.values.plan(row.specs)
+        plans = self._planner.plan(row, row.slugs)
         if self._journal.record(row.fingerprint) is None:
             self._journal.note(row.fingerprint, "uploading")
         inputs = self._uploads.upload(row.fingerprint, plans)

@@ -28,7 +28,7 @@ from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, upload_
 from gcapi.bulk._executors import Runner
 from gcapi.bulk.journal import Journal, NotedUpload
 from gcapi.client import Client
-from gcapi.exceptions import LimitWarning, SpecError, UploadLimitReached
+from gcapi.exceptions import LimitWarning, UploadLimitReached
 
 #: How often an image set is sent whose uploads change meanwhile.
 IMAGE_SET_ATTEMPTS = 3
@@ -97,7 +97,6 @@ class RowUploads:
         """Upload the files of a row, each once.
 
         Raises:
-            SpecError: There are more files than the server accepts.
             LimitReached: They exceed a quota, and waiting does not help or is not wanted.
         """
         with_files = tuple(plan for plan in plans if isinstance(plan, Upload))
@@ -231,14 +230,9 @@ class UploadQuota:
     def reserve(self, number: int) -> Generator[Callable[[], None]]:
         """Reserve a number of uploads, and yield a function to call for each that was created.
 
-        Raises:
-            SpecError: The number exceeds the quota.
+        Args:
+            number: At most the quota.
         """
-        if number > MAX_USER_UPLOADS:
-            raise SpecError(
-                f"The row has {number} files, and the server lets you have {MAX_USER_UPLOADS} uploads at once. Pack"
-                " them, for example into one .mha for an image."
-            )
         left = number
 
         def created() -> None:

@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gcapi import models
+from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.local_files import check_local_file
+from gcapi._util.user_warnings import warn_at
 from gcapi._workflows.checks import check_interface, check_order, check_title
+from gcapi._workflows.inspection import Inspection, message_of
 from gcapi._workflows.plans import Plan, Upload
+from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest, Row, column_of
-from gcapi.exceptions import SocketNotFound, SpecError
+from gcapi.exceptions import FileWarning, SocketNotFound, SpecError
+from gcapi.findings import Finding, InspectMode
 from gcapi.sockets import MAX_IMAGE_NAME, SocketValueSpec
 
 #: Begins the note column that names a DICOM image set; its socket's slug follows.
@@ -59,6 +64,36 @@ class ParsedRow:
     def only(self, slugs: frozenset[str]) -> list[SocketValueSpec]:
         """Return the values of some sockets."""
         return [spec for spec in self.specs if spec.socket_slug in slugs]
+
+
+@dataclass(frozen=True)
+class RowPlanner:
+    """Plans the values of rows, and inspects their files: the same for a dry run and a push.
+
+    Attributes:
+        values: Plans values.
+        inspect: What to do about findings.
+        line: The user's line of code, which warnings point at.
+    """
+
+    values: ValuePreparer
+    inspect: InspectMode
+    line: tuple[str, int]
+
+    def plan(self, row: ParsedRow, slugs: frozenset[str]) -> list[Plan]:
+        """Return the plans of a row's values of some sockets.
+
+        Raises:
+            SpecError: A value cannot be sent, or its files have errors; see `inspect`.
+        """
+
+        def warn(socket: models.ComponentInterface, finding: Finding) -> None:
+            message = f"{row.row.name}: {message_of(socket, finding)}"
+            warn_at(self.line, message, FileWarning)
+
+        plans = self.values.plan(row.only(slugs), Inspection(self.inspect, warn=warn))
+        check_file_count(upload_sizes(plans))
+        return plans
 
 
 class RowReader:
@@ -97,6 +132,9 @@ class RowReader:
     def read_valid(self, row: Row) -> tuple[ParsedRow, list[tuple[str, Exception]]]:
         """Return the valid cells of a row, and the errors of the others by column."""
         errors: list[tuple[str, Exception]] = []
+        if not row.cells:
+            what, fix = "the row has no values", "Fill a cell, or remove the row"
+            errors.append(("", CellError(what=what, fix=fix)))
         if row.line in self._duplicates:
             what, fix = self._duplicates[row.line], "Give every row a title of its own"
             errors.append(("title", CellError(what=what, fix=fix)))
@@ -167,6 +205,17 @@ def _duplicates(rows: Iterable[Row]) -> dict[int, str]:
             same = f"has the title {row.title!r} already" if row.title else "has the same content"
             found[row.line] = f"line {first} {same}"
     return found
+
+
+def check_file_count(sizes: Sequence[int]) -> None:
+    """Check that the server accepts as many files at once.
+
+    Raises:
+        CellError: It does not.
+    """
+    if len(sizes) > MAX_USER_UPLOADS:
+        what = f"the row has {len(sizes)} files, and the server accepts {MAX_USER_UPLOADS} at once"
+        raise CellError(what=what, fix="Pack them, for example into one .mha for an image")
 
 
 def upload_sizes(plans: Iterable[Plan]) -> list[int]:

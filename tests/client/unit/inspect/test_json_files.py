@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from gcapi._inspect import json_files
-from gcapi._inspect.json_files import check_json_file
-from gcapi._workflows.plans import plan_value
-from gcapi.exceptions import SpecError
-from gcapi.sockets import SocketValueSpec
+from gcapi._inspect.inspector import inspect_files
+from gcapi.findings import Finding
 from tests.support.audit import recorded_events
 from tests.support.socket_kinds import VERSION
 from tests.support.specs import make_socket
@@ -22,29 +20,30 @@ from tests.support.specs import make_socket
 POINTS = {"type": "Multiple points", "version": VERSION, "points": [{"point": [1, 2, 3]}]}
 
 
-def plan(path: Path, kind: str = "Multiple points") -> None:
-    """Plan the upload of a JSON file."""
-    plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", kind))
+def inspect(path: Path, kind: str = "Multiple points") -> list[str]:
+    """Return what is wrong with a JSON file."""
+    findings = inspect_files([path], make_socket("File", kind))
+    assert findings == [Finding("error", each.what, "Correct the file", path) for each in findings]
+    return [each.what for each in findings]
 
 
 def test_unchanged_file_is_parsed_once(tmp_path: Path) -> None:
-    """However often a valid file is planned (check, dry run, push), it is read once."""
+    """However often a valid file is inspected (check, dry run, push), its content is read once."""
     path = tmp_path / "points.json"
     path.write_text(json.dumps(POINTS))
     with recorded_events() as events:
-        for _ in range(3):
-            plan(path)
-    assert [arguments[0] for event, arguments in events if event == "open"] == [str(path)]
+        assert [inspect(path) for _ in range(3)] == [[]] * 3
+    # Its beginning is read before it is parsed.
+    assert [arguments[0] for event, arguments in events if event == "open"] == [str(path)] * 2
 
 
 def test_changed_file_is_parsed_again(tmp_path: Path) -> None:
     """A file that was replaced after it was checked is checked again."""
     path = tmp_path / "points.json"
     path.write_text(json.dumps(POINTS))
-    plan(path)
+    assert not inspect(path)
     path.write_text("[1, 2]")
-    with pytest.raises(SpecError, match="must be an object"):
-        plan(path)
+    assert inspect(path) == ["the value must be an object, not [1, 2]"]
 
 
 def test_change_that_keeps_length_and_time_is_noticed(tmp_path: Path) -> None:
@@ -52,12 +51,11 @@ def test_change_that_keeps_length_and_time_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     path.write_text("12345")
     status = path.stat()
-    plan(path, "Integer")
+    assert not inspect(path, "Integer")
     wait_for_the_clock(path)
     path.write_text("false")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(SpecError, match="must be a whole number"):
-        plan(path, "Integer")
+    assert inspect(path, "Integer") == ["the value must be a whole number, not false"]
 
 
 def wait_for_the_clock(path: Path) -> None:
@@ -75,12 +73,11 @@ def test_invalid_file_stays_invalid_and_can_be_corrected(tmp_path: Path) -> None
     path.write_text("true ")
     status = path.stat()
     for kind in ("Integer", "Float", "Integer"):
-        with pytest.raises(SpecError, match=rf"\({kind}\): "):
-            plan(path, kind)
-    plan(path, "Bool")
+        assert len(inspect(path, kind)) == 1
+    assert not inspect(path, "Bool")
     path.write_text("12345")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    plan(path, "Integer")
+    assert not inspect(path, "Integer")
 
 
 def test_long_file_is_checked_at_its_ends_only(
@@ -91,11 +88,11 @@ def test_long_file_is_checked_at_its_ends_only(
     path = tmp_path / "points.json"
     content = "\ufeff \n" + json.dumps({"points": ["no point"] * 5_000}) + "\r\n"
     path.write_text(content, "utf-8")
-    check_json_file(path, "Multiple points")
+    assert not inspect(path)
     for wrong in (content[:-20], content[5:], " " * 20_000, "1" * 20_000):
         path.write_text(wrong, "utf-8")
-        with pytest.raises(SpecError, match=r"points\.json is not valid JSON: it begins with"):
-            check_json_file(path, "Multiple points")
+        (what,) = inspect(path)
+        assert what.startswith("it is not valid JSON: it begins with")
 
 
 def test_bound_covers_files_of_everyday_work() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import (
     Content,
     Upload,
@@ -15,6 +16,7 @@ from gcapi.exceptions import (
     SpecError,
     SpecTypeError,
 )
+from gcapi.models import ComponentInterface
 from gcapi.sockets import SocketValueSpec
 from grand_challenge_api.types import UNSET
 from tests.support.socket_kinds import (
@@ -124,7 +126,12 @@ def test_json_file_must_have_the_shape_of_its_kind(
     path = tmp_path / "given.json"
     path.write_text(json.dumps(value))
     with pytest.raises(SpecError, match=rf"\({kind}\): .*the value"):
-        plan_value(SocketValueSpec("a-socket", file=path), make_socket(super_kind, kind))
+        plan_and_inspect(SocketValueSpec("a-socket", file=path), make_socket(super_kind, kind))
+
+
+def plan_and_inspect(spec: SocketValueSpec, socket: ComponentInterface) -> None:
+    """Plan a value, and inspect its files."""
+    Inspection().inspect([plan_value(spec, socket)], {socket.slug: socket})
 
 
 def test_message_says_where_and_how_much(tmp_path: Path) -> None:
@@ -132,8 +139,10 @@ def test_message_says_where_and_how_much(tmp_path: Path) -> None:
     path = tmp_path / "given.json"
     path.write_text("[1, 2, 3]")
     with pytest.raises(SpecError) as caught:
-        plan_value(SocketValueSpec("a-socket", file=path), make_socket("File", "Multiple choice"))
+        plan_and_inspect(
+            SocketValueSpec("a-socket", file=path), make_socket("File", "Multiple choice")
+        )
     assert str(caught.value) == (
         f"Socket 'a-socket' (Multiple choice): {path}: the value[0] must be a string, not 1"
-        " (and 2 more)."
+        " (and 2 more). Correct the file."
     )
