@@ -17,10 +17,11 @@ from typing import Any, ClassVar, NoReturn
 import httpx
 
 from gcapi._http.bounded_read import read_body, read_error_body
+from gcapi._http.file_hosts import ConnectionCheck, check_file_url
 from gcapi._http.retrying import send_with_retries
 from gcapi._http.settings import Settings
 from gcapi._http.tls import make_context
-from gcapi._http.urls import is_secure, parse_server_url
+from gcapi._http.urls import parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
@@ -114,7 +115,7 @@ class Transport:
             stream: Whether the last response's body is left to be read.
 
         Raises:
-            InvalidTarget: A redirect to a host that is neither https nor this machine.
+            InvalidTarget: A redirect to a host that files are not fetched from.
             UnexpectedAnswer: A redirect to an invalid address.
             TransferError: More than `MAX_REDIRECTS` redirects.
         """
@@ -135,11 +136,14 @@ class Transport:
         return response
 
     def client_for(self, url: httpx.URL) -> _RetryingClient:
-        """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*."""
+        """Return the client that may fetch a URL: *api* for the API's own origin, else *storage*.
+
+        Raises:
+            InvalidTarget: It is on a host that files are not fetched from.
+        """
         if self.settings.is_api(url):
             return self.api
-        if not is_secure(url):
-            raise InvalidTarget(f"{shown_url(url)} is not fetched: it is not https.")
+        check_file_url(url, self.settings)
         return self.storage
 
 
@@ -179,6 +183,8 @@ class _RetryingClient(httpx.Client):
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers={**default_headers(), "Accept": self._accept},
             cookies=_NoCookies(),
+            # http is for this machine alone, and would show the token to a proxy.
+            mounts={"http://": None},
             event_hooks={"response": [_check_redirect]},
         )
         self._owner = transport
@@ -196,12 +202,12 @@ class _RetryingClient(httpx.Client):
 
         Raises:
             UnexpectedAnswer: The body exceeds `MAX_BODY_BYTES`.
-            InvalidTarget: The client is for the API, and the request would go to another origin; nothing was sent.
+            InvalidTarget: The host must not get the request; nothing was sent.
         """
         current = self._owner.current(type(self))
         if current is not self:  # this one was made before a fork
             return current.send(request, stream=stream, whole=whole)
-        self._authorize(request)
+        self._prepare(request)
         return send_with_retries(
             partial(self._attempt, request, stream=stream, whole=whole),
             request,
@@ -209,8 +215,9 @@ class _RetryingClient(httpx.Client):
             self._owner.sleep,
         )
 
-    def _authorize(self, request: httpx.Request) -> None:
-        """Do nothing: the requests to the object store are presigned."""
+    def _prepare(self, request: httpx.Request) -> None:
+        """Have the address of a new connection checked; presigned requests need no token."""
+        request.extensions["trace"] = ConnectionCheck(request.url, self._owner.settings)
 
     def _attempt(self, request: httpx.Request, *, stream: bool, whole: bool) -> httpx.Response:
         try:
@@ -242,7 +249,7 @@ class _ApiClient(_RetryingClient):
 
     _accept: ClassVar[str] = "application/json"
 
-    def _authorize(self, request: httpx.Request) -> None:
+    def _prepare(self, request: httpx.Request) -> None:
         """Add the token.
 
         Raises:

@@ -11,7 +11,9 @@ import httpx
 
 from gcapi import models
 from gcapi._api.operations import Calls
-from gcapi._http.urls import is_secure, parse_server_url
+from gcapi._http.file_hosts import check_file_url
+from gcapi._http.settings import Settings
+from gcapi._http.urls import parse_server_url
 from gcapi._transfer.file_names import full_suffix, inside, name_of
 from gcapi._transfer.remote_files import ApiFile, RemoteFile, SignedFile
 from gcapi._util.json_types import is_array, is_object
@@ -105,23 +107,23 @@ def _instances(calls: Calls, pk: str, directory: Path) -> list[FileDownload]:
         signed_requests.setdefault(uid, instance.get("get_instance"))
     return [
         (
-            SignedFile(calls.transport, *check_signed_request(request, calls.settings.token)),
+            SignedFile(calls.transport, *check_signed_request(request, calls.settings)),
             inside(directory, f"{uid}.dcm"),
         )
         for uid, request in signed_requests.items()
     ]
 
 
-def check_signed_request(request: Any, token: str) -> tuple[httpx.URL, dict[str, str]]:
+def check_signed_request(request: Any, settings: Settings) -> tuple[httpx.URL, dict[str, str]]:
     """Return the URL and the headers of a presigned request for an instance.
 
     Args:
         request: As the server describes it.
-        token: The API token, which must not be part of it.
+        settings: The client's settings, whose token must not be part of it.
 
     Raises:
         UnexpectedAnswer: It is not a GET request that can be sent.
-        InvalidTarget: It goes to a host that is neither https nor this machine, or contains the token.
+        InvalidTarget: It goes to a host that files are not fetched from, or contains the token.
     """
     if not is_object(request) or not is_object(signed := request.get("headers") or {}):
         raise UnexpectedAnswer(
@@ -132,14 +134,13 @@ def check_signed_request(request: Any, token: str) -> tuple[httpx.URL, dict[str,
             f"The server describes the download of an instance as a {request.get('method')!r} request. It was not sent."
         )
     url = parse_server_url(request.get("url"))
-    if not is_secure(url):
-        raise InvalidTarget(f"{shown_url(url)} was not requested: it is not https.")
+    check_file_url(url, settings)
     headers = {str(name): str(value) for name, value in signed.items()}
     texts = (*headers, *headers.values())
     if not all(text.isascii() and text.isprintable() for text in texts):
         raise UnexpectedAnswer(
             f"The server signs a download with headers that cannot be sent: {sorted(headers)!r}"
         )
-    if any(token in text for text in (str(url), *texts)):
+    if any(settings.token in text for text in (str(url), *texts)):
         raise InvalidTarget(f"{shown_url(url)} was not requested: the request contains the token.")
     return url, headers

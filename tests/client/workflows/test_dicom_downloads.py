@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from gcapi._http.settings import Settings
+from gcapi._http.urls import DEFAULT_BASE_URL, parse_base_url
 from gcapi._transfer.image_files import check_signed_request
 from gcapi.exceptions import (
     GCAPIError,
@@ -152,6 +154,7 @@ def test_existing_instance_is_kept(tmp_path: Path) -> None:
 
 def test_headers_that_cannot_be_sent() -> None:
     """Signed headers that are not plain ASCII text are refused."""
+    settings = Settings(token=TOKEN, base_url=parse_base_url(DEFAULT_BASE_URL))
     for headers in ({"A": "b\r\nC: d"}, {"A": "ü"}, {"A\n": "b"}):
         with pytest.raises(UnexpectedAnswer):
-            check_signed_request({"url": "https://gc.localhost/", "headers": headers}, TOKEN)
+            check_signed_request({"url": "https://files.example/", "headers": headers}, settings)
