@@ -9,8 +9,10 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
+from tests.support.api_objects import JOB, PK
 from tests.support.data import noise, unique, written
 from tests.support.programs.cli_program import Program
+from tests.support.servers.loopback import TOKEN, Answer, Loopback, in_turn
 
 
 def double(inputs: Path, outputs: Path) -> None:
@@ -181,3 +183,17 @@ def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Pa
     other = client.uploads.create(filename="gone.bin")
     assert ready("uploads", "resume", other.pk, tmp_path / "gone.bin").code == 4
     assert ready("uploads", "resume", "00000000-0000-0000-0000-000000000000", path).code == 3
+
+
+def test_pull_writes_nothing_for_a_job_named_like_a_path(
+    gcapi: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`jobs pull` of a job that a server names `../escaped` fails, and writes nothing."""
+    job = JOB | {"pk": "../escaped", "status": "Succeeded"}
+    with Loopback(in_turn(Answer(body=job))) as server:
+        monkeypatch.setenv("GCAPI_BASE_URL", server.base_url)
+        monkeypatch.setenv("GRAND_CHALLENGE_AUTHORIZATION", TOKEN)
+        pulled = gcapi("jobs", "pull", PK, "-o", tmp_path / "out")
+    assert pulled.code != 0
+    assert "is not a primary key" in pulled.err
+    assert list(tmp_path.rglob("*escaped*")) == []

@@ -17,7 +17,7 @@ from gcapi._api.version_check import VersionCheck
 from gcapi._http.raw_transport import RawTransport
 from gcapi._http.retrying import SAFE_METHODS
 from gcapi._http.transport import default_headers
-from gcapi._http.urls import parse_user_url
+from gcapi._http.urls import is_pk, parse_user_url
 from gcapi._util.json_types import is_object, is_sequence
 from gcapi._util.messages import is_json, printable, quote_body, shown_url
 from gcapi._util.redaction import without_keys
@@ -168,7 +168,8 @@ def _parse_response(operation: Operation[T], response: httpx.Response) -> T:
         if response.status_code not in operation.statuses:
             raise ValueError(f"status {response.status_code}")  # noqa: TRY301 - reported below
         result = operation.parse(response.json() if response.content else None)
-        _check_not_empty(result)
+        for model in (result, *getattr(result, "results", ())):
+            _check_model(model)
     except Exception as error:
         # Whatever the parser fails on, the response is not what the schema promises.
         raise UnexpectedAnswer(
@@ -179,15 +180,18 @@ def _parse_response(operation: Operation[T], response: httpx.Response) -> T:
     return result
 
 
-def _check_not_empty(model: Any) -> None:
-    """Check that a model has at least one of its required fields; a lack of some is tolerated.
+def _check_model(model: Any) -> None:
+    """Check that a model has at least one of its required fields, and a primary key that may be part of a path.
 
     Raises:
-        ValueError: It has none, so that the response is something else.
+        ValueError: It has none, so that the response is something else; or its key could lead out of a directory.
     """
     absent = getattr(model, "absent_fields", ())
     if absent and len(absent) == len(model._REQUIRED):
         raise ValueError(f"no field of {type(model).__name__}")
+    pk = getattr(model, "pk", None)
+    if isinstance(pk, str) and not is_pk(pk):
+        raise ValueError(f"{pk[:50]!r} is not a primary key")
 
 
 def _json_body(model_class: type[Model] | None, fields: Mapping[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from gcapi.exceptions import (
 )
 from gcapi.retries import SelectiveBackoffStrategy, check_factory
 from grand_challenge_api import api
+from tests.support.api_objects import ARCHIVE_ITEM, JOB
 from tests.support.servers.loopback import (
     RAW_CHUNK,
     TOKEN,
@@ -392,3 +393,25 @@ def test_messages_have_no_control_characters() -> None:
     error = failure(Answer(status=400, body={"detail": words}), "operation")
     assert str(error).isprintable()
     assert str(error).endswith("�]0;owned� �2J �gnp.exe � \U0001f600 ümlaut")
+
+
+PATHS = ["../../escaped", "/tmp/escaped", "..", "C:\\escaped", "a/b", ""]
+
+
+@pytest.mark.parametrize("pk", PATHS)
+def test_primary_keys_that_are_paths_are_refused(pk: str) -> None:
+    """A pk that is neither a UUID nor an integer is `UnexpectedAnswer`, so that users can name folders after pks."""
+    item = ARCHIVE_ITEM | {"pk": pk}
+    page = {"count": 1, "next": None, "previous": None, "results": [item]}
+    calls: dict[str, Callable[[Client], Any]] = {
+        json.dumps(page): lambda client: next(client.archive_items.iterate_all()),
+        json.dumps(item): lambda client: client.archive_items.detail(pk=PK),
+        json.dumps(JOB | {"pk": pk}): lambda client: client.wait_for_job(PK),
+    }
+    for body, call in calls.items():
+        with (
+            Loopback(in_turn(Answer(body=body.encode(), headers=JSON))) as server,
+            connect(server, retry_strategy=ONCE) as client,
+            pytest.raises(UnexpectedAnswer, match="is not a primary key"),
+        ):
+            call(client)
