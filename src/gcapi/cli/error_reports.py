@@ -199,7 +199,8 @@ class Failures:
     @property
     def exit_code(self) -> int:
         """The code of the errors if all items failed with the same code, else that for a partial failure."""
+        if not self._errors:
+            return exit_codes.DONE
         codes = {exit_code_of(error) for error in self._errors}
-        if len(self._errors) < self._count or len(codes) > 1:
-            return exit_codes.PART_FAILED if codes else exit_codes.DONE
-        return codes.pop()
+        is_partial = len(self._errors) < self._count or len(codes) > 1
+        return exit_codes.PART_FAILED if is_partial else codes.pop()

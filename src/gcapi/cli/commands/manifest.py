@@ -86,6 +86,8 @@ def check(session: Session, *, path: Path, target: str | None) -> int:
     if not session.as_json:
         for problem in report.problems:
             write(printable_lines(str(problem)))
+    if not report.rows and report.is_good:
+        session.say(f"{path} has no rows; there is nothing to push.")
     for note in report.notes:
         session.say(note)
     return DONE if report.is_good else INVALID_INPUT

@@ -57,6 +57,8 @@ def pull(session: Session, *, source: str, folder: Path, dask: str | None, **opt
         ],
     }
     session.show(document, table={**document, "failed": len(report.failed) or None})
+    if not (report.cases or report.failed):
+        session.say(f"{report.source} has no cases; there is nothing to download.")
     failures = session.failures(report.cases + len(report.failed))
     for failure in report.failed:
         failures.report(failure.error, failure.title or failure.pk)

@@ -108,6 +108,8 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
         },
         table={**facts, **{how: len(rows) for how, rows in shown.items()}},
     )
+    if not report.manifest.rows:
+        session.say(f"{report.manifest.path} has no rows; there is nothing to push.")
     for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
             session.say(f"{_name_of_row(row)}: {row.note}")
