@@ -14,8 +14,10 @@ from gcapi.bulk import (
     push,
     write_manifest,
 )
+from gcapi.exceptions import FileWarning
+from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
-from tests.support.data import found, nothing_written, unique, written
+from tests.support.data import BINARY_FILES, found, nothing_written, unique, written
 
 
 def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
@@ -91,6 +93,16 @@ def test_a_check_knows_an_algorithm(sandbox: Sandbox, client: Client, tmp_path: 
         ("b", None, {"number": '"text"'}, "must be a number"),
         ("c", None, {"table": "missing.csv"}, "No such file or directory"),
         ("d", None, {"number": "1", "none": "2"}, "There is no socket"),
+        ("e", None, {"number": ""}, "the row has no values"),
+        (
+            "f",
+            None,
+            {"scan": "empty.mha"},
+            "empty.mha: the file is empty. Copy or export it again.",
+        ),
+        ("g", None, {"table": "image.csv"}, "it begins like PNG"),
+        ("h", None, {"points": "half.json"}, "it is not valid JSON"),
+        ("i", None, {"scan": "many"}, "the row has 2002 files, and the server accepts 2001"),
     ],
 )
 def test_check_dry_run_and_push_agree(
@@ -106,8 +118,17 @@ def test_check_dry_run_and_push_agree(
     slugs = {
         "number": sandbox.add_socket(unique("number"), "Float"),
         "table": sandbox.add_socket(unique("table"), "CSV file"),
+        "points": sandbox.add_socket(unique("points"), "Multiple points"),
+        "scan": sandbox.add_socket(unique("scan")),
         "none": unique("none"),
     }
+    written(tmp_path / "empty.mha", "")
+    written(tmp_path / "image.csv", BINARY_FILES["Thumbnail png"])
+    written(tmp_path / "half.json", "[1,")
+    if "many" in values.values():
+        (tmp_path / "many").mkdir()
+        for number in range(2002):
+            written(tmp_path / "many" / f"{number}.mha", "ObjectType = Image\n")
     study = f"study:{sandbox.add_reader_study(unique('study'))}"
     cells = {slugs[name]: cell for name, cell in values.items()} or {slugs["number"]: "1"}
     path, journal = tmp_path / "m.csv", tmp_path / "journal"
@@ -121,6 +142,48 @@ def test_check_dry_run_and_push_agree(
     assert words in f"{problem}"
     assert (planned.what, words in planned.note) == ("fail", True)
     assert words in str(failure.error)
+
+
+def test_findings_in_files_are_the_users_decision(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """With inspect="warn", check, dry run and push report errors as warnings; with "off", they do not look."""
+    table = sandbox.add_socket(unique("table"), "CSV file")
+    written(tmp_path / "a.csv", b"a\0b")
+    path, journal = tmp_path / "m.csv", tmp_path / "journal"
+    write_manifest(path, [Row(0, "a", None, {table: "a.csv"})])
+    archive = f"archive:{sandbox.add_archive(unique('archive'))}"
+    words = "the content is not that of a CSV file"
+
+    report = check_manifest(client, path, archive, inspect="warn")
+    assert (report.is_good, len(report.errors)) == (True, 0)
+    assert [words in each.what for each in report.warnings] == [True]
+    assert str(report.warnings[0]).startswith("warning: line 2, ")
+    with pytest.warns(FileWarning, match=f"line 2 .a.: Socket .*{words}") as planned:
+        assert plan_push(client, path, archive, journal=journal, inspect="warn")[0].what == "make"
+    assert not check_manifest(client, path, archive, inspect="off").problems
+    assert plan_push(client, path, archive, journal=journal, inspect="off")[0].what == "make"
+
+    with pytest.warns(FileWarning, match=words) as pushed:
+        assert push(client, path, archive, journal=journal, inspect="warn").is_complete
+    # They point at the lines above.
+    assert [each.filename for each in (*planned, *pushed)] == [__file__] * 2
+
+    for call in (check_manifest, plan_push, push):
+        with pytest.raises(ValueError, match="inspect='never' must be 'error'"):
+            call(client, path, archive, inspect="never")
+
+
+def test_check_reports_progress(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The listener of the client hears of each row that was checked."""
+    number = sandbox.add_socket(unique("number"), "Float")
+    write_manifest(tmp_path / "m.csv", [Row(0, f"{n}", None, {number: "1"}) for n in range(3)])
+    events: list[ProgressEvent] = []
+    with Client(sandbox.token, sandbox.base_url, progress=events.append) as client:
+        check_manifest(client, tmp_path / "m.csv", None)
+    assert [(event.phase, event.name, event.done, event.total) for event in events] == [
+        ("check", "m.csv", done, 3) for done in range(4)
+    ]
 
 
 def test_dry_run_knows_the_interfaces(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:

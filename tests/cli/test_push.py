@@ -218,10 +218,44 @@ def test_check_says_everything_at_once(ready: Program, cases: Cases) -> None:
     told = ready("manifest", "check", cases.manifest)
     assert told.code == 4
     assert "line 2, " in told.out
-    assert (
-        f"problems: {len(ready('manifest', 'check', cases.manifest, '--json').json['problems'])}"
-        in told.out
-    )
+    assert f"errors: {len(found.json['problems'])}\nwarnings: 0\n" in told.out
+
+
+def test_files_are_inspected_before_they_are_sent(
+    ready: Program, client: Client, cases: Cases
+) -> None:
+    """`check`, `push --dry-run` and `push` refuse an empty image in the same words; `--no-inspect` sends it."""
+    written(cases.folder / "b.mha", "")
+    target = f"archive:{cases.archive}"
+    words = "b.mha: the file is empty. Copy or export it again."
+    runs = [
+        ready("manifest", "check", cases.manifest, target),
+        ready("push", cases.manifest, target, "--dry-run"),
+        ready("push", cases.manifest, target),
+    ]
+    assert [run.code for run in runs] == [4, 4, 6]
+    assert all(words in " ".join((run.out + run.err).split()) for run in runs)
+    assert cases.titles(client) == ["one"]
+
+    assert "warning: line 3, " in ready("manifest", "check", cases.manifest, "--inspect=warn").out
+    warned = ready("push", cases.manifest, target, "--dry-run", "--inspect", "warn")
+    assert (warned.code, words in warned.err) == (0, True)
+    assert ready("manifest", "check", cases.manifest, "--no-inspect", "--deep").code == 0
+    sent = ready("push", cases.manifest, target, "--no-inspect", "--json")
+    assert (sent.code, sent.err.count("is empty")) == (0, 0)
+    assert cases.titles(client) == ["one", "two"]
+
+
+def test_push_says_what_is_pending(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
+    """Without --wait, a push ends with the number of rows whose images may still be imported, and how to look."""
+    line = ("push", cases.manifest, f"archive:{cases.archive}")
+    with sandbox.hold_background():
+        first = ready(*line)
+    assert "2 rows have files that the server may still import" in " ".join(first.err.split())
+    assert ready(*line, "--json").json["pending"] == 2
+    waited = ready(*line, "--wait", "--json")
+    assert (waited.code, waited.json["pending"]) == (0, 0)
+    assert "may still import" not in ready(*line).err
 
 
 def test_check_counts(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
@@ -232,7 +266,7 @@ def test_check_counts(ready: Program, sandbox: Sandbox, cases: Cases) -> None:
     assert (good.code, good.json["problems"]) == (0, [])
     assert [good.json[name] for name in ("rows", "files", "bytes")] == [2, 2, size]
     assert {one.method for one in sandbox.requests} == {"GET"}
-    assert "problems: 0\n" in ready("manifest", "check", cases.manifest).out
+    assert "errors: 0\n" in ready("manifest", "check", cases.manifest).out
 
 
 def test_init_guesses(gcapi: Program, tmp_path: Path) -> None:

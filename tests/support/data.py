@@ -133,16 +133,16 @@ TEXTS = {
     "Newick tree-format file": "(A:0.1,B:0.2);",
     "OBJ file": "v 0.0 0.0 0.0\n",
 }
-#: The kinds of binary files.
-BINARY_KINDS = (
-    "PDF file",
-    "SQREG file",
-    "Thumbnail jpg",
-    "Thumbnail png",
-    "MP4 file",
-    "BIOM format",
-    "ZIP file",
-)
+#: The beginning, or the whole, of a file of each binary kind.
+BINARY_FILES = {
+    "PDF file": b"%PDF-1.7\n",
+    "SQREG file": b"SQREG",
+    "Thumbnail jpg": b"\xff\xd8\xff\xe0",
+    "Thumbnail png": b"\x89PNG\r\n\x1a\n",
+    "MP4 file": b"\0\0\0\x18ftypmp42",
+    "BIOM format": b"\x89HDF\r\n\x1a\n",
+    "ZIP file": b"PK\5\6" + bytes(18),  # of no files
+}
 
 # ---------------------------------------------------------------- the state of a sandbox
 

@@ -37,7 +37,7 @@ def read_json_file(path: Path) -> Any:
         SpecFileError: The file cannot be read.
         SpecError: It is not valid JSON.
     """
-    content = _read(path)
+    content = read_whole(path)
     try:
         return decode(content)
     except ValueError as error:
@@ -61,7 +61,7 @@ def json_file_problem(path: Path, size: int, kind: str) -> str | None:
             return None
         return f"it is not valid JSON: it begins with {first!r} and ends with {last!r}"
     with _parsing:
-        content = _read(path)
+        content = read_whole(path)
         try:
             return shape_problem(kind, decode(content))
         except ValueError as error:
@@ -81,7 +81,12 @@ def shape_problem(kind: str, value: Any) -> str | None:
     return f"{first} (and {others} more)" if others else first
 
 
-def _read(path: Path) -> bytes:
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        SpecFileError: It cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

@@ -6,6 +6,9 @@ import sys
 import warnings
 from types import FrameType
 
+#: What the modules begin with whose frames are not the user's.
+_OWN_FRAMES = ("gcapi.", "contextlib.")
+
 
 def warn_user(message: str, category: type[Warning]) -> None:
     """Issue a warning that points at the line outside of this package that led here.
@@ -33,7 +36,8 @@ def _calling_frame() -> tuple[FrameType | None, int]:
     """Return the innermost frame outside of this package, and its stack level as seen by the caller."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads every source file
     level = 2
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("gcapi."):
+    # Frames of contextlib lie between those of this package that use a context manager and its code.
+    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(_OWN_FRAMES):
         frame = frame.f_back
         level += 1
     return frame, level

@@ -256,6 +256,14 @@ class Journal:
         """Return the pks of all noted uploads."""
         return {pk for (pk,) in self._run("SELECT pk FROM uploads")}
 
+    def pending_pks(self) -> set[str]:
+        """Return the cases whose files, and the jobs whose end, no run has waited for."""
+        found = self._run(
+            "SELECT pk FROM rows WHERE state = 'started'"
+            " OR (state = 'filled' AND EXISTS (SELECT 1 FROM uploads WHERE row = id))"
+        )
+        return {pk for (pk,) in found}
+
     def forget_uploads(self, fingerprint: bytes) -> None:
         """Forget the uploads of a row, which are used or useless."""
         self._run(

@@ -110,6 +110,7 @@ class PushReport:
         waiting: Rows whose values or jobs did not arrive in time.
         manifest: The manifest.
         journal: The file of the journal.
+        pending: How many rows have files whose import, or jobs whose end, has not been waited for.
     """
 
     manifest: Manifest
@@ -119,6 +120,7 @@ class PushReport:
     failed: list[RowFailure] = field(default_factory=list[RowFailure])
     ambiguous: list[RowFailure] = field(default_factory=list[RowFailure])
     waiting: list[RowFailure] = field(default_factory=list[RowFailure])
+    pending: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -242,6 +244,9 @@ def push(
             report = run.push(workers, progress and GuardedListener(progress))
             if wait:
                 run.wait(report, timeout)
+            else:
+                pks = {each.pk for each in (*report.done, *report.skipped)}
+                report.pending = len(run.journal.pending_pks() & pks)
             return report
     except KeyboardInterrupt as error:
         error.add_note("Every step is noted. Run the same command again to continue.")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 import click
 
 import gcapi
 from gcapi import bulk
 from gcapi.cli.session import Session
+from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
     from gcapi.cli.credentials import StoredToken
@@ -38,6 +39,21 @@ dask_option: OptionDecorator = click.option(
     metavar="ADDRESS",
     help="Transfer the files on the workers of a Dask cluster with this scheduler.",
 )
+
+
+def inspect_options(decorated: Decorated) -> Decorated:
+    """Add the options that say what to do about findings in local files."""
+    inspect = click.option(
+        "--inspect",
+        type=click.Choice(get_args(InspectMode)),
+        default="error",
+        show_default=True,
+        help="What to do about files that the server, or the next reader, cannot use: refuse, warn, or do not look.",
+    )
+    no_inspect = click.option(
+        "--no-inspect", "inspect", flag_value="off", help="The same as --inspect off."
+    )
+    return inspect(no_inspect(decorated))
 
 
 def workers_option(default: int) -> Callable[[Decorated], Decorated]:

@@ -25,7 +25,7 @@ from gcapi.progress import ProgressEvent
 from gcapi.retries import BaseRetryStrategy
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
-    BINARY_KINDS,
+    BINARY_FILES,
     FILED_VALUES,
     INLINE_VALUES,
     TEXTS,
@@ -119,14 +119,16 @@ def test_text_is_stored_as_it_is(
     assert stored(collection, by_file, tmp_path / "b") == path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", BINARY_KINDS)
+@pytest.mark.parametrize("kind", BINARY_FILES)
 def test_a_file_is_stored_byte_for_byte(
     collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, kind: str
 ) -> None:
     """A file, a list of one file and the same file of another case arrive as they were."""
     slug = sandbox.add_socket(unique(kind), kind)
-    begin = b"\x89HDF\r\n\x1a\n"  # which the server looks for in BIOM
-    path = written(tmp_path / "ein Name (1).bin", begin + bytes(range(256)) * 5)
+    content = BINARY_FILES[kind]
+    if kind != "ZIP file":
+        content += bytes(range(256)) * 5
+    path = written(tmp_path / "ein Name (1).bin", content)
 
     first = value_of(
         collection.filled(collection.add(SocketValueSpec(slug, file=str(path))).pk), slug
@@ -478,7 +480,7 @@ def test_an_upload_over_the_limit_is_aborted(
 ) -> None:
     """If the server refuses more uploads, its message is raised, the upload is aborted and no case exists."""
     slug = sandbox.add_socket(unique("pdf"), "PDF file")
-    path = written(tmp_path / f"{unique('big')}.pdf", b"%PDF")
+    path = written(tmp_path / f"{unique('big')}.pdf", b"%PDF-")
     limit, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 0
     try:
         with pytest.raises(UploadLimitReached, match="Upload limit reached"):
@@ -495,7 +497,7 @@ def test_an_upload_that_the_store_refuses_is_aborted(
 ) -> None:
     """If the object store refuses a part, its message is raised without the signature, and no case exists."""
     slug = sandbox.add_socket(unique("pdf"), "PDF file")
-    path = written(tmp_path / f"{unique('late')}.pdf", b"%PDF")
+    path = written(tmp_path / f"{unique('late')}.pdf", b"%PDF-")
     seconds, sandbox.limits.presigned_url_seconds = sandbox.limits.presigned_url_seconds, -10
     try:
         with pytest.raises(StorageError, match="403") as refused:
@@ -513,6 +515,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_aborted(sandbox: Sandbox, tmp_p
     slug = sandbox.add_socket(unique("pdf"), "PDF file")
     path = tmp_path / f"{unique('shrinking')}.pdf"
     with path.open("wb") as file:
+        file.write(b"%PDF-")
         file.truncate(40 * 1024**2)
 
     def shrink(event: ProgressEvent) -> None:
@@ -532,7 +535,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_aborted(sandbox: Sandbox, tmp_p
 def test_one_failed_upload_of_several_leaves_no_case(sandbox: Sandbox, tmp_path: Path) -> None:
     """When one file of a case cannot be uploaded, the others are of no use and nothing is created."""
     slugs = [sandbox.add_socket(unique("pdf"), "PDF file") for _ in range(4)]
-    paths = [written(tmp_path / f"{unique('many')}.pdf", b"%PDF") for _ in slugs]
+    paths = [written(tmp_path / f"{unique('many')}.pdf", b"%PDF-") for _ in slugs]
 
     def vanish(event: ProgressEvent) -> None:
         if event.phase == "upload" and event.name == paths[0].name:
@@ -559,8 +562,8 @@ def test_what_is_uploaded_is_what_was_there(
 ) -> None:
     """A file of two parts arrives as one, and the user's file is left alone."""
     collection = add_collection(sandbox, client, "archive")
-    slug = sandbox.add_socket(unique("zip"), "ZIP file")
-    path = tmp_path / "large.zip"
+    slug = sandbox.add_socket(unique("large"), "SQREG file")
+    path = tmp_path / "large.sqreg"
     with path.open("wb") as file:
         file.truncate(33 * 1024**2)
         file.seek(32 * 1024**2 - 3)

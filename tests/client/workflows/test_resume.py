@@ -46,7 +46,7 @@ def _small_parts(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Give a file of six parts."""
-    file = tmp_path / f"{unique('scan')}.zip"
+    file = tmp_path / f"{unique('scan')}.sqreg"
     file.write_bytes(CONTENT)
     return file
 
@@ -75,7 +75,10 @@ def pieces(*numbers: int) -> list[tuple[int, bytes]]:
 
 def content_at_the_server(sandbox: Sandbox, client: Client, made: Any) -> bytes:
     """Return what a file value that is made of an upload holds."""
-    slug, archive = sandbox.add_socket(unique("file"), "ZIP file"), sandbox.add_archive(unique("a"))
+    slug, archive = (
+        sandbox.add_socket(unique("file"), "SQREG file"),
+        sandbox.add_archive(unique("a")),
+    )
     item = client.add_case_to_archive(archive_slug=archive, values=[])
     client.archive_items.partial_update(
         item.pk, values=[{"interface": slug, "user_upload": made.api_url}]
@@ -106,7 +109,10 @@ def test_printed_call_sends_what_is_missing(
 ) -> None:
     """The call that an interruption prints sends the missing parts only."""
     monkeypatch.setattr("gcapi._transfer.parts.PREFERRED_PART_SIZE", PART)
-    slug, archive = sandbox.add_socket(unique("file"), "ZIP file"), sandbox.add_archive(unique("a"))
+    slug, archive = (
+        sandbox.add_socket(unique("file"), "SQREG file"),
+        sandbox.add_archive(unique("a")),
+    )
     sandbox.requests.clear()
     with (
         relay(sandbox, cut_off(2)) as server,

@@ -10,9 +10,10 @@ import click
 
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
-from gcapi.cli.options import FILE
+from gcapi.cli.options import FILE, inspect_options
 from gcapi.cli.output import printable_lines, write
 from gcapi.cli.session import Session, command
+from gcapi.findings import InspectMode
 
 
 @click.group()
@@ -73,16 +74,26 @@ def init(
 @command(manifest)
 @click.argument("path", type=FILE, metavar="MANIFEST")
 @click.argument("target", required=False)
-def check(session: Session, *, path: Path, target: str | None) -> int:
+@inspect_options
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read all of each file: checksums, and images with SimpleITK where that is installed.",
+)
+def check(
+    session: Session, *, path: Path, target: str | None, inspect: InspectMode, deep: bool
+) -> int:
     """Report all problems of a manifest.
 
-    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. The exit code is 4 if there are problems.
+    TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. The exit code is 4 if there are errors; a
+    push refuses the same rows. Warnings do not change it.
     """
-    with session.client() as client:
-        report = bulk.check_manifest(client, path, target)
+    with session.client(progress=True) as client:
+        report = bulk.check_manifest(client, path, target, inspect=inspect, deep=deep)
     document = asdict(report)
     numbers = {name: document[name] for name in ("rows", "files", "bytes", "requests")}
-    session.show(document, table={**numbers, "problems": len(report.problems)})
+    counts = {"errors": len(report.errors), "warnings": len(report.warnings)}
+    session.show(document, table={**numbers, **counts})
     if not session.as_json:
         for problem in report.problems:
             write(printable_lines(str(problem)))

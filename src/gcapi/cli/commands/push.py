@@ -11,7 +11,14 @@ import click
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
-from gcapi.cli.options import FILE, SECONDS, dask_option, transfer_arguments, workers_option
+from gcapi.cli.options import (
+    FILE,
+    SECONDS,
+    dask_option,
+    inspect_options,
+    transfer_arguments,
+    workers_option,
+)
 from gcapi.cli.session import Session, command
 
 _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
@@ -28,6 +35,7 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
     show_default=True,
     help="Policy for a row whose title an existing case has: add missing values, update the case, or fail the row.",
 )
+@inspect_options
 @click.option(
     "--wait",
     is_flag=True,
@@ -65,7 +73,7 @@ def push(
     token = session.find_token()
     with session.client(token) as client:
         if dry_run:
-            planning = {name: options[name] for name in ("journal", "existing")}
+            planning = {name: options[name] for name in ("journal", "existing", "inspect")}
             return _show_plan(session, bulk.plan_push(client, manifest, target, **planning))
         with transfer_arguments(session, token, "rows", dask) as shared:
             report = bulk.push(client, manifest, target, **options, **shared)
@@ -96,6 +104,7 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
         "manifest": str(report.manifest.path),
         "journal": str(report.journal),
         "failed_manifest": failed_manifest and str(failed_manifest),
+        "pending": report.pending,
     }
     groups: dict[str, Sequence[bulk.RowDone | bulk.RowFailure]] = {
         how: getattr(report, how) for how in ("done", "skipped", "failed", "ambiguous", "waiting")
@@ -112,10 +121,15 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
         session.say(f"{report.manifest.path} has no rows; there is nothing to push.")
     for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
-            session.say(f"{_name_of_row(row)}: {row.note}")
+            session.say(f"{row.row.name}: {row.note}")
+    if report.pending:
+        session.say(
+            f"{report.pending} rows have files that the server may still import, or jobs that have not ended. To see"
+            " what became of them, add --wait to the same command: it sends nothing again."
+        )
     failures = session.failures(sum(map(len, groups.values())))
     for failed in sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of):
-        failures.report(failed.error, _name_of_row(failed))
+        failures.report(failed.error, failed.row.name)
     is_only_late = report.waiting and not (report.failed or report.ambiguous)
     return TEMPORARY if is_only_late else failures.exit_code
 
@@ -129,8 +143,3 @@ def _document(ended: bulk.RowDone | bulk.RowFailure) -> dict[str, Any]:
 
 def _line_of(ended: bulk.RowDone | bulk.RowFailure) -> int:
     return ended.row.line
-
-
-def _name_of_row(ended: bulk.RowDone | bulk.RowFailure) -> str:
-    title = f" ({ended.row.title})" if ended.row.title else ""
-    return f"line {ended.row.line}{title}"

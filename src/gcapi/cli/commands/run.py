@@ -8,8 +8,9 @@ import click
 
 from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.jobs import download_outputs, existing_option, show_files, timeout_option
-from gcapi.cli.options import FOLDER, collect_pairs
+from gcapi.cli.options import FOLDER, collect_pairs, inspect_options
 from gcapi.cli.session import Session, command
+from gcapi.findings import InspectMode
 
 
 @command()
@@ -24,6 +25,7 @@ from gcapi.cli.session import Session, command
     help="The value of an input socket: a path for an image or a file, JSON for a value, plain text for a String. An"
     " image of several files is a folder, a glob, paths separated by ';', or the option repeated.",
 )
+@inspect_options
 @click.option("--wait", is_flag=True, help="Wait until the job has finished.")
 @click.option(
     "-o",
@@ -39,6 +41,7 @@ def run(
     *,
     algorithm: str,
     inputs: dict[str, list[str]],
+    inspect: InspectMode,
     wait: bool,
     output: Path | None,
     existing: ExistingFile,
@@ -62,7 +65,9 @@ def run(
             )
             for slug, texts in inputs.items()
         ]
-        started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=specs)
+        started = client.start_algorithm_job(
+            algorithm_slug=algorithm, inputs=specs, inspect=inspect
+        )
         session.say(f"Job {started.pk} was started.")
         if not (wait or output):
             session.show({"pk": started.pk, "status": started.status})
