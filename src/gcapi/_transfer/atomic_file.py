@@ -73,6 +73,20 @@ class AtomicFile:
             while block:
                 block = block[file.write(block) :]
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes that were written.
+
+        Raises:
+            ValueError: The file is already published or discarded.
+            OSError: The file has fewer bytes.
+        """
+        with self._opened() as file:
+            file.seek(offset)
+            data = file.read(length)
+            if not data:
+                raise OSError(f"{self.target} lost bytes while it was written.")
+            return data
+
     def clear(self) -> None:
         """Remove everything written so far."""
         with self._opened() as file:
@@ -113,7 +127,7 @@ class AtomicFile:
             try:
                 if self._file is None:
                     self.target.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self._temporary.open("xb", buffering=0)
+                    self._file = self._temporary.open("x+b", buffering=0)
                 yield self._file
             except OSError as error:
                 error.add_note(f"{self.target} was not written; no partial file is left.")

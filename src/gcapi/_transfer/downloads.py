@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gcapi._http.transport import Transport
 from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, check_targets
+from gcapi._transfer.checksums import OrderedDigest
 from gcapi._transfer.parts import Part, range_size, split
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
@@ -95,6 +96,7 @@ class _FileDownload:
     progress: Progress
     scheduler: Scheduler
     connections: Slots
+    digest: OrderedDigest = field(init=False)
     restarts: int = 0
     unfinished_ranges: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -104,6 +106,7 @@ class _FileDownload:
         reader = RangeReader(self.remote, self.file.target.name, self._write)
         with self.connections.hold_one():
             response, first = reader.open_first()
+            self.digest = OrderedDigest(reader.checksum, self.file.read)
             with closing(response):
                 self.progress.set_total(reader.size)
                 others: list[Part] = []
@@ -124,16 +127,20 @@ class _FileDownload:
 
     def _write(self, offset: int, block: memoryview) -> None:
         self.file.write(offset, block)
+        self.digest.add_block(offset, block)
         self.progress.add(len(block))
 
     def _end_range(self, reader: RangeReader, done: ByteRange) -> None:
-        """After the last range, publish the file or start again."""
+        """After the last range, check and publish the file, or start again."""
+        if not reader.restart_reason:
+            self.digest.add_range(done.start, done.position)
         with self.lock:
             self.unfinished_ranges -= 1
             if self.unfinished_ranges:
                 return
         current_token().raise_if_cancelled()
         if not reader.restart_reason:
+            self.digest.check(self.file.target.name)
             self.file.publish()
             if reader.size is None:
                 self.progress.set_total(done.position)

@@ -15,9 +15,9 @@ from gcapi._api.operations import Calls, plain
 from gcapi._http.retrying import REPEATABLE
 from gcapi._http.settings import Settings
 from gcapi._http.urls import parse_server_url
+from gcapi._transfer.checksums import md5_of, md5_of_etag
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.parts import Part
-from gcapi._transfer.remote_files import md5_of
 from gcapi._transfer.upload_sources import PartBody, Source
 from gcapi._util.fork_safety import Lock, Slots
 from gcapi._util.messages import shown_url
@@ -116,8 +116,11 @@ class UploadCalls:
         """Abort an upload; the store deletes its parts."""
         return self._calls.call(api.uploads_abort_multipart_upload_partial_update, pk, s3_upload_id)
 
-    def put(self, url: str, body: PartBody) -> str:
-        """Send a part to its presigned URL, and return its ETag; call it with one of the `connections`.
+    def put(self, url: str, body: PartBody) -> tuple[str, str | None]:
+        """Send a part to its presigned URL; call it with one of the `connections`.
+
+        Returns:
+            The part's ETag, and the MD5 checksum that it is; `None` if it is something else.
 
         Raises:
             StorageError: The store refused the part.
@@ -136,7 +139,7 @@ class UploadCalls:
         etag = response.headers.get("ETag")
         if not etag:
             raise TransferError(f"The store returned no ETag for the part at {shown_url(url)}.")
-        return str(etag)
+        return str(etag), md5_of(response.headers)
 
 
 class FileUpload:
@@ -184,7 +187,7 @@ class FileUpload:
 
     def keep_if_same(self, part: Part, stored: Mapping[str, Any]) -> None:
         """Keep a part that the store has, if its length and MD5 match the file."""
-        md5 = md5_of(stored["ETag"])
+        md5 = md5_of_etag(stored["ETag"])
         if stored["Size"] != part.length or md5 is None:
             return
         digest = hashlib.md5(usedforsecurity=False)
@@ -225,15 +228,15 @@ class FileUpload:
 
     def _send_checked(self, part: Part, body: PartBody) -> str:
         for _ in range(CHECKSUM_ATTEMPTS):
-            etag = self._put_with_fresh_url(part, body)
-            if md5_of(etag) in {None, body.md5}:
+            etag, md5 = self._put_with_fresh_url(part, body)
+            if md5 in {None, body.md5}:
                 return etag
         raise TransferError(
             f"Part {part.number} of {self.source.name!r} reached the store with another checksum"
             f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
         )
 
-    def _put_with_fresh_url(self, part: Part, body: PartBody) -> str:
+    def _put_with_fresh_url(self, part: Part, body: PartBody) -> tuple[str, str | None]:
         try:
             return self._calls.put(self._url(part.number), body)
         except StorageError as error:

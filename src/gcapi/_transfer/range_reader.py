@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
+from gcapi._transfer.checksums import Checksum, checksum_of
 from gcapi._transfer.parts import MEBI
 from gcapi._transfer.remote_files import (
     RemoteFile,
     file_size,
     is_partial,
-    md5_of,
     open_range,
     validator_of,
 )
@@ -39,28 +38,15 @@ class ByteRange:
     Attributes:
         position: The next byte to arrive.
         end: The byte after the last one; `None` if only the end of the stream shows it.
-        md5: The expected MD5 checksum in hexadecimal; `None` if it is unknown.
+        start: The first byte.
     """
 
     position: int
     end: int | None
-    md5: str | None = None
+    start: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._digest = hashlib.md5(usedforsecurity=False) if self.md5 else None
-
-    def advance(self, block: memoryview) -> None:
-        """Count a block that arrived."""
-        self.position += len(block)
-        if self._digest is not None:
-            self._digest.update(block)
-
-    def check(self, name: str) -> None:
-        """Raise `TransferError` if the checksum is known and differs."""
-        if self._digest is not None and self._digest.hexdigest() != self.md5:
-            raise TransferError(
-                f"{name} arrived with another checksum than it has in the store. Nothing was kept; download it again."
-            )
+        self.start = self.position
 
 
 class RangeReader:
@@ -73,6 +59,7 @@ class RangeReader:
 
     Attributes:
         size: The length of the file in bytes; `None` if it is unknown.
+        checksum: The checksum of the file; `None` if the store tells none.
         restart_reason: The reason to read the file again from its beginning; empty if there is none.
     """
 
@@ -85,6 +72,7 @@ class RangeReader:
         #: Identifies the version of the file in `If-Range`; empty if the server gives none.
         self._validator = ""
         self.size: int | None = None
+        self.checksum: Checksum | None = None
         self.restart_reason = ""
 
     def open_first(self) -> tuple[httpx.Response, ByteRange]:
@@ -104,9 +92,9 @@ class RangeReader:
             response.close()
             response = open_range(self._remote, 0, None)
             self.size, self._validator = file_size(response, 0, None), validator_of(response)
-        elif is_longer:
-            return response, ByteRange(0, FIRST_RANGE)
-        return response, ByteRange(0, self.size, md5_of(response.headers.get("ETag", "")))
+            is_longer = False
+        self.checksum = checksum_of(response.headers)
+        return response, ByteRange(0, FIRST_RANGE if is_longer else self.size)
 
     def read(self, wanted: ByteRange, response: httpx.Response | None = None) -> None:
         """Read a range; if the whole file must be read again, set `restart_reason`.
@@ -117,11 +105,10 @@ class RangeReader:
 
         Raises:
             StatusError: The API or the store refuses.
-            TransferError: The connection broke more than `MAX_RESUMES` times, or the checksum differs.
+            TransferError: The connection broke more than `MAX_RESUMES` times.
         """
         try:
             self._read(wanted, response)
-            wanted.check(self._name)
         except _RestartNeededError as error:
             self.restart_reason = str(error)
 
@@ -192,7 +179,7 @@ class RangeReader:
     def _flush(self, wanted: ByteRange, block: memoryview) -> None:
         if block:
             self._write(wanted.position, block)
-            wanted.advance(block)
+            wanted.position += len(block)
 
     def _check_restart(self) -> None:
         """Stop reading a version that another thread found to be of no use."""

@@ -16,13 +16,13 @@ import httpx
 from gcapi._api.error_mapping import status_error
 from gcapi._http.transport import Transport
 from gcapi._http.urls import parse_server_url
+from gcapi._transfer.checksums import md5_of
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import TransferError
 
 #: Compression would make it impossible to count bytes against the announced length.
 _FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class ApiFile:
@@ -175,12 +175,6 @@ def validator_of(response: httpx.Response) -> str:
     return str(etag if etag.startswith('"') else response.headers.get("Last-Modified", ""))
 
 
-def md5_of(etag: str) -> str | None:
-    """Return the MD5 checksum that an entity tag consists of, or `None` if it is something else."""
-    bare = etag.strip('"').lower()
-    return bare if _MD5.fullmatch(bare) else None
-
-
 def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
     """Return the length in bytes and the MD5 checksum of a file on the server, without reading it.
 
@@ -190,4 +184,4 @@ def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
         StatusError: The file does not exist, or access is denied.
     """
     with closing(open_range(remote, 0, 1)) as response:
-        return file_size(response, 0, 1), md5_of(response.headers.get("ETag", ""))
+        return file_size(response, 0, 1), md5_of(response.headers)

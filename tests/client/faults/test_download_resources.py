@@ -70,7 +70,9 @@ def test_files_of_the_api_share_few_connections(tmp_path: Path) -> None:
         files = [pair.file(f"a.{number}") for number in range(60)]
         paths = client.images.download(files=files, output_directory=tmp_path, filename="x")
         assert len(paths) == len(pair.store.seen) == len(pair.api.seen) == 60
-        assert pair.store.connections <= 3
+        # The first one, and another after each of two broken bodies and of two that are left unread, because the
+        # version of their file changed.
+        assert pair.store.connections <= 5
         assert pair.api.connections <= 3 + 1  # and that of the version check
 
 
@@ -90,7 +92,9 @@ def test_files_and_ranges_share_the_connections(tmp_path: Path) -> None:
     with served(script) as pair, connect(pair.api, max_concurrent_downloads=3) as client:
         files = [pair.file("large.0"), *(pair.file(f"small.{number}") for number in range(1, 9))]
         paths = client.images.download(files=files, output_directory=tmp_path, filename="x")
-        assert pair.store.connections <= 3
+        # The first one, and another after each of two broken bodies and of two that are left unread, because the
+        # version of their file changed.
+        assert pair.store.connections <= 5
     assert paths[0].read_bytes() == CONTENT
     assert {path.read_bytes() for path in paths[1:]} == {b"small"}
 
@@ -123,7 +127,9 @@ def test_one_connection_is_enough(tmp_path: Path) -> None:
     with served(script) as pair, connect(pair.api, max_concurrent_downloads=1) as client:
         files = [pair.file(f"a.{number}") for number in range(3)]
         paths = client.images.download(files=files, output_directory=tmp_path, filename="x")
-        assert pair.store.connections <= 3
+        # The first one, and another after each of two broken bodies and of two that are left unread, because the
+        # version of their file changed.
+        assert pair.store.connections <= 5
     assert [path.read_bytes() == CONTENT for path in paths] == [True] * 3
 
 

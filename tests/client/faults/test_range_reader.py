@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -416,6 +417,33 @@ def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
         return garbled if status == 200 or start_of(seen) else broken(garbled, 150_000)
 
     assert_fails(script, tmp_path, TransferError, "another checksum")
+
+
+@pytest.mark.parametrize(
+    "place", [0, FIRST_RANGE - 1, FIRST_RANGE, len(LARGE) // 2, len(LARGE) - 1]
+)
+def test_one_garbled_byte_of_a_large_file_is_refused(tmp_path: Path, place: int) -> None:
+    """A file in several ranges is compared with the store's MD5 checksum, wherever the wrong byte is."""
+    content = bytearray(LARGE)
+    content[place] ^= 1
+    assert_fails(
+        store_of(bytes(content), md5_tag(LARGE)), tmp_path, TransferError, "another checksum"
+    )
+    with served(store_of(LARGE, md5_tag(LARGE))) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_etags_of_encrypted_files_are_not_compared(tmp_path: Path, content: bytes) -> None:
+    """A store that encrypts with a key of its own has ETags that look like MD5, and the file is accepted."""
+    headers = {"x-amz-server-side-encryption": "aws:kms"}
+    with served(store_of(content, md5_tag(b"cipher text"), **headers)) as pair:
+        (path,) = pair.download(tmp_path)
+    assert path.read_bytes() == content
+    headers["x-amz-checksum-sha256"] = b64encode(hashlib.sha256(b"other").digest()).decode()
+    script = store_of(content, md5_tag(b"cipher text"), **headers)
+    assert_fails(script, tmp_path / "other", TransferError, "another checksum")
 
 
 @pytest.mark.parametrize(

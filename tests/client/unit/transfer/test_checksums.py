@@ -1,0 +1,87 @@
+"""Checksums that the store tells, and the digest of files whose ranges arrive in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zlib
+from base64 import b64encode
+from random import Random
+
+import pytest
+
+from gcapi._transfer import checksums
+from gcapi._transfer.checksums import Checksum, OrderedDigest, checksum_of, md5_of
+from gcapi.exceptions import TransferError
+
+CONTENT = os.urandom(10_000)
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+SHA256 = hashlib.sha256(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"ETag": f'"{MD5}"'}, Checksum("md5", MD5)),
+        ({"ETag": f'"{MD5}-2"'}, None),
+        ({"ETag": f'W/"{MD5}"'}, None),
+        ({"ETag": f'"{MD5}"', "x-amz-server-side-encryption": "AES256"}, Checksum("md5", MD5)),
+        ({"ETag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms"}, None),
+        ({"ETag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms:dsse"}, None),
+        ({"ETag": f'"{MD5}"', "x-amz-server-side-encryption-customer-algorithm": "AES256"}, None),
+        (
+            {"ETag": f'"{MD5}"', "x-amz-checksum-sha256": b64encode(SHA256.digest()).decode()},
+            Checksum("sha256", SHA256.hexdigest()),
+        ),
+        ({"x-amz-checksum-sha256": "AAAA-3"}, None),
+        ({"x-amz-checksum-sha256": "?", "ETag": f'"{MD5}"'}, Checksum("md5", MD5)),
+    ],
+)
+def test_checksum_of_headers(headers: dict[str, str], expected: Checksum | None) -> None:
+    """A checksum of the whole object is used before an ETag, and an ETag only where it is an MD5."""
+    assert checksum_of(headers) == expected
+
+
+def test_encryption_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """That files cannot be verified is logged once in a process."""
+    checksums._log_encryption.cache_clear()
+    headers = {"ETag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms"}
+    assert [md5_of(headers) for _ in range(3)] == [None] * 3
+    assert [record.name for record in caplog.records] == ["gcapi"]
+
+
+def digest_in_random_order(checksum: Checksum, content: bytes, seed: int) -> OrderedDigest:
+    """Return the digest of content that was written in random ranges and blocks."""
+    random = Random(seed)
+    digest = OrderedDigest(checksum, lambda offset, length: content[offset : offset + length])
+    cuts = sorted({0, len(content), *(random.randrange(len(content)) for _ in range(12))})
+    ranges = list(itertools.pairwise(cuts))
+    blocks = {one: one[0] for one in ranges}
+    while blocks:
+        start, end = one = random.choice(list(blocks))
+        position = blocks[one]
+        after = min(end, position + random.randrange(1, 700))
+        digest.add_block(position, memoryview(content)[position:after])
+        blocks[one] = after
+        if after == end:
+            digest.add_range(start, end)
+            del blocks[one]
+    return digest
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_digest_does_not_depend_on_the_order(seed: int) -> None:
+    """Whatever the order of ranges and blocks, the digest is that of the file."""
+    crc32 = f"{zlib.crc32(CONTENT):08x}"
+    for checksum in (
+        Checksum("md5", MD5),
+        Checksum("sha256", SHA256.hexdigest()),
+        Checksum("crc32", crc32),
+    ):
+        digest_in_random_order(checksum, CONTENT, seed).check("a.mha")
+        with pytest.raises(TransferError, match="another checksum"):
+            digest_in_random_order(checksum, CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), seed).check(
+                "a.mha"
+            )
