@@ -1,16 +1,42 @@
-"""Fixtures for all tests: a sandbox for each module, and a client of it."""
+"""Fixtures for all tests: a sandbox for each module, and a client of it; and what skips tests of an older schema."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from gcapi import Client
     from gcapi_sandbox import Sandbox
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    """Skip a test if a fixture calls an operation that the schema does not have."""
+    return (yield from _skip_without_operation())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Skip a test if it calls an operation that the schema does not have."""
+    return (yield from _skip_without_operation())
+
+
+def _skip_without_operation() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except AttributeError as error:
+        from tests.support.generated import require
+        from tests.support.generated_responses import RESPONSES
+
+        missing = re.search(r"'grand_challenge_api\.api' has no attribute '(\w+)'", str(error))
+        if missing and missing[1] in RESPONSES:  # not a misspelt name
+            require(missing[1])
+        raise
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.generated import require
 from tests.support.servers.raw_http import wait_until
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ def test_listing_jobs(web: Web) -> None:
 
 def test_endpoints_and_invocations(web: Web) -> None:
     """An invocation runs the algorithm of an endpoint and shows its error."""
+    require("algorithms_endpoints_retrieve", "algorithms_invocations_create")
     endpoint = web.get(f"algorithms/endpoints/{web.sandbox.add_endpoint('double')}/")
     assert (endpoint["status"], endpoint["algorithm"]) == ("Running", algorithm(web, "double"))
     assert isinstance(endpoint["remaining_lifetime"], str)
