@@ -5,7 +5,8 @@ or a temporary one that the request which fills the case clears. A creation whos
 the repeat creates the case, or it is refused because the case of that title exists.
 
 The request that fills a case is repeated only after a look at the case. A cleared temporary title, a value that was
-sent, or an upload that was used up each prove that the request was carried out, because it is one transaction.
+sent, or an upload that is gone and cannot have expired, each prove that the request was carried out, because it is one
+transaction.
 
 `CaseRun` passes every step to a `StepRecorder` before the next step that depends on it, so that another process can
 take over at any point. `Client` records in memory, `gcapi.bulk.push` in its journal.
@@ -363,4 +364,4 @@ class CaseRun(Generic[Case]):
         return self.kind.as_written(case) if self._shows(change, case) else None
 
     def _shows(self, change: CaseChange, case: CaseRead) -> bool:
-        return change.shows_in(case) or change.values.are_used(self.uploads)
+        return change.shows_in(case) or change.values.are_used(self.uploads) is True

@@ -18,7 +18,7 @@ from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._workflows.cases import CaseSnapshot, PendingValue
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.prepare import UploadedFiles, exists
+from gcapi._workflows.prepare import UploadedFiles
 from gcapi.exceptions import ImportFailed, ImportTimeout
 
 #: Up to how many cases are read, and upload sessions followed, one by one rather than by listing all.
@@ -154,7 +154,7 @@ class ImportWatch:
             gone_for = now - self._gone_since.setdefault(pk, now)
             if gone_for > max(APPEARANCE_SECONDS, self.idle_timeout):
                 slug, value = next(item for item in pending.items() if item[1].files.pks)
-                if not exists(self.resources.uploads, value.files.pks[0]):
+                if value.files.are_used(self.resources.uploads) is not False:
                     reason = "its uploads are gone and no value appeared; the API gives no reason"
                     self._fail(pk, slug, reason)
 

@@ -6,20 +6,23 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gcapi import models
+from gcapi._api.quota import MAX_QUOTA_WAIT
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.multipart import COMPLETED
 from gcapi._transfer.upload_sources import BytesSource, PathSource, Source
 from gcapi._transfer.uploads import Uploads
+from gcapi._util.http_dates import parse_http_date
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Content, FileCopy, Inline, Plan, Upload, plan_value
 from gcapi._workflows.slug_lookup import Lookup
-from gcapi.exceptions import GCAPIError, ObjectNotFound
+from gcapi.exceptions import GCAPIError, NotFoundError
 from gcapi.progress import Listener
 from gcapi.resources import Images, UploadsNamespace
 from gcapi.sockets import SocketValueSpec
@@ -44,11 +47,28 @@ class UploadedFiles:
         pks: Their primary keys.
         names: Their file names.
         is_plain_image: Whether a failed import shows in the upload sessions; the API shows no other failures.
+        created: When the first of them was created, by the server's clock; `None` if that is unknown.
     """
 
     pks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     is_plain_image: bool = False
+    created: datetime | None = None
+
+    def are_used(self, uploads: UploadsNamespace) -> bool | None:
+        """Return whether the server has used them, in which case it has deleted all at once.
+
+        It also deletes those that are a day old. So `None`, if they are gone and may be that old by the server's clock;
+        that of this machine may be wrong, or may have been suspended.
+        """
+        try:
+            uploads.detail(pk=self.pks[0])
+        except NotFoundError as error:
+            now = parse_http_date(error.response.headers.get("Date", ""))
+            if now is None or self.created is None:
+                return None
+            return True if (now - self.created).total_seconds() < MAX_QUOTA_WAIT else None
+        return False
 
     def __str__(self) -> str:
         more = len(self.names) - SHOWN_NAMES
@@ -82,6 +102,14 @@ class PreparedValues:
                     tuple(upload.pk for upload in uploads[plan.slug]),
                     tuple(upload.filename for upload in uploads[plan.slug]),
                     is_plain_image=plan.is_image and plan.image_name is None,
+                    created=min(
+                        (
+                            upload.created
+                            for upload in uploads[plan.slug]
+                            if isinstance(getattr(upload, "created", None), datetime)
+                        ),
+                        default=None,
+                    ),
                 )
                 for plan in plans
                 if isinstance(plan, Upload)
@@ -93,9 +121,10 @@ class PreparedValues:
         """The sockets."""
         return [value["interface"] for value in self.values]
 
-    def are_used(self, uploads: UploadsNamespace) -> bool:
-        """Return whether the server has used the uploads of any value: it then deletes all of them at once."""
-        return any(not exists(uploads, files.pks[0]) for files in self.files.values())
+    def are_used(self, uploads: UploadsNamespace) -> bool | None:
+        """Return whether the server has used the uploads of any value; `None` if that is unknown."""
+        known = {files.are_used(uploads) for files in self.files.values()}
+        return True if True in known else None if None in known else False
 
 
 def _json_value(plan: Plan, uploads: UploadsBySlug) -> dict[str, Any]:
@@ -106,15 +135,6 @@ def _json_value(plan: Plan, uploads: UploadsBySlug) -> dict[str, Any]:
         return {"interface": plan.slug, "user_upload": urls[0]}
     name = {} if plan.image_name is None else {"image_name": plan.image_name}
     return {"interface": plan.slug, "user_uploads": urls, **name}
-
-
-def exists(uploads: UploadsNamespace, pk: str) -> bool:
-    """Return whether the server has an upload."""
-    try:
-        uploads.detail(pk=pk)
-    except ObjectNotFound:
-        return False
-    return True
 
 
 def upload_names(plan: Upload) -> list[str]:

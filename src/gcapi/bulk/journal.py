@@ -23,13 +23,13 @@ import re
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gcapi import models
 from gcapi._util.user_dirs import state_dir
 from gcapi._workflows.cases import CaseStep
 from gcapi._workflows.job_start import JobStep
@@ -85,7 +85,7 @@ class NotedUpload:
 
     Attributes:
         pk: The upload.
-        created: When it was created, in seconds since 1970.
+        created: When it was created, in seconds since 1970 by the server's clock.
     """
 
     pk: str
@@ -230,14 +230,16 @@ class Journal:
 
     # ------------------------------------------------------------ uploads
 
-    def note_upload(self, fingerprint: bytes, socket: str, number: int, pk: str) -> None:
+    def note_upload(
+        self, fingerprint: bytes, socket: str, number: int, upload: models.UserUpload
+    ) -> None:
         """Note an upload that was created for a file of a row."""
         self._run(
             "INSERT OR REPLACE INTO uploads SELECT id, ?, ?, ?, ? FROM rows WHERE fingerprint = ?",
             socket,
             number,
-            pk,
-            int(time.time()),
+            upload.pk,
+            int(upload.created.timestamp()),
             fingerprint,
         )
 

@@ -194,6 +194,25 @@ def test_a_creation_that_is_never_answered_is_ambiguous(sandbox: Sandbox) -> Non
 # ---------------------------------------------------------------- cases are filled and changed
 
 
+@pytest.mark.parametrize("headers", [{"Date": "Fri, 01 Jan 2100 00:00:00 GMT"}, {"Date": "?"}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_uploads_that_may_have_expired_prove_nothing(
+    sandbox: Sandbox, values: Any, kind: str, headers: dict[str, str]
+) -> None:
+    """Uploads that are gone, and may be a day old by the server's clock, do not show that a case was filled."""
+    lost = FaultScript("PATCH", CHANGE, *[UNAVAILABLE] * 99)
+    gone = Answer(status=404, body={"detail": "Not found."}, headers=headers)
+    purged = FaultScript("GET", r"/uploads/[^/]+/$", *[gone] * 99)
+    with through(sandbox, lost, purged) as client:
+        collection = add_collection(sandbox, client, kind)
+        with pytest.raises(IncompleteCase, match="unknown whether it was changed") as left:
+            collection.add(*values["uploads"], title="P-0001")
+    assert purged.seen
+    with Client(sandbox.token, sandbox.base_url) as direct:
+        (case,) = CaseCollection(direct, sandbox, collection.slug, collection.is_archive).all()
+    assert (case.pk, case.values) == (left.value.pk, [])
+
+
 @pytest.mark.parametrize(
     ("title", "content"), [("", "none"), ("P-0001", "inline"), ("P-0001", "uploads")]
 )

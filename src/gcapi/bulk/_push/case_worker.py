@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gcapi._api.quota import MAX_QUOTA_WAIT
 from gcapi._workflows.case_kinds import CaseParent, ExistingCase
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue
 from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
@@ -181,10 +179,7 @@ class CaseWorker:
         plans = self._planner.plan(row, slugs)
         sent = None
         if record.state == "filling":
-            sent, created = self._uploads.known(row.fingerprint, plans)
-            if created is None or time.time() - created >= MAX_QUOTA_WAIT:
-                # The server deletes old uploads, so that their absence does not show that they were used.
-                sent = replace(sent, files={})
+            sent = self._uploads.known(row.fingerprint, plans)
         run.finish(before, fields, plans, sent)
 
     def wait(

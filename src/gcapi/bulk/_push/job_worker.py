@@ -63,7 +63,7 @@ class JobWorker:
                 try:
                     # Nothing is sent for this, so the files need not be inspected.
                     plans = self._workflows.values.plan(row.specs, Inspection("off"))
-                    inputs, _ = self._uploads.known(row.fingerprint, plans)
+                    inputs = self._uploads.known(row.fingerprint, plans)
                     self._workflows.jobs.find(
                         self._algorithm, inputs, record.before["jobs"], self._recorder(row)
                     )

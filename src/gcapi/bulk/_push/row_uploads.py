@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gcapi import models
 from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS, QuotaWait
@@ -77,21 +78,25 @@ class RowUploads:
             if upload.pk in noted and upload.status in {INITIALIZED, COMPLETED}
         }
 
-    def known(
-        self, fingerprint: bytes, plans: Sequence[Plan]
-    ) -> tuple[PreparedValues, float | None]:
-        """Return the values that an earlier run sent, and when its first upload was created, if any."""
+    def known(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
+        """Return the values that an earlier run sent."""
         noted = self.journal.uploads(fingerprint)
         uploads = {
             plan.slug: [
-                models.UserUpload.from_dict({"pk": upload.pk, "filename": name, "api_url": ""})
+                models.UserUpload.from_dict(
+                    {
+                        "pk": upload.pk,
+                        "filename": name,
+                        "api_url": "",
+                        "created": datetime.fromtimestamp(upload.created, UTC).isoformat(),
+                    }
+                )
                 for upload, name in zip(noted[plan.slug].values(), upload_names(plan), strict=True)
             ]
             for plan in plans
             if isinstance(plan, Upload)
         }
-        times = [upload.created for group in noted.values() for upload in group.values()]
-        return PreparedValues.of(plans, uploads), min(times, default=None)
+        return PreparedValues.of(plans, uploads)
 
     def upload(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
         """Upload the files of a row, each once.
@@ -173,7 +178,7 @@ class RowUploads:
         with self._quota.reserve(len(missing)) as created:
 
             def note(index: int, upload: models.UserUpload) -> None:
-                self.journal.note_upload(fingerprint, *missing[index], upload.pk)
+                self.journal.note_upload(fingerprint, *missing[index], upload)
                 self._usable[upload.pk] = upload
                 created()
 
