@@ -18,6 +18,11 @@ def local_file_error(path: Path, error: OSError | ValueError) -> SpecFileError:
         error: The exception of the system call; a `ValueError` for a path with a NUL character.
     """
     reason = getattr(error, "strerror", None) or error
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return SpecFileNotFound(
+            f"{path} cannot be read: it is a link to {path.readlink()}, which does not exist. Restore that file, or"
+            " remove the link."
+        )
     if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
         return SpecFileNotFound(f"{path} cannot be read: {reason}. Check the path.")
     return SpecFileError(f"{path} cannot be read: {reason}. Check its permissions and the disk.")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gcapi.bulk.compare import diff as diff
     from gcapi.bulk.compare import verify as verify
     from gcapi.bulk.differences import Difference as Difference
+    from gcapi.bulk.guess import GuessedManifest as GuessedManifest
+    from gcapi.bulk.guess import LeftOut as LeftOut
     from gcapi.bulk.guess import guess_manifest as guess_manifest
     from gcapi.bulk.journal import JournalError as JournalError
     from gcapi.bulk.manifest import Manifest as Manifest
@@ -40,7 +42,7 @@ _NAMES = {
     "check": "CheckReport check_manifest",
     "compare": "diff verify",
     "differences": "Difference",
-    "guess": "guess_manifest",
+    "guess": "GuessedManifest LeftOut guess_manifest",
     "journal": "JournalError",
     "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest",
     "pulling": "CaseFailure PullProgress PullReport PulledFolderError pull",

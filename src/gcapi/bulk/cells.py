@@ -1,7 +1,8 @@
 """The meaning of a manifest's cells, which depends on the socket.
 
-Image sockets take files: a path, several (a list, or separated by ``;``), a directory (the files in it that are not
-hidden), or a glob. File sockets take one file; those of a JSON kind also the JSON itself, if no file has that name.
+Image sockets take files: a path, several (a list, or separated by ``;``), a directory (the files in it, without litter
+such as hidden files), or a glob. Files that cannot be read are among them, so that they are reported. File sockets take
+one file; those of a JSON kind also the JSON itself, if no file has that name.
 Value sockets take JSON, or the name of a file ending in ``.json`` that has it.
 
 Text means the same in every format of manifest: for String and Choice sockets it is the value itself, or a JSON string
@@ -15,10 +16,12 @@ import glob
 import json
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gcapi import models
+from gcapi._inspect.folders import is_litter, list_folder
 from gcapi._inspect.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
@@ -29,8 +32,6 @@ from gcapi.sockets import SocketValueSpec
 PLAIN_TEXT_KINDS = frozenset({"string", "choice"})
 #: Separates the paths in a cell.
 SEPARATOR = ";"
-#: Files that operating systems leave in folders.
-_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
 class CellError(SpecError):
@@ -120,25 +121,47 @@ def _parts(content: Any, folder: Path) -> list[str]:
     return [part.strip() for part in content if part.strip()]
 
 
-def _find_files(part: str, folder: Path) -> list[Path]:
+def _find_files(part: str, folder: Path) -> Sequence[Path]:
     path = folder / part
     if path.is_dir():
-        files = sorted(entry for entry in path.iterdir() if is_user_file(entry))
+        files: Sequence[Path] = list_folder(path).files
         what, fix = f"the directory {part!r} has no files", "Name another"
-    elif path.exists() or not glob.has_magic(part):
+    elif os.path.lexists(path) or not glob.has_magic(part):
         return [path]
     else:
-        found = glob.glob(part, root_dir=folder, recursive=True)  # noqa: PTH207 - takes absolute patterns too
-        files = sorted(folder / name for name in found if (folder / name).is_file())
+        files = _expand_glob(part, folder)
         what, fix = f"no file matches {part!r}", "Correct the pattern, or add the files"
     if not files:
         raise CellError(what=what, fix=fix)
     return files
 
 
-def is_user_file(path: Path) -> bool:
-    """Return whether a path is a file that is neither hidden nor made by the operating system."""
-    return path.is_file() and path.name[0] != "." and path.name.lower() not in _SYSTEM_FILES
+def _expand_glob(pattern: str, folder: Path) -> list[Path]:
+    """Return the files that a glob matches, without litter that it does not name.
+
+    Raises:
+        SpecFileError: A folder that it searches cannot be listed; `glob` would skip it.
+    """
+    parts = Path(pattern).parts
+    for index, part in enumerate(parts):
+        if glob.has_magic(part):
+            above = os.path.join("", *parts[:index])  # noqa: PTH118 - globs are text
+            searched = _glob(above, folder) if above else [""]
+            if part == "**":
+                searched += _glob(f"{above}/**/" if above else "**/", folder)
+            for name in searched:
+                if (folder / name).is_dir():
+                    list_folder(folder / name)
+    return [
+        folder / name
+        for name in _glob(pattern, folder)
+        if not any(is_litter(part) and part not in parts for part in Path(name).parts)
+        and not (folder / name).is_dir()
+    ]
+
+
+def _glob(pattern: str, folder: Path) -> list[str]:
+    return sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes absolute patterns too
 
 
 # ---------------------------------------------------------------- values

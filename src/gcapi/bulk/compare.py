@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from gcapi._inspect.folders import is_litter
 from gcapi._transfer.file_names import inside
 from gcapi._util.scheduler import cancel_scope
 from gcapi.bulk._pull.answers import STUDY_PARAMETER, read_answer_files
@@ -22,7 +23,8 @@ def verify(folder: str | Path) -> list[Difference]:
     """Compare the files of a pulled folder with its manifest by SHA-256, without a connection.
 
     Returns:
-        The files that are missing, were changed, or are in neither the manifest nor the answers.
+        The files that are missing, were changed, or are in neither the manifest nor the answers; litter that systems
+        leave in folders, such as ``.DS_Store``, is ignored.
 
     Raises:
         FileNotFoundError: There is no manifest.
@@ -48,6 +50,7 @@ def verify(folder: str | Path) -> list[Difference]:
     return differences + [
         Difference("unexpected", path, "it is in neither the manifest nor the answers")
         for path in sorted(found - expected.keys())
+        if not any(map(is_litter, path.split("/")))
     ]
 
 

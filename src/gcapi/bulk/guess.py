@@ -1,171 +1,144 @@
 """Guess a manifest from a folder: a draft to edit, never to be pushed unseen.
 
-*Rows.* If the folder has subfolders with files, each subfolder is a case, and its name is the title. Otherwise each
-file is a case; files that differ only in their suffix (``a.mha``, ``a.json``) are one case, titled with their common
-name.
+*Values.* The content of files decides: the DICM mark and the SeriesInstanceUID (with pydicom, which comes with the
+extra ``dicom``; without it, the DICOM files of a folder are one series), the data files that a header names, and the
+marks of other formats. Suffixes decide only for files without a mark.
 
-*Columns.* Files are distinguished by what their suffix says: an image, a DICOM series (files without a suffix or ending
-in .dcm), or another kind of file. If the server has only one socket for a kind of file (for an algorithm, among its
-inputs), the column gets its slug. A file goes to the socket whose slug, or whose relative path, has the file's name
-without suffix. Otherwise the column is called after the kind of file (``image``, ``dicom``, ``pdf``), to be renamed. If
-a case has two images that no name distinguishes, they go to ``image`` and ``image-2``, in the order of their names.
+*Rows.* A folder with images is a case, wherever it is, and its name is the title; subfolders with names such as
+``anat`` or ``ct``, or with names that several folders have, hold the parts of a case. Files in ``imagesTr`` and
+``labelsTr`` are cases by their names. Of files beside the folders of cases, those of one name (``a.mha``, ``a.json``,
+``a_seg.mha``) are a case, and so is each DICOM series. Several series in the folder of a case are several values.
+
+*Columns.* A value goes to the socket that is called like its file, its folder, or its name without that of the case,
+else to the only socket for its kind of files. A label that several cases have (``T1w``) names a column otherwise, and
+else the kind of file does (``image``, ``image-2``).
+
+Every file is in a row, or in the list of what was left out, with the reason.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from gcapi import models
-from gcapi._inspect.socket_kinds import StorageKind, storage_kind
-from gcapi._transfer.file_names import full_suffix
-from gcapi.bulk.cells import SEPARATOR, is_user_file
+from gcapi._inspect.series import can_read_series
+from gcapi.bulk._guess.cell_texts import CellWriter
+from gcapi.bulk._guess.columns import ColumnNaming
+from gcapi.bulk._guess.file_groups import DICOM, group_files
+from gcapi.bulk._guess.file_tree import LeftOut as LeftOut
+from gcapi.bulk._guess.file_tree import LeftOutList, escaped, read_tree
+from gcapi.bulk._guess.layouts import CaseFinder
+from gcapi.bulk._pull.remote_cases import find_source, sockets_of_cases
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
-from gcapi.bulk.targets import Target
+from gcapi.bulk.targets import Target, TargetError
 from gcapi.client import Client
 
-#: Suffixes of images, and of the data files that belong to an image's header.
-IMAGE_SUFFIXES = frozenset(
-    (".mha", ".mhd", ".nii", ".nii.gz", ".nrrd", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-) | {".ome.tif", ".ome.tiff", ".svs", ".ndpi", ".vms", ".scn", ".mrxs", ".bif"}
-DATA_SUFFIXES = frozenset((".raw", ".zraw"))
-DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ""))
 MANIFEST_NAMES = frozenset(("manifest.csv", "manifest.jsonl", "manifest.parquet"))
+#: The number of cases of a target whose sockets are looked at.
+_SAMPLED_CASES = 100
+
+
+@dataclass(frozen=True)
+class GuessedManifest(Manifest):
+    """A guessed manifest, to be reviewed.
+
+    Attributes:
+        left_out: Each file that is in no row and why, and litter such as ``.DS_Store``.
+        guessed: Why a column is a guess, by its name; the other columns are sockets of the target.
+        notes: Remarks about how the files were read.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    guessed: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
 
 
 def guess_manifest(
     folder: Path, client: Client | None = None, target: Target | str | None = None
-) -> Manifest:
+) -> GuessedManifest:
     """Guess the manifest of a folder, in time proportional to the number of files in it.
 
+    Reads the first 4 KiB of each file, and the headers of DICOM files.
+
     Args:
-        folder: The folder; its entries become the rows.
+        folder: The folder.
         client: Finds sockets; `None` to name columns after the kinds of files.
-        target: An algorithm whose inputs are the columns; the sockets of other targets are unknown. `None` for none.
+        target: Where the manifest will be pushed to. The inputs of an algorithm are the columns; of an archive or a
+            reader study, the sockets that its cases have come first. `None` for all sockets of the server.
+
+    Returns:
+        The rows, and what is in none of them.
 
     Raises:
-        ManifestError: The folder has no files.
+        ManifestError: The folder has no files that make a case.
+        SpecFileError: The folder cannot be listed.
+        TargetError: The target has none of the three forms, or there is no client to ask for its sockets.
+        ObjectNotFound: The target does not exist, or you have no access.
+
+    Example:
+        >>> guessed = guess_manifest(Path("cases"), client, "archive:my-archive")
+        >>> print(guessed.left_out[0])
+        notes.docx (no kind of socket takes it)
     """
     folder = folder.absolute()
-    cases = _files_by_title(folder)
-    if not cases:
+    known, others = _sockets(client, target)
+    left_out = LeftOutList(folder)
+    tree = read_tree(folder, left_out)
+    files = [path for each in tree.walk() for path in each.files]
+    manifests = [path for path in tree.files if path.name in MANIFEST_NAMES]
+    left_out.add_all(manifests, "it is a manifest")
+    groups = group_files([path for path in files if path not in manifests], left_out)
+    cases = CaseFinder(tree, groups, left_out).find()
+    naming = ColumnNaming(known, others, cases)
+    writer = CellWriter(folder, files, left_out)
+    rows: list[Row] = []
+    for case in cases:
+        for value in case.values:
+            if not naming.takes(value):
+                left_out.add_all(value.group.files, f"no socket takes a {value.group.kind} file")
+        cells = {
+            column: cell
+            for column, value in naming.columns(filter(naming.takes, case.values)).items()
+            if (cell := writer.cell(value.group.files)) is not None
+        }
+        if cells:
+            rows.append(Row(len(rows) + 2, escaped(case.title), cells=cells))
+    if not rows:
         fix = "Name a folder with one file or one subfolder per case"
-        raise manifest_error(folder, Problem(0, "", "there are no files", fix))
-    naming = _ColumnNaming(_sockets(client, target))
-    rows = tuple(
-        Row(line, title, cells=naming.cells(files, folder))
-        for line, (title, files) in enumerate(cases.items(), start=2)
-    )
-    return Manifest(rows, folder)
+        found = f"; left out: {left_out.entries[0]}" if left_out.entries else ""
+        raise manifest_error(folder, Problem(0, "", f"there are no files for a case{found}", fix))
+    notes: list[str] = []
+    if any(group.kind == DICOM for group in groups) and not can_read_series():
+        notes.append(
+            "pydicom is not installed, so the DICOM files of a folder were taken for one series."
+            " Install the extra 'dicom' to tell series apart."
+        )
+    used = {column for row in rows for column in row.cells}
+    guessed = {column: why for column, why in naming.guessed.items() if column in used}
+    entries = tuple(sorted(left_out.entries, key=lambda entry: entry.path))
+    return GuessedManifest(tuple(rows), folder, None, entries, guessed, tuple(notes))
 
 
-def _files_by_title(folder: Path) -> Mapping[str, Sequence[Path]]:
-    entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
-    in_folders = {
-        entry.name: sorted(path for path in entry.rglob("*") if is_user_file(path))
-        for entry in entries
-        if entry.is_dir()
-    }
-    filled = {name: files for name, files in in_folders.items() if files}
-    if filled:
-        return filled
-    same_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in entries:
-        if is_user_file(path) and path.name not in MANIFEST_NAMES:
-            same_stem[_stem(path)].append(path)
-    return same_stem
+Sockets = Iterable[models.ComponentInterface]
 
 
-def _sockets(
-    client: Client | None, target: Target | str | None
-) -> Iterable[models.ComponentInterface]:
-    """Return the sockets that columns may be named after."""
+def _sockets(client: Client | None, target: Target | str | None) -> tuple[Sockets, Sockets]:
+    """Return the sockets of the target, and the others that it may take."""
     goal = None if target is None else Target.of(target)
     if client is None:
-        return ()
-    if goal is None or goal.kind != "algorithm":
-        return client.interfaces.iterate_all()
-    algorithm = client.workflows.lookup.algorithms.get(goal.slug)
-    return [socket for each in algorithm.interfaces for socket in each.inputs or ()]
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(full_suffix(path.name))
-
-
-def _file_kind(path: Path) -> str:
-    suffix = full_suffix(path.name).lower()
-    if suffix in IMAGE_SUFFIXES or suffix in DATA_SUFFIXES:
-        return "image"
-    return "dicom" if suffix in DICOM_SUFFIXES else suffix.removeprefix(".")
-
-
-def _file_kind_of_socket(socket: models.ComponentInterface) -> str:
-    """Return the kind of files that a socket takes, as `_file_kind` names it."""
-    kind = storage_kind(socket)
-    if kind in {StorageKind.IMAGE, StorageKind.DICOM}:
-        return "image" if kind == StorageKind.IMAGE else "dicom"
-    return PurePosixPath(socket.relative_path or "").suffix.lower().removeprefix(".")
-
-
-class _ColumnNaming:
-    """Chooses the columns of files.
-
-    Args:
-        sockets: The sockets that columns may be named after.
-    """
-
-    def __init__(self, sockets: Iterable[models.ComponentInterface]) -> None:
-        #: The slug of each socket by its name, or that of its file, and its kind of files.
-        self._slugs: dict[tuple[str, str], str] = {}
-        of_kind: dict[str, set[str]] = defaultdict(set)
-        for socket in sockets:
-            kind = _file_kind_of_socket(socket)
-            self._slugs[socket.slug, kind] = socket.slug
-            stem = PurePosixPath(socket.relative_path or "").stem
-            self._slugs.setdefault((stem, kind), socket.slug)
-            of_kind[kind].add(socket.slug)
-        self._only_slug = {kind: min(slugs) for kind, slugs in of_kind.items() if len(slugs) == 1}
-
-    def cells(self, files: Sequence[Path], folder: Path) -> dict[str, str]:
-        """Return the cells of a case.
-
-        Args:
-            files: All files of the case.
-            folder: The folder of the manifest.
-        """
-        by_column: dict[str, list[list[Path]]] = defaultdict(list)
-        for group in _groups(files):
-            by_column[self._column(group[0])].append(group)
-        siblings = Counter(path.parent for path in files)
-        return {
-            column if number == 1 else f"{column}-{number}": _group_cell(group, folder, siblings)
-            for column, groups in by_column.items()
-            for number, group in enumerate(groups, start=1)
-        }
-
-    def _column(self, path: Path) -> str:
-        kind = _file_kind(path)
-        fallback = self._slugs.get((path.parent.name, kind), self._only_slug.get(kind, kind))
-        return self._slugs.get((_stem(path), kind), fallback)
-
-
-def _groups(files: Sequence[Path]) -> Iterable[list[Path]]:
-    """Return the files that make one value: a DICOM series in a folder, an image with its data file, or one file."""
-    groups: dict[tuple[str, Path, str], list[Path]] = defaultdict(list)
-    for path in files:
-        kind = _file_kind(path)
-        suffix = full_suffix(path.name).lower()
-        # A header and its data file belong together; images of two formats do not.
-        name = _stem(path) + ("" if suffix in {".mhd", *DATA_SUFFIXES} else suffix)
-        groups[kind, path.parent, "" if kind == "dicom" else name].append(path)
-    return groups.values()
-
-
-def _group_cell(group: Sequence[Path], folder: Path, siblings: Mapping[Path, int]) -> str:
-    """Return the directory if the group is all of its files, else the paths."""
-    parent = group[0].parent
-    if 1 < len(group) == siblings[parent] and parent != folder:
-        return parent.relative_to(folder).as_posix()
-    return SEPARATOR.join(path.relative_to(folder).as_posix() for path in group)
+        if goal is not None:
+            raise TargetError(
+                f"The sockets of {goal} are on the server. Pass a client, or no target."
+            )
+        return (), ()
+    lookup = client.workflows.lookup
+    if goal is None:
+        return (), list(client.interfaces.iterate_all())
+    if goal.kind == "algorithm":
+        algorithm = lookup.algorithms.get(goal.slug)
+        return [socket for each in algorithm.interfaces for socket in each.inputs or ()], ()
+    slugs = set(sockets_of_cases(client, find_source(client, goal), _SAMPLED_CASES))
+    sockets = list(client.interfaces.iterate_all())
+    return [socket for socket in sockets if socket.slug in slugs], sockets

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gcapi import models
+from gcapi._inspect.folders import is_litter
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import STUDY_PARAMETER, is_mask, mask_of, row_of_answer, write_answers
-from gcapi.bulk._pull.case_folders import MANIFEST, name_folders
+from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_records import remove_partial_files
 from gcapi.bulk._pull.json_lines import DISK_FULL, JsonLinesFile
@@ -139,14 +140,19 @@ def pull(
     Raises:
         TargetError: The source has none of the three forms.
         ObjectNotFound: The source does not exist, or you have no access.
-        FileExistsError: The folder is not empty and `existing` is ``"error"``, or it holds another source.
+        FileExistsError: The folder is not empty, apart from litter such as ``.DS_Store``, and `existing` is
+            ``"error"``, or it holds another source.
         PulledFolderError: The index of the folder cannot be read or written.
     """
     target = Target.of(source)
     root = Path(folder).absolute()
     if existing not in get_args(ExistingFolder):
         raise ValueError(f"existing={existing!r} must be 'error', 'skip', 'overwrite' or 'verify'.")
-    if existing == "error" and root.exists() and any(root.iterdir()):
+    if (
+        existing == "error"
+        and root.exists()
+        and any(path.name == INDEX or not is_litter(path.name) for path in root.iterdir())
+    ):
         raise FileExistsError(
             f"{root} is not empty. Choose another folder, or pass existing='skip' or 'verify' to resume a pull into it."
         )

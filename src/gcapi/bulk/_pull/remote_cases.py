@@ -143,6 +143,20 @@ def iterate_cases(client: Client, source: PullSource) -> Iterator[RemoteCase]:
         yield _to_case(client, source.kind, found)
 
 
+def sockets_of_cases(client: Client, source: PullSource, count: int) -> list[str]:
+    """Return the slugs of the sockets that the first cases of a source have, sorted.
+
+    Args:
+        client: The client.
+        source: The source.
+        count: The number of cases to look at, in one request.
+    """
+    namespace, parameter = _namespace(client, source.kind)
+    page = namespace.page(0, count, {parameter: source.pk})
+    cases = (_to_case(client, source.kind, found) for found in page)
+    return sorted({value.slug for case in cases for value in case.values})
+
+
 def reload_case(client: Client, case: RemoteCase) -> RemoteCase:
     """Return the current state of a case.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,6 +15,14 @@ from gcapi.cli.options import FILE, inspect_options
 from gcapi.cli.output import printable_lines, write
 from gcapi.cli.session import Session, command
 from gcapi.findings import InspectMode
+
+if TYPE_CHECKING:
+    from gcapi.bulk import GuessedManifest, LeftOut
+
+#: The number of files left out for one reason that are named.
+_SHOWN_FILES = 20
+#: The number of names of litter that are named.
+_SHOWN_NAMES = 5
 
 
 @click.group()
@@ -29,7 +38,9 @@ def manifest() -> None:
     "folder", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR"
 )
 @click.option(
-    "--target", metavar="algorithm:SLUG", help="Use the inputs of this algorithm as columns."
+    "--target",
+    metavar="KIND:SLUG",
+    help="Use the inputs of an algorithm, or the sockets that the cases of an archive or a study have, as columns.",
 )
 @click.option(
     "--format",
@@ -54,9 +65,11 @@ def init(
 ) -> None:
     """Create a manifest from the files of a folder.
 
-    Each subfolder, or each file if there are no subfolders, becomes a case. The result is a guess: review it before you
-    push it.
+    The content of files and the names of folders tell the cases. Every file is in a row, or is listed as left out with
+    the reason. The result is a guess: review it before you push it.
     """
+    if offline and target:
+        raise InvalidInput("--target needs the server. Leave out --offline, or --target.")
     path = folder / f"manifest.{suffix}"
     if path.exists() and not force:
         raise InvalidInput(f"{path} already exists; --force overwrites it.")
@@ -67,8 +80,35 @@ def init(
             guessed = bulk.guess_manifest(folder, client, target)
     bulk.write_manifest(path, guessed.rows)
     columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
-    session.show({"manifest": str(path), "rows": len(guessed.rows), "columns": columns})
+    summary = {"manifest": str(path), "rows": len(guessed.rows), "columns": columns}
+    left_out = [asdict(entry) for entry in guessed.left_out]
+    session.show({**summary, "left_out": left_out, "guessed": guessed.guessed}, table=summary)
+    _say_what_to_review(session, guessed)
     session.say("Review the manifest, and check it with 'gcapi manifest check'.")
+
+
+def _say_what_to_review(session: Session, guessed: GuessedManifest) -> None:
+    litter = [entry.path for entry in guessed.left_out if entry.is_litter]
+    by_reason: dict[str, list[LeftOut]] = defaultdict(list)
+    for entry in guessed.left_out:
+        if not entry.is_litter:
+            by_reason[entry.reason].append(entry)
+    for reason, entries in by_reason.items():
+        for entry in entries[:_SHOWN_FILES]:
+            session.say(f"left out: {entry}")
+        if len(entries) > _SHOWN_FILES:
+            more = len(entries) - _SHOWN_FILES
+            session.say(f"left out: {more} more ({reason}); --json lists them")
+    if litter:
+        examples = ", ".join(sorted({path.rpartition("/")[2] for path in litter})[:_SHOWN_NAMES])
+        session.say(f"left out: {len(litter)} hidden or of a system or program: {examples}")
+    columns: dict[str, list[str]] = defaultdict(list)
+    for column, why in guessed.guessed.items():
+        columns[why].append(column)
+    for why, names in columns.items():
+        session.say(f"guessed: {', '.join(names)} ({why})")
+    for note in guessed.notes:
+        session.say(note)
 
 
 @command(manifest)

@@ -1,0 +1,64 @@
+"""Folders of local files, without the litter that systems and programs leave in them.
+
+Links are followed. What cannot be read is listed, so that nothing that a user means to send is skipped silently.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gcapi._transfer.local_files import local_file_error
+
+#: Names of files and folders that no user made, in lower case; so are all names that begin with a dot.
+LITTER_NAMES = frozenset(
+    {"@eadir", "__macosx", "__pycache__", "$recycle.bin", "thumbs.db", "ehthumbs.db", "desktop.ini"}
+)
+
+
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder is hidden, or was made by a system or a program, by its name."""
+    return name.startswith(".") or name.lower() in LITTER_NAMES
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The entries of a folder, each sorted by name.
+
+    Attributes:
+        files: Everything that is neither a folder nor litter: also broken links, and files that cannot be read.
+        folders: The subfolders, and links to folders.
+        litter: The files and folders that are litter.
+    """
+
+    files: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    litter: tuple[Path, ...]
+
+
+def list_folder(folder: Path) -> Listing:
+    """Return the entries of a folder.
+
+    Raises:
+        SpecFileError: It cannot be listed.
+    """
+    files: list[Path] = []
+    folders: list[Path] = []
+    litter: list[Path] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_folder = _is_folder(entry)
+                found = litter if is_litter(entry.name) else folders if is_folder else files
+                found.append(folder / entry.name)
+    except OSError as error:
+        raise local_file_error(folder, error) from error
+    return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(litter)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
