@@ -13,6 +13,7 @@ from gcapi.bulk.manifest import Row
 from gcapi.exceptions import UnsafeName
 from gcapi_sandbox import Sandbox
 from tests.support.data import unique
+from tests.support.folders import write_tree
 from tests.support.pull import (
     Sockets,
     add_archive,
@@ -160,3 +161,16 @@ def test_diff_of_an_archive_that_was_empty(
     assert [(one.kind, one.subject) for one in diff(client, tmp_path / "home")] == [
         ("only there", "added")
     ]
+
+
+def test_litter_of_systems_is_not_unexpected(
+    client: Client, archive: str, home: Path, tmp_path: Path
+) -> None:
+    """What systems leave in folders is neither reported by `verify` nor keeps a folder from being pulled into."""
+    litter = (".DS_Store", "case-0/._x", "case-0/@eaDir/x", "case-1/Thumbs.db", ".git/objects/ab")
+    write_tree(home, dict.fromkeys(litter, "x"))
+    assert verify(home) == []
+    fresh = write_tree(tmp_path / "fresh", {".DS_Store": "x", "desktop.ini": "x"})
+    assert pull(client, f"archive:{archive}", fresh).cases == 3
+    with pytest.raises(FileExistsError):
+        pull(client, f"archive:{archive}", fresh)

@@ -49,15 +49,16 @@ def list_folder(folder: Path) -> Listing:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                is_folder = _is_folder(entry)
-                found = litter if is_litter(entry.name) else folders if is_folder else files
+                found = folders if is_folder(entry) else files
+                found = litter if is_litter(entry.name) else found
                 found.append(folder / entry.name)
     except OSError as error:
         raise local_file_error(folder, error) from error
     return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(litter)))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str] | Path) -> bool:
+    """Return whether an entry is a folder, or a link to one; False if that cannot be found out."""
     try:
         return entry.is_dir()
     except OSError:  # such as a link to itself

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcapi import models
 from gcapi._inspect import dicom, images, other_files
+from gcapi._inspect.series import further_files_of_series
 from gcapi._inspect.socket_kinds import StorageKind, storage_kind
 from gcapi._transfer.local_files import check_local_file
 from gcapi.findings import Finding
@@ -52,6 +53,8 @@ def inspect_files(
         if len(_remembered) >= _REMEMBERED_VALUES:
             _remembered.clear()
         _remembered[identity] = findings
+    if kind == StorageKind.DICOM:
+        return [*findings, *further_files_of_series(files)]
     return [*findings]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gcapi import models
-from gcapi._inspect.folders import is_litter, list_folder
+from gcapi._inspect.folders import is_folder, is_litter, list_folder
 from gcapi._inspect.socket_kinds import StorageKind, decode, shortened, storage_kind
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
@@ -123,7 +123,7 @@ def _parts(content: Any, folder: Path) -> list[str]:
 
 def _find_files(part: str, folder: Path) -> Sequence[Path]:
     path = folder / part
-    if path.is_dir():
+    if is_folder(path):
         files: Sequence[Path] = list_folder(path).files
         what, fix = f"the directory {part!r} has no files", "Name another"
     elif os.path.lexists(path) or not glob.has_magic(part):
@@ -143,20 +143,20 @@ def _expand_glob(pattern: str, folder: Path) -> list[Path]:
         SpecFileError: A folder that it searches cannot be listed; `glob` would skip it.
     """
     parts = Path(pattern).parts
-    for index, part in enumerate(parts):
-        if glob.has_magic(part):
-            above = os.path.join("", *parts[:index])  # noqa: PTH118 - globs are text
-            searched = _glob(above, folder) if above else [""]
-            if part == "**":
-                searched += _glob(f"{above}/**/" if above else "**/", folder)
-            for name in searched:
-                if (folder / name).is_dir():
-                    list_folder(folder / name)
+    literal = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    for index in range(literal, len(parts)):
+        above = os.path.join("", *parts[:index])  # noqa: PTH118 - globs are text
+        searched = _glob(above, folder) if above else [""]
+        if parts[index] == "**":
+            searched += _glob(os.path.join(above, "**/"), folder)  # noqa: PTH118
+        for name in searched:
+            if is_folder(folder / name):
+                list_folder(folder / name)
     return [
         folder / name
         for name in _glob(pattern, folder)
         if not any(is_litter(part) and part not in parts for part in Path(name).parts)
-        and not (folder / name).is_dir()
+        and not is_folder(folder / name)
     ]
 
 
