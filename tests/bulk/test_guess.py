@@ -73,7 +73,7 @@ def test_columns_are_those_of_the_target(
     used, table = sandbox.add_socket(unique("used")), sandbox.add_socket(unique("t"), "CSV file")
     sandbox.add_socket(unique("other"))
     target: CaseCollection = add_collection(sandbox, client, kind)
-    target.add(SocketValueSpec(used, file=noise(tmp_path / "there.mha", 8)))
+    target.filled(target.add(SocketValueSpec(used, file=noise(tmp_path / "there.mha", 8))).pk)
     folder = write_tree(
         tmp_path / "cases", {"p1.mha": metaimage(), f"p1/{table}.csv": "a", "p1/x.mha": metaimage()}
     )

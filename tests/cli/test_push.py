@@ -300,6 +300,31 @@ def test_init_knows_sockets(ready: Program, sandbox: Sandbox, tmp_path: Path) ->
     assert ready("manifest", "check", tmp_path / "manifest.csv", f"algorithm:{slug}").code == 0
 
 
+def test_init_accounts_for_every_file(gcapi: Program, tmp_path: Path) -> None:
+    """`manifest init` prints what is in no row and which columns are guesses, and refuses options that conflict."""
+    noise(tmp_path / "one.mha", 16)
+    for number in range(25):
+        (tmp_path / f"{number:02}.txt").touch()
+    for name in (".DS_Store", "notes.pdf", os.fsdecode(b"\xff.mha")):
+        (tmp_path / name).write_bytes((tmp_path / "one.mha").read_bytes())
+    (tmp_path / "notes.pdf").write_text("%PDF-1.7")
+    made = gcapi("manifest", "init", tmp_path, "--offline")
+    assert (made.code, "rows: 1\n" in made.out) == (0, True)
+    for line in (
+        "left out: notes.pdf (there is no image or case of its name)",
+        "left out: 19.txt (no kind of socket takes it)",
+        "left out: 5 more (no kind of socket takes it); --json lists them",
+        r"left out: \xff.mha (its name is not UTF-8: rename it)",
+        "left out: 1 hidden or of a system or program: .DS_Store",
+        "guessed: image (not a socket: rename it to one)",
+    ):
+        assert line in made.err.splitlines()
+    listed = gcapi("manifest", "init", tmp_path, "--offline", "--force", "--json").json
+    assert len(listed["left_out"]) == 29  # the manifest is one of them
+    both = gcapi("manifest", "init", tmp_path, "--offline", "--force", "--target", "archive:a")
+    assert (both.code, "--target needs the server" in both.err) == (4, True)
+
+
 def test_nothing_to_guess(gcapi: Program, tmp_path: Path) -> None:
     """An empty folder is an error, a missing one a usage error."""
     assert gcapi("manifest", "init", tmp_path, "--offline").code == 4

@@ -79,8 +79,8 @@ def guess_manifest(
 
     Example:
         >>> guessed = guess_manifest(Path("cases"), client, "archive:my-archive")
-        >>> print(guessed.left_out[0])
-        notes.docx (no kind of socket takes it)
+        >>> for entry in guessed.left_out:
+        ...     print(entry)
     """
     folder = folder.absolute()
     known, others = _sockets(client, target)

@@ -102,12 +102,12 @@ class ColumnNaming:
     def columns(self, values: Iterable[CaseValue]) -> Mapping[str, CaseValue]:
         """Return the values of a case by their columns."""
         found: dict[str, CaseValue] = {}
+        numbers: dict[str, int] = defaultdict(lambda: 1)
         for value in values:
-            base = self._column(value)
-            column, number = base, 1
+            column = base = self._column(value)
             while column in found:
-                number += 1
-                column = f"{base}-{number}"
+                numbers[base] += 1
+                column = f"{base}-{numbers[base]}"
             if column != base:
                 self._note(column, f"not a socket: some cases have several values for {base}")
             found[column] = value
