@@ -166,7 +166,7 @@ def test_diff_of_an_archive_that_was_empty(
 def test_litter_of_systems_is_not_unexpected(
     client: Client, archive: str, home: Path, tmp_path: Path
 ) -> None:
-    """What systems leave in folders is neither reported by `verify` nor keeps a folder from being pulled into."""
+    """`verify` does not report `.DS_Store` and its like, and a folder with nothing else can be pulled into."""
     litter = (".DS_Store", "case-0/._x", "case-0/@eaDir/x", "case-1/Thumbs.db", ".git/objects/ab")
     write_tree(home, dict.fromkeys(litter, "x"))
     assert verify(home) == []

@@ -1,1 +1,4 @@
-"""The steps of guessing a manifest: the files of a folder, the values they make, the cases, and the columns."""
+"""Guessing a manifest: the files of a folder, the values that they make, the cases, the columns and the cells.
+
+This package reads a folder and names what is in it; what is wrong with its files, `gcapi._inspect` finds.
+"""

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from gcapi import models
 from gcapi._inspect.socket_kinds import StorageKind, storage_kind
 from gcapi.bulk._guess.file_groups import DICOM, IMAGE, SEGMENTATION
-from gcapi.bulk._guess.layouts import Case, CaseValue
+from gcapi.bulk._guess.layouts import FolderCase, LabelledFiles
 
 #: The number of cases that must have a label before it makes a column of its own.
 _RECURRING = 2
@@ -75,7 +75,7 @@ class ColumnNaming:
         self,
         known: Iterable[models.ComponentInterface],
         others: Iterable[models.ComponentInterface],
-        cases: Sequence[Case],
+        cases: Sequence[FolderCase],
     ) -> None:
         self._known, self._others = _SocketSet(known), _SocketSet(others)
         self._has_sockets = bool(self._known.slugs or self._others.slugs)
@@ -94,14 +94,14 @@ class ColumnNaming:
         #: Why each column is a guess.
         self.guessed: dict[str, str] = {}
 
-    def takes(self, value: CaseValue) -> bool:
+    def takes(self, value: LabelledFiles) -> bool:
         """Return whether a socket takes the files of a value; True if no sockets are known."""
         kind = value.group.kind
         return not self._has_sockets or self._known.takes(kind) or self._others.takes(kind)
 
-    def columns(self, values: Iterable[CaseValue]) -> Mapping[str, CaseValue]:
+    def columns(self, values: Iterable[LabelledFiles]) -> Mapping[str, LabelledFiles]:
         """Return the values of a case by their columns."""
-        found: dict[str, CaseValue] = {}
+        found: dict[str, LabelledFiles] = {}
         numbers: dict[str, int] = defaultdict(lambda: 1)
         for value in values:
             column = base = self._column(value)
@@ -113,7 +113,7 @@ class ColumnNaming:
             found[column] = value
         return found
 
-    def _column(self, value: CaseValue) -> str:
+    def _column(self, value: LabelledFiles) -> str:
         kind, label = value.group.kind, _as_slug(value.label)
         names = [value.group.stem, label, value.group.folder.name]
         for sockets in (self._known, self._others):

@@ -79,7 +79,7 @@ class FileGroup:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is an image of any kind."""
+        """True if it is an image of any kind."""
         return self.kind in {IMAGE, SEGMENTATION, DICOM}
 
 

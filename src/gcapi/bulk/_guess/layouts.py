@@ -35,7 +35,7 @@ _NO_NAMES: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
-class CaseValue:
+class LabelledFiles:
     """A value of a case.
 
     Attributes:
@@ -48,7 +48,7 @@ class CaseValue:
 
 
 @dataclass
-class Case:
+class FolderCase:
     """A case.
 
     Attributes:
@@ -59,7 +59,7 @@ class Case:
 
     title: str
     place: Path
-    values: list[CaseValue] = field(default_factory=list[CaseValue])
+    values: list[LabelledFiles] = field(default_factory=list[LabelledFiles])
 
 
 class CaseFinder:
@@ -79,9 +79,9 @@ class CaseFinder:
         for group in groups:
             self._in_folder[group.folder].append(group)
 
-    def find(self) -> list[Case]:
+    def find(self) -> list[FolderCase]:
         """Return the cases, with titles that differ, in the order of their places and titles."""
-        cases: list[Case] = []
+        cases: list[FolderCase] = []
         for case in self._in_container(self._tree):
             if self._has_images and not any(value.group.is_image for value in case.values):
                 files = [path for value in case.values for path in value.group.files]
@@ -101,7 +101,9 @@ class CaseFinder:
 
     # ---------------------------------------------------------------- folders
 
-    def _in_container(self, folder: Folder, names: Mapping[str, int] = _NO_NAMES) -> Iterator[Case]:
+    def _in_container(
+        self, folder: Folder, names: Mapping[str, int] = _NO_NAMES
+    ) -> Iterator[FolderCase]:
         """Yield the cases in a folder that is not a case itself; for `names` see `_is_container`."""
         split = {each.path: each for each in self._split_folders(folder, names)}
         cases = _cases_of_split(split.values(), self._in_folder)
@@ -157,7 +159,7 @@ class CaseFinder:
 
     # ---------------------------------------------------------------- files beside the folders of cases
 
-    def _add_loose(self, folder: Folder, cases: list[Case]) -> list[Case]:
+    def _add_loose(self, folder: Folder, cases: list[FolderCase]) -> list[FolderCase]:
         """Return cases and those that the files in their folder make; other files go to the case of their name."""
         groups = self._in_folder[folder.path]
         series = [group for group in groups if group.kind == DICOM]
@@ -165,10 +167,10 @@ class CaseFinder:
             title = folder.name if len(series) == 1 else f"{folder.name}-{number}"
             if len(group.files) == 1:
                 title = group.stem
-            cases.append(Case(title, folder.path, [CaseValue(group)]))
+            cases.append(FolderCase(title, folder.path, [LabelledFiles(group)]))
         others = [group for group in groups if group.kind != DICOM]
         stems = {group.stem for group in others}
-        by_title: dict[str, list[CaseValue]] = defaultdict(list)
+        by_title: dict[str, list[LabelledFiles]] = defaultdict(list)
         for group in others:
             title, label = _split_label(group.stem, stems)
             by_title[title].append(_labelled(group, label))
@@ -177,15 +179,15 @@ class CaseFinder:
             if title in known:
                 known[title].values += values
             elif not self._has_images or any(value.group.is_image for value in values):
-                cases.append(Case(title, folder.path, values))
+                cases.append(FolderCase(title, folder.path, values))
             else:
                 files = [path for value in values for path in value.group.files]
                 self._left_out.add_all(files, "there is no image or case of its name")
         return cases
 
 
-def _case_of_folder(folder: Folder, groups: Iterable[FileGroup]) -> Case:
-    values: list[CaseValue] = []
+def _case_of_folder(folder: Folder, groups: Iterable[FileGroup]) -> FolderCase:
+    values: list[LabelledFiles] = []
     for group in _merged_series(groups):
         inner = group.folder.relative_to(folder.path).parts
         label = group.stem
@@ -195,10 +197,10 @@ def _case_of_folder(folder: Folder, groups: Iterable[FileGroup]) -> Case:
             label = label[len(folder.name) :].strip("-_. ")
         place = "" if not inner else inner[-1]
         values.append(_labelled(group, label or place, place))
-    return Case(folder.name, folder.path, _distinct(values))
+    return FolderCase(folder.name, folder.path, _distinct(values))
 
 
-def _distinct(values: list[CaseValue]) -> list[CaseValue]:
+def _distinct(values: list[LabelledFiles]) -> list[LabelledFiles]:
     """Return values in which those with the same label have the name of their folder in it, too."""
     counts = Counter((value.group.kind, value.label) for value in values)
     return [
@@ -229,19 +231,19 @@ def _split_label(stem: str, stems: Iterable[str]) -> tuple[str, str]:
     return stem, ""
 
 
-def _labelled(group: FileGroup, label: str, place: str = "") -> CaseValue:
+def _labelled(group: FileGroup, label: str, place: str = "") -> LabelledFiles:
     """Return a value; an image that is called, or is in a folder that is called, like a label is a segmentation."""
     is_label = _LABEL_END.search(f"_{label}") or _LABEL_FOLDER.fullmatch(place)
     if group.kind == IMAGE and is_label:
         group = replace(group, kind=SEGMENTATION)
-    return CaseValue(group, label)
+    return LabelledFiles(group, label)
 
 
 def _cases_of_split(
     folders: Iterable[Folder], in_folder: Mapping[Path, Sequence[FileGroup]]
-) -> list[Case]:
+) -> list[FolderCase]:
     """Return the cases of folders such as ``imagesTr`` and ``labelsTr``, by the names of their files."""
-    cases: dict[tuple[str, str], Case] = {}
+    cases: dict[tuple[str, str], FolderCase] = {}
     for folder in folders:
         images = _IMAGE_FOLDER.fullmatch(folder.name)
         match = images or _LABEL_FOLDER.fullmatch(folder.name)
@@ -251,6 +253,6 @@ def _cases_of_split(
             channel = _CHANNEL.search(title[-5:]) if images and split else None
             if channel:
                 title, label = title[:-5], "" if channel[1] == "0000" else channel[1]
-            case = cases.setdefault((split, title), Case(title, folder.path))
+            case = cases.setdefault((split, title), FolderCase(title, folder.path))
             case.values.append(_labelled(group, label))
     return list(cases.values())
