@@ -62,7 +62,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from gcapi._util.messages import describe_body, parsed_body
+from gcapi._util.messages import describe_body, parsed_body, printable_lines
 from gcapi._util.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ if TYPE_CHECKING:
 
 class GCAPIError(Exception):
     """Base class of the exceptions of this package."""
+
+    def __str__(self) -> str:
+        # Whatever a server says in it cannot drive a terminal.
+        return printable_lines(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The keyword arguments of each constructor are also attributes.

@@ -20,8 +20,10 @@ MAX_FOLDER, MAX_FOLDER_BYTES = 80, 160
 _RESERVED = re.compile(
     r"(con|conin\$|conout\$|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
 )
-#: Characters that some system does not allow in file names.
-_UNSAFE_CHARACTERS = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
+#: Characters that some system does not allow in file names, and those that control a terminal or turn text around.
+_UNSAFE_CHARACTERS = re.compile(
+    r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]'
+)
 
 
 def check_upload_name(name: str) -> str:

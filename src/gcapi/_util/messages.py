@@ -43,6 +43,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines in which other non-printable characters are replaced."""
+    return "\n".join(map(printable, text.splitlines())) if not text.isprintable() else text
+
+
 def is_json(response: httpx.Response) -> bool:
     """Return whether the content type is JSON, with or without parameters."""
     content_type: str = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

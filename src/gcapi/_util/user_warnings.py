@@ -6,6 +6,8 @@ import sys
 import warnings
 from types import FrameType
 
+from gcapi._util.messages import printable_lines
+
 #: What the modules begin with whose frames are not the user's.
 _OWN_FRAMES = ("gcapi.", "contextlib.")
 
@@ -18,7 +20,7 @@ def warn_user(message: str, category: type[Warning]) -> None:
         category: The class of the warning.
     """
     _, level = _calling_frame()
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable_lines(message), category, stacklevel=level)
 
 
 def calling_line() -> tuple[str, int]:
@@ -29,7 +31,7 @@ def calling_line() -> tuple[str, int]:
 
 def warn_at(line: tuple[str, int], message: str, category: type[Warning]) -> None:
     """Issue a warning that points at a file and line, as `calling_line` returned them."""
-    warnings.warn_explicit(message, category, *line)
+    warnings.warn_explicit(printable_lines(message), category, *line)
 
 
 def _calling_frame() -> tuple[FrameType | None, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcapi import models
-from gcapi._util.messages import format_duration
+from gcapi._util.messages import format_duration, printable
 from gcapi._util.polling import poll
 from gcapi._workflows.cases import CaseSnapshot, PendingValue
 from gcapi._workflows.namespaces import Namespaces
@@ -141,7 +141,7 @@ class ImportWatch:
                     sessions[one] = self.resources.raw_image_upload_sessions.detail(pk=one)
             if all(session.status == "Failed" for session in sessions.values()):
                 words = next(iter(sessions.values())).error_message
-                self._fail(pk, slug, words or "no reason given")
+                self._fail(pk, slug, printable(words or "no reason given"))
 
     def _fail_without_uploads(self, existing: set[str]) -> None:
         for pk, pending in list(self._waiting.items()):

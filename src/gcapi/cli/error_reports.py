@@ -12,13 +12,12 @@ import click
 import httpx
 
 from gcapi import exceptions
-from gcapi._util.messages import printable
+from gcapi._util.messages import printable, printable_lines
 from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk._pull.json_lines import PulledFolderError
 from gcapi.bulk.journal import JournalError
 from gcapi.cli import exit_codes
 from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
-from gcapi.cli.output import printable_lines
 from grand_challenge_api.base import AbsentFieldError
 
 T = TypeVar("T")

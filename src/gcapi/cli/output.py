@@ -36,11 +36,6 @@ def write(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def printable_lines(text: str) -> str:
-    """Return a text of several lines without characters that control a terminal."""
-    return "\n".join(map(printable, text.splitlines()))
-
-
 # ---------------------------------------------------------------- JSON
 
 

@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 import click
 
 import gcapi
+from gcapi._util.messages import printable_lines
 from gcapi.cli.output import (
     Column,
     print_json,
     print_json_lines,
     print_object,
     print_table,
-    printable_lines,
 )
 
 if TYPE_CHECKING:

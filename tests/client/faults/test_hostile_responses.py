@@ -17,8 +17,10 @@ from gcapi._api.operations import Calls
 from gcapi._http.bounded_read import MAX_ERROR_BODY_BYTES
 from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
+from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
     GCAPIError,
+    SpecError,
     StatusError,
     UnexpectedAnswer,
 )
@@ -393,6 +395,24 @@ def test_messages_have_no_control_characters() -> None:
     error = failure(Answer(status=400, body={"detail": words}), "operation")
     assert str(error).isprintable()
     assert str(error).endswith("�]0;owned� �2J �gnp.exe � \U0001f600 ümlaut")
+
+
+HOSTILE = "a\x1b[31m\x9b2J\u202eb\nc"
+
+
+@pytest.mark.parametrize("kind", [GCAPIError, UnexpectedAnswer, SpecError])
+def test_no_error_controls_a_terminal(kind: type[GCAPIError]) -> None:
+    """The text of an error has no control characters but line feeds; its arguments are as they were given."""
+    error = kind(HOSTILE)
+    assert str(error) == "a�[31m�2J�b\nc"
+    assert error.args == (HOSTILE,)
+
+
+def test_no_warning_controls_a_terminal() -> None:
+    """The text of a warning has no control characters but line feeds."""
+    with pytest.warns(UserWarning, match="^a�") as caught:
+        warn_user(HOSTILE, UserWarning)
+    assert str(caught[0].message) == "a�[31m�2J�b\nc"
 
 
 PATHS = ["../../escaped", "/tmp/escaped", "..", "C:\\escaped", "a/b", ""]

@@ -14,9 +14,10 @@ import click
 import gcapi
 from gcapi._api.page import Page
 from gcapi._util.json_types import is_object
+from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.options import collect_pairs
-from gcapi.cli.output import print_json, print_json_lines, printable_lines, write
+from gcapi.cli.output import print_json, print_json_lines, write
 from gcapi.cli.session import Session, command
 
 

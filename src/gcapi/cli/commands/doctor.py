@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gcapi.cli.output import print_json, printable_lines, write
+from gcapi._util.messages import printable_lines
+from gcapi.cli.output import print_json, write
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from gcapi import bulk
+from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
 from gcapi.cli.options import FILE, inspect_options
-from gcapi.cli.output import printable_lines, write
+from gcapi.cli.output import write
 from gcapi.cli.session import Session, command
 from gcapi.findings import InspectMode
 

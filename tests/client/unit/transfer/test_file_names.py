@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcapi._transfer.file_names import check_upload_name, full_suffix, inside, name_of, safe_name
+from gcapi._transfer.file_names import (
+    check_upload_name,
+    folder_name,
+    full_suffix,
+    inside,
+    name_of,
+    safe_name,
+)
 from gcapi.exceptions import SpecError, UnsafeName
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
@@ -219,3 +226,13 @@ def test_url_without_a_name_is_refused(path: str) -> None:
     """A URL whose last segment cannot be a file name, quoted or not, is refused."""
     with pytest.raises(UnsafeName):
         name_of(path)
+
+
+@pytest.mark.parametrize(
+    "character", ["\x1b", "\x7f", "\x9b", "\u200f", "\u2028", "\u202e", "\u2066"]
+)
+def test_names_that_control_a_terminal_are_refused(character: str) -> None:
+    """A name with a control or bidirectional character is no plain file name, and no part of a folder name."""
+    with pytest.raises(UnsafeName):
+        safe_name(f"gnp{character}exe")
+    assert folder_name(f"gnp{character}exe") in {"gnp_exe", "gnp exe"}
