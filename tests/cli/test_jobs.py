@@ -10,7 +10,7 @@ import pytest
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
 from tests.support.api_objects import JOB, PK
-from tests.support.data import noise, unique, written
+from tests.support.data import noise, nothing_written, unique, written
 from tests.support.programs.cli_program import Program
 from tests.support.servers.loopback import TOKEN, Answer, Loopback, in_turn
 
@@ -133,6 +133,20 @@ def test_wrong_inputs(ready: Program, doubler: Doubler, text: str, code: int, wo
     assert (run.code, run.out) == (code, "")
     assert words in run.err
     assert ready("jobs", "list", "--algorithm", doubler.slug).out == ""
+
+
+def test_inputs_are_inspected(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
+    """`run` refuses a file of another format before it sends anything, and `--no-inspect` sends it."""
+    table, same = (sandbox.add_socket(unique("table"), "CSV file") for _ in range(2))
+    algorithm = sandbox.add_algorithm(
+        unique("algorithm"), interfaces=[([table], [same])], run="math:sqrt"
+    )
+    line = ("run", algorithm, "-i", f"{table}={written(tmp_path / 'a.csv', b'PK' + bytes(9))}")
+    with nothing_written(sandbox):
+        refused = ready(*line)
+    assert refused.code == 4
+    assert "a.csv: the content is not that of a CSV file. " in refused.err
+    assert ready(*line, "--no-inspect").code == 0
 
 
 def test_some_jobs_fail(ready: Program, doubler: Doubler, tmp_path: Path) -> None:

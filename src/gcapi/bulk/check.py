@@ -6,6 +6,7 @@ Values are planned and their files are inspected as for a push, so that both ref
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from gcapi import models
@@ -129,6 +130,10 @@ def check_manifest(
             f"The files have {report.bytes / 2**30:.1f} GiB, and the quota of uploads that are not imported yet is"
             f" {quota}. A push waits for imports if that is not enough."
         )
+    if deep and find_spec("SimpleITK") is None:
+        report.notes.append(
+            "SimpleITK is not installed, so images were not decoded. Install it with: pip install SimpleITK"
+        )
     # A socket that does not exist is one problem, rather than one for each row.
     report.problems = sorted(dict.fromkeys(report.problems), key=lambda problem: problem.line)
     return report
@@ -154,6 +159,9 @@ class _RowChecker:
 
     def check(self, row: Row) -> None:
         parsed, errors = self.reader.read_valid(row)
+        if not row.cells:  # a pulled archive has such rows, so a push accepts them
+            what, fix = "the row has no values", "Fill a cell, or remove the row"
+            self.report.problems.append(Problem(row.line, "", what, fix, "warning"))
         plans: list[Plan] = []
         for spec in parsed.specs:
             try:

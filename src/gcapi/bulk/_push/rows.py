@@ -132,9 +132,6 @@ class RowReader:
     def read_valid(self, row: Row) -> tuple[ParsedRow, list[tuple[str, Exception]]]:
         """Return the valid cells of a row, and the errors of the others by column."""
         errors: list[tuple[str, Exception]] = []
-        if not row.cells:
-            what, fix = "the row has no values", "Fill a cell, or remove the row"
-            errors.append(("", CellError(what=what, fix=fix)))
         if row.line in self._duplicates:
             what, fix = self._duplicates[row.line], "Give every row a title of its own"
             errors.append(("title", CellError(what=what, fix=fix)))
