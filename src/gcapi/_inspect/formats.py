@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 
 from gcapi._transfer.local_files import local_file_error
 
-#: The number of bytes at the beginning of a file that is enough to recognise its format.
-HEAD_BYTES = 4096
+#: The first bytes of a file, which are enough to recognise its format; ITK looks as far for MetaImage.
+HEAD_BYTES = 8192
 
 
 class Format(StrEnum):
     """A format of files; the value is its name in messages."""
 
+    ANALYZE = "Analyze"
     DICOM = "DICOM"
     EMPTY = "empty"
     GZIP = "gzip"
@@ -45,9 +49,25 @@ class Head:
     data: bytes
 
     @property
+    def suffix(self) -> str:
+        """The suffix in lower case, such as ``.nii`` or ``.nii.gz``."""
+        name = PurePath(self.path.name.lower())
+        return PurePath(name.stem).suffix + ".gz" if name.suffix == ".gz" else name.suffix
+
+    @cached_property
     def format(self) -> Format:
         """The format that the content says."""
         return format_of(self.data)
+
+    @cached_property
+    def content(self) -> bytes:
+        """The beginning of the content, which is decompressed if the file is compressed with gzip."""
+        if self.format != Format.GZIP:
+            return self.data
+        try:
+            return zlib.decompressobj(wbits=31).decompress(self.data, HEAD_BYTES)
+        except zlib.error:
+            return b""
 
 
 def read_head(path: Path) -> Head:
@@ -77,15 +97,30 @@ _FORMATS_BY_SIGNATURE = (
     (b"%PDF-", Format.PDF),
     (b"PK\x03\x04", Format.ZIP),
 )
+#: The length of the header in its first four bytes, and the mark that NIfTI has, with its offset; both byte orders.
+_NIFTI_MARKS = (
+    ((b"\x5c\x01\0\0", b"\0\0\x01\x5c"), 344, (b"n+1\0", b"ni1\0")),
+    ((b"\x1c\x02\0\0", b"\0\0\x02\x1c"), 4, (b"n+2\0", b"ni2\0")),
+)
+#: The field without which no reader takes a file as MetaImage, at the beginning of any line.
+_METAIMAGE_FIELD = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*NDims[ \t]*[=:]", re.MULTILINE)
+#: DICOM without its preamble: the first element of the file meta group or of the data set, with a VR or a short length.
+_BARE_DICOM = re.compile(
+    rb"(?:\x02\0[\0\x01]|\x08\0[\0\x01\x05\x08\x12-\x18])\0(?:[A-Z]{2}|[\x02-\x40]\0\0\0)"
+    rb"|\0\x08\0[\0\x01\x05\x08\x12-\x18][A-Z]{2}"
+)
 
 
 def format_of(data: bytes) -> Format:
     """Return the format of a file from its first bytes."""
     if not data:
         return Format.EMPTY
-    if data[128:132] == b"DICM":
+    if data[128:132] == b"DICM" or _BARE_DICOM.match(data):
         return Format.DICOM
     for signature, found in _FORMATS_BY_SIGNATURE:
         if data.startswith(signature):
             return found
-    return Format.UNKNOWN
+    for lengths, offset, marks in _NIFTI_MARKS:
+        if data.startswith(lengths):
+            return Format.NIFTI if data.startswith(marks, offset) else Format.ANALYZE
+    return Format.METAIMAGE if _METAIMAGE_FIELD.search(data) else Format.UNKNOWN
