@@ -2,9 +2,9 @@
 
     python examples/upload_cts.py scans/ --archive my-archive --socket ct-image
 
-A file in the folder is an image. A subfolder is an image of several files, such as a DICOM series; for a socket of the
-kind "DICOM Image Set" it is de-identified on this machine before it is sent (extra `dicom`). The title of a case is the
-name of its file or folder.
+A file in the folder is an image. A subfolder is an image of several files, such as a header and its data. For a socket
+of the kind "DICOM Image Set" it is a DICOM series, which is de-identified on this machine before it is sent (extra
+`dicom`). The title of a case is the name of its file or folder.
 
 The token is read from the environment variable GRAND_CHALLENGE_AUTHORIZATION.
 """

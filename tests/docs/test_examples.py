@@ -46,14 +46,13 @@ def cases(public_server: PublicServer) -> dict[str, Any]:
 
 
 def test_folder_of_cts_is_uploaded_once(public_server: PublicServer) -> None:
-    """Files and series become cases once, however often the program runs; a bad file is reported and stops no other."""
-    shutil.move(public_server.folder / "series", public_server.folder / "cases" / "series")
+    """Files become cases once, however often the program runs; a bad file is reported and stops no other."""
     noise(public_server.folder / "cases" / "packed.nii.gz")
     arguments = ("cases", "--archive", "my-archive")
     first = start(public_server, "upload_cts.py", *arguments)
     assert first.returncode == 0, first.stderr
     made = cases(public_server)
-    assert made.keys() == {"Earlier case", "case-1", "case-2", "packed", "series"}
+    assert made.keys() == {"Earlier case", "case-1", "case-2", "packed"}
     (public_server.folder / "cases" / "broken.mha").write_text("no image")
     second = start(public_server, "upload_cts.py", *arguments)
     assert second.returncode == 1

@@ -52,7 +52,7 @@ _SUFFIXES: dict[Format, tuple[str, ...]] = {
     Format.PNG: (".png",),
     Format.TIFF: (".tif", ".tiff"),
 }
-_FORMATS = {suffix: found for found, suffixes in _SUFFIXES.items() for suffix in suffixes}
+_FORMAT_BY_SUFFIX = {suffix: found for found, suffixes in _SUFFIXES.items() for suffix in suffixes}
 #: Formats that the server recognises whatever the suffix is.
 _RECOGNISED = frozenset({Format.PNG, Format.TIFF})
 #: Formats of which upper-case suffixes are not recognised: by SimpleITK, and by the importer of Grand Challenge.
@@ -82,7 +82,7 @@ class _Image:
 
     @property
     def is_split(self) -> bool:
-        """Whether its data are in a form of several files that the server's importer is not known to read."""
+        """Return whether its data are in a form of several files that the server is not known to read."""
         has_others = any(data.name is not None for data in self.data)
         return has_others and (self.format != Format.METAIMAGE or len(self.data) > 1)
 
@@ -103,9 +103,12 @@ def inspect_image(files: Sequence[Path], _: models.ComponentInterface, deep: boo
     given = {path.name: path for path in files}
     findings += _inspect_images(images, given)
     used = {image.head.path.name for image in images} | _data_names(images)
-    others = (head for head in heads if head.format != Format.EMPTY and head.path.name not in used)
+    others = [head for head in heads if head.format != Format.EMPTY and head.path.name not in used]
     findings += (finding for head in others if (finding := _inspect_other(head, bool(images))))
-    if deep and not any(finding.level == "error" for finding in findings):
+    if any(finding.level == "error" for finding in findings):
+        # What is left over may belong to what is wrong.
+        return [finding for finding in findings if finding.level == "error"]
+    if deep:
         findings += (finding for image in images for finding in _inspect_content(image, given))
     return findings
 
@@ -201,7 +204,7 @@ def _suffix_finding(image: _Image) -> Finding | None:
     if head.suffix not in suffixes or (is_gzip and not head.suffix.endswith(".gz")):
         if image.format in _RECOGNISED and not is_gzip:
             level: Level = "warning"
-            if head.suffix not in _FORMATS:
+            if head.suffix not in _FORMAT_BY_SUFFIX:
                 return None
         else:
             level = "error"
@@ -218,7 +221,7 @@ def _suffix_finding(image: _Image) -> Finding | None:
 
 def _inspect_other(head: Head, has_image: bool) -> Finding | None:
     """Return the finding about a file that is no header and that none names."""
-    if (expected := _FORMATS.get(head.suffix)) is not None:
+    if (expected := _FORMAT_BY_SUFFIX.get(head.suffix)) is not None:
         found = format_of(head.content)
         content = "of an unknown format" if found == Format.UNKNOWN else found
         what = f"its suffix {head.suffix} is one of {expected}, and its content is {content}"

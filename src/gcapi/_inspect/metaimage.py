@@ -11,7 +11,7 @@ from gcapi._inspect.image_data import Compression, HeaderError, ImageData
 
 #: Bounds of a header, which ends with ElementDataFile; a list of data files may follow.
 _MAX_LINES, _MAX_LINE_BYTES = 10_000, 10_000
-_LINE = re.compile(rb"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*$", re.DOTALL)
+_HEADER_LINE = re.compile(rb"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*$", re.DOTALL)
 #: The length of an element in bytes by the last word of its type, for instance of MET_UCHAR.
 _ELEMENT_BYTES = {
     **dict.fromkeys(("CHAR", "UCHAR"), 1),
@@ -69,7 +69,7 @@ def _read_lines(head: Head) -> tuple[dict[str, bytes], list[bytes], int]:
     with head.path.open("rb") as file:
         for _ in range(_MAX_LINES):
             line = file.readline(_MAX_LINE_BYTES)
-            if (field := _LINE.match(line)) is not None:
+            if (field := _HEADER_LINE.match(line)) is not None:
                 fields[field[1].decode("latin-1")] = field[2]
             if not line or "ElementDataFile" in fields:
                 break

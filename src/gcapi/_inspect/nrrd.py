@@ -12,7 +12,7 @@ from gcapi._inspect.image_data import Compression, HeaderError, ImageData
 #: Bounds of a header, which a list of data files ends.
 _MAX_LINES, _MAX_LINE_BYTES = 10_000, 10_000
 #: The length of an element in bytes, by what its type contains; the first that fits decides.
-_ELEMENT_BYTES = (
+_TYPE_LENGTHS = (
     (8, ("64", "double")),
     (4, ("32", "float")),
     (2, ("16", "short")),
@@ -29,7 +29,7 @@ def read_nrrd(head: Head) -> list[ImageData]:
     Raises:
         HeaderError: A field is missing or cannot be read.
     """
-    fields, others, end = _read_lines(head)
+    fields, others, end = _read_fields(head)
     for key in ("type", "dimension", "sizes", "encoding"):
         if key not in fields:
             raise HeaderError(f"its header has no {key!r}")
@@ -41,7 +41,7 @@ def read_nrrd(head: Head) -> list[ImageData]:
     encoding = fields["encoding"].lower()
     kind = fields["type"].lower()
     element = next(
-        (size for size, words in _ELEMENT_BYTES if any(word in kind for word in words)), None
+        (size for size, words in _TYPE_LENGTHS if any(word in kind for word in words)), None
     )
     is_gzip = encoding in _GZIP
     is_plain = encoding == "raw" and "lineskip" not in fields
@@ -74,7 +74,7 @@ def _names(field: str, others: list[str]) -> list[str]:
         ) from None
 
 
-def _read_lines(head: Head) -> tuple[dict[str, str], list[str], int]:
+def _read_fields(head: Head) -> tuple[dict[str, str], list[str], int]:
     """Return the fields of a header, the lines after it if they are a list, and where it ends."""
     fields: dict[str, str] = {}
     others: list[str] = []

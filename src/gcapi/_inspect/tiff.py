@@ -18,7 +18,7 @@ _MAX_FIELDS = 2**16
 #: The number of entries that are read from the end of a table; a file is truncated at its end.
 _MAX_ENTRIES = 256
 #: The tags of the offsets and the lengths of strips, and of tiles.
-_TABLES = ((273, 279), (324, 325))
+_OFFSET_TABLES = ((273, 279), (324, 325))
 #: Formats of integers, by the type of a field.
 _INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
@@ -63,7 +63,7 @@ class _Reader:
                 return end
             values = self._read(entry * count, start)
             fields = {values[at]: values[at : at + 4] for at in range(0, len(values), 4)}
-            end = max(end, *(self._end_of(fields, *tags) for tags in _TABLES))
+            end = max(end, *(self._end_of(fields, *tags) for tags in _OFFSET_TABLES))
             offset = self._integer(self._word, following)
         if not seen:
             raise HeaderError("it has no image directory")

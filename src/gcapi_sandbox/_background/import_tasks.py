@@ -106,16 +106,22 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
             image = store_image(state, imported, file, session.pk)
             _attach_image(state, session, socket, image)
         session.status, session.uploads = "Succeeded", []
+        session.error_message = _import_problem(outcome)  # files beside an image are left out
         state.store.save(session)
         settle_job(state, task.owner)
 
     return finish
 
 
+def _import_problem(outcome: ImportResult) -> str:
+    """Return the server's words about files that could not be imported; empty if there are none."""
+    count = len(outcome.failed)
+    return f"{count} file{'s' * (count > 1)} could not be imported" if count else ""
+
+
 def _check_import(outcome: ImportResult, socket: Socket | None, *, single: bool) -> None:
-    if outcome.failed:
-        count = len(outcome.failed)
-        raise TaskError(f"{count} file{'s' * (count > 1)} could not be imported")
+    if outcome.failed and not outcome.images:
+        raise TaskError(_import_problem(outcome))
     if socket is None:
         return
     if single and len(outcome.images) != 1:

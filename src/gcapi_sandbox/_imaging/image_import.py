@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +17,12 @@ if TYPE_CHECKING:
 _COLOR_SPACES = {1: "GRAY", 3: "RGB", 4: "RGBA"}
 _SUFFIXES_WITHOUT_SPACING = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _MAX_LABEL = 255
-_DATA_SUFFIXES = (".raw", ".zraw")
+_DATA_SUFFIXES = (".raw", ".zraw", ".raw.gz", ".img", ".img.gz")
+#: The names of data files in the headers of MetaImage and NRRD.
+_DATA_FILE = re.compile(r"^(?:ElementDataFile|data ?file)\s*[=:]\s*(?:\./)?(.+?)\s*$", re.MULTILINE)
+_PAIRED_SUFFIXES = (".hdr", ".hdr.gz")
+_JPEG_SUFFIXES, _JPEG_END = (".jpg", ".jpeg"), b"\xff\xd9"
+_GZIP = b"\x1f\x8b"
 _VOLUME = 3
 _DICOM_PREFIX = slice(128, 132)
 
@@ -65,18 +73,23 @@ def _groups(folder: Path) -> Iterator[list[Path]]:
     files = sorted(folder.iterdir())
     dicom = {path for path in files if is_dicom(path)}
     yield from (
-        [path] for path in files if path not in dicom and path.suffix.lower() not in _DATA_SUFFIXES
+        [path]
+        for path in files
+        if path not in dicom and not path.name.lower().endswith(_DATA_SUFFIXES)
     )
     if dicom:
         yield from _series(folder)
 
 
 def _data_files(header: Path) -> set[str]:
-    """Return the names of the data files of a MetaImage header."""
-    if header.suffix.lower() != ".mhd":
-        return set()
-    lines = (line.partition("=") for line in header.read_text("latin-1").splitlines())
-    return {value.strip() for key, _, value in lines if key.strip() == "ElementDataFile"}
+    """Return the names of the files that have the data of a header."""
+    name = header.name.lower()
+    if name.endswith(_PAIRED_SUFFIXES):
+        stem = header.name[: name.rindex(".hdr")]
+        return {f"{stem}.img", f"{stem}.img.gz"}
+    if name.endswith((".mhd", ".nhdr")):
+        return set(_DATA_FILE.findall(header.read_text("latin-1")))
+    return set()
 
 
 def _series(folder: Path) -> Iterator[list[Path]]:
@@ -90,6 +103,7 @@ def _import(files: list[Path], target: Path) -> ImportedImage:
     sitk = load_sitk()
     names = [str(path) for path in files]
     image = sitk.ReadImage(names if len(names) > 1 else names[0])
+    _check_length(files[0], image)
     if image.GetDimension() == _VOLUME and image.GetDepth() == 1 and is_dicom(files[0]):
         image = image[:, :, 0]
     sitk.WriteImage(image, str(target), useCompression=True)
@@ -103,6 +117,35 @@ def _import(files: list[Path], target: Path) -> ImportedImage:
         segments=_segments(sitk, image),
         tags=_tags(sitk, files[0]),
     )
+
+
+def _check_length(path: Path, image: Any) -> None:
+    """Raise RuntimeError for an image that ends early, which SimpleITK completes with zeros."""
+    if path.suffix.lower() in _JPEG_SUFFIXES and _JPEG_END not in path.read_bytes():
+        raise RuntimeError("no end of image")
+    if image.HasMetaDataKey("nifti_type"):
+        sizes = [max(1, int(image.GetMetaData(f"dim[{axis}]"))) for axis in range(1, 8)]
+        bits = math.prod(sizes) * int(image.GetMetaData("bitpix"))
+        length = float(image.GetMetaData("vox_offset")) + bits / 8
+        others = [path.with_name(name) for name in _data_files(path)]
+        data = next((other for other in others if other.exists()), path)
+        if len(_content(data)) < length:
+            raise RuntimeError("pixels are missing")
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file, decompressed as far as possible if it is compressed with gzip."""
+    data, content = path.read_bytes(), b""
+    if not data.startswith(_GZIP):
+        return data
+    while data.startswith(_GZIP):
+        decompressor = zlib.decompressobj(wbits=31)
+        try:
+            content += decompressor.decompress(data)
+        except zlib.error as error:
+            raise RuntimeError("damaged") from error
+        data = decompressor.unused_data
+    return content
 
 
 def _segments(sitk: Any, image: Any) -> list[int] | None:

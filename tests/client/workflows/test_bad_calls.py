@@ -259,7 +259,7 @@ def test_an_image_that_may_not_be_seen_is_not_found(
         archive = sandbox.add_archive(unique("foreign"), editors=["someone"])
         with Client(sandbox.add_user("someone"), sandbox.base_url) as someone:
             item = someone.add_case_to_archive(
-                archive_slug=archive, values=[SocketValueSpec(sockets.image, file=ct_slice())]
+                archive_slug=archive, values=[SocketValueSpec(sockets.image, file=volume())]
             )
             sandbox.wait_idle(DEADLINE)
             case = someone.archive_items.detail(pk=item.pk)
@@ -280,7 +280,7 @@ def test_an_image_of_the_other_sort_is_refused(
     """A plain image for a DICOM socket, or the reverse, is refused before a case is created."""
     case = collection.filled(
         collection.add(
-            SocketValueSpec(sockets.image, file=ct_slice()),
+            SocketValueSpec(sockets.image, file=volume()),
             SocketValueSpec(sockets.dicom, file=ct_slice(), image_name="CT"),
         ).pk
     )

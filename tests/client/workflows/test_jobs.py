@@ -29,7 +29,6 @@ from gcapi_sandbox import Sandbox
 from tests.support.data import (
     DEADLINE,
     add_collection,
-    ct_slice,
     found,
     noise,
     nothing_written,
@@ -140,7 +139,7 @@ def test_an_input_given_twice_is_refused(
     sandbox: Sandbox, client: Client, example: Example
 ) -> None:
     """Two values for one socket raise an error that names it, because the server would drop one."""
-    inputs = [SocketValueSpec(example.image, file=path) for path in (ct_slice(), volume())]
+    inputs = [SocketValueSpec(example.image, file=path) for path in (volume(), volume())]
 
     with nothing_written(sandbox), pytest.raises(SpecError, match="is given twice") as refused:
         client.start_algorithm_job(algorithm_slug=example.slug, inputs=inputs)
@@ -156,7 +155,7 @@ def test_an_unknown_socket_is_named_with_those_that_are_near(
 
     with nothing_written(sandbox), pytest.raises(SocketNotFound) as missing:
         client.start_algorithm_job(
-            algorithm_slug=example.slug, inputs=[SocketValueSpec(mistyped, file=ct_slice())]
+            algorithm_slug=example.slug, inputs=[SocketValueSpec(mistyped, file=volume())]
         )
 
     assert isinstance(missing.value, ObjectNotFound)
@@ -173,7 +172,7 @@ def test_an_unknown_algorithm_is_named_with_those_that_are_near(
     with nothing_written(sandbox), pytest.raises(ObjectNotFound, match="Did you mean") as missing:
         client.start_algorithm_job(
             algorithm_slug=f"{example.slug}x",
-            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+            inputs=[SocketValueSpec(example.image, file=volume())],
         )
 
     assert repr(example.slug) in str(missing.value)
@@ -227,11 +226,11 @@ def test_every_source_makes_an_input(
 ) -> None:
     """A job takes its image from a file or from a case that has it, which needs no upload."""
     collection = add_collection(sandbox, client, "archive")
-    item = collection.add(SocketValueSpec(example.image, file=ct_slice()))
+    item = collection.add(SocketValueSpec(example.image, file=volume()))
     value = value_of(collection.filled(item.pk), example.image)
     source: dict[str, Any] = {
-        "file": {"file": ct_slice()},
-        "files": {"files": [ct_slice()]},
+        "file": {"file": volume()},
+        "files": {"files": [volume()]},
         "existing value": {"existing_socket_value": value},
         "existing image": {"existing_image_api_url": value.image},
     }[how]
@@ -282,7 +281,7 @@ def test_a_job_takes_a_dicom_image_set_and_files(
 def test_a_job_can_be_waited_for_in_every_form(client: Client, example: Example, form: str) -> None:
     """A job as it was started, as it is read, and its pk all name the job."""
     started = client.start_algorithm_job(
-        algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=ct_slice())]
+        algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=volume())]
     )
     job: Any = {
         "as started": started,
@@ -302,7 +301,7 @@ def test_outputs_that_are_there_already_are_not_overwritten(
     with pytest.raises(FileExistsError, match="already exists"):
         client.run_algorithm(
             algorithm_slug=example.slug,
-            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+            inputs=[SocketValueSpec(example.image, file=volume())],
             output_directory=tmp_path,
             timeout=DEADLINE,
         )
@@ -322,7 +321,7 @@ def test_a_job_whose_algorithm_fails_has_failed(
         client.run_algorithm(
             algorithm_slug=example.slug,
             inputs=[
-                SocketValueSpec(example.image, file=ct_slice()),
+                SocketValueSpec(example.image, file=volume()),
                 SocketValueSpec(example.factor, value=-1),
             ],
             output_directory=tmp_path / "out",
@@ -344,6 +343,7 @@ def test_a_job_whose_inputs_are_bad_is_cancelled(
     started = client.start_algorithm_job(
         algorithm_slug=example.slug,
         inputs=[SocketValueSpec(example.image, file=written(tmp_path / "no.nii", "no image"))],
+        inspect="off",
     )
 
     with pytest.raises(JobFailed, match="The server could not use its inputs") as failed:
@@ -356,7 +356,7 @@ def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example
     """After the timeout, the error has the job's status and the call that continues to wait, which works."""
     with sandbox.hold_background():
         started = client.start_algorithm_job(
-            algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=ct_slice())]
+            algorithm_slug=example.slug, inputs=[SocketValueSpec(example.image, file=volume())]
         )
         with pytest.raises(JobTimeout, match="keeps running") as late:
             client.wait_for_job(started, timeout=0.3)
@@ -378,7 +378,7 @@ def test_a_refused_job_says_why(sandbox: Sandbox, example: Example) -> None:
         ):
             client.start_algorithm_job(
                 algorithm_slug=example.slug,
-                inputs=[SocketValueSpec(example.image, file=ct_slice())],
+                inputs=[SocketValueSpec(example.image, file=volume())],
             )
     finally:
         sandbox.limits.active_jobs_per_user = limit
@@ -400,7 +400,7 @@ def test_an_endpoint_is_invoked(sandbox: Sandbox, client: Client, example: Examp
     invocation = client.invoke_algorithm_endpoint(
         endpoint_pk=endpoint,
         inputs=[
-            SocketValueSpec(example.image, file=ct_slice()),
+            SocketValueSpec(example.image, file=volume()),
             SocketValueSpec(example.factor, value=0.5),
         ],
     )
@@ -434,7 +434,7 @@ def test_an_unknown_endpoint_is_not_found(
     with nothing_written(sandbox), pytest.raises(ObjectNotFound):
         client.invoke_algorithm_endpoint(
             endpoint_pk="00000000-0000-4000-8000-000000000000",
-            inputs=[SocketValueSpec(example.image, file=ct_slice())],
+            inputs=[SocketValueSpec(example.image, file=volume())],
         )
 
 

@@ -18,7 +18,6 @@ from tests.support.data import (
     add_collection,
     ct_slice,
     found,
-    mr_slice,
     noise,
     series,
     unique,
@@ -151,7 +150,7 @@ def test_an_image_that_is_none_fails_with_the_servers_words(
         SocketValueSpec(other, value=1),
         SocketValueSpec(slug, file=written(tmp_path / "no.nii", "no image")),
     ]
-    item = collection.add(*specs)
+    item = collection.add(*specs, inspect="off")
 
     with pytest.raises(ImportFailed, match="1 file could not be imported") as failed:
         collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
@@ -168,10 +167,10 @@ def test_the_failed_image_among_several_is_named(
     """Of several images, the error names the one that failed, and the others are in the case."""
     good, bad = sandbox.add_socket(unique("good")), sandbox.add_socket(unique("bad"))
     specs = [
-        SocketValueSpec(good, file=ct_slice()),
+        SocketValueSpec(good, file=volume()),
         SocketValueSpec(bad, file=written(tmp_path / "no.nii", "no image")),
     ]
-    item = collection.add(*specs)
+    item = collection.add(*specs, inspect="off")
     collection.filled(item.pk)
 
     with pytest.raises(ImportFailed) as failed:
@@ -190,7 +189,7 @@ def test_files_that_are_several_images_fail_while_watched(
         SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
     ]
     with sandbox.hold_background():
-        item = collection.add(*specs)
+        item = collection.add(*specs, inspect="off")
         waited: list[BaseException] = []
         sandbox.requests.clear()
 
@@ -219,7 +218,7 @@ def test_an_image_that_failed_before_anyone_looked_is_told_as_far_as_it_is_known
     specs = [
         SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
     ]
-    item = collection.add(*specs)
+    item = collection.add(*specs, inspect="off")
     collection.filled(item.pk)
 
     with pytest.raises(ImportTimeout, match="several images") as late:
@@ -233,10 +232,10 @@ def test_a_failed_import_leaves_the_former_value(
 ) -> None:
     """When a new image cannot be imported, the waiting fails and the case keeps its old one."""
     slug = sandbox.add_socket(unique("image"))
-    first = collection.filled(collection.add(SocketValueSpec(slug, file=mr_slice())).pk)
+    first = collection.filled(collection.add(SocketValueSpec(slug, file=volume())).pk)
     specs = [SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image"))]
 
-    item = collection.update(first.pk, *specs)
+    item = collection.update(first.pk, *specs, inspect="off")
     with pytest.raises(ImportFailed):
         collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
@@ -248,9 +247,10 @@ def test_an_earlier_failure_does_not_count(
 ) -> None:
     """After a failed import the same socket can be filled by a good one, which is what is waited for then."""
     slug = sandbox.add_socket(unique("image"))
-    item = collection.add(SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image")))
+    bad = SocketValueSpec(slug, file=written(tmp_path / "no.mha", "no image"))
+    item = collection.add(bad, inspect="off")
     collection.filled(item.pk)
-    specs = [SocketValueSpec(slug, file=ct_slice())]
+    specs = [SocketValueSpec(slug, file=volume())]
 
     case = collection.client.wait_for_values(
         collection.update(item.pk, *specs), values=specs, timeout=DEADLINE
@@ -270,7 +270,7 @@ def test_an_import_that_takes_long_says_so(collection: CaseCollection, sandbox: 
         sandbox.add_socket(unique("dicom"), "DICOM Image Set"),
     )
     specs = [
-        SocketValueSpec(image, file=ct_slice()),
+        SocketValueSpec(image, file=volume()),
         SocketValueSpec(table, value="a;b"),
         SocketValueSpec(dicom, files=[ct_slice()], image_name="CT"),
     ]

@@ -105,6 +105,7 @@ def lay_out(folder: Path) -> None:
     for number in (1, 2):
         noise(folder / "cases" / f"case-{number}.mha")
     noise(folder / "ct.mha")
+    noise(folder / "ct.mhd")
     shutil.copy(volume(), folder / "mr.nii")
     series(folder / "series")
 
