@@ -13,6 +13,10 @@ from gcapi._transfer.local_files import local_file_error
 
 #: The first bytes of a file, which are enough to recognise its format; ITK looks as far for MetaImage.
 HEAD_BYTES = 8192
+#: Suffixes of the data of images that need a header.
+DATA_SUFFIXES = frozenset({".img", ".img.gz", ".raw", ".raw.gz", ".zraw"})
+#: Suffixes of files that are DICOM if no other format is recognised.
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 
 
 class Format(StrEnum):

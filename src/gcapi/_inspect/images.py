@@ -15,7 +15,7 @@ from typing import Any
 
 from gcapi import models
 from gcapi._inspect.dicom_identity import identifying_elements
-from gcapi._inspect.formats import Format, Head, format_of, read_head
+from gcapi._inspect.formats import DATA_SUFFIXES, DICOM_SUFFIXES, Format, Head, format_of, read_head
 from gcapi._inspect.image_data import (
     COPY_AGAIN,
     HeaderError,
@@ -61,14 +61,8 @@ _CASE_SENSITIVE: dict[Format, Level] = {Format.METAIMAGE: "error", Format.NIFTI:
 _OPAQUE_SUFFIXES = frozenset(
     {".bif", ".mrxs", ".ndpi", ".tar", ".tar.gz", ".tgz", ".vms", ".vmu", ".zip"}
 )
-#: Suffixes of data that need a header.
-_DATA_SUFFIXES = frozenset({".img", ".img.gz", ".raw", ".raw.gz", ".zraw"})
 #: Suffixes of files that are not part of an image.
 _OTHER_SUFFIXES = frozenset({".csv", ".docx", ".json", ".md", ".pdf", ".txt", ".xlsx"})
-
-
-#: Suffixes of files that are DICOM if no other format is recognised.
-_DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 
 
 @dataclass(frozen=True)
@@ -231,7 +225,7 @@ def _inspect_other(head: Head, has_image: bool) -> Finding | None:
     if has_image:
         what = "it belongs to no image, and the server leaves it out"
         return Finding("warning", what, "Remove it from the files", head.path)
-    if head.suffix in _DATA_SUFFIXES:
+    if head.suffix in DATA_SUFFIXES:
         what = "it may be the data of an image, whose header is missing"
         return Finding("error", what, "Add the header to the files", head.path)
     if head.suffix in _OTHER_SUFFIXES or head.format in {Format.PDF, Format.JSON}:
@@ -241,7 +235,7 @@ def _inspect_other(head: Head, has_image: bool) -> Finding | None:
 
 def _is_dicom(head: Head) -> bool:
     return head.format == Format.DICOM or (
-        head.format == Format.UNKNOWN and head.suffix in _DICOM_SUFFIXES
+        head.format == Format.UNKNOWN and head.suffix in DICOM_SUFFIXES
     )
 
 
