@@ -128,7 +128,7 @@ def test_check_dry_run_and_push_agree(
     if "many" in values.values():
         (tmp_path / "many").mkdir()
         for number in range(2002):
-            written(tmp_path / "many" / f"{number}.mha", "ObjectType = Image\n")
+            written(tmp_path / "many" / f"{number}.dat", "a part of a slide")
     study = f"study:{sandbox.add_reader_study(unique('study'))}"
     cells = {slugs[name]: cell for name, cell in values.items()} or {slugs["number"]: "1"}
     path, journal = tmp_path / "m.csv", tmp_path / "journal"
