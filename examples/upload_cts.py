@@ -27,7 +27,7 @@ def cases_in(folder: Path) -> Iterator[tuple[str, list[Path]]]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield entry.name, sorted(path for path in entry.rglob("*") if path.is_file())
+            yield entry.name, sorted(path for path in entry.rglob("*") if not path.is_dir())
         else:
             yield Path(entry.name.removesuffix(".gz")).stem, [entry]
 
