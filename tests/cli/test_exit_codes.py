@@ -104,6 +104,7 @@ KEYWORDS: dict[str, Any] = {
     "problems": (),
     "what": "no value",
     "fix": "Write one",
+    "findings": (),
 }
 
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def private_directory() -> Generator[Path]:
 
 
 @contextmanager
-def _abandoned(path: Path) -> Iterator[bool]:
+def _abandoned(path: Path) -> Generator[bool]:
     """Lock a file, if that is possible, and yield whether it is abandoned.
 
     Raises:

@@ -116,9 +116,9 @@ def _ending_signals() -> Generator[None]:
     def end(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)
 
-    former = {}
+    former: dict[int, Any] = {}
     for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
+        number: int | None = getattr(signal, name, None)
         # A program that runs under nohup goes on. Signals can only be set in the main thread.
         if number and signal.getsignal(number) == signal.SIG_DFL:
             with contextlib.suppress(ValueError):
