@@ -120,7 +120,7 @@ def test_files_are_inputs(ready: Program, sandbox: Sandbox, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
-        ("{number}=two", 4, "is not JSON"),
+        ("{number}=two", 4, "is not a number"),
         ("{number}", 2, "SOCKET=VALUE"),
         ("no-such-socket=1", 3, "no-such-socket"),
         ("{doubled}=1", 4, "interface"),

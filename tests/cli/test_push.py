@@ -278,7 +278,7 @@ def test_init_guesses(gcapi: Program, tmp_path: Path) -> None:
     made = gcapi("manifest", "init", tmp_path, "--offline", "--json")
     assert made.code == 0
     assert (made.json["rows"], made.json["columns"]) == (2, ["image"])
-    with (tmp_path / "manifest.csv").open(newline="") as file:
+    with (tmp_path / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
         assert [row["title"] for row in csv.DictReader(file)] == ["one", "two"]
     again = gcapi("manifest", "init", tmp_path, "--offline")
     assert again.code == 4

@@ -6,7 +6,9 @@ one file; those of a JSON kind also the JSON itself, if no file has that name.
 Value sockets take JSON, or the name of a file ending in ``.json`` that has it.
 
 Text means the same in every format of manifest: for String and Choice sockets it is the value itself, or a JSON string
-if it begins and ends with a quotation mark (so that the empty text can be written); for other kinds it is JSON.
+if it begins and ends with a quotation mark (so that the empty text can be written); for other kinds it is JSON, or
+``TRUE`` and ``FALSE`` as Excel writes them. Numbers of an Integer may end in ``.0``. Numbers may have a decimal comma
+only in tables that are separated by semicolons, and only for Integer and Float sockets.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import errno
 import glob
 import json
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +25,13 @@ from typing import Any
 
 from gcapi import models
 from gcapi._inspect.folders import is_folder, is_litter, list_folder
-from gcapi._inspect.socket_kinds import StorageKind, decode, shortened, storage_kind
+from gcapi._inspect.socket_kinds import (
+    StorageKind,
+    decode,
+    shape_problems,
+    shortened,
+    storage_kind,
+)
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
 from gcapi.exceptions import SpecError
@@ -30,6 +39,15 @@ from gcapi.sockets import SocketValueSpec
 
 #: The kinds whose text is the value itself.
 PLAIN_TEXT_KINDS = frozenset({"string", "choice"})
+#: What the text of a cell must be, by kind, and what to do about one that is not.
+_EXPECTED = {
+    "bool": ("TRUE or FALSE", "Write TRUE or FALSE"),
+    "integer": ("a whole number", "Write a whole number, such as 3"),
+    "float": ("a number", "Write a number with a decimal point, such as 1.5"),
+}
+#: The spellings of Excel, which no JSON text has.
+_BOOLEANS = {"TRUE": True, "True": True, "FALSE": False, "False": False}
+_DECIMAL_COMMA = re.compile(r"\s*(-?\d+),(\d+(?:[eE][+-]?\d+)?)\s*")
 #: Separates the paths in a cell.
 SEPARATOR = ";"
 
@@ -48,8 +66,17 @@ class CellError(SpecError):
         self.fix = fix
 
 
+class ValueCellError(CellError):
+    """Raised when a cell does not make a value of its socket's kind."""
+
+
 def spec_of_cell(
-    socket: models.ComponentInterface, content: Any, folder: Path, image_name: str
+    socket: models.ComponentInterface,
+    content: Any,
+    folder: Path,
+    image_name: str,
+    *,
+    has_decimal_commas: bool = False,
 ) -> SocketValueSpec:
     """Return the specification that a cell means; its files are found, and not checked yet.
 
@@ -58,19 +85,14 @@ def spec_of_cell(
         content: The content, as in the manifest.
         folder: The folder that relative paths start from.
         image_name: The name of the image if it is a DICOM image set.
+        has_decimal_commas: Whether numbers may have a decimal comma.
 
     Raises:
         CellError: The cell means nothing that the socket takes.
     """
     kind, slug = storage_kind(socket), socket.slug
     if kind in {StorageKind.VALUE, StorageKind.JSON} and not _names_a_file(socket, content, folder):
-        try:
-            return SocketValueSpec(slug, value=parse_value(socket.kind, content))
-        except ValueError as error:
-            raise CellError(
-                what=f"{shortened(repr(content))} is not JSON ({error}) and does not name a .json file",
-                fix=f"Write a value of kind {socket.kind} as JSON",
-            ) from error
+        return SocketValueSpec(slug, value=_valid_value(socket, content, has_decimal_commas))
     paths = [path for part in _parts(content, folder) for path in _find_files(part, folder)]
     if not paths:
         raise CellError(
@@ -85,6 +107,29 @@ def spec_of_cell(
         what = f"{len(paths)} files are given for a {socket.kind}"
         raise CellError(what=what, fix="Name one file")
     return SocketValueSpec(slug, file=paths[0])
+
+
+def _valid_value(socket: models.ComponentInterface, content: Any, has_decimal_commas: bool) -> Any:
+    """Return the value in a cell.
+
+    Raises:
+        ValueCellError: It is not JSON, or not of the socket's kind.
+    """
+    is_simple = socket.kind.casefold() in _EXPECTED
+    noun, fix = _EXPECTED.get(
+        socket.kind.casefold(),
+        ("JSON and does not name a .json file", f"Write a value of kind {socket.kind} as JSON"),
+    )
+    try:
+        value = parse_value(socket.kind, content, has_decimal_commas=has_decimal_commas)
+    except ValueError as error:
+        # A person who writes a number does not need to know at which character it stops being JSON.
+        reason = "" if is_simple and isinstance(error, json.JSONDecodeError) else f" ({error})"
+        what = f"{shortened(repr(content))} is not {noun}{reason}"
+        raise ValueCellError(what=what, fix=fix) from error
+    for what in shape_problems(socket.kind, value):
+        raise ValueCellError(what=what, fix=fix)
+    return value
 
 
 def _names_a_file(socket: models.ComponentInterface, content: Any, folder: Path) -> bool:
@@ -167,21 +212,30 @@ def _glob(pattern: str, folder: Path) -> list[str]:
 # ---------------------------------------------------------------- values
 
 
-def parse_value(kind: str, content: Any) -> Any:
+def parse_value(kind: str, content: Any, *, has_decimal_commas: bool = False) -> Any:
     """Return the value in a cell.
 
     Args:
         kind: The socket's kind, as the server names it.
         content: The content of the cell.
+        has_decimal_commas: Whether numbers may have a decimal comma.
 
     Raises:
         ValueError: The kind needs JSON, and the text is not.
     """
-    if not isinstance(content, str):
-        return content
-    if kind.casefold() in PLAIN_TEXT_KINDS and not _is_json_string(content):
-        return content
-    return decode(content.encode())
+    kind = kind.casefold()
+    value = content
+    if isinstance(content, str):
+        if kind in PLAIN_TEXT_KINDS and not _is_json_string(content):
+            return content
+        if content.strip() in _BOOLEANS:
+            return _BOOLEANS[content.strip()]
+        number = _DECIMAL_COMMA.fullmatch(content)
+        if number and has_decimal_commas and kind in {"integer", "float"}:
+            content = f"{number[1]}.{number[2]}"
+        value = decode(content.encode())
+    is_whole = kind == "integer" and isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def value_cell(kind: str, value: Any) -> str:

@@ -5,7 +5,10 @@ Values are planned and their files are inspected as for a push, so that both ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi.bulk._push.case_worker import find_parent
 from gcapi.bulk._push.rows import RowReader, check_file_count, upload_sizes
-from gcapi.bulk.cells import CellError
+from gcapi.bulk.cells import CellError, ValueCellError
 from gcapi.bulk.manifest import Manifest, Problem, Row, column_of, parse_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
@@ -32,6 +35,8 @@ from gcapi.sockets import SocketValueSpec
 
 #: The quota of unused uploads of an account that is not verified, and of a verified one, in bytes.
 UNVERIFIED_QUOTA, VERIFIED_QUOTA = 2 * 2**30, 128 * 2**30
+#: The number of different cells of one column that a problem shows.
+_SHOWN_EXAMPLES = 3
 #: Requests to create and to fill a case.
 _REQUESTS_PER_CASE = 2
 #: Requests of an upload beside those for its parts: to create it, to presign URLs and to complete it.
@@ -134,9 +139,32 @@ def check_manifest(
         report.notes.append(
             "SimpleITK is not installed, so images were not decoded. Install it with: pip install SimpleITK"
         )
-    # A socket that does not exist is one problem, rather than one for each row.
-    report.problems = sorted(dict.fromkeys(report.problems), key=lambda problem: problem.line)
+    merged = _merged(report.problems, checker.value_columns)
+    report.problems = manifest.origin.located(merged)
     return report
+
+
+def _merged(problems: Iterable[Problem], value_columns: AbstractSet[str]) -> list[Problem]:
+    """Return one problem for those that are alike in several rows, in the order of the lines.
+
+    In the column of a value, those that are corrected alike are alike.
+    """
+    groups: dict[tuple[str, ...], list[Problem]] = defaultdict(list)
+    # A socket that does not exist is the same problem in every row.
+    for problem in dict.fromkeys(problems):
+        what = "" if problem.column in value_columns else problem.what
+        groups[problem.column, problem.level, problem.fix, what].append(problem)
+    return sorted(map(_merged_group, groups.values()), key=lambda problem: problem.line)
+
+
+def _merged_group(group: Sequence[Problem]) -> Problem:
+    lines = tuple(sorted({problem.line for problem in group}))
+    if len(lines) == 1:
+        return group[0]
+    examples = list(dict.fromkeys(problem.what for problem in group))
+    more = f"; and {len(examples) - _SHOWN_EXAMPLES} more" * (len(examples) > _SHOWN_EXAMPLES)
+    what = "; ".join(examples[:_SHOWN_EXAMPLES]) + more
+    return replace(group[0], line=lines[0], lines=lines, what=what)
 
 
 @dataclass(frozen=True)
@@ -149,6 +177,7 @@ class _RowChecker:
         inspect: What to do about findings.
         deep: Whether to read all of the files' content.
         report: The report.
+        value_columns: The columns in which a cell is not a value of the socket's kind.
     """
 
     client: Client
@@ -156,6 +185,7 @@ class _RowChecker:
     inspect: InspectMode
     deep: bool
     report: CheckReport
+    value_columns: set[str] = field(default_factory=set[str])
 
     def check(self, row: Row) -> None:
         parsed, errors = self.reader.read_valid(row)
@@ -174,6 +204,8 @@ class _RowChecker:
         except CellError as error:
             errors.append(("", error))
         for column, found in errors:
+            if isinstance(found, ValueCellError):
+                self.value_columns.add(column)
             self.report.problems += _problems_of(row.line, column, found)
         self.report.files += len(sizes)
         self.report.bytes += sum(sizes)

@@ -31,11 +31,12 @@ from gcapi.bulk._guess.file_tree import LeftOut as LeftOut
 from gcapi.bulk._guess.file_tree import LeftOutList, escaped, read_tree
 from gcapi.bulk._guess.layouts import CaseFinder
 from gcapi.bulk._pull.remote_cases import find_source, sockets_of_cases
+from gcapi.bulk._tables.formats import SUFFIXES
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
 from gcapi.bulk.targets import Target, TargetError
 from gcapi.client import Client
 
-MANIFEST_NAMES = frozenset(("manifest.csv", "manifest.jsonl", "manifest.parquet"))
+MANIFEST_NAMES = frozenset(f"manifest{suffix}" for suffix in SUFFIXES)
 #: The number of cases of a target whose sockets are looked at.
 _SAMPLED_CASES = 100
 

@@ -110,6 +110,7 @@ class RowReader:
     ) -> None:
         self._lookup = lookup
         self._folder = manifest.folder
+        self._has_decimal_commas = manifest.origin.has_decimal_commas
         self._algorithm = algorithm
         self._duplicates = _duplicates(manifest.rows)
         self._missing: dict[str, SocketNotFound] = {}
@@ -145,7 +146,13 @@ class RowReader:
         for slug in sorted(row.cells):
             with _collected(errors, column_of(slug)):
                 socket = self._socket(slug)
-                spec = spec_of_cell(socket, row.cells[slug], self._folder, _image_name(row, slug))
+                spec = spec_of_cell(
+                    socket,
+                    row.cells[slug],
+                    self._folder,
+                    _image_name(row, slug),
+                    has_decimal_commas=self._has_decimal_commas,
+                )
                 content[slug] = _fingerprint_of(spec, self._folder)
                 specs.append(spec)
         if self._algorithm is not None and not errors:
