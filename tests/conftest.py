@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.browser import chromium as chromium
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 

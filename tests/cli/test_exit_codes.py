@@ -39,7 +39,6 @@ CODES: dict[type[BaseException], int] = {
     exceptions.SpecError: 4,
     exceptions.SpecTypeError: 4,
     exceptions.SpecFileError: 4,
-    exceptions.FileInspectionError: 4,
     exceptions.SpecFileNotFound: 4,
     exceptions.DeidentificationError: 4,
     exceptions.InterfaceMismatch: 4,
@@ -104,7 +103,6 @@ KEYWORDS: dict[str, Any] = {
     "problems": (),
     "what": "no value",
     "fix": "Write one",
-    "findings": (),
 }
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
-import pytest
-
 from gcapi import Client, SocketValueSpec
+from tests.support.browser import problems
 from tests.support.data import ct_slice, unique, volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from selenium.webdriver import Chrome
@@ -21,36 +18,6 @@ if TYPE_CHECKING:
 
 #: Timeout of all waits in seconds.
 DEADLINE = 60.0
-#: Let Chromium start as root and without network access.
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,900",
-)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Yield a headless Chromium."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("No browser: apt-get install chromium chromium-driver")
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    with Chrome(options, Service(driver, env={**os.environ, "NO_PROXY": "*"})) as browser:
-        yield browser
 
 
 def until(chromium: Chrome, condition: Callable[[Chrome], object]) -> None:
@@ -93,11 +60,6 @@ def follow(chromium: Chrome, text: str) -> None:
     press(chromium, Keys.ENTER)
     heading = "return document.querySelector('h1')?.textContent"
     until(chromium, lambda page: page.execute_script(heading) == text)
-
-
-def problems(chromium: Chrome) -> list[str]:
-    """Return the problems that the browser logged, such as violations of the content security policy."""
-    return [str(entry["message"]) for entry in chromium.get_log("browser")]
 
 
 def add_case(client: Client, archive: str, socket: str, path: Path, title: str) -> str:

@@ -40,6 +40,8 @@ def format_duration(seconds: float) -> str:
 
 def printable(text: str) -> str:
     """Return a text in which non-printable characters and surrogates are replaced."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "�" for character in text)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gcapi.bulk.check import CheckReport as CheckReport
     from gcapi.bulk.check import check_manifest as check_manifest
+    from gcapi.bulk.check_page import write_check_page as write_check_page
     from gcapi.bulk.compare import diff as diff
     from gcapi.bulk.compare import verify as verify
     from gcapi.bulk.differences import Difference as Difference
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 #: The public names of each module.
 _NAMES = {
     "check": "CheckReport check_manifest",
+    "check_page": "write_check_page",
     "compare": "diff verify",
     "differences": "Difference",
     "guess": "GuessedManifest LeftOut guess_manifest",

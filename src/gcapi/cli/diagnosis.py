@@ -84,7 +84,7 @@ def _check_extras() -> Diagnosis:
     requirements = importlib.metadata.requires("gcapi") or []
     names = [re.split(r"[^\w.-]", one)[0] for one in requirements if "extra ==" in one]
     found: list[str] = []
-    for name in (*names, "pyarrow"):  # pyarrow, which Parquet needs, is in no extra
+    for name in dict.fromkeys((*names, "pyarrow")):  # pyarrow, which Parquet needs, is in no extra
         with suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
     return Diagnosis("extras", "ok", ", ".join(found) or "none")

@@ -121,16 +121,35 @@ def _say_what_to_review(session: Session, guessed: GuessedManifest) -> None:
     is_flag=True,
     help="Read all of each file: checksums, and images with SimpleITK where that is installed.",
 )
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Also write a page with the findings and a thumbnail of each image; it replaces the file.",
+)
 def check(
-    session: Session, *, path: Path, target: str | None, inspect: InspectMode, deep: bool
+    session: Session,
+    *,
+    path: Path,
+    target: str | None,
+    inspect: InspectMode,
+    deep: bool,
+    page: Path | None,
 ) -> int:
     """Report all problems of a manifest.
 
     TARGET is archive:SLUG, study:SLUG or algorithm:SLUG. Nothing is uploaded. The exit code is 4 if there are errors; a
     push refuses the same rows. Warnings do not change it.
     """
+    if page is not None and page.suffix.lower() not in {".html", ".htm"}:
+        raise InvalidInput(
+            f"{page} is replaced by an HTML page: give it a name that ends in .html."
+        )
     with session.client(progress=True) as client:
         report = bulk.check_manifest(client, path, target, inspect=inspect, deep=deep)
+        if page is not None:
+            bulk.write_check_page(client, path, report, page)
     document = asdict(report)
     numbers = {name: document[name] for name in ("rows", "files", "bytes", "requests")}
     counts = {"errors": len(report.errors), "warnings": len(report.warnings)}
@@ -142,4 +161,6 @@ def check(
         session.say(f"{path} has no rows; there is nothing to push.")
     for note in report.notes:
         session.say(note)
+    if page is not None:
+        session.say(f"{page} shows the cases and the findings.")
     return DONE if report.is_good else INVALID_INPUT
