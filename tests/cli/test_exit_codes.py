@@ -39,6 +39,7 @@ CODES: dict[type[BaseException], int] = {
     exceptions.SpecError: 4,
     exceptions.SpecTypeError: 4,
     exceptions.SpecFileError: 4,
+    exceptions.FileInspectionError: 4,
     exceptions.SpecFileNotFound: 4,
     exceptions.DeidentificationError: 4,
     exceptions.InterfaceMismatch: 4,
@@ -103,6 +104,7 @@ KEYWORDS: dict[str, Any] = {
     "problems": (),
     "what": "no value",
     "fix": "Write one",
+    "findings": (),
 }
 
 

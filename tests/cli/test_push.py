@@ -122,11 +122,13 @@ def test_rows_that_all_fail_in_one_way(ready: Program, cases: Cases) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.usefixtures("ready")
 def test_interrupted_pushes_go_on(
-    gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases
+    gcapi: Program, sandbox: Sandbox, client: Client, cases: Cases, name: str
 ) -> None:
-    """Ctrl-C ends a push with 130 and how to resume it; the resumed push creates nothing twice."""
+    """Ctrl-C, or a signal to end, ends a push and says how to resume it, which creates nothing twice."""
+    number = getattr(signal, name)
     line = ("push", cases.manifest, f"archive:{cases.archive}", "--wait")
     with sandbox.hold_background():
         process = subprocess.Popen(
@@ -135,9 +137,9 @@ def test_interrupted_pushes_go_on(
         assert process.stderr is not None
         while "rows: 2 of 2" not in process.stderr.readline():
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=DEADLINE)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (128 + number, "")
     assert err.splitlines() == [
         "gcapi: interrupted. Every step is noted. Run the same command again to continue."
     ]

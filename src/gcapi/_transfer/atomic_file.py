@@ -9,9 +9,12 @@ import sys
 import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 from uuid import uuid4
+
+from gcapi._util.owner_locks import lock, remove_if_abandoned
 
 if sys.platform != "win32":
     import fcntl
@@ -101,11 +104,14 @@ class AtomicFile:
         """
         with self._opened() as file:
             os.fsync(file.fileno())
-            self._close()
+            if sys.platform == "win32":  # which renames no open file
+                self._close()
+            # While it is locked, so that no other process takes it for abandoned.
             if self._overwrite:
                 self._temporary.replace(self.target)
             else:
                 _rename_exclusively(self._temporary, self.target)
+            self._close()
         return self.target
 
     def discard(self) -> None:
@@ -128,10 +134,20 @@ class AtomicFile:
                 if self._file is None:
                     self.target.parent.mkdir(parents=True, exist_ok=True)
                     self._file = self._temporary.open("x+b", buffering=0)
+                    lock(self._file.fileno())
                 yield self._file
             except OSError as error:
                 error.add_note(f"{self.target} was not written; no partial file is left.")
                 raise
+
+
+@cache  # once in a process for each directory, because a program may download thousands of files into it
+def remove_abandoned_files(directory: Path) -> None:
+    """Remove the temporary files that killed processes left in a directory."""
+    with suppress(OSError):
+        for path in directory.iterdir():
+            if PARTIAL_NAME.fullmatch(path.name):
+                remove_if_abandoned(path)
 
 
 def _rename_exclusively(source: Path, target: Path) -> None:

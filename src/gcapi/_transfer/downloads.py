@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gcapi._http.transport import Transport
-from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, check_targets
+from gcapi._transfer.atomic_file import (
+    AtomicFile,
+    ExistingFile,
+    check_targets,
+    remove_abandoned_files,
+)
 from gcapi._transfer.checksums import OrderedDigest
 from gcapi._transfer.parts import Part, range_size, split
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
@@ -62,6 +67,8 @@ class Downloads:
             TransferError: A file arrived incomplete or corrupt.
         """
         check_targets((target for _, target in files), existing)
+        for directory in {target.parent for _, target in files}:
+            remove_abandoned_files(directory)
         connections = Slots(self._transport.settings.max_concurrent_downloads)
         # Twice as many threads as connections, because flushing a file can take as long as reading it.
         scheduler = Scheduler(2 * connections.count, "gcapi-download")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from gcapi._transfer.multipart import COMPLETED
 from gcapi._transfer.upload_sources import BytesSource, PathSource, Source
 from gcapi._transfer.uploads import Uploads
 from gcapi._util.http_dates import parse_http_date
+from gcapi._util.owner_locks import private_directory
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
 from gcapi._workflows.inspection import Inspection
@@ -245,7 +245,9 @@ class ValuePreparer:
                 sources[plan.slug] = [self._source(file, stack) for file in plan.files]
             else:
                 paths = [file for file in plan.files if isinstance(file, Path)]
-                made = dicom.deidentify(paths, _temporary_directory(stack), self.listener)
+                made = dicom.deidentify(
+                    paths, stack.enter_context(private_directory()), self.listener
+                )
                 sources[plan.slug] = [PathSource(path, stays=False) for path in made]
         return sources
 
@@ -254,14 +256,9 @@ class ValuePreparer:
             return PathSource(file)
         if isinstance(file, Content):
             return BytesSource(file.data, file.name)
-        copy = _temporary_directory(stack) / "copy"
+        copy = stack.enter_context(private_directory()) / "copy"
         self.downloads.fetch([(self.downloads.api_file(file.url), copy)])
         return PathSource(copy, file.name, stays=False)
-
-
-def _temporary_directory(stack: ExitStack) -> Path:
-    # mkdtemp makes it readable for this user only, even where the temporary directory is shared.
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gcapi-")))
 
 
 def _regrouped(groups: Mapping[str, Sequence[Any]], flat: Iterable[T]) -> dict[str, list[T]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -96,7 +97,8 @@ def run_program(arguments: Sequence[str]) -> int:
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = _exit_code(arguments)
+        with _ending_signals():
+            code = _exit_code(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # What the interpreter flushes at exit goes nowhere.
@@ -105,6 +107,27 @@ def run_program(arguments: Sequence[str]) -> int:
             os.dup2(null, stream.fileno())
         return PIPE_CLOSED
     return code
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, so that it removes its temporary files."""
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    former: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number: int | None = getattr(signal, name, None)
+        # A program that runs under nohup goes on. Signals can only be set in the main thread.
+        if number and signal.getsignal(number) == signal.SIG_DFL:
+            with contextlib.suppress(ValueError):
+                former[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _exit_code(arguments: Sequence[str]) -> int:
@@ -128,7 +151,7 @@ def _exit_code(arguments: Sequence[str]) -> int:
         raise
     except KeyboardInterrupt as error:
         click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
-        return INTERRUPTED
+        return INTERRUPTED if not error.args else 128 + error.args[0]
     except Exception as error:  # noqa: BLE001 - each error has its exit code
         # --debug is read here because parsing may be what failed.
         return int(_load("error_reports", "report_error")(error, debug="--debug" in arguments))

@@ -149,7 +149,7 @@ def test_any_file_name_will_do(collection: CaseCollection, slug: str, tmp_path: 
 def _private(directory: Path) -> list[tuple[int, int]]:
     """Return the mode and the number of files of each temporary directory."""
     return [
-        (stat.S_IMODE(path.stat().st_mode), len(list(path.iterdir())))
+        (stat.S_IMODE(path.stat().st_mode), len([*path.glob("[!.]*")]))
         for path in directory.iterdir()
         if path.is_dir()
     ]

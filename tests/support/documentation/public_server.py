@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,7 @@ from tests.support.servers.private_network import Authority, Proxy
 from tests.support.servers.relay import forward
 
 HOST = "grand-challenge.org"
+STORE_HOST = f"storage.{HOST}"
 #: The sockets that the documentation mentions: title, kind, and whether JSON is stored in the database.
 SOCKETS = (
     ("Generic Medical Image", "Image", True),
@@ -169,14 +170,23 @@ def _is_kept(name: str) -> bool:
 
 @contextmanager
 def _serve_tls(sandbox: Sandbox, authority: Authority) -> Iterator[Loopback]:
-    """Serve a sandbox's API over TLS under the public server's name."""
+    """Serve a sandbox's API and its store over TLS under the public server's names."""
     root = sandbox.base_url.removesuffix("/api/v1/")
+    store = sandbox.storage_url.rstrip("/")
     with httpx.Client(trust_env=False, timeout=60) as upstream:
 
         def script(seen: Seen) -> Answer:
+            if seen.header("Host") == STORE_HOST:
+                return forward(upstream, store, seen)
             # Together with the Host header, from which the server makes the addresses in its responses.
-            return forward(upstream, root, seen, **{"X-Forwarded-Proto": "https"})
+            answer = forward(upstream, root, seen, **{"X-Forwarded-Proto": "https"})
+            location = answer.headers.get("location", "").replace(store, f"https://{STORE_HOST}")
+            return replace(
+                answer,
+                body=answer.content().replace(store.encode(), f"https://{STORE_HOST}".encode()),
+                headers={**answer.headers, **({"location": location} if location else {})},
+            )
 
-        tls = authority.server_context(HOST)
+        tls = authority.server_context(HOST, STORE_HOST)
         with Loopback(script, with_version=False, tls=tls) as server:
             yield server

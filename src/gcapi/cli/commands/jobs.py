@@ -11,7 +11,6 @@ import click
 
 import gcapi
 from gcapi._transfer.atomic_file import ExistingFile
-from gcapi._transfer.file_names import inside
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator
@@ -123,7 +122,7 @@ def jobs_pull(
 
         def download(pk: str) -> dict[str, Any]:
             job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
-            return download_outputs(client, job, inside(output, job.pk), existing)
+            return download_outputs(client, job, output / job.pk, existing)
 
         show_files(session, failures.map(download, pks))
     return failures.exit_code
