@@ -222,7 +222,8 @@ class _ImageSet:
         if groups:
             what = f"the files are of {' and '.join(groups)}"
             yield Finding("error", what, "Make an image set of each series")
-        elif counts:
+            return  # their slices have nothing to do with each other
+        if counts:
             what = f"the files differ in {' and '.join(counts)}"
             yield Finding("error", what, "Make an image set of those that agree")
         for name, count in self.different.items():

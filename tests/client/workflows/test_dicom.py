@@ -20,8 +20,8 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import (
     DeidentificationError,
+    FileInspectionError,
     MissingExtra,
-    SpecError,
     UploadLimitReached,
 )
 from gcapi.progress import ProgressEvent
@@ -181,9 +181,20 @@ def test_temporary_files_are_gone_after_a_refused_file(
     spec = SocketValueSpec(slug, files=[*series(tmp_path), bad], image_name="CT")
 
     with nothing_written(sandbox), pytest.raises(DeidentificationError):
-        collection.add(spec)
+        collection.add(spec, inspect="off")
 
     assert list(temporary.iterdir()) == []
+
+
+def test_a_slice_that_is_cut_is_not_sent(
+    collection: CaseCollection, sandbox: Sandbox, slug: str, tmp_path: Path
+) -> None:
+    """A slice that lacks half of its pixels is refused, because nobody could see the loss on the server."""
+    files = series(tmp_path)
+    written(files[1], files[1].read_bytes()[:20_000])
+
+    with nothing_written(sandbox), pytest.raises(FileInspectionError, match=r"slice-1.*are cut"):
+        collection.add(SocketValueSpec(slug, files=files, image_name="CT"))
 
 
 def test_temporary_files_are_gone_after_a_failed_upload(
@@ -282,11 +293,13 @@ def test_a_file_that_is_not_dicom_is_not_sent(
         written(tmp_path / "half.dcm", ct_slice().read_bytes()[:200]),
     ]
     for path in files:
-        with (
-            nothing_written(sandbox),
-            pytest.raises(SpecError, match=re.escape(str(path))),
-        ):
-            collection.add(SocketValueSpec(slug, files=[path], image_name="CT"))
+        spec = SocketValueSpec(slug, files=[path], image_name="CT")
+        with nothing_written(sandbox):
+            with pytest.raises(FileInspectionError, match=re.escape(str(path))):
+                collection.add(spec)
+            with pytest.raises(DeidentificationError, match=re.escape(str(path))) as refused:
+                collection.add(spec, inspect="off")
+        assert "not sent" in str(refused.value) or "nothing was sent" in str(refused.value)
     assert collection.all() == []
 
 
@@ -296,11 +309,11 @@ def test_a_file_of_another_series_is_not_sent(
     """Files of two series are refused, because the server would refuse them silently."""
     spec = SocketValueSpec(slug, files=[ct_slice(), mr_slice()], image_name="Mixed")
 
-    with (
-        nothing_written(sandbox),
-        pytest.raises(DeidentificationError, match=r"MR_small\.dcm cannot be de-identified"),
-    ):
-        collection.add(spec)
+    with nothing_written(sandbox):
+        with pytest.raises(FileInspectionError, match="the files are of 2 series"):
+            collection.add(spec)
+        with pytest.raises(DeidentificationError, match=r"MR_small\.dcm cannot be de-identified"):
+            collection.add(spec, inspect="off")
 
 
 def test_a_file_of_another_patient_is_not_sent(
@@ -310,8 +323,13 @@ def test_a_file_of_another_patient_is_not_sent(
     (tmp_path / "other").mkdir()
     files = [*series(tmp_path, 1), *series(tmp_path / "other", 1, PatientID="SOMEONE-ELSE")]
 
-    with nothing_written(sandbox), pytest.raises(DeidentificationError, match="PatientID"):
-        collection.add(SocketValueSpec(slug, files=files, image_name="Mixed"))
+    spec = SocketValueSpec(slug, files=files, image_name="Mixed")
+
+    with nothing_written(sandbox):
+        with pytest.raises(FileInspectionError, match="PatientID"):
+            collection.add(spec)
+        with pytest.raises(DeidentificationError, match="PatientID"):
+            collection.add(spec, inspect="off")
 
 
 def test_the_missing_extra_is_named_before_anything_is_sent(

@@ -288,6 +288,11 @@ CASES = [
         (("error", "the files are of 2 series (SeriesInstanceUID)"),),
     ),
     Case(
+        "two series of other spacing",
+        several({}, {"SeriesInstanceUID": "1.2.3", "PixelSpacing": [2, 2]}),
+        (("error", "the files are of 2 series (SeriesInstanceUID)"),),
+    ),
+    Case(
         "two patients",
         several({}, {"PatientID": "B"}),
         (("error", "the files are of 2 patients (PatientID)"),),
