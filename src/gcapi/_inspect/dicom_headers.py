@@ -51,6 +51,7 @@ _SUBSAMPLING = {"YBR_FULL_422": (2, 3), "YBR_PARTIAL_422": (2, 3), "YBR_PARTIAL_
 #: No attribute above is longer than this in a valid file, in bytes.
 _MAX_VALUE_BYTES = 4096
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_PIXEL_DATA = 0x7FE00010
 #: The lowest tag of pixel data of any kind.
 _FIRST_PIXEL_TAG = 0x7FE00008
 #: The tag of pixel data, in both byte orders.
@@ -190,10 +191,11 @@ def _read(file: BinaryIO, size: int) -> DicomHeader:
 
 
 def _deflated_pixels(file: BinaryIO) -> PixelData | None:
-    from pydicom import dcmread
+    from pydicom.filereader import read_partial
+    from pydicom.tag import BaseTag
 
     file.seek(0)
-    dataset = dcmread(file, force=True, specific_tags=["PixelData"])
+    dataset = read_partial(file, force=True, specific_tags=[BaseTag(_PIXEL_DATA)])
     found = "PixelData" in dataset
     return PixelData(len(dataset.get_item("PixelData").value or b"")) if found else None
 

@@ -156,12 +156,13 @@ def check_written(path: Path, sop_instance_uid: str) -> None:
     Raises:
         DeidentificationError: It has something of the original there.
     """
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.filereader import read_partial
     from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
     with path.open("rb") as file:
         start = file.read(len(_PREAMBLE_AND_MARK))
-    meta = read_file_meta_info(path)
+        file.seek(0)
+        meta = read_partial(file, lambda _tag, _vr, _length: True, force=True).file_meta
     is_fresh = (
         start == _PREAMBLE_AND_MARK
         and {element.keyword for element in meta} <= _FILE_META
