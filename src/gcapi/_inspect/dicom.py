@@ -20,7 +20,7 @@ from gcapi._inspect.formats import Format, read_head
 from gcapi._transfer.local_files import check_local_file
 from gcapi.findings import Finding, Level
 
-_COPY = "Copy or export it again"
+_COPY_AGAIN = "Copy or export it again"
 _LEAVE_OUT = "Leave it out of the image set"
 #: After so many findings of one kind, the others are counted.
 _SHOWN_FINDINGS = 10
@@ -77,13 +77,13 @@ def _inspect_one(
     path: Path, taken: Mapping[str, str], image_set: _ImageSet, deep: bool
 ) -> Iterator[Finding]:
     if not check_local_file(path).st_size:
-        yield Finding("error", "the file is empty", _COPY, path)
+        yield Finding("error", "the file is empty", _COPY_AGAIN, path)
         return
     try:
         header = read_header(path)
     except ValueError as error:
         reason = f"it is not a DICOM file, or damaged ({error})"
-        yield Finding("error", reason, f"{_COPY}, or leave it out of the image set", path)
+        yield Finding("error", reason, f"{_COPY_AGAIN}, or leave it out of the image set", path)
         return
     sop_class = header.text("SOPClassUID")
     if header.media_class == _DICOMDIR:
@@ -99,7 +99,7 @@ def _inspect_one(
         errors = list(_errors(header))
         if deep and not errors and header.is_compressed:
             errors = list(_decoding_errors(path, header))
-        yield from (Finding("error", what, _COPY, path) for what in errors)
+        yield from (Finding("error", what, _COPY_AGAIN, path) for what in errors)
         yield from (Finding("warning", what, fix, path) for what, fix in _doubts(header))
         yield from image_set.add(path, header)
 
@@ -176,7 +176,7 @@ def _doubts(header: DicomHeader) -> Iterator[tuple[str, str]]:
 
 @dataclass
 class _ImageSet:
-    """What the files of one image set have in common, and what not."""
+    """Attributes of the files of one image set, to compare them."""
 
     count: int = 0
     shared: dict[str, set[str]] = field(

@@ -51,7 +51,8 @@ _SUBSAMPLING = {"YBR_FULL_422": (2, 3), "YBR_PARTIAL_422": (2, 3), "YBR_PARTIAL_
 #: No attribute above is longer than this in a valid file, in bytes.
 _MAX_VALUE_BYTES = 4096
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_PIXEL_DATA = 0x7FE00010
+#: The tag of the attribute PixelData.
+PIXEL_DATA_TAG = 0x7FE00010
 #: The lowest tag of pixel data of any kind.
 _FIRST_PIXEL_TAG = 0x7FE00008
 #: The tag of pixel data, in both byte orders.
@@ -118,7 +119,7 @@ class DicomHeader:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether the transfer syntax compresses pixel data."""
+        """Return whether the transfer syntax compresses pixel data."""
         return bool(self.transfer_syntax) and self.transfer_syntax not in _UNCOMPRESSED
 
     @property
@@ -146,7 +147,7 @@ def read_header(path: Path) -> DicomHeader:
     """
     try:
         with path.open("rb") as file:
-            return _read(file, path.stat().st_size)
+            return _parsed(file, path.stat().st_size)
     except OSError as error:
         raise local_file_error(path, error) from error
     except Exception as error:
@@ -162,7 +163,7 @@ def _keywords() -> dict[int, str]:
     return {keyword_dict[keyword]: keyword for keyword in (*SAME_IN_ALL_FILES, *_OTHER_ATTRIBUTES)}
 
 
-def _read(file: BinaryIO, size: int) -> DicomHeader:
+def _parsed(file: BinaryIO, size: int) -> DicomHeader:
     from pydicom.filereader import read_partial
 
     keywords = _keywords()
@@ -195,7 +196,7 @@ def _deflated_pixels(file: BinaryIO) -> PixelData | None:
     from pydicom.tag import BaseTag
 
     file.seek(0)
-    dataset = read_partial(file, force=True, specific_tags=[BaseTag(_PIXEL_DATA)])
+    dataset = read_partial(file, force=True, specific_tags=[BaseTag(PIXEL_DATA_TAG)])
     found = "PixelData" in dataset
     return PixelData(len(dataset.get_item("PixelData").value or b"")) if found else None
 

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from gcapi._inspect.dicom_extra import deidentifier_class
-from gcapi._inspect.dicom_headers import SAME_IN_ALL_FILES, STANDARD_SYNTAXES, read_header
+from gcapi._inspect.dicom_headers import (
+    PIXEL_DATA_TAG,
+    SAME_IN_ALL_FILES,
+    STANDARD_SYNTAXES,
+    read_header,
+)
 from gcapi.exceptions import DeidentificationError
 from gcapi.progress import Listener, Progress, given_up_on_error
 
 _PREAMBLE_AND_MARK = bytes(128) + b"DICM"
-_PIXEL_DATA = 0x7FE00010
 #: The attributes of a file meta group that is written here.
 _FILE_META = frozenset(
     {
@@ -75,7 +79,7 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
     from grand_challenge_dicom_de_identifier.exceptions import RejectedDICOMFileError
 
     try:
-        dataset = _read(source)
+        dataset = _read_dataset(source)
         deidentifier.deidentify_dataset(dataset)
         dataset.preamble = None  # pydicom writes zeros
         dataset.file_meta = _fresh_file_meta(dataset)
@@ -103,7 +107,7 @@ def _deidentify_one(deidentifier: Any, source: Path, target: Path) -> None:
         ) from error
 
 
-def _read(source: Path) -> Any:
+def _read_dataset(source: Path) -> Any:
     """Return the data set of a file up to its pixel data, which are cut to the length that it declares."""
     from pydicom.filereader import read_partial
 
@@ -123,7 +127,7 @@ def _is_after_pixel_data() -> Callable[[int, str | None, int], bool]:
 
     def is_after(tag: int, _vr: str | None, _length: int) -> bool:
         seen.add(tag)
-        return _PIXEL_DATA in seen and tag != _PIXEL_DATA
+        return PIXEL_DATA_TAG in seen and tag != PIXEL_DATA_TAG
 
     return is_after
 
