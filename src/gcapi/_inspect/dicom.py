@@ -14,7 +14,7 @@ from gcapi._inspect.dicom_headers import (
     SAME_IN_ALL_FILES,
     STANDARD_SYNTAXES,
     DicomHeader,
-    read_header,
+    read_dicom_header,
 )
 from gcapi._inspect.formats import Format, read_head
 from gcapi._transfer.local_files import check_local_file
@@ -32,7 +32,7 @@ _SAME_IN_VOLUME = ("ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
 #: The number of coordinates of a point and of a direction.
 _COORDINATES = 3
 #: The largest difference between numbers that are taken to be equal.
-_TOLERANCE = 1e-3
+_SPACING_TOLERANCE = 1e-3
 #: The largest difference between distances of slices that are taken to be equal: of the shortest distance, and in mm.
 _DISTANCE_TOLERANCE = (0.05, 0.01)
 
@@ -80,7 +80,7 @@ def _inspect_one(
         yield Finding("error", "the file is empty", _COPY_AGAIN, path)
         return
     try:
-        header = read_header(path)
+        header = read_dicom_header(path)
     except ValueError as error:
         reason = f"it is not a DICOM file, or damaged ({error})"
         yield Finding("error", reason, f"{_COPY_AGAIN}, or leave it out of the image set", path)
@@ -255,7 +255,7 @@ class _ImageSet:
 
 def _are_equal(numbers: Sequence[float], others: Sequence[float]) -> bool:
     return len(numbers) == len(others) and all(
-        abs(one - other) <= _TOLERANCE for one, other in zip(numbers, others, strict=True)
+        abs(one - other) <= _SPACING_TOLERANCE for one, other in zip(numbers, others, strict=True)
     )
 
 

@@ -135,7 +135,7 @@ class DicomHeader:
         return math.ceil(samples * stored // of * self.integer("BitsAllocated") / 8)
 
 
-def read_header(path: Path) -> DicomHeader:
+def read_dicom_header(path: Path) -> DicomHeader:
     """Return the header of a DICOM file, with or without the DICM mark.
 
     Reads once through the headers of its elements and of its compressed frames. The content of pixel data is not
