@@ -16,7 +16,7 @@ from gcapi._inspect.dicom_headers import (
     PIXEL_DATA_TAG,
     SAME_IN_ALL_FILES,
     STANDARD_SYNTAXES,
-    read_header,
+    read_dicom_header,
 )
 from gcapi.exceptions import DeidentificationError
 from gcapi.progress import Listener, Progress, given_up_on_error
@@ -111,7 +111,7 @@ def _read_dataset(source: Path) -> Any:
     """Return the data set of a file up to its pixel data, which are cut to the length that it declares."""
     from pydicom.filereader import read_partial
 
-    header = read_header(source)
+    header = read_dicom_header(source)
     with source.open("rb") as file:
         dataset = read_partial(file, _is_after_pixel_data(), force=True)
     is_native = header.pixels is not None and header.pixels.fragments is None
