@@ -41,14 +41,36 @@ def test_pull_verify_and_diff(ready: Program, archive: str, tmp_path: Path) -> N
 
 
 def test_pulls_go_on(ready: Program, archive: str, tmp_path: Path) -> None:
-    """A folder that is not empty is 4, unless --existing is given."""
+    """The same command resumes, and a folder of something else is 4, unless --existing is given."""
     folder = tmp_path / "here"
     assert ready("pull", f"archive:{archive}", folder, "-q").err == ""
+    again = ready("pull", f"archive:{archive}", folder, "--json")
+    assert (again.code, again.json["cases"], again.json["files"]) == (0, 3, 0)
+    (folder / ".gcapi-pull.jsonl").unlink()
     refused = ready("pull", f"archive:{archive}", folder)
     assert (refused.code, refused.out) == (4, "")
-    assert "pass --existing skip" in refused.err
+    assert "pass --existing skip or --existing verify" in refused.err
     again = ready("pull", f"archive:{archive}", folder, "--existing", "verify", "--json")
     assert (again.code, again.json["cases"], again.json["files"]) == (0, 3, 0)
+
+
+def test_dry_runs_and_selections(
+    ready: Program, sockets: Sockets, archive: str, tmp_path: Path
+) -> None:
+    """--dry-run shows what the selected cases and sockets come to, and writes nothing."""
+    folder = tmp_path / "here"
+    arguments = ("pull", f"archive:{archive}", folder, "--include", "case-[01]")
+    arguments = (*arguments, "--exclude", "case-0", "--only", sockets.number)
+    planned = ready(*arguments, "--dry-run")
+    assert (planned.code, planned.out) == (0, "pull\t1\tcase-1\tcase-1\t\n")
+    assert "1 cases, 0 of them complete; 1 values to download." in planned.err
+    assert not folder.exists()
+    run = ready(*arguments, "--json")
+    assert (run.code, run.json["cases"], run.json["files"]) == (0, 1, 1)
+    nothing = ready("pull", f"archive:{archive}", folder, "--include", "cas-1")
+    assert nothing.code == 0
+    assert "'cas-1' matches nothing" in nothing.err
+    assert "has no such cases; there is nothing to download." in nothing.err
 
 
 def test_what_differs_is_listed(

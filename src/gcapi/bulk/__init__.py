@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from gcapi.bulk.manifest import read_manifest as read_manifest
     from gcapi.bulk.manifest import write_manifest as write_manifest
     from gcapi.bulk.pulling import CaseFailure as CaseFailure
+    from gcapi.bulk.pulling import PlannedCase as PlannedCase
     from gcapi.bulk.pulling import PulledFolderError as PulledFolderError
     from gcapi.bulk.pulling import PullProgress as PullProgress
     from gcapi.bulk.pulling import PullReport as PullReport
+    from gcapi.bulk.pulling import plan_pull as plan_pull
     from gcapi.bulk.pulling import pull as pull
     from gcapi.bulk.pushing import PlannedRow as PlannedRow
     from gcapi.bulk.pushing import PushProgress as PushProgress
@@ -47,7 +49,7 @@ _NAMES = {
     "guess": "GuessedManifest LeftOut guess_manifest",
     "journal": "JournalError",
     "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest",
-    "pulling": "CaseFailure PullProgress PullReport PulledFolderError pull",
+    "pulling": "CaseFailure PlannedCase PullProgress PullReport PulledFolderError plan_pull pull",
     "pushing": "PlannedRow PushProgress PushReport RowDone RowFailure plan_push push",
     "targets": "Target TargetError",
 }

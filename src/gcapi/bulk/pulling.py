@@ -9,34 +9,46 @@ Memory: about 1 KB for each case, the rows of the manifest at the end, and `work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gcapi import models
+from gcapi._http.urls import last_segment
 from gcapi._inspect.folders import is_litter
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
-from gcapi.bulk._pull.answers import STUDY_PARAMETER, is_mask, mask_of, row_of_answer, write_answers
+from gcapi.bulk._pull.answers import (
+    MASK_SOCKET,
+    STUDY_PARAMETER,
+    is_mask,
+    mask_of,
+    row_of_answer,
+    write_answers,
+)
 from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_records import remove_partial_files
 from gcapi.bulk._pull.json_lines import DISK_FULL, JsonLinesFile
 from gcapi.bulk._pull.json_lines import PulledFolderError as PulledFolderError
-from gcapi.bulk._pull.pull_index import PullIndex
+from gcapi.bulk._pull.planning import PlannedCase as PlannedCase
+from gcapi.bulk._pull.planning import plan_case
+from gcapi.bulk._pull.pull_index import CaseRecord, PullIndex
 from gcapi.bulk._pull.pulled_manifest import row_of_case, write_pulled_manifest
 from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase, find_source, iterate_cases
+from gcapi.bulk._pull.selection import Selection
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
 
-#: What happens if the folder is not empty: an error; or its files are kept, downloaded again, or checked.
-ExistingFolder = Literal["error", "skip", "overwrite", "verify"]
+#: What happens if the folder is not empty: an earlier pull of the same source goes on; an error; or its files are kept,
+#: downloaded again, or checked.
+ExistingFolder = Literal["resume", "error", "skip", "overwrite", "verify"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ class PullReport:
         answers: The number of answers; `None` if the source is not a reader study.
         failed: The cases that are not complete, with their errors.
         remarks: The changes here and on the server since an earlier pull, which were left.
+        unmatched: The patterns to include that no case or no socket matches.
     """
 
     source: str
@@ -103,6 +116,7 @@ class PullReport:
     answers: int | None = None
     failed: list[CaseFailure] = field(default_factory=list[CaseFailure])
     remarks: list[Difference] = field(default_factory=list[Difference])
+    unmatched: list[str] = field(default_factory=list[str])
 
 
 def pull(
@@ -110,7 +124,9 @@ def pull(
     source: Target | str,
     folder: str | Path,
     *,
-    existing: ExistingFolder = "error",
+    existing: ExistingFolder = "resume",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     workers: int = 4,
     executor: Executor | None = None,
     token_file: str | Path | None = None,
@@ -118,18 +134,23 @@ def pull(
 ) -> PullReport:
     """Pull an archive, a reader study or an algorithm's jobs into a folder.
 
-    A case that fails does not stop the others. Files get their final names only when they are complete, so an
-    interrupted pull resumes with ``existing="skip"`` or ``"verify"``. After the call nothing more is sent.
+    A case that fails does not stop the others. Files get their final names only when they are complete, so the same
+    call resumes an interrupted pull. After the call nothing more is sent.
 
     Args:
         client: The client.
         source: ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``.
         folder: The folder, created if missing. Every worker of an executor must see it under the same name.
-        existing: The policy for a folder that is not empty. ``"error"``: raise an error. ``"skip"``: keep its files,
-            and read them only if their size or mtime is not as recorded; changes here or on the server become remarks;
-            a file without a record is compared with the server's, and its case fails if it differs. ``"verify"``:
+        existing: The policy for a folder that is not empty. ``"resume"``: the same as ``"skip"`` if a pull of the same
+            source began there, else raise an error. ``"error"``: raise an error. ``"skip"``: keep its files, and read
+            them only if their size or mtime is not as recorded; changes here or on the server become remarks; a file
+            without a record is compared with the server's, and its case fails if it differs. ``"verify"``:
             read all files, compare them with the recorded SHA-256 and with the server's size and MD5, and download
             those that differ or whose value was replaced. ``"overwrite"``: download everything again.
+        include: Patterns for the titles or pks of the cases to pull, such as ``"case-*"``, and for the sockets of the
+            values to pull, such as ``"socket:ct-*"``; the masks of answers count as the socket ``answer``. Without
+            patterns of a kind, all are pulled.
+        exclude: Patterns for cases and values that are not pulled.
         workers: The number of cases that are pulled at the same time, each over up to `max_concurrent_downloads`
             connections.
         executor: The executor that pulls the cases; `None` for threads of this process. Its workers need a token of
@@ -140,22 +161,12 @@ def pull(
     Raises:
         TargetError: The source has none of the three forms.
         ObjectNotFound: The source does not exist, or you have no access.
-        FileExistsError: The folder is not empty, apart from litter such as ``.DS_Store``, and `existing` is
-            ``"error"``, or it holds another source.
-        PulledFolderError: The index of the folder cannot be read or written.
+        FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
+        PulledFolderError: Another pull into the folder is running, or its index cannot be read or written.
     """
     target = Target.of(source)
     root = Path(folder).absolute()
-    if existing not in get_args(ExistingFolder):
-        raise ValueError(f"existing={existing!r} must be 'error', 'skip', 'overwrite' or 'verify'.")
-    if (
-        existing == "error"
-        and root.exists()
-        and any(path.name == INDEX or not is_litter(path.name) for path in root.iterdir())
-    ):
-        raise FileExistsError(
-            f"{root} is not empty. Choose another folder, or pass existing='skip' or 'verify' to resume a pull into it."
-        )
+    policy = _policy(root, existing)
     with cancel_scope():
         found = find_source(client, target)
         with (
@@ -165,7 +176,8 @@ def pull(
             runner = Runner(client, executor, token_file)
             run = _PullRun(
                 index=index,
-                policy="skip" if existing == "error" else existing,
+                policy=policy,
+                selection=Selection.of(include, exclude),
                 report=PullReport(str(target), root, root / MANIFEST),
                 pull_cases=lambda tasks: scheduler.map_unordered(runner.execute, tasks),
             )
@@ -176,6 +188,75 @@ def pull(
             return run.report
 
 
+def plan_pull(
+    client: Client,
+    source: Target | str,
+    folder: str | Path,
+    *,
+    existing: ExistingFolder = "resume",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> list[PlannedCase]:
+    """Return what a pull would do for each selected case; only the list of cases is read, and nothing is written.
+
+    Args:
+        client: The client.
+        source: The source of the pull.
+        folder: Its folder.
+        existing: Its policy for a folder that is not empty.
+        include: The cases and values to pull.
+        exclude: The cases and values that are not pulled.
+
+    Raises:
+        TargetError: The source has none of the three forms.
+        ObjectNotFound: The source does not exist, or you have no access.
+        FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
+        PulledFolderError: A pull into the folder is running, or its index cannot be read.
+    """
+    target = Target.of(source)
+    root = Path(folder).absolute()
+    policy, selection = _policy(root, existing), Selection.of(include, exclude)
+    cases = {case.pk: case for case in iterate_cases(client, find_source(client, target))}
+    with ExitStack() as stack:
+        index = None
+        if (root / INDEX).exists():
+            index = stack.enter_context(closing(PullIndex(root, str(target), str(client.base_url))))
+        titles = {case.pk: case.title for case in cases.values()}
+        folders = name_folders(titles, index.folders if index else {})
+        known: Callable[[str], CaseRecord | None] = index.get if index else lambda _: None
+        return [
+            plan_case(CasePull(case, root, folders[pk], policy, known(pk), selection))
+            for pk, case in cases.items()
+            if selection.has_case(case.title, pk)
+        ]
+
+
+def _policy(root: Path, existing: ExistingFolder) -> PullPolicy:
+    """Return the policy for the files of a folder.
+
+    Raises:
+        FileExistsError: The folder is refused.
+    """
+    if existing not in get_args(ExistingFolder):
+        names = ", ".join(map(repr, get_args(ExistingFolder)))
+        raise ValueError(f"existing={existing!r} must be one of {names}.")
+    if existing != "resume" and existing != "error":  # noqa: PLR1714 - type checkers narrow it
+        return existing
+    if root.exists() and any(
+        path.name == INDEX or not is_litter(path.name) for path in root.iterdir()
+    ):
+        if existing == "error":
+            raise FileExistsError(
+                f"{root} is not empty. Choose another folder, or pass existing='resume' to resume a pull into it."
+            )
+        if not (root / INDEX).exists():
+            raise FileExistsError(
+                f"{root} is not empty, and no pull began there. Choose another folder, or pass existing='skip' or"
+                " existing='verify' to pull into this one."
+            )
+    return "skip"
+
+
 @dataclass
 class _PullRun:
     """One pull: list the cases, pull them, record them.
@@ -183,6 +264,7 @@ class _PullRun:
     Attributes:
         index: The index of the folder.
         policy: What happens to files that exist.
+        selection: The cases and values to pull.
         report: The report, which is filled during the run.
         pull_cases: Pulls cases, in this process or on workers.
         titles: The title of each case that was listed.
@@ -190,6 +272,7 @@ class _PullRun:
 
     index: PullIndex
     policy: PullPolicy
+    selection: Selection
     report: PullReport
     pull_cases: Callable[[Iterable[CasePull]], Iterator[TaskResult[CasePull, PulledCase]]]
     titles: dict[str, str] = field(default_factory=dict[str, str])
@@ -202,10 +285,16 @@ class _PullRun:
     ) -> None:
         """List the cases of the source, then pull them."""
         remove_partial_files(self.report.folder)
+        selected, sockets = 0, {MASK_SOCKET}
         with closing(JsonLinesFile()) as cases:
             for case in iterate_cases(client, source):
-                cases.append(asdict(case))
                 self.titles[case.pk] = case.title
+                sockets.update(value.slug for value in case.values)
+                if self.selection.has_case(case.title, case.pk):
+                    cases.append(asdict(case))
+                    selected += 1
+            names = {*self.titles, *self.titles.values()}
+            self.report.unmatched = self.selection.include.unmatched(names, sockets)
             folders = name_folders(self.titles, self.index.folders)
             self.index.assign_folders(folders)
             listed = (RemoteCase.from_json(entry) for _, entry in cases)
@@ -217,10 +306,11 @@ class _PullRun:
                     how: Any = (
                         "failed" if pulled is None else "fetched" if pulled.files else "there"
                     )
-                    progress(PullProgress(pk, self.titles[pk], how, ended, len(folders)))
+                    progress(PullProgress(pk, self.titles[pk], how, ended, selected))
 
     def _task(self, case: RemoteCase, folder: str) -> CasePull:
-        return CasePull(case, self.report.folder, folder, self.policy, self.index.get(case.pk))
+        known = self.index.get(case.pk)
+        return CasePull(case, self.report.folder, folder, self.policy, known, self.selection)
 
     def _pull_all(self, tasks: Iterable[CasePull]) -> Iterator[tuple[str, PulledCase | None]]:
         """Yield the pk of each case when it has ended and is recorded, and its result; `None` if it failed."""
@@ -245,7 +335,11 @@ class _PullRun:
             for answer in client.reader_studies.answers.iterate_all({STUDY_PARAMETER: study.pk}):
                 answers.append(answer.to_dict())
                 self.report.answers += 1
-            masks = (mask for _, answer in answers if (mask := mask_of(answer)))
+            masks = (
+                mask
+                for _, answer in answers
+                if (mask := mask_of(answer)) and self._has_mask(answer)
+            )
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
             rows = (
@@ -253,6 +347,12 @@ class _PullRun:
                 for _, answer in answers
             )
             write_answers(self.report.folder, rows)
+
+    def _has_mask(self, answer: Mapping[str, Any]) -> bool:
+        """Return whether the mask of an answer is selected."""
+        pk = last_segment(answer.get("display_set"))
+        has_case = self.selection.has_case(self.titles.get(pk, ""), pk)
+        return has_case and self.selection.has_socket(MASK_SOCKET)
 
     def _mask_files(self, mask: RemoteCase | None) -> dict[str, str]:
         """Return the SHA-256 of each file of a mask."""

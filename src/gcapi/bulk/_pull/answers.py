@@ -38,6 +38,8 @@ COLUMNS = (
 )
 #: The query parameter that selects the answers of one reader study; you see your own, or all if you edit the study.
 STUDY_PARAMETER: Final = "question__reader_study"
+#: What stands for a socket in the masks of answers.
+MASK_SOCKET: Final = "answer"
 _CHOICE_TYPES = frozenset({"Choice", "Multiple choice"})
 
 
@@ -86,7 +88,7 @@ def mask_of(answer: Mapping[str, Any]) -> RemoteCase | None:
         return None
     # In the index the pk of a mask is the path of its folder.
     key = f"{ANSWERS}/{answer['pk']}"
-    value = RemoteValue("answer", "answer", last_segment(image), "", {"image": image})
+    value = RemoteValue("answer", MASK_SOCKET, last_segment(image), "", {"image": image})
     api_url = str(answer.get("api_url") or "")
     return RemoteCase(kind="answer", pk=key, api_url=api_url, values=(value,))
 

@@ -17,6 +17,7 @@ from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.file_records import record_of_file, remove_partial_files, sha256_and_md5
 from gcapi.bulk._pull.pull_index import CaseRecord, FileRecord, ValueRecord
 from gcapi.bulk._pull.remote_cases import CaseValue, RemoteCase, RemoteValue, ValueKey, reload_case
+from gcapi.bulk._pull.selection import EVERYTHING, Selection
 from gcapi.bulk.differences import Difference, DifferenceKind
 from gcapi.client import Client
 from gcapi.exceptions import ObjectNotFound, StorageError, UnsafeName
@@ -40,6 +41,7 @@ class CasePull:
         folder: The name of the case's folder below it.
         policy: What happens to files that exist.
         known: The record of the case; `None` for none.
+        selection: The values to pull; the records of others are kept.
     """
 
     case: RemoteCase
@@ -47,6 +49,7 @@ class CasePull:
     folder: str
     policy: PullPolicy
     known: CaseRecord | None
+    selection: Selection = EVERYTHING
 
     def run(self, client: Client) -> PulledCase:
         """Pull the case; if a value has gone since the case was listed, reload the case once.
@@ -63,6 +66,11 @@ class CasePull:
             if not is_gone or self.case.kind == "answer":
                 raise
         return _CasePuller(client, replace(self, case=reload_case(client, self.case))).pull()
+
+
+def are_present(root: Path, value: ValueRecord) -> bool:
+    """Return whether all files of a value exist."""
+    return all(inside(root, file.path).exists() for file in value.files)
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,14 @@ class _CasePuller:
     def __init__(self, client: Client, task: CasePull) -> None:
         self._outputs = client.workflows.outputs
         self._task = task
+        selects = task.selection.has_socket
         self._case = task.case
+        self._selected = [value for value in task.case.values if selects(value.slug)]
         self._root = task.root
         self._folder = inside(task.root, task.folder)
-        self._known = {value.key: value for value in (task.known.values if task.known else ())}
+        known = task.known.values if task.known else ()
+        self._known = {value.key: value for value in known if selects(value.slug)}
+        self._unselected = [value for value in known if not selects(value.slug)]
         self._files = {file.path: file for value in self._known.values() for file in value.files}
         self._remarks: list[Difference] = []
 
@@ -99,14 +111,12 @@ class _CasePuller:
         """Plan, download and record all values."""
         #: The files of each value, unless the value is kept as it is recorded.
         outputs = {
-            value.key: self._files_of(value)
-            for value in self._case.values
-            if not self._is_kept(value)
+            value.key: self._files_of(value) for value in self._selected if not self._is_kept(value)
         }
         _check_distinct(target for group in outputs.values() for _, target in group)
         wanted = [
             output
-            for value in self._case.values
+            for value in self._selected
             for output in outputs.get(value.key, ())
             if self._is_wanted(value, output)
         ]
@@ -114,7 +124,9 @@ class _CasePuller:
         fetched = set(self._outputs.write(wanted, existing="overwrite"))
         values = self._record_values(outputs, fetched)
         self._remove_replaced_files(values)
-        record = CaseRecord(**self._case.details(), folder=self._task.folder, values=values)
+        record = CaseRecord(
+            **self._case.details(), folder=self._task.folder, values=(*values, *self._unselected)
+        )
         size = sum(target.stat().st_size for target in fetched)
         return PulledCase(record, len(fetched), size, tuple(self._remarks))
 
@@ -129,7 +141,7 @@ class _CasePuller:
             text = "the server has another value now; it was not downloaded"
             self._remark("changed", value, text)
             return True
-        return all(inside(self._root, file.path).exists() for file in known.files)
+        return are_present(self._root, known)
 
     def _files_of(self, value: RemoteValue) -> list[OutputFile]:
         if value.role == "answer":
@@ -176,7 +188,7 @@ class _CasePuller:
         self, outputs: Mapping[ValueKey, Sequence[OutputFile]], fetched: set[Path]
     ) -> tuple[ValueRecord, ...]:
         files: dict[ValueKey, tuple[FileRecord, ...]] = {}
-        for value in self._case.values:
+        for value in self._selected:
             if value.key in outputs:
                 targets = [target for _, target in outputs[value.key]]
             else:
@@ -184,12 +196,13 @@ class _CasePuller:
             files[value.key] = tuple(
                 self._record_file(target, is_fetched=target in fetched) for target in targets
             )
-        paths = [file.path for group in files.values() for file in group]
+        groups = [*files.values(), *(value.files for value in self._unselected)]
+        paths = [file.path for group in groups for file in group]
         return tuple(
             replace(self._known[value.key], files=found)
             if value.key not in outputs
             else ValueRecord(value.role, value.slug, value.pk, _cell_of(value, found, paths), found)
-            for value in self._case.values
+            for value in self._selected
             for found in [files[value.key]]
         )
 

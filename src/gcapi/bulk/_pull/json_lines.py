@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +13,9 @@ from typing import Any
 
 from gcapi._util.json_types import is_object
 from gcapi.exceptions import GCAPIError
+
+if sys.platform != "win32":
+    import fcntl
 
 #: The error numbers of a disk, or a quota on it, that is full.
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -41,8 +45,28 @@ class JsonLinesFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile() if path is None else path.open("a+b")  # noqa: SIM115
 
+    def lock(self) -> None:
+        """Lock the file until it is closed; on Windows, and on file systems without locks, do nothing.
+
+        Raises:
+            PulledFolderError: It is locked already.
+        """
+        if sys.platform == "win32":
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PulledFolderError(
+                f"Another pull into {self._path.parent} is running. Wait for its end or stop it, then pull again."
+            ) from error
+        except OSError:
+            return
+
     def close(self) -> None:
         """Close the file; a temporary file is deleted."""
+        if sys.platform != "win32":
+            with suppress(OSError):  # processes that were forked meanwhile would keep the lock
+                fcntl.flock(self._file, fcntl.LOCK_UN)
         with suppress(OSError):  # `append` has raised it for the same bytes
             self._file.close()
 

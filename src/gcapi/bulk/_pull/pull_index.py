@@ -85,7 +85,7 @@ class PullIndex:
 
     Raises:
         FileExistsError: The folder holds another source.
-        PulledFolderError: The index cannot be read or written.
+        PulledFolderError: Another pull has the index open, or it cannot be read or written.
     """
 
     def __init__(self, folder: Path, source: str, server: str) -> None:
@@ -94,6 +94,7 @@ class PullIndex:
         self._path = folder / INDEX
         self._file = JsonLinesFile(self._path)
         try:
+            self._file.lock()
             self._load({"source": source, "server": server})
         except BaseException:
             self.close()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gcapi import bulk
+from gcapi.cli.exit_codes import DONE
+from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
+
+_PLAN_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "note")))
 
 
 @command()
@@ -17,29 +22,64 @@ from gcapi.cli.session import Session, command
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
     "--existing",
-    type=click.Choice(["error", "skip", "overwrite", "verify"]),
-    default="error",
+    type=click.Choice(["resume", "error", "skip", "overwrite", "verify"]),
+    default="resume",
     show_default=True,
-    help="Policy for a folder that is not empty: refuse it, keep its files, download everything again, or download"
-    " files whose checksum differs.",
+    help="Policy for a folder that is not empty: resume an earlier pull of the same source, refuse it, keep its files,"
+    " download everything again, or download files whose checksum differs.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show the plan for each case.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="SOCKET",
+    help="Only download values of this socket; can be repeated, and may contain * and ?.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only download cases with a title like this, such as 'case-1*'; can be repeated.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Do not download cases with a title like this or, as socket:PATTERN, values of such sockets; can be repeated.",
 )
 @workers_option(4)
 @dask_option
-def pull(session: Session, *, source: str, folder: Path, dask: str | None, **options: Any) -> int:
+def pull(
+    session: Session,
+    *,
+    source: str,
+    folder: Path,
+    dask: str | None,
+    dry_run: bool,
+    only: tuple[str, ...],
+    include: tuple[str, ...],
+    workers: int,
+    **options: Any,
+) -> int:
     """Download an archive, a reader study or an algorithm's jobs.
 
     SOURCE is archive:SLUG, study:SLUG or algorithm:SLUG. The folder also gets a manifest, which "gcapi push" accepts.
-    To resume an interrupted pull, use --existing skip or verify.
+    To resume an interrupted pull, or to fetch what is new, run the same command again.
     """
+    options["include"] = [*include, *(f"socket:{slug}" for slug in only)]
     token = session.find_token()
+    if dry_run:
+        with session.client(token) as client:
+            _show_plan(session, bulk.plan_pull(client, source, folder, **options))
+        return DONE
     try:
         with (
             session.client(token) as client,
             transfer_arguments(session, token, "cases", dask) as shared,
         ):
-            report = bulk.pull(client, source, folder, **options, **shared)
+            report = bulk.pull(client, source, folder, workers=workers, **options, **shared)
     except KeyboardInterrupt as error:
-        error.add_note("To continue, run the command again with --existing skip or verify.")
+        error.add_note("To continue, run the command again.")
         raise
     document = {
         "source": report.source,
@@ -58,8 +98,19 @@ def pull(session: Session, *, source: str, folder: Path, dask: str | None, **opt
     }
     session.show(document, table={**document, "failed": len(report.failed) or None})
     if not (report.cases or report.failed):
-        session.say(f"{report.source} has no cases; there is nothing to download.")
+        kind = "such " if options["include"] or options["exclude"] else ""
+        session.say(f"{report.source} has no {kind}cases; there is nothing to download.")
+    for pattern in report.unmatched:
+        session.say(f"gcapi: note: {pattern!r} matches nothing.")
     failures = session.failures(report.cases + len(report.failed))
     for failure in report.failed:
         failures.report(failure.error, failure.title or failure.pk)
     return failures.exit_code
+
+
+def _show_plan(session: Session, plan: list[bulk.PlannedCase]) -> None:
+    session.show_all(map(asdict, plan), _PLAN_COLUMNS)
+    values, here = sum(one.values for one in plan), sum(one.what == "nothing" for one in plan)
+    session.say(
+        f"{len(plan)} cases, {here} of them complete; {values} values to download. A dry run changes nothing."
+    )
