@@ -14,7 +14,7 @@ from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
 
-_PLAN_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "note")))
+_PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "note")))
 
 
 @command()
@@ -70,7 +70,7 @@ def pull(
     token = session.find_token()
     if dry_run:
         with session.client(token) as client:
-            _show_plan(session, bulk.plan_pull(client, source, folder, **options))
+            _show_planned_cases(session, bulk.plan_pull(client, source, folder, **options))
         return DONE
     try:
         with (
@@ -108,8 +108,8 @@ def pull(
     return failures.exit_code
 
 
-def _show_plan(session: Session, plan: list[bulk.PlannedCase]) -> None:
-    session.show_all(map(asdict, plan), _PLAN_COLUMNS)
+def _show_planned_cases(session: Session, plan: list[bulk.PlannedCase]) -> None:
+    session.show_all(map(asdict, plan), _PLANNED_CASE_COLUMNS)
     values, here = sum(one.values for one in plan), sum(one.what == "nothing" for one in plan)
     session.say(
         f"{len(plan)} cases, {here} of them complete; {values} values to download. A dry run changes nothing."
