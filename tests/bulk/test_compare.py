@@ -173,4 +173,4 @@ def test_litter_of_systems_is_not_unexpected(
     fresh = write_tree(tmp_path / "fresh", {".DS_Store": "x", "desktop.ini": "x"})
     assert pull(client, f"archive:{archive}", fresh).cases == 3
     with pytest.raises(FileExistsError):
-        pull(client, f"archive:{archive}", fresh)
+        pull(client, f"archive:{archive}", fresh, existing="error")

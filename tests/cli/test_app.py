@@ -157,10 +157,7 @@ def test_completion_knows_commands_and_options(gcapi: Program) -> None:
     ("arguments", "advice"),
     [
         (["archives", "list"], ""),
-        (
-            ["pull", "archive:x", "folder"],
-            " To continue, run the command again with --existing skip or verify.",
-        ),
+        (["pull", "archive:x", "folder"], " To continue, run the command again."),
     ],
     ids=["list", "pull"],
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
+from gcapi._api.dataframes import CATEGORIES, dataframe, object_rows
 from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
@@ -134,6 +135,23 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         return iterate(
             lambda offset, limit: self._page(offset, limit, filters), name=type(self).__name__
         )
+
+    def to_dataframe(self, params: QueryT | None = None, extra_params: Params | None = None) -> Any:
+        """Return all objects of the list as a `pandas.DataFrame`, one row each.
+
+        Numbers, booleans and texts have nullable types, times are UTC, pks are text, and statuses and kinds are
+        categories. Socket values have a column for each socket: the value itself, or the address of its image or file;
+        those of jobs begin with ``input:`` or ``output:``.
+
+        Args:
+            params: Filters by their API names; `None` for everything that you may see.
+            extra_params: Filters that only some servers honour, by their API names; `None` for none.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        found: Iterator[Any] = self.iterate_all(params, extra_params)
+        return dataframe(object_rows(one.to_dict() for one in found), None, CATEGORIES)
 
     def count(self, params: QueryT | None = None, extra_params: Params | None = None) -> int:
         """Count the objects of the list, in one small request.

@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gcapi.bulk._pull.answers import download_masks as download_masks
+    from gcapi.bulk._pull.answers import encode_answers as encode_answers
+    from gcapi.bulk._pull.answers import save_answers as save_answers
     from gcapi.bulk.check import CheckReport as CheckReport
     from gcapi.bulk.check import check_manifest as check_manifest
     from gcapi.bulk.check_page import write_check_page as write_check_page
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
 #: The public names of each module.
 _NAMES = {
+    "_pull.answers": "download_masks encode_answers save_answers",
     "check": "CheckReport check_manifest",
     "check_page": "write_check_page",
     "compare": "diff verify",

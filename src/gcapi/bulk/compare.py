@@ -8,7 +8,7 @@ from pathlib import Path
 from gcapi._inspect.folders import is_litter
 from gcapi._transfer.file_names import inside
 from gcapi._util.scheduler import cancel_scope
-from gcapi.bulk._pull.answers import STUDY_PARAMETER, read_answer_files
+from gcapi.bulk._pull.answers import read_answer_files
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, RESERVED_NAMES
 from gcapi.bulk._pull.file_records import files_below, sha256_of
 from gcapi.bulk._pull.pull_index import read_source
@@ -17,6 +17,7 @@ from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
+from gcapi.resources.reader_studies import STUDY_PARAMETER
 
 
 def verify(folder: str | Path) -> list[Difference]:

@@ -23,10 +23,8 @@ from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
     MASK_SOCKET,
-    STUDY_PARAMETER,
     is_mask,
     mask_of,
-    row_of_answer,
     write_answers,
 )
 from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
@@ -45,6 +43,8 @@ from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
+from gcapi.resources.answer_rows import AnswerRows
+from gcapi.resources.reader_studies import STUDY_PARAMETER
 
 #: What happens if the folder is not empty: an earlier pull of the same source goes on; an error; or its files are kept,
 #: downloaded again, or checked.
@@ -329,11 +329,13 @@ class _PullRun:
 
     def pull_answers(self, client: Client, study: models.ReaderStudy) -> None:
         """Pull the masks of a study's answers, then write the answers."""
-        questions = {question.pk: question for question in study.questions}
+        maker = AnswerRows({question.pk: question for question in study.questions}, self.titles)
         self.report.answers = 0
         with closing(JsonLinesFile()) as answers:
             for answer in client.reader_studies.answers.iterate_all({STUDY_PARAMETER: study.pk}):
-                answers.append(answer.to_dict())
+                entry = answer.to_dict()
+                answers.append(entry)
+                maker.note_ground_truth(entry)
                 self.report.answers += 1
             masks = (
                 mask
@@ -342,10 +344,7 @@ class _PullRun:
             )
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
-            rows = (
-                row_of_answer(answer, questions, self.titles, self._mask_files(mask_of(answer)))
-                for _, answer in answers
-            )
+            rows = (maker.row(answer, self._mask_files(mask_of(answer))) for _, answer in answers)
             write_answers(self.report.folder, rows)
 
     def _has_mask(self, answer: Mapping[str, Any]) -> bool:

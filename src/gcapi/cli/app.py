@@ -34,6 +34,10 @@ _COMMANDS = {
     "manifest": ("manifest", "Create and check manifests."),
     "push": ("push", "Upload the cases or start the jobs of a manifest."),
     "pull": ("pull", "Download an archive, a reader study or an algorithm's jobs."),
+    "answers": (
+        "answers",
+        "Print or save the answers of a reader study, without downloading its images.",
+    ),
     "verify": ("compare", "Compare a pulled folder with its manifest."),
     "diff": ("compare", "Compare a pulled folder's manifest with the server."),
     "uploads": ("uploads", "List and resume unused uploads."),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from html import unescape
+from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
 from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
+from gcapi.resources.answer_table import AnswerTable, answer_table
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
         reader_studies_questions_list,
     )
 
+#: The query parameter that selects the answers of one reader study; you see your own, or all if you edit the study.
+STUDY_PARAMETER: Final = "question__reader_study"
 #: Fields of an answer that refer to other objects, and the paths of those.
 _ANSWER_REFERENCES = {
     "question": "reader-studies/questions/",
@@ -245,6 +249,29 @@ class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]
         self.answers: Answers = Answers(calls)
         self.questions: Questions = Questions(calls)
         self.display_sets: DisplaySets = DisplaySets(calls)
+
+    def answers_table(self, slug: str) -> AnswerTable:
+        """Get all answers of a reader study that you can see as a table, without downloading an image.
+
+        Editors see all answers, readers see their own. Correct answers that you can see are rows, with
+        ``is_ground_truth``, and columns of the other answers to the same question and display set.
+
+        Args:
+            slug: The slug of the reader study.
+
+        Returns:
+            The table. Its `rows` are dicts, one for each answer; `wide()` and `to_dataframe()` have other forms.
+
+        Raises:
+            ObjectNotFound: The study does not exist, or you have no access.
+        """
+        study = self.detail(slug=slug)
+        titles = {
+            case.pk: case.title if isinstance(case.title, str) else unescape(case.title_safe)
+            for case in self.display_sets.iterate_all({"reader_study": study.pk})
+        }
+        answers = self.answers.iterate_all({STUDY_PARAMETER: study.pk})
+        return answer_table(study, titles, (answer.to_dict() for answer in answers))
 
     def ground_truth(self, pk: str, case_pk: str) -> dict[str, Any]:
         """Get the ground truth of one display set of an educational study, keyed by the questions' primary keys.

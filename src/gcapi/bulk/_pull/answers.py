@@ -5,80 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from gcapi import models
 from gcapi._http.urls import last_segment
-from gcapi._transfer.atomic_file import AtomicFile
-from gcapi._util.json_types import is_array
+from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, write_atomically
+from gcapi._transfer.file_names import case_folded, folder_name, full_suffix
+from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
+from gcapi.bulk._pull.file_records import sha256_of
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
+from gcapi.client import Client
+from gcapi.resources.answer_rows import COLUMNS
+from gcapi.resources.answer_table import AnswerTable
 
-COLUMNS = (
-    "pk",
-    "question",
-    "question_pk",
-    "answer_type",
-    "display_set",
-    "display_set_pk",
-    "creator",
-    "answer",
-    "answer_text",
-    "files",
-    "created",
-    "modified",
-    "last_edit_duration",
-    "total_edit_duration",
-    "is_ground_truth",
-    "score",
-)
-#: The query parameter that selects the answers of one reader study; you see your own, or all if you edit the study.
-STUDY_PARAMETER: Final = "question__reader_study"
+#: The formats of tables of answers.
+AnswerFormat = Literal["csv", "tsv", "jsonl"]
 #: What stands for a socket in the masks of answers.
 MASK_SOCKET: Final = "answer"
-_CHOICE_TYPES = frozenset({"Choice", "Multiple choice"})
-
-
-def row_of_answer(
-    answer: Mapping[str, Any],
-    questions: Mapping[str, models.Question],
-    titles: Mapping[str, str],
-    files: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return the row of an answer.
-
-    Args:
-        answer: The answer in the API's JSON.
-        questions: The questions of the reader study, by their pks.
-        titles: The titles of its display sets, by their pks.
-        files: The SHA-256 of each file of its mask, by path.
-    """
-    question_pk = last_segment(answer["question"])
-    display_set_pk = last_segment(answer.get("display_set"))
-    question = questions.get(question_pk)
-    added: dict[str, Any] = {
-        "question": question.question_text_safe if question else "",
-        "question_pk": question_pk,
-        "answer_type": question.answer_type if question else "",
-        "display_set": titles.get(display_set_pk, ""),
-        "display_set_pk": display_set_pk,
-        "answer_text": _chosen_options(question, answer.get("answer")),
-        "files": files,
-    }
-    return {name: added.get(name, answer.get(name)) for name in COLUMNS}
-
-
-def _chosen_options(question: models.Question | None, answer: Any) -> str:
-    """Return the titles of the chosen options; empty for other types of answers."""
-    if question is None or question.answer_type not in _CHOICE_TYPES:
-        return ""
-    titles = {option.id: option.title for option in question.options}
-    chosen = answer if is_array(answer) else [answer]
-    return "; ".join(str(titles[one]) for one in chosen if one in titles)
+#: The number of characters of a case, a question and a reader in the name of a mask.
+_MAX_NAME_PART = 60
 
 
 def mask_of(answer: Mapping[str, Any]) -> RemoteCase | None:
@@ -123,6 +72,61 @@ def read_answer_files(folder: Path) -> list[dict[str, str]]:
         raise invalid_file(path) from error
 
 
+def encode_answers(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: AnswerFormat
+) -> bytes:
+    """Return a table of answers as the content of a file, in a format."""
+    if suffix == "jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    delimiter = "\t" if suffix == "tsv" else ","
+    lines = (
+        _csv_line([_csv_cell(name, row.get(name)) for name in columns], delimiter) for row in rows
+    )
+    return "".join([_csv_line(columns, delimiter), *lines]).encode("utf-8-sig")
+
+
+def save_answers(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: AnswerFormat
+) -> None:
+    """Write a table of answers atomically, replacing the file if it exists."""
+    write_atomically(path, encode_answers(columns, rows, suffix), existing="overwrite")
+
+
+def download_masks(
+    client: Client, table: AnswerTable, folder: Path, *, existing: ExistingFile = "skip"
+) -> None:
+    """Download the masks among answers, named after case, question and reader, and fill `files` in their rows.
+
+    Args:
+        client: The client.
+        table: The answers.
+        folder: The folder, created if missing.
+        existing: What happens to files that exist.
+
+    Raises:
+        FileExistsError: A file exists, and `existing` is ``"error"``; nothing was downloaded.
+    """
+    outputs, planned = client.workflows.outputs, dict[str, list[OutputFile]]()
+    taken: set[str] = set()
+    for row in table.rows:
+        if row["pk"] not in table.masks:
+            continue
+        names = (row["display_set"] or row["display_set_pk"], row["question"], row["creator"])
+        stem = "_".join(folder_name(name)[:_MAX_NAME_PART] for name in names)
+        if case_folded(stem) in taken:
+            stem = f"{stem}_{row['pk']}"
+        taken.add(case_folded(stem))
+        sources = outputs.files_of_image(table.masks[row["pk"]], folder)
+        planned[row["pk"]] = [
+            (source, folder / f"{stem}{f'_{number}' if number else ''}{full_suffix(target.name)}")
+            for number, (source, target) in enumerate(sources)
+        ]
+    outputs.write([file for files in planned.values() for file in files], existing=existing)
+    for row in table.rows:
+        targets = [target for _, target in planned.get(row["pk"], ())]
+        row["files"] = {str(target): sha256_of(target) for target in targets}
+
+
 def _csv_cell(name: str, value: Any) -> str:
     if name == "files":
         return ";".join(value)
@@ -131,9 +135,9 @@ def _csv_cell(name: str, value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _csv_line(cells: Iterable[str]) -> str:
+def _csv_line(cells: Iterable[str], delimiter: str = ",") -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 
