@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gcapi import Client
+from gcapi.bulk._tables.formats import read_table
 from gcapi_sandbox import Sandbox
 from tests.support.data import unique
 from tests.support.programs.cli_program import Program
@@ -25,7 +26,7 @@ def study(sandbox: Sandbox, client: Client) -> str:
     slug = sandbox.add_reader_study(unique("study"), questions=questions, readers=["sandbox"])
     case = client.add_case_to_reader_study(reader_study_slug=slug, title="one", values=[])
     side, remark = client.reader_studies.detail(slug=slug).questions
-    for question, answer in ((side, side.options[1].id), (remark, "n\u00f6, ok")):
+    for question, answer in ((side, side.options[1].id), (remark, "=n\u00f6, ok")):
         client.reader_studies.answers.create(
             question=question.pk, display_set=case.pk, answer=answer
         )
@@ -37,17 +38,20 @@ def test_answers_are_printed_and_saved(ready: Program, study: str, tmp_path: Pat
     shown = ready("answers", study)
     assert shown.code == 0
     assert shown.out.splitlines() == [
-        "sandbox\tone\tSide\tright\t\t", "sandbox\tone\tRemark\tn\u00f6, ok\t\t"
+        "sandbox\tone\tSide\tright\t\t", "sandbox\tone\tRemark\t=n\u00f6, ok\t\t"
     ]  # fmt: skip
     wide = ready("answers", study, "--wide", "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(wide.out.removeprefix("\ufeff")))
-    assert (row["creator"], row["Side"], row["Remark"]) == ("sandbox", "right", "n\u00f6, ok")
-    for suffix in ("csv", "tsv", "jsonl"):
+    assert (row["creator"], row["Side"], row["Remark"]) == ("sandbox", "right", "'=n\u00f6, ok")
+    for suffix in ("csv", "tsv", "xlsx", "parquet", "jsonl"):
         path = tmp_path / f"answers.{suffix}"
         saved = ready("answers", study, "-o", path)
         assert (saved.code, saved.out, saved.err) == (0, "", f"{path}: 2 rows.\n")
+    for suffix in ("csv", "tsv", "xlsx", "parquet"):
+        saved_rows = [record for _, record in read_table(tmp_path / f"answers.{suffix}").records]
+        assert [row["answer_text"] for row in saved_rows] == ["right", "=n\u00f6, ok"]
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert [row["answer_text"] for row in rows] == ["right", "n\u00f6, ok"]
+    assert [row["answer_text"] for row in rows] == ["right", "=n\u00f6, ok"]
     assert ready("answers", study, "-o", tmp_path / "answers.doc").code == 4
 
 

@@ -1,14 +1,12 @@
-"""The answers of a reader study, as CSV and JSON Lines with the texts of questions and the titles of cases."""
+"""The answers of a reader study, as tables with the texts of questions and the titles of cases."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from gcapi._http.urls import last_segment
 from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, write_atomically
@@ -18,12 +16,12 @@ from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
 from gcapi.bulk._pull.file_records import sha256_of
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
+from gcapi.bulk._tables.delimited import csv_lines
+from gcapi.bulk._tables.formats import TableFormat, encoder_of
 from gcapi.client import Client
 from gcapi.resources.answer_rows import COLUMNS
 from gcapi.resources.answer_table import AnswerTable
 
-#: The formats of tables of answers.
-AnswerFormat = Literal["csv", "tsv", "jsonl"]
 #: What stands for a socket in the masks of answers.
 MASK_SOCKET: Final = "answer"
 #: The number of characters of a case, a question and a reader in the name of a mask.
@@ -53,10 +51,15 @@ def write_answers(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         _atomic_writer(folder / ANSWERS_JSONL) as write_json,
         _atomic_writer(folder / ANSWERS_CSV) as write_csv,
     ):
-        write_csv(_csv_line(COLUMNS))
-        for row in rows:
-            write_json(json.dumps(row, ensure_ascii=False) + "\n")
-            write_csv(_csv_line([_csv_cell(name, row[name]) for name in COLUMNS]))
+
+        def flat_rows() -> Iterator[dict[str, Any]]:
+            for row in rows:
+                write_json(json.dumps(row, ensure_ascii=False) + "\n")
+                yield _flat(row)
+
+        write_csv("\ufeff")
+        for line in csv_lines(COLUMNS, flat_rows()):
+            write_csv(line)
 
 
 def read_answer_files(folder: Path) -> list[dict[str, str]]:
@@ -73,20 +76,20 @@ def read_answer_files(folder: Path) -> list[dict[str, str]]:
 
 
 def encode_answers(
-    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: AnswerFormat
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: TableFormat
 ) -> bytes:
     """Return a table of answers as the content of a file, in a format."""
-    if suffix == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    delimiter = "\t" if suffix == "tsv" else ","
-    lines = (
-        _csv_line([_csv_cell(name, row.get(name)) for name in columns], delimiter) for row in rows
-    )
-    return "".join([_csv_line(columns, delimiter), *lines]).encode("utf-8-sig")
+    records = rows if suffix == "jsonl" else map(_flat, rows)
+    return encoder_of(Path(f"answers.{suffix}"))(columns, records)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the paths of masks as text, without their checksums."""
+    return {**row, "files": ";".join(row.get("files") or ())}
 
 
 def save_answers(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: AnswerFormat
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: TableFormat
 ) -> None:
     """Write a table of answers atomically, replacing the file if it exists."""
     write_atomically(path, encode_answers(columns, rows, suffix), existing="overwrite")
@@ -125,20 +128,6 @@ def download_masks(
     for row in table.rows:
         targets = [target for _, target in planned.get(row["pk"], ())]
         row["files"] = {str(target): sha256_of(target) for target in targets}
-
-
-def _csv_cell(name: str, value: Any) -> str:
-    if name == "files":
-        return ";".join(value)
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _csv_line(cells: Iterable[str], delimiter: str = ",") -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
-    return text.getvalue()
 
 
 @contextmanager

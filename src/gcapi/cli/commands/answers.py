@@ -17,10 +17,10 @@ from gcapi.cli.options import FILE, FOLDER
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from gcapi.bulk._pull.answers import AnswerFormat
+    from gcapi.bulk._tables.formats import TableFormat
     from gcapi.resources.answer_summary import QuestionSummary
 
-_ANSWER_FORMATS: tuple[AnswerFormat, ...] = ("csv", "tsv", "jsonl")
+_ANSWER_FORMATS: tuple[TableFormat, ...] = ("csv", "tsv", "xlsx", "jsonl", "parquet")
 _LONG_COLUMNS = ("creator", "display_set", "question", "answer_text", "ground_truth_text", "score")
 _SUMMARY_COLUMNS = ("question", "answers", "summary", "missing", "agreement")
 
@@ -58,7 +58,7 @@ def answers(
     session: Session,
     *,
     study: str,
-    suffix: AnswerFormat | None,
+    suffix: TableFormat | None,
     output: Path | None,
     wide: bool,
     masks: Path | None,
@@ -71,6 +71,8 @@ def answers(
     if suffix is None and output is not None:
         found = output.suffix.lower().removeprefix(".")
         suffix = next((one for one in _ANSWER_FORMATS if one == found), None)
+    if output is None and suffix in {"xlsx", "parquet"} and sys.stdout.isatty():
+        raise InvalidInput(f"{suffix} is not text. Name a file: -o answers.{suffix}")
     if suffix is None and output is not None:
         raise InvalidInput(
             f"{output}: use one of the suffixes {', '.join(_ANSWER_FORMATS)}, or --format."
