@@ -182,6 +182,22 @@ def test_cards_show_images_and_findings(world: World, tmp_path: Path) -> None:
     assert str(tmp_path) not in (tmp_path / "report.html").read_text("utf-8")
 
 
+def test_a_problem_of_several_rows_is_on_each_card(world: World, tmp_path: Path) -> None:
+    """A problem that the check reports once for several rows is counted once, and shown on the card of each."""
+    cells = {"a": "1", "b": "x", "c": "x", "d": "1"}
+    rows = [Row(0, title, None, {world.score: cell}) for title, cell in cells.items()]
+    page, report = written_page(world, tmp_path, rows)
+    (problem,) = report.problems
+    assert problem.lines == (3, 4)
+    assert "Errors1Warnings0" in page.header
+    assert [(card.title, len(card.findings)) for card in page.cards] == [
+        ("b", 1),
+        ("c", 1),
+        ("a", 0),
+        ("d", 0),
+    ]
+
+
 def test_pictures_are_png(world: World, tmp_path: Path) -> None:
     """Pictures are PNGs of at most 192 pixels in the page itself, and not blank."""
     add_files(tmp_path)

@@ -261,7 +261,8 @@ class _Page:
             article.append(_element("h2", "The manifest as a whole"))
         else:
             article.append(_element("h2", _element("bdi", card.row.title or "Without title")))
-            article.append(_element("p", f"Line {card.row.line}", class_="faint"))
+            noun = "Row" if self._manifest.origin.sheet else "Line"
+            article.append(_element("p", f"{noun} {card.row.line}", class_="faint"))
         if card.problems:
             findings = (self._finding(card, problem) for problem in card.problems)
             article.append(_element("ul", *findings, class_="findings"))
@@ -270,10 +271,9 @@ class _Page:
         return article
 
     def _finding(self, card: _Card, problem: Problem) -> Element:
-        line = f"line {problem.line}" if card.row is None and problem.line else ""
-        place = ", ".join(filter(None, (line, problem.column)))
-        stop = "" if problem.what.endswith(("?", ".")) else "."
-        text = f"{place}{': ' if place else ''}{problem.what}{stop} {problem.fix}."
+        text = str(problem).removeprefix("warning: ")
+        if card.row is not None:  # which shows its line
+            text = re.sub(r"^line \d+(?:, |: )", "", text)
         # Paths start from the folder of the manifest.
         text = text.replace(str(self._manifest.folder / "_")[:-1], "")
         label = _element("b", f"{problem.level.title()}:")
@@ -322,11 +322,12 @@ class _Page:
 
 
 def _cards(rows: Sequence[Row], problems: Iterable[Problem]) -> list[_Card]:
-    """Return the cards: of the whole manifest, then by level and line; each problem is on one of them."""
+    """Return the cards: of the whole manifest, then by level and line; each problem is on those of its lines."""
     by_line = {row.line: _Card(row) for row in reversed(rows) if row.line}
     whole = _Card(None)
     for problem in problems:
-        by_line.get(problem.line, whole).problems.append(problem)
+        for line in problem.lines or (problem.line,):
+            by_line.get(line, whole).problems.append(problem)
     cards = [by_line[row.line] if row.line else _Card(row) for row in rows]
     return [
         *([whole] if whole.problems else []),
