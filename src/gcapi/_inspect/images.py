@@ -281,7 +281,10 @@ def _inspect_content(image: _Image, given: Mapping[str, Path]) -> Iterator[Findi
         sitk: Any = import_module("SimpleITK")
         sitk.ProcessObject.SetGlobalWarningDisplay(False)
         try:
+            str(header).encode()  # SimpleITK ends the process for a path that is not UTF-8
             sitk.ReadImage(str(header))
+        except UnicodeEncodeError:
+            return
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             level: Level = "warning" if image.format == Format.TIFF else "error"

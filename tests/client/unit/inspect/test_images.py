@@ -72,6 +72,13 @@ def test_deep_inspection_reads_all_of_compressed_data(tmp_path: Path, suffix: st
     assert finding.what.startswith("its compressed data are damaged: ")
 
 
+def test_deep_inspection_of_a_path_that_is_not_utf_8(tmp_path: Path) -> None:
+    """An image in a folder whose name is not UTF-8 is not decoded, which would end the process."""
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    assert inspect([noise(tmp_path / "a.mha").rename(folder / "a.mha")], deep=True) == []
+
+
 def test_deep_inspection_decodes(tmp_path: Path) -> None:
     """A PNG file with changed pixels is found only by the deep inspection, with SimpleITK's reason."""
     path = tmp_path / "a.png"
