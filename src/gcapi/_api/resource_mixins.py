@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,6 +24,7 @@ from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
     MultipleObjectsReturned,
     ObjectNotFound,
+    SpecTypeError,
     UnexpectedAnswer,
     UnknownFilterWarning,
 )
@@ -163,7 +165,16 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         return self.page(0, 1, params, extra_params).total_count
 
     def _only(self, filters: Params) -> T:
-        page = self._page(0, 2, self._filters(filters, None))
+        unknown = self._unknown_filters(filters)
+        if unknown:
+            # With a filter that the server ignores, it would return any object.
+            known = sorted(self._known_filters())
+            similar = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"Did you mean {similar[0]}?" if similar else f"Use {', '.join(known) or 'pk'}."
+            raise SpecTypeError(
+                f"{type(self).__name__}: the server has no filter {unknown[0]!r}. {hint}"
+            )
+        page = self._page(0, 2, filters)
         shown = ", ".join(f"{name}={value!r}" for name, value in filters.items())
         if page.total_count == 0:
             raise ObjectNotFound(
@@ -178,15 +189,21 @@ class ListMixin(Namespace, Generic[T, QueryT]):
 
     def _filters(self, params: Params | None, extra_params: Params | None) -> dict[str, Any]:
         """Return the filters of a list, and warn of those that the server ignores."""
-        known = set(self.list_operation.query_parameters) - _PAGING
-        unknown = sorted((params or {}).keys() - known - _PAGING)
+        unknown = self._unknown_filters(params or {})
         if unknown:
             warn_user(
                 f"{type(self).__name__}: the server ignores {', '.join(unknown)} and returns unfiltered objects."
-                f" Filters: {', '.join(sorted(known)) or 'none'}. Pass filters of other servers as extra_params.",
+                f" Filters: {', '.join(sorted(self._known_filters())) or 'none'}. Pass filters of other servers as"
+                " extra_params.",
                 UnknownFilterWarning,
             )
         return {**(params or {}), **(extra_params or {})}
+
+    def _known_filters(self) -> set[str]:
+        return set(self.list_operation.query_parameters) - _PAGING
+
+    def _unknown_filters(self, params: Params) -> list[str]:
+        return sorted(params.keys() - self._known_filters() - _PAGING)
 
 
 class ReadMixin(ListMixin[T, QueryT]):
@@ -210,6 +227,7 @@ class ReadMixin(ListMixin[T, QueryT]):
 
         Raises:
             ValueError: None of the three was given, or more than one.
+            SpecTypeError: The server has no such filter; nothing was sent.
             ObjectNotFound: The object does not exist, or you have no access.
             MultipleObjectsReturned: The filters match several objects.
         """

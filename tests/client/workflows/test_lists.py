@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import re
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
@@ -19,6 +19,7 @@ from gcapi.exceptions import (
     MultipleObjectsReturned,
     NotFoundError,
     ObjectNotFound,
+    SpecTypeError,
     StatusError,
     UnknownFilterWarning,
     UnstableListWarning,
@@ -179,7 +180,6 @@ LISTING: dict[str, Callable[[Client, dict[str, object]], object]] = {
     "page": lambda client, params: client.archive_items.page(params=params),
     "count": lambda client, params: client.archive_items.count(params=params),
     "iterate_all": lambda client, params: next(client.archive_items.iterate_all(params=params)),
-    "detail": lambda client, params: client.archive_items.detail(**params),
 }
 
 
@@ -187,10 +187,28 @@ LISTING: dict[str, Callable[[Client, dict[str, object]], object]] = {
 @pytest.mark.parametrize("how", LISTING)
 def test_unknown_filter_warns(client: Client, how: str) -> None:
     """A filter that the server ignores causes a warning that names it and the known filters."""
-    several = suppress(MultipleObjectsReturned)  # `detail` raises it for an ignored filter
-    with pytest.warns(UnknownFilterWarning, match=WARNING) as seen, several:
+    with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
         LISTING[how](client, {"archive_slug": "many-cases"})
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("filters", "hint"),
+    [
+        ({"archve": "x"}, "Did you mean archive?"),
+        ({"x": "y"}, "Use archive"),
+        ({"archive": "x", "x": 1}, "'x'"),
+    ],
+)
+def test_detail_refuses_unknown_filters(filters: dict[str, object], hint: str) -> None:
+    """A filter that the server ignores would return another object, so that nothing is sent."""
+    with (
+        Loopback(in_turn(Answer(body={}))) as server,
+        connect(server) as connected,
+        pytest.raises(SpecTypeError, match=re.escape(hint)),
+    ):
+        connected.archive_items.detail(**filters)
+    assert server.seen == []
 
 
 @pytest.mark.usefixtures("archive")
