@@ -31,7 +31,7 @@ class ProgressEvent:
     Attributes:
         phase: The work that is being done.
         name: The file, or the socket whose value is being imported.
-        done: The bytes that were transferred, or the rows that were checked; in the other phases 0 or 1.
+        done: The bytes that were transferred, or the rows that were checked or shown; in the others 0 or 1.
         total: The value of `done` at the end; `None` while it is unknown.
         item: A number that identifies this file or value.
         given_up: True if its call failed; this is then its last event.
