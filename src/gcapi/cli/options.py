@@ -56,6 +56,15 @@ def inspect_options(decorated: Decorated) -> Decorated:
     return inspect(no_inspect(decorated))
 
 
+existing_option: OptionDecorator = click.option(
+    "--existing",
+    type=click.Choice(["error", "skip", "overwrite"]),
+    default="error",
+    show_default=True,
+    help="Policy for output files that already exist.",
+)
+
+
 def workers_option(default: int) -> Callable[[Decorated], Decorated]:
     """Return the option for the number of cases that are processed at the same time."""
     return click.option(

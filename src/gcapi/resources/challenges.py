@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from gcapi._api.operations import LazyOperation
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
+from gcapi._util.json_types import is_array, is_object
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from gcapi import models
     from gcapi._api.resource_mixins import Params
     from grand_challenge_api.api.challenges import challenges_list
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
         evaluations_claimable_evaluations_retrieve,
         evaluations_list,
     )
+
+_LEADERBOARD_COLUMNS = frozenset({"rank", "user", "created", "status", "published", "pk"})
 
 
 class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
@@ -65,6 +70,41 @@ class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
         """
         return self._one(pk, api_url, filters)
 
+    def leaderboard(self, challenge: str, phase: str) -> list[dict[str, Any]]:
+        """Get the evaluations of a phase that you can see as rows, the best first.
+
+        The API has no way to look up a phase, so all evaluations that you can see are read.
+
+        Args:
+            challenge: The short name of the challenge.
+            phase: The slug of the phase.
+
+        Returns:
+            A row for each evaluation: its rank (`None` if it has none), user, status and time, and its metrics. A
+            metric inside of others has a name such as ``dice.mean``.
+        """
+        rows = [
+            {
+                "rank": one.rank or None,
+                "user": one.submission.creator.username,
+                "created": one.created.isoformat(),
+                "status": one.status,
+                "published": one.published,
+                "pk": one.pk,
+                # The name of a metric may be that of a column before.
+                **{
+                    f"metrics.{name}" if name in _LEADERBOARD_COLUMNS else name: metric
+                    for value in one.outputs
+                    for name, metric in _metrics(value)
+                },
+            }
+            for one in self.iterate_all()
+            if one.submission.phase.challenge.short_name.lower() == challenge.lower()
+            and one.submission.phase.slug == phase
+        ]
+        # Those without a rank are last; sorting keeps the newest first.
+        return sorted(rows, key=lambda row: (row["rank"] is None, row["rank"] or 0))
+
     def claimable_evaluations(
         self, params: evaluations_claimable_evaluations_retrieve.Query | None = None
     ) -> list[models.ExternalEvaluation]:
@@ -96,3 +136,17 @@ class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
             pk,
             body={name: value for name, value in given.items() if value is not None},
         )
+
+
+def _metrics(value: models.ComponentInterfaceValue) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of metrics in an output of an evaluation."""
+    if is_object(value.value):
+        yield from _leaves("", value.value)
+
+
+def _leaves(prefix: str, inner: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, content in inner.items():
+        if is_object(content):
+            yield from _leaves(f"{prefix}{name}.", content)
+        elif not is_array(content):
+            yield f"{prefix}{name}", content

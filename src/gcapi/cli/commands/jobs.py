@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import gcapi
-from gcapi._transfer.atomic_file import ExistingFile
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
-from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator
+from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator, existing_option
 from gcapi.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from gcapi._transfer.atomic_file import ExistingFile
 
 JOBS: ObjectKind[gcapi.models.HyperlinkedJob] = ObjectKind(
     lambda client: client.algorithm_jobs,
@@ -31,13 +33,6 @@ timeout_option: OptionDecorator = click.option(
     metavar="SECONDS",
     default=86_400.0,
     help="Wait at most this long; by default a day.",
-)
-existing_option: OptionDecorator = click.option(
-    "--existing",
-    type=click.Choice(get_args(ExistingFile)),
-    default="error",
-    show_default=True,
-    help="Policy for output files that already exist.",
 )
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from html import unescape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import gcapi
 from gcapi.cli.dates import local_date
-from gcapi.cli.listing import ObjectKind, last_segment_of, limit_option
+from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
+from gcapi.cli.options import FOLDER, existing_option
 from gcapi.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from gcapi._transfer.atomic_file import ExistingFile
 
 
 def _image_size(image: gcapi.models.HyperlinkedImage) -> str:
@@ -87,10 +93,39 @@ SOCKETS.add_show(sockets, "Show a socket.")
 
 @click.group()
 def images() -> None:
-    """List and show images."""
+    """List, show and download images."""
 
 
 IMAGES.add_show(images, "Show an image and its files.")
+
+
+@command(images)
+@click.argument("names", nargs=-1, required=True, metavar="PK|URL...")
+@click.option(
+    "-o",
+    "--output",
+    type=FOLDER,
+    default=Path(),
+    metavar="DIR",
+    help="Download to this directory; by default the current one.",
+)
+@existing_option
+def download(
+    session: Session, *, names: tuple[str, ...], output: Path, existing: ExistingFile
+) -> int:
+    """Download the files of images."""
+    failures = session.failures(len(names))
+    with session.client(progress=True) as client:
+
+        def fetch(name: str) -> dict[str, Any]:
+            pk = IMAGES.find(client, name).pk
+            paths = client.images.download(pk=pk, output_directory=output, existing=existing)
+            return {"pk": pk, "files": [str(path) for path in paths]}
+
+        documents = failures.map(fetch, names)
+        rows = ({"pk": one["pk"], "file": path} for one in documents for path in one["files"])
+        session.show_all(documents if session.as_json else rows, (field("pk"), field("file")))
+    return failures.exit_code
 
 
 @command(images, "list")

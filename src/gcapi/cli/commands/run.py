@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gcapi._transfer.atomic_file import ExistingFile
-from gcapi.cli.commands.jobs import download_outputs, existing_option, show_files, timeout_option
-from gcapi.cli.options import FOLDER, collect_pairs, inspect_options
+from gcapi.cli.commands.jobs import download_outputs, show_files, timeout_option
+from gcapi.cli.options import FOLDER, collect_pairs, existing_option, inspect_options
 from gcapi.cli.session import Session, command
 from gcapi.findings import InspectMode
+
+if TYPE_CHECKING:
+    from gcapi._transfer.atomic_file import ExistingFile
 
 
 @command()
