@@ -201,7 +201,9 @@ class _CasePuller:
         return tuple(
             replace(self._known[value.key], files=found)
             if value.key not in outputs
-            else ValueRecord(value.role, value.slug, value.pk, _cell_of(value, found, paths), found)
+            else ValueRecord(
+                value.role, value.slug, value.pk, _cell_of(value, found, paths), found, value.kind
+            )
             for value in self._selected
             for found in [files[value.key]]
         )

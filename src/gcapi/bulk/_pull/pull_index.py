@@ -42,10 +42,12 @@ class ValueRecord(CaseValue):
     Attributes:
         cell: Its cell in a manifest.
         files: Its files.
+        kind: The kind of its socket; empty in the records of earlier releases.
     """
 
     cell: str | list[str]
     files: tuple[FileRecord, ...]
+    kind: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:

@@ -20,6 +20,8 @@ PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
 VALUE_PKS, STATUS, ALGORITHM_IMAGE = "gc:value_pks", "gc:status", "gc:algorithm_image"
 OUTPUTS, OUTPUT_PKS, OUTPUT_SHA256 = "gc:outputs", "gc:output_pks", "gc:output_sha256"
 SHA256_PREFIX = "sha256:"
+#: The kind of each value's socket when it was pulled.
+KINDS = "gc:kinds"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def row_of_case(record: CaseRecord, source: str) -> Row:
         STATUS: record.status,
         ALGORITHM_IMAGE: record.algorithm_image,
         VALUE_PKS: {value.slug: value.pk for value in values},
+        KINDS: {value.slug: value.kind for value in values if value.kind},
         OUTPUTS: {value.slug: value.cell for value in outputs},
         OUTPUT_PKS: {value.slug: value.pk for value in outputs},
         OUTPUT_SHA256: {file.path: file.sha256 for one in outputs for file in one.files},
@@ -114,7 +117,7 @@ def read_pulled_manifest(folder: Path) -> list[PulledRow]:
 
 
 def _parse_row(row: Row) -> PulledRow:
-    sha256 = _object_note(row, OUTPUT_SHA256)
+    sha256 = object_note(row, OUTPUT_SHA256)
     for name, note in row.notes.items():
         slug = name.removeprefix(SHA256_PREFIX)
         if slug == name:
@@ -122,19 +125,19 @@ def _parse_row(row: Row) -> PulledRow:
         if isinstance(note, str) and not note.startswith("{"):
             sha256[str(row.cells[slug])] = note
         else:
-            sha256 |= _object_note(row, name)
+            sha256 |= object_note(row, name)
     return PulledRow(
         row=row,
         pk=str(row.notes.get(PK, "")),
         source=str(row.notes.get(SOURCE, "")),
         status=str(row.notes.get(STATUS, "")),
-        value_pks=_by_key(_object_note(row, VALUE_PKS), _object_note(row, OUTPUT_PKS)),
-        cells=_by_key(row.cells, _object_note(row, OUTPUTS)),
+        value_pks=_by_key(object_note(row, VALUE_PKS), object_note(row, OUTPUT_PKS)),
+        cells=_by_key(row.cells, object_note(row, OUTPUTS)),
         sha256=sha256,
     )
 
 
-def _object_note(row: Row, name: str) -> dict[str, Any]:
+def object_note(row: Row, name: str) -> dict[str, Any]:
     """Return a note that is an object, which a CSV manifest has as JSON; empty if it is missing."""
     note: Any = row.notes.get(name) or {}
     found: Any = json.loads(note) if isinstance(note, str) else note

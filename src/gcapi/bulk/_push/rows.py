@@ -26,6 +26,7 @@ from gcapi._workflows.inspection import Inspection, message_of
 from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
+from gcapi.bulk._pull.pulled_cells import PulledCells
 from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest, Row, column_of
 from gcapi.exceptions import FileWarning, SocketNotFound, SpecError
@@ -103,6 +104,9 @@ class RowReader:
         lookup: Finds sockets.
         manifest: The rows.
         algorithm: The algorithm whose jobs the rows are; `None` if they are cases.
+
+    Raises:
+        PulledFolderError: The manifest is that of a pulled folder, and its notes are damaged.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class RowReader:
         self._lookup = lookup
         self._folder = manifest.folder
         self._has_decimal_commas = manifest.origin.has_decimal_commas
+        self._pulled = PulledCells.of(manifest)
         self._algorithm = algorithm
         self._duplicates = _duplicates(manifest.rows)
         self._missing: dict[str, SocketNotFound] = {}
@@ -146,6 +151,8 @@ class RowReader:
         for slug in sorted(row.cells):
             with _collected(errors, column_of(slug)):
                 socket = self._socket(slug)
+                if self._pulled is not None:
+                    self._pulled.check_kind(socket)
                 spec = spec_of_cell(
                     socket,
                     row.cells[slug],
@@ -153,6 +160,8 @@ class RowReader:
                     _image_name(row, slug),
                     has_decimal_commas=self._has_decimal_commas,
                 )
+                if self._pulled is not None:
+                    self._pulled.check_paths(spec.paths)
                 content[slug] = _fingerprint_of(spec, self._folder)
                 specs.append(spec)
         if self._algorithm is not None and not errors:
