@@ -1,4 +1,4 @@
-"""What the cells of a pulled manifest may mean when it is pushed.
+"""The limits for the cells of a pulled manifest when it is pushed.
 
 A server chooses the values that a pull writes into cells, and the kind of each socket when the manifest is pushed. So
 the text of a String must not become the path of a file to upload because the server calls the socket an image by then.
