@@ -103,7 +103,7 @@ def test_study_comes_home_with_its_answers(client: Client, study: str, home: Pat
     ((mask, sha256),) = answers["Where?"]["files"].items()
     assert mask.startswith(f"answers/{answers['Where?']['pk']}/")
     assert contents(home)[mask] == sha256
-    with (home / "answers.csv").open(newline="", encoding="utf-8") as table:
+    with (home / "answers.csv").open(newline="", encoding="utf-8-sig") as table:
         records = {record["question"]: record for record in csv.DictReader(table)}
     assert records["What?"]["answer"] == answers["What?"]["answer"]
     assert records["Which?"]["answer_text"] == "right"

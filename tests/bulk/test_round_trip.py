@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import pytest
 from pydicom import dcmread
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import Row, diff, pull, push, read_manifest, verify
+from gcapi.bulk import Row, diff, pull, push, read_manifest, verify, write_manifest
+from gcapi.bulk._tables.formats import TableFormat
+from gcapi.bulk.cells import value_cell
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, unique, voxels
 from tests.support.pull import (
@@ -124,6 +127,62 @@ def test_strings_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> N
         found = {one.interface.slug: one.value for one in items[str(index)].values}
         assert json.dumps(found.pop(anything)) == json.dumps(value)
         assert found == ({text: value} if index < len(texts) else {})
+
+
+TITLES = [
+    *("قضية ١", "病例，一", 'with "quotes"; and, signs', "two\nlines", "=1+1", "'=1", "-5", "+a"),
+    *("@name", "TRUE", "007", "1e5", "Zoë", "#N/A", "_x000D_", "1,5"),
+]
+VALUES: list[tuple[str, list[Any]]] = [
+    ("String", [*TITLES, "", "\r", "\r\n", "\ttab", '"quoted"', "2024-05-01", "true", "7.0"]),
+    ("Bool", [True, False]),
+    ("Float", [0.1, 1 / 3, -1e-300, 1.7976931348623157e308, 0.30000000000000004, -0.0, 5.0]),
+    ("Integer", [0, -7, 12345678901234567890]),
+    ("Anything", ["TRUE", True, False, "1,5", {"ü": [1, "=1", 0.1]}, ["a\n"], 3.0, "x" * 300]),
+    ("Point", [{"type": "Point", "point": [0.1, 2, 3], "version": {"major": 1, "minor": 0}}]),
+]
+
+
+@pytest.mark.parametrize("table_format", get_args(TableFormat))
+def test_every_format_goes_round(
+    sandbox: Sandbox, client: Client, tmp_path: Path, table_format: TableFormat
+) -> None:
+    """Titles and values that tables could change are the same after a pull, a push and a pull in each format."""
+    pytest.importorskip({"parquet": "pyarrow", "xlsx": "openpyxl"}.get(table_format, "csv"))
+    sockets = {kind: sandbox.add_socket(unique("value"), kind) for kind, _ in VALUES}
+    slugs = [sandbox.add_archive(unique("archive")) for _ in range(2)]
+    count = max(len(values) for _, values in VALUES)
+    rows = [
+        Row(
+            index,
+            TITLES[index] if index < len(TITLES) else f"case {index}",
+            cells={
+                sockets[kind]: value_cell(kind, values[index])
+                for kind, values in VALUES
+                if index < len(values)
+            },
+        )
+        for index in range(count)
+    ]
+    source = tmp_path / f"source.{table_format}"
+    write_manifest(source, rows)
+    assert push(client, source, f"archive:{slugs[0]}", journal=tmp_path / "a").is_complete
+    report = pull(client, f"archive:{slugs[0]}", tmp_path / "home", table_format=table_format)
+    assert report.manifest.name == f"manifest.{table_format}"
+    assert (verify(tmp_path / "home"), diff(client, tmp_path / "home")) == ([], [])
+    pushed = push(client, report.manifest, f"archive:{slugs[1]}", journal=tmp_path / "b")
+    assert pushed.is_complete
+
+    for slug in slugs:
+        pk = client.archives.detail(slug=slug).pk
+        items = {item.title: item for item in client.archive_items.iterate_all({"archive": pk})}
+        assert items.keys() == {row.title for row in rows}
+        for index, row in enumerate(rows):
+            found = {one.interface.slug: one.value for one in items[row.title].values}
+            expected = {
+                sockets[kind]: values[index] for kind, values in VALUES if index < len(values)
+            }
+            assert repr(sorted(found.items())) == repr(sorted(expected.items()))
 
 
 def test_jobs_go_round(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:

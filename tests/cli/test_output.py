@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -189,3 +191,14 @@ def test_fields_that_the_server_did_not_send_are_empty(capsys: pytest.CaptureFix
         [models.ReaderStudy.from_dict({"slug": "s", "title_safe": "A &amp; B"})], STUDIES.columns
     )
     assert capsys.readouterr().out == "a\t\ns\tA & B\n"
+
+
+def test_lists_can_be_csv(gcapi: Program) -> None:
+    """With `--csv`, a list is CSV that Excel opens: a byte order mark, a header, and no cell that is a formula."""
+    with archives("=1+1", 'a "b", ü\nc', "-5") as server:
+        run = gcapi("archives", "list", "--csv", "--base-url", server.base_url, "--token", TOKEN)
+    assert (run.code, run.out.startswith("\ufeff")) == (0, True)
+    rows = list(csv.DictReader(io.StringIO(run.out.removeprefix("\ufeff"), newline="")))
+    assert [row["title"] for row in rows] == ["'=1+1", 'a "b", ü\nc', "-5"]
+    assert [row["slug"] for row in rows] == ["archive-0", "archive-1", "archive-2"]
+    assert gcapi("archives", "list", "--csv", "--json", "--token", TOKEN).code == 2

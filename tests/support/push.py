@@ -143,7 +143,7 @@ def parts_sent(sandbox: Sandbox) -> Counter[str]:
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a CSV file."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 

@@ -38,6 +38,7 @@ from gcapi.bulk._pull.pull_index import CaseRecord, PullIndex
 from gcapi.bulk._pull.pulled_manifest import row_of_case, write_pulled_manifest
 from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase, find_source, iterate_cases
 from gcapi.bulk._pull.selection import Selection
+from gcapi.bulk._tables.formats import TableFormat, check_table_format
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
@@ -127,6 +128,7 @@ def pull(
     existing: ExistingFolder = "resume",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    table_format: TableFormat = "csv",
     workers: int = 4,
     executor: Executor | None = None,
     token_file: str | Path | None = None,
@@ -151,6 +153,8 @@ def pull(
             values to pull, such as ``"socket:ct-*"``; the masks of answers count as the socket ``answer``. Without
             patterns of a kind, all are pulled.
         exclude: Patterns for cases and values that are not pulled.
+        table_format: The format of the manifest and of the answers: ``"csv"``, ``"tsv"``, ``"xlsx"``, ``"jsonl"`` or
+            ``"parquet"``. The manifest is JSON Lines if a cell is too long for the format.
         workers: The number of cases that are pulled at the same time, each over up to `max_concurrent_downloads`
             connections.
         executor: The executor that pulls the cases; `None` for threads of this process. Its workers need a token of
@@ -163,7 +167,10 @@ def pull(
         ObjectNotFound: The source does not exist, or you have no access.
         FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
         PulledFolderError: Another pull into the folder is running, or its index cannot be read or written.
+        MissingExtra: The package that writes the format is not installed; nothing was pulled.
+        SpecError: An answer is too long for a workbook; the other files are complete.
     """
+    check_table_format(table_format)
     target = Target.of(source)
     root = Path(folder).absolute()
     policy = _policy(root, existing)
@@ -179,6 +186,7 @@ def pull(
                 policy=policy,
                 selection=Selection.of(include, exclude),
                 report=PullReport(str(target), root, root / MANIFEST),
+                table_format=table_format,
                 pull_cases=lambda tasks: scheduler.map_unordered(runner.execute, tasks),
             )
             run.pull_source(client, found, progress and GuardedListener(progress))
@@ -266,6 +274,7 @@ class _PullRun:
         policy: What happens to files that exist.
         selection: The cases and values to pull.
         report: The report, which is filled during the run.
+        table_format: The format of the manifest and of the answers.
         pull_cases: Pulls cases, in this process or on workers.
         titles: The title of each case that was listed.
     """
@@ -274,6 +283,7 @@ class _PullRun:
     policy: PullPolicy
     selection: Selection
     report: PullReport
+    table_format: TableFormat
     pull_cases: Callable[[Iterable[CasePull]], Iterator[TaskResult[CasePull, PulledCase]]]
     titles: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -345,7 +355,7 @@ class _PullRun:
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
             rows = (maker.row(answer, self._mask_files(mask_of(answer))) for _, answer in answers)
-            write_answers(self.report.folder, rows)
+            write_answers(self.report.folder, rows, self.table_format)
 
     def _has_mask(self, answer: Mapping[str, Any]) -> bool:
         """Return whether the mask of an answer is selected."""
@@ -370,7 +380,7 @@ class _PullRun:
         records = [record for record in map(self.index.get, self.titles) if record is not None]
         records.sort(key=lambda record: (record.order or 0, record.folder))
         rows = [row_of_case(record, report.source) for record in records]
-        report.manifest = write_pulled_manifest(report.folder, rows)
+        report.manifest = write_pulled_manifest(report.folder, rows, self.table_format)
 
 
 def _concerns_all_cases(error: Exception) -> bool:

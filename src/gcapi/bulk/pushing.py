@@ -152,7 +152,9 @@ class PushReport:
             replace(each.row, notes={**each.row.notes, ERROR_NOTE: _one_line(each.error)})
             for each in sorted(self.failed, key=lambda each: each.row.line)
         ]
-        write_manifest(target, rows)
+        # So that decimal commas are read again.
+        is_semicolon = self.manifest.origin.has_decimal_commas
+        write_manifest(target, rows, delimiter=";" if is_semicolon else ",")
         return target
 
 

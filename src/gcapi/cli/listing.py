@@ -100,7 +100,7 @@ class ObjectKind(Generic[T]):
     def add_list(self, group: click.Group, summary: str) -> None:
         """Add the command ``list``, without filters, to a group."""
 
-        @command(group, "list")
+        @command(group, "list", lists=True)
         @limit_option
         def list_objects(session: Session, *, limit: int | None) -> None:
             with session.client() as client:

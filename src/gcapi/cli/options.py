@@ -16,6 +16,7 @@ from gcapi.cli.session import Session
 from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
+    from gcapi.bulk._tables.formats import TableFormat
     from gcapi.cli.credentials import StoredToken
 
 #: What an option decorates.
@@ -32,6 +33,8 @@ class OptionDecorator(Protocol):
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+#: The formats of tables that are written.
+TABLE_FORMATS: tuple[TableFormat, ...] = ("csv", "tsv", "xlsx", "jsonl", "parquet")
 SECONDS = click.FloatRange(min=0)
 
 dask_option: OptionDecorator = click.option(

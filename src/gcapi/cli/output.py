@@ -1,8 +1,8 @@
 """Printing data: JSON for programs, tables for people.
 
 An object is one JSON document; a list is JSON Lines, printed as the objects arrive. Without ``--json``, a list is a
-table that fits the terminal or, where the output is piped, uncut tab-separated lines without a header. Characters of
-the server that would control a terminal are replaced or escaped.
+table that fits the terminal or, where the output is piped, uncut tab-separated lines without a header. With ``--csv``,
+it is CSV for spreadsheet programs. Characters of the server that would control a terminal are replaced or escaped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from gcapi._util.json_types import is_array, is_object
-from gcapi._util.messages import printable
+from gcapi._util.messages import printable, printable_lines
 
 T = TypeVar("T")
 #: A column of a table: its header, and a function that takes its value from a model or a dict.
@@ -53,10 +53,13 @@ def print_json_lines(documents: Iterable[Any]) -> None:
 
 
 def _to_json(document: Any, indent: int | None = None) -> str:
-    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(document, indent=indent, ensure_ascii=not is_utf8, default=str)
+    text = json.dumps(document, indent=indent, ensure_ascii=not _prints_utf8(), default=str)
     # json.dumps leaves some control characters unescaped, such as U+009B.
     return re.sub(r"[^\x20-\x7e\n]", lambda match: _escape(match[0]), text)
+
+
+def _prints_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _escape(character: str) -> str:
@@ -68,21 +71,45 @@ def _escape(character: str) -> str:
 
 def print_table(documents: Iterable[T], columns: Sequence[Column[T]]) -> None:
     """Print objects as the rows of a table; a field that the server did not send is empty."""
-    from grand_challenge_api.base import AbsentFieldError, to_json  # as above
-
-    def cell(document: T, value_of: Callable[[T], Any]) -> str:
-        try:
-            return cell_text(to_json(value_of(document)))
-        except AbsentFieldError:
-            return ""
-
-    rows = ([cell(document, value_of) for _, value_of in columns] for document in documents)
+    rows = ([cell_text(cell) for cell in cells] for cells in _cells_of(documents, columns))
     lines: Iterable[str] = map("\t".join, rows)
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         lines = table_lines(rows, [header for header, _ in columns], width)
     for line in lines:
         write(line)
+
+
+def print_csv(
+    documents: Iterable[T], columns: Sequence[Column[T]], line_of: Callable[[Iterable[Any]], str]
+) -> None:
+    """Print objects as CSV with a header, as they arrive; a file of it opens in Excel.
+
+    Args:
+        documents: The objects.
+        columns: The columns of the table.
+        line_of: Returns the line of some cells.
+    """
+    is_terminal = sys.stdout.isatty()
+    if not is_terminal and _prints_utf8():
+        sys.stdout.write("\ufeff")
+    for cells in chain([[header for header, _ in columns]], _cells_of(documents, columns)):
+        line = line_of(cells)
+        sys.stdout.write(printable_lines(line) + "\n" if is_terminal else line)
+
+
+def _cells_of(documents: Iterable[T], columns: Sequence[Column[T]]) -> Iterator[list[Any]]:
+    """Yield the JSON values of each row; `None` for a field that the server did not send."""
+    from grand_challenge_api.base import AbsentFieldError, to_json  # as above
+
+    def cell(document: T, value_of: Callable[[T], Any]) -> Any:
+        try:
+            return to_json(value_of(document))
+        except AbsentFieldError:
+            return None
+
+    for document in documents:
+        yield [cell(document, value_of) for _, value_of in columns]
 
 
 def table_lines(rows: Iterable[list[str]], headers: Sequence[str], width: int) -> Iterator[str]:

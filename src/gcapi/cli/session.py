@@ -21,6 +21,7 @@ import gcapi
 from gcapi._util.messages import printable_lines
 from gcapi.cli.output import (
     Column,
+    print_csv,
     print_json,
     print_json_lines,
     print_object,
@@ -41,6 +42,11 @@ _OUTPUT_OPTIONS = [
         ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
     ),
 ]
+_CSV_OPTION = click.Option(
+    ["--csv", "as_csv"],
+    is_flag=True,
+    help="Print CSV with a header, which spreadsheet programs open.",
+)
 _SERVER_OPTIONS = [
     click.Option(
         ["--base-url"],
@@ -74,6 +80,7 @@ class Session:
         base_url: The address of the API; empty for a command without a server.
         token: The token of the command line; `None` for none.
         token_file: The token file of the command line; `None` for none.
+        as_csv: Whether to print lists as CSV.
     """
 
     as_json: bool
@@ -81,6 +88,7 @@ class Session:
     base_url: str = ""
     token: str | None = None
     token_file: Path | None = None
+    as_csv: bool = False
 
     def say(self, message: str) -> None:
         """Print a message to standard error, unless the user wants quiet."""
@@ -108,6 +116,10 @@ class Session:
         """
         if self.as_json:
             print_json_lines(documents)
+        elif self.as_csv:
+            from gcapi.bulk._tables.delimited import csv_line
+
+            print_csv(documents, columns, csv_line)
         else:
             print_table(documents, columns)
 
@@ -139,7 +151,11 @@ class Session:
 
 
 def command(
-    group: click.Group | None = None, name: str | None = None, *, server: bool = True
+    group: click.Group | None = None,
+    name: str | None = None,
+    *,
+    server: bool = True,
+    lists: bool = False,
 ) -> Callable[[Callable[..., int | None]], click.Command]:
     """Return a decorator that makes a function a command with the common options.
 
@@ -149,8 +165,10 @@ def command(
         group: The group of the command; `None` for none.
         name: The command's name; `None` for the function's.
         server: Whether the command talks to a server.
+        lists: Whether the command prints a list, which can be CSV.
     """
     names = ["as_json", "quiet", *(("base_url", "token", "token_file") if server else ())]
+    names += ["as_csv"] * lists
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
@@ -158,12 +176,19 @@ def command(
             common = {name: options.pop(name) for name in names}
             if server:
                 common["base_url"] = _api_address(common["base_url"])
+            if common["as_json"] and common.get("as_csv"):
+                raise click.UsageError("--json and --csv exclude each other.")
             session = Session(**common)
             with _warnings_as_messages(session):
                 return function(session, **options)
 
         made = click.command(name or function.__name__)(run_command)
-        made.params += [*(_SERVER_OPTIONS if server else ()), *_OUTPUT_OPTIONS]
+        made.params += [
+            *(_SERVER_OPTIONS if server else ()),
+            *(_OUTPUT_OPTIONS[:1]),
+            *([_CSV_OPTION] if lists else ()),
+            *(_OUTPUT_OPTIONS[1:]),
+        ]
         if group is not None:
             group.add_command(made)
         return made

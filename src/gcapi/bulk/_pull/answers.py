@@ -1,9 +1,9 @@
-"""The answers of a reader study, as tables with the texts of questions and the titles of cases."""
+"""The answers of a reader study with the texts of questions and the titles of cases, for programs and for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +12,11 @@ from gcapi._http.urls import last_segment
 from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, write_atomically
 from gcapi._transfer.file_names import case_folded, folder_name, full_suffix
 from gcapi._workflows.outputs import OutputFile
-from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_CSV, ANSWERS_JSONL
+from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_JSONL
 from gcapi.bulk._pull.file_records import sha256_of
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
-from gcapi.bulk._tables.delimited import csv_lines
+from gcapi.bulk._tables.delimited import BYTE_ORDER_MARK, csv_lines
 from gcapi.bulk._tables.formats import TableFormat, encoder_of
 from gcapi.client import Client
 from gcapi.resources.answer_rows import COLUMNS
@@ -45,21 +45,26 @@ def is_mask(key: str) -> bool:
     return key.startswith(f"{ANSWERS}/")
 
 
-def write_answers(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows to both files, each atomically."""
-    with (
-        _atomic_writer(folder / ANSWERS_JSONL) as write_json,
-        _atomic_writer(folder / ANSWERS_CSV) as write_csv,
-    ):
+def write_answers(
+    folder: Path, rows: Iterable[Mapping[str, Any]], table_format: TableFormat = "csv"
+) -> None:
+    """Write the rows as JSON Lines and as a table for people, each atomically.
 
-        def flat_rows() -> Iterator[dict[str, Any]]:
-            for row in rows:
-                write_json(json.dumps(row, ensure_ascii=False) + "\n")
-                yield _flat(row)
-
-        write_csv("\ufeff")
-        for line in csv_lines(COLUMNS, flat_rows()):
-            write_csv(line)
+    Memory: a row, or all rows for a workbook or Parquet.
+    """
+    target = folder / f"{ANSWERS}.{table_format}"
+    records = folder / ANSWERS_JSONL
+    with _atomic_writer(records) as write_json:
+        for row in rows:
+            write_json(json.dumps(row, ensure_ascii=False) + "\n")
+    shown = map(_flat, read_json_lines(records))
+    if table_format in {"csv", "tsv"}:
+        with _atomic_writer(target) as write_table:
+            write_table(BYTE_ORDER_MARK)
+            for line in csv_lines(COLUMNS, shown, "\t" if table_format == "tsv" else ","):
+                write_table(line)
+    elif table_format != "jsonl":
+        write_atomically(target, encoder_of(target)(COLUMNS, shown), existing="overwrite")
 
 
 def read_answer_files(folder: Path) -> list[dict[str, str]]:

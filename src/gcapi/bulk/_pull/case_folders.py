@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gcapi._transfer.file_names import case_folded, folder_name
+from gcapi.bulk._tables.formats import SUFFIXES
 from gcapi.exceptions import UnsafeName
 
 #: The names in a pulled folder that no case may have.
 INDEX, MANIFEST, MANIFEST_JSONL = ".gcapi-pull.jsonl", "manifest.csv", "manifest.jsonl"
-ANSWERS, ANSWERS_CSV, ANSWERS_JSONL = "answers", "answers.csv", "answers.jsonl"
-RESERVED_NAMES = frozenset({INDEX, MANIFEST, MANIFEST_JSONL, ANSWERS, ANSWERS_CSV, ANSWERS_JSONL})
+#: The names that a manifest may have; the first that exists is the folder's.
+MANIFESTS = (MANIFEST_JSONL, MANIFEST, "manifest.tsv", "manifest.parquet", "manifest.xlsx")
+ANSWERS, ANSWERS_JSONL = "answers", "answers.jsonl"
+_ANSWER_TABLES = (f"{ANSWERS}{suffix}" for suffix in SUFFIXES)
+RESERVED_NAMES = frozenset((INDEX, *MANIFESTS, ANSWERS, *_ANSWER_TABLES))
 #: Characters by which a manifest's cell names several files.
 _LIST_CHARACTERS = re.compile(r"[;\[\]]")
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gcapi._util.json_types import is_object
-from gcapi.bulk._pull.case_folders import MANIFEST, MANIFEST_JSONL
+from gcapi.bulk._pull.case_folders import MANIFEST, MANIFEST_JSONL, MANIFESTS
 from gcapi.bulk._pull.json_lines import invalid_file
 from gcapi.bulk._pull.pull_index import CaseRecord, ValueRecord
 from gcapi.bulk._pull.remote_cases import ValueKey
+from gcapi.bulk._tables.formats import TableFormat
+from gcapi.bulk._tables.table import as_text
+from gcapi.bulk._tables.workbook import MAX_CELL_LENGTH
 from gcapi.bulk.manifest import Row, read_manifest, write_manifest
 
 PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
@@ -83,14 +86,20 @@ def _sha256_note(value: ValueRecord) -> str | dict[str, str]:
     return {file.path: file.sha256 for file in value.files}
 
 
-def write_pulled_manifest(folder: Path, rows: Sequence[Row]) -> Path:
-    """Write the manifest, as JSON Lines if a cell is too long for Python's CSV reader, and return its path."""
-    cells = (cell for row in rows for cell in (*row.cells.values(), *row.notes.values()))
-    texts = (cell if isinstance(cell, str) else json.dumps(cell) for cell in cells)
-    is_long = any(len(text) > csv.field_size_limit() for text in texts)
-    name, other = (MANIFEST_JSONL, MANIFEST) if is_long else (MANIFEST, MANIFEST_JSONL)
+def write_pulled_manifest(
+    folder: Path, rows: Sequence[Row], table_format: TableFormat = "csv"
+) -> Path:
+    """Write the manifest, as JSON Lines if a cell is too long for the format, and return its path."""
+    limit = {"xlsx": MAX_CELL_LENGTH, "csv": csv.field_size_limit(), "tsv": csv.field_size_limit()}
+    cells = (cell for row in rows for cell in (row.title, *row.cells.values(), *row.notes.values()))
+    longest = max((len(as_text(cell)) for cell in cells), default=0)
+    is_long = longest > limit.get(table_format, longest)
+    name = MANIFEST_JSONL if is_long else f"manifest.{table_format}"
     write_manifest(folder / name, rows)
-    (folder / other).unlink(missing_ok=True)
+    for other in MANIFESTS:
+        # A workbook may have been made by hand; it is not read while there is another manifest.
+        if other not in {name, "manifest.xlsx"}:
+            (folder / other).unlink(missing_ok=True)
     return folder / name
 
 
@@ -105,8 +114,8 @@ def read_pulled_manifest(folder: Path) -> list[PulledRow]:
         ManifestError: It cannot be read.
         PulledFolderError: Its notes are damaged.
     """
-    lines = folder / MANIFEST_JSONL
-    path = lines if lines.is_file() else folder / MANIFEST
+    paths = (folder / name for name in MANIFESTS)
+    path = next((path for path in paths if path.is_file()), folder / MANIFEST)
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}. Name a folder that a pull has made.")
     rows = read_manifest(path).rows

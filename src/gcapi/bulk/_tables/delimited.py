@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gcapi.bulk._tables.table import (
     Origin,
@@ -27,6 +28,8 @@ from gcapi.bulk._tables.table import (
 
 #: What separates cells, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+#: Tells Excel that a file is UTF-8.
+BYTE_ORDER_MARK = "\ufeff"
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: The line with which a file tells Excel its separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
@@ -151,19 +154,22 @@ def csv_lines(
     columns: Sequence[str], records: Iterable[Record], delimiter: str = ","
 ) -> Iterator[str]:
     """Yield the header and each row as CSV, without a byte order mark."""
-    yield _line([safe_text(name) for name in columns], delimiter)
+    yield csv_line(columns, delimiter)
     for record in records:
-        yield _line([safe_text(as_text(record.get(name))) for name in columns], delimiter)
+        yield csv_line([record.get(name) for name in columns], delimiter)
 
 
-def safe_text(text: str) -> str:
+def _safe_text(text: str) -> str:
     """Return a text that a spreadsheet does not take for a formula."""
     is_formula = _FORMULA_START.match(text) and not _NEGATIVE_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 
-def _line(cells: Iterable[str], delimiter: str) -> str:
+def csv_line(cells: Iterable[Any], delimiter: str = ",") -> str:
+    """Return a row as CSV, with its line end."""
     text = io.StringIO(newline="")
     # Python quotes the characters of the line terminator, and both end lines for other programs.
-    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerow(
+        [_safe_text(as_text(cell)) for cell in cells]
+    )
     return text.getvalue().removesuffix("\r\n") + "\n"

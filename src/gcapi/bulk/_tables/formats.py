@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from gcapi.bulk._tables.delimited import encode_csv, encode_tsv, read_csv, read_tsv
 from gcapi.bulk._tables.json_rows import encode_json_rows, read_json_rows
@@ -60,6 +60,21 @@ def read_table(path: Path) -> Table:
     if sheet:
         return read_workbook(file, sheet)
     return _of_suffix(_TABLE_READERS, file)(file)
+
+
+def check_table_format(name: str) -> None:
+    """Check that tables of a format can be written on this machine.
+
+    Raises:
+        ValueError: There is no such format.
+        MissingExtra: The package that writes it is not installed.
+    """
+    if name not in get_args(TableFormat):
+        raise ValueError(
+            f"table_format={name!r} must be one of {', '.join(get_args(TableFormat))}."
+        )
+    if name in {"xlsx", "parquet"}:
+        encoder_of(Path(f"table.{name}"))((), ())
 
 
 def encoder_of(path: Path) -> _Encoder:

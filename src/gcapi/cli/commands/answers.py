@@ -13,14 +13,13 @@ from gcapi import bulk
 from gcapi.cli.commands.objects import STUDIES
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.listing import field
-from gcapi.cli.options import FILE, FOLDER
+from gcapi.cli.options import FILE, FOLDER, TABLE_FORMATS
 from gcapi.cli.session import Session, command
 
 if TYPE_CHECKING:
     from gcapi.bulk._tables.formats import TableFormat
     from gcapi.resources.answer_summary import QuestionSummary
 
-_ANSWER_FORMATS: tuple[TableFormat, ...] = ("csv", "tsv", "xlsx", "jsonl", "parquet")
 _LONG_COLUMNS = ("creator", "display_set", "question", "answer_text", "ground_truth_text", "score")
 _SUMMARY_COLUMNS = ("question", "answers", "summary", "missing", "agreement")
 
@@ -30,7 +29,7 @@ _SUMMARY_COLUMNS = ("question", "answers", "summary", "missing", "agreement")
 @click.option(
     "--format",
     "suffix",
-    type=click.Choice(_ANSWER_FORMATS),
+    type=click.Choice(TABLE_FORMATS),
     help="Write a table with all columns in this format; by default that of the suffix of --output.",
 )
 @click.option(
@@ -70,12 +69,12 @@ def answers(
     """
     if suffix is None and output is not None:
         found = output.suffix.lower().removeprefix(".")
-        suffix = next((one for one in _ANSWER_FORMATS if one == found), None)
+        suffix = next((one for one in TABLE_FORMATS if one == found), None)
     if output is None and suffix in {"xlsx", "parquet"} and sys.stdout.isatty():
         raise InvalidInput(f"{suffix} is not text. Name a file: -o answers.{suffix}")
     if suffix is None and output is not None:
         raise InvalidInput(
-            f"{output}: use one of the suffixes {', '.join(_ANSWER_FORMATS)}, or --format."
+            f"{output}: use one of the suffixes {', '.join(TABLE_FORMATS)}, or --format."
         )
     with session.client() as client:
         table = client.reader_studies.answers_table(STUDIES.find(client, study).slug)

@@ -18,7 +18,7 @@ _folder_argument = click.argument("folder", type=FOLDER, metavar="DIR")
 _COLUMNS = (field("kind"), field("subject"), field("what"))
 
 
-@command(server=False)
+@command(server=False, lists=True)
 @_folder_argument
 def verify(session: Session, *, folder: Path) -> int:
     """Compare a pulled folder with its manifest.
@@ -28,7 +28,7 @@ def verify(session: Session, *, folder: Path) -> int:
     return _show_differences(session, bulk.verify(folder))
 
 
-@command()
+@command(lists=True)
 @_folder_argument
 def diff(session: Session, *, folder: Path) -> int:
     """Compare a pulled folder's manifest with the server.

@@ -44,7 +44,7 @@ def jobs() -> None:
 JOBS.add_show(jobs, "Show a job, its inputs and its outputs.")
 
 
-@command(jobs, "list")
+@command(jobs, "list", lists=True)
 @click.option("--algorithm", metavar="SLUG", help="Only jobs of this algorithm.")
 @click.option("--input-image", metavar="PK", help="Only jobs with this image as an input.")
 @click.option("--output-image", metavar="PK", help="Only the job that created this image.")
@@ -73,7 +73,7 @@ def jobs_list(
         JOBS.print_list(session, client, limit, params, keep)
 
 
-@command(jobs)
+@command(jobs, lists=True)
 @click.argument("pks", nargs=-1, required=True, metavar="PK...")
 @timeout_option
 def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from gcapi import bulk
 from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
-from gcapi.cli.options import FILE, inspect_options
+from gcapi.cli.options import FILE, TABLE_FORMATS, inspect_options
 from gcapi.cli.output import write
 from gcapi.cli.session import Session, command
 from gcapi.findings import InspectMode
@@ -46,7 +46,7 @@ def manifest() -> None:
 @click.option(
     "--format",
     "suffix",
-    type=click.Choice(["csv", "jsonl", "parquet"]),
+    type=click.Choice(TABLE_FORMATS),
     default="csv",
     show_default=True,
     help="File format of the manifest.",
@@ -60,7 +60,7 @@ def init(
     *,
     folder: Path,
     target: str | None,
-    suffix: Literal["csv", "jsonl", "parquet"],
+    suffix: str,
     offline: bool,
     force: bool,
 ) -> None:

@@ -128,7 +128,7 @@ def download(
     return failures.exit_code
 
 
-@command(images, "list")
+@command(images, "list", lists=True)
 @click.option("--archive", metavar="SLUG", help="Only images of this archive.")
 @click.option("--study", metavar="SLUG", help="Only images of this reader study.")
 @click.option("--name", help="Only images with exactly this name.")

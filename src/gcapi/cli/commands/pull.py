@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE
 from gcapi.cli.listing import field
-from gcapi.cli.options import FOLDER, dask_option, transfer_arguments, workers_option
+from gcapi.cli.options import FOLDER, TABLE_FORMATS, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from gcapi.bulk._tables.formats import TableFormat
 
 _PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "note")))
 
@@ -47,6 +50,14 @@ _PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "
     metavar="PATTERN",
     help="Do not download cases with a title like this or, as socket:PATTERN, values of such sockets; can be repeated.",
 )
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(TABLE_FORMATS),
+    default="csv",
+    show_default=True,
+    help="File format of the manifest and of the answers.",
+)
 @workers_option(4)
 @dask_option
 def pull(
@@ -58,6 +69,7 @@ def pull(
     dry_run: bool,
     only: tuple[str, ...],
     include: tuple[str, ...],
+    table_format: TableFormat,
     workers: int,
     **options: Any,
 ) -> int:
@@ -77,7 +89,15 @@ def pull(
             session.client(token) as client,
             transfer_arguments(session, token, "cases", dask) as shared,
         ):
-            report = bulk.pull(client, source, folder, workers=workers, **options, **shared)
+            report = bulk.pull(
+                client,
+                source,
+                folder,
+                table_format=table_format,
+                workers=workers,
+                **options,
+                **shared,
+            )
     except KeyboardInterrupt as error:
         error.add_note("To continue, run the command again.")
         raise

@@ -32,7 +32,7 @@ def uploads() -> None:
     """
 
 
-@command(uploads, "list")
+@command(uploads, "list", lists=True)
 @click.option(
     "--since",
     type=local_date,
