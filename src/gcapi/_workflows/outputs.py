@@ -11,7 +11,7 @@ from gcapi._api.operations import Calls, plain
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.atomic_file import ExistingFile, check_targets, write_atomically
 from gcapi._transfer.downloads import Downloads
-from gcapi._transfer.file_names import inside
+from gcapi._transfer.file_names import inside, name_of
 from gcapi._transfer.image_files import files_of_image
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
 from gcapi.exceptions import UnexpectedAnswer
@@ -73,14 +73,22 @@ class Outputs:
         self, value: models.HyperlinkedComponentInterfaceValue, directory: Path
     ) -> list[OutputFile]:
         """Return the files of a socket value, at its socket's relative path below a directory."""
+        return self.named_files_of_value(value, directory)[1]
+
+    def named_files_of_value(
+        self, value: models.HyperlinkedComponentInterfaceValue, directory: Path
+    ) -> tuple[str, list[OutputFile]]:
+        """Return the name that the image or the uploaded file had, empty for JSON values, and the files of a value."""
         if isinstance(value.image, str):
             target = inside(directory, value.interface.relative_path)
-            return self.files_of_image(value.image, target)
+            image = self._calls.get(api.cases_images_retrieve, str(parse_server_url(value.image)))
+            return image.name, [*files_of_image(self._calls, image, target)]
         # Some old sockets have no path, but a file needs a name.
         target = inside(directory, value.interface.relative_path or value.interface.slug)
         if isinstance(value.file, str):
-            return [(ApiFile(self._calls.transport, value.file), target)]
-        return [(json.dumps(plain(value.value), indent=2).encode(), target)]
+            name = name_of(parse_server_url(value.file).path)
+            return name, [(ApiFile(self._calls.transport, value.file), target)]
+        return "", [(json.dumps(plain(value.value), indent=2).encode(), target)]
 
     def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
         """Return the files of the image at an API URL."""

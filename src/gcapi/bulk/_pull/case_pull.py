@@ -106,6 +106,8 @@ class _CasePuller:
         self._unselected = [value for value in known if not selects(value.slug)]
         self._files = {file.path: file for value in self._known.values() for file in value.files}
         self._remarks: list[Difference] = []
+        #: The names that images and files have on the server.
+        self._names: dict[ValueKey, str] = {}
 
     def pull(self) -> PulledCase:
         """Plan, download and record all values."""
@@ -149,7 +151,8 @@ class _CasePuller:
         is_job = self._case.kind == "algorithm"
         folder = self._folder / _JOB_FOLDERS[value.role] if is_job else self._folder
         model = HyperlinkedComponentInterfaceValue.from_dict(value.content)
-        return self._outputs.files_of_value(model, folder)
+        self._names[value.key], files = self._outputs.named_files_of_value(model, folder)
+        return files
 
     def _is_wanted(self, value: RemoteValue, output: OutputFile) -> bool:
         source, target = output
@@ -202,7 +205,13 @@ class _CasePuller:
             replace(self._known[value.key], files=found)
             if value.key not in outputs
             else ValueRecord(
-                value.role, value.slug, value.pk, _cell_of(value, found, paths), found, value.kind
+                value.role,
+                value.slug,
+                value.pk,
+                _cell_of(value, found, paths),
+                found,
+                value.kind,
+                self._names.get(value.key, ""),
             )
             for value in self._selected
             for found in [files[value.key]]

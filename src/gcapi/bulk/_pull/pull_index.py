@@ -43,11 +43,13 @@ class ValueRecord(CaseValue):
         cell: Its cell in a manifest.
         files: Its files.
         kind: The kind of its socket; empty in the records of earlier releases.
+        name: The image's own name, or the name of the uploaded file; empty for JSON values and in old indexes.
     """
 
     cell: str | list[str]
     files: tuple[FileRecord, ...]
     kind: str = ""
+    name: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:

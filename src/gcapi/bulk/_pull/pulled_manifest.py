@@ -22,9 +22,10 @@ from gcapi.bulk.manifest import Row, read_manifest, write_manifest
 PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
 VALUE_PKS, STATUS, ALGORITHM_IMAGE = "gc:value_pks", "gc:status", "gc:algorithm_image"
 OUTPUTS, OUTPUT_PKS, OUTPUT_SHA256 = "gc:outputs", "gc:output_pks", "gc:output_sha256"
-SHA256_PREFIX = "sha256:"
 #: The kind of each value's socket when it was pulled.
 KINDS = "gc:kinds"
+OUTPUT_NAMES = "gc:output_names"
+SHA256_PREFIX, NAME_PREFIX = "sha256:", "name:"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def row_of_case(record: CaseRecord, source: str) -> Row:
         OUTPUTS: {value.slug: value.cell for value in outputs},
         OUTPUT_PKS: {value.slug: value.pk for value in outputs},
         OUTPUT_SHA256: {file.path: file.sha256 for one in outputs for file in one.files},
+        OUTPUT_NAMES: {value.slug: value.name for value in outputs if value.name},
+        **{f"{NAME_PREFIX}{value.slug}": value.name for value in values},
         **{f"{SHA256_PREFIX}{value.slug}": _sha256_note(value) for value in values},
     }
     return Row(
