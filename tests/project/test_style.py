@@ -24,6 +24,7 @@ LAZY = {
     # The help of a command loads neither the client nor the HTTP library.
     "gcapi/cli/session.py",
     "gcapi/cli/listing.py",
+    "gcapi/cli/value_completion.py",
     "gcapi/cli/commands/account.py",
     "gcapi/cli/commands/api.py",
     "gcapi/cli/commands/doctor.py",

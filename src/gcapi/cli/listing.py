@@ -14,6 +14,7 @@ from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi.cli.options import OptionDecorator
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import Completer
 
 if TYPE_CHECKING:
     from gcapi._api.resource_mixins import ReadMixin
@@ -108,11 +109,15 @@ class ObjectKind(Generic[T]):
 
         list_objects.help = summary
 
-    def add_show(self, group: click.Group, summary: str) -> None:
-        """Add the command ``show`` to a group."""
+    def add_show(self, group: click.Group, summary: str, complete: Completer | None = None) -> None:
+        """Add the command ``show`` to a group, and the completion of its argument."""
 
         @command(group)
-        @click.argument("name", metavar="SLUG|PK|URL" if self.has_slug else "PK|URL")
+        @click.argument(
+            "name",
+            metavar="SLUG|PK|URL" if self.has_slug else "PK|URL",
+            shell_complete=complete,
+        )
         def show(session: Session, *, name: str) -> None:
             with session.client() as client:
                 session.show(self.find(client, name).to_dict())

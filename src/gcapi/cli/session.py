@@ -175,7 +175,7 @@ def command(
         def run_command(**options: Any) -> int | None:
             common = {name: options.pop(name) for name in names}
             if server:
-                common["base_url"] = _api_address(common["base_url"])
+                common["base_url"] = api_address(common["base_url"])
             if common["as_json"] and common.get("as_csv"):
                 raise click.UsageError("--json and --csv exclude each other.")
             session = Session(**common)
@@ -196,7 +196,7 @@ def command(
     return decorate
 
 
-def _api_address(base_url: str | None) -> str:
+def api_address(base_url: str | None) -> str:
     """Return the address of an API; a host alone means the API there."""
     from gcapi._http.urls import API_PREFIX, DEFAULT_BASE_URL
 

@@ -15,6 +15,7 @@ from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.listing import field
 from gcapi.cli.options import FILE, FOLDER, TABLE_FORMATS
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_slug
 
 if TYPE_CHECKING:
     from gcapi.bulk._tables.formats import TableFormat
@@ -25,7 +26,7 @@ _SUMMARY_COLUMNS = ("question", "answers", "summary", "missing", "agreement")
 
 
 @command()
-@click.argument("study", metavar="STUDY")
+@click.argument("study", metavar="STUDY", shell_complete=complete_slug("study"))
 @click.option(
     "--format",
     "suffix",

@@ -15,6 +15,7 @@ from gcapi.cli.commands.objects import ALGORITHMS, ARCHIVES, STUDIES
 from gcapi.cli.listing import ObjectKind, limit_option
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_target
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def cases() -> None:
 
 
 @command(cases, "list")
-@click.argument("source")
+@click.argument("source", shell_complete=complete_target)
 @limit_option
 def cases_list(session: Session, *, source: str, limit: int | None) -> None:
     """List the cases of an archive or a reader study, or the jobs of an algorithm.
@@ -90,7 +91,7 @@ def cases_list(session: Session, *, source: str, limit: int | None) -> None:
 
 
 @command(cases, "show")
-@click.argument("source")
+@click.argument("source", shell_complete=complete_target)
 @click.argument("case", metavar="TITLE|PK|URL")
 def cases_show(session: Session, *, source: str, case: str) -> None:
     """Show a case and its values.

@@ -25,6 +25,9 @@ def completion(session: Session, *, shell: str) -> None:
     completer = get_completion_class(shell)
     assert completer is not None
     script = completer(app, {}, PROGRAM, COMPLETE_VARIABLE).source()
+    if shell == "bash":
+        # Otherwise bash takes the colon of archive:SLUG for the end of a word.
+        script += "COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n"
     if sys.stdout.isatty():
         session.say(_INSTRUCTIONS[shell])
     if session.as_json:

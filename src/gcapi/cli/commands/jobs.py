@@ -14,6 +14,7 @@ from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator, existing_option
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_slug
 
 if TYPE_CHECKING:
     from gcapi._transfer.atomic_file import ExistingFile
@@ -45,7 +46,12 @@ JOBS.add_show(jobs, "Show a job, its inputs and its outputs.")
 
 
 @command(jobs, "list", lists=True)
-@click.option("--algorithm", metavar="SLUG", help="Only jobs of this algorithm.")
+@click.option(
+    "--algorithm",
+    metavar="SLUG",
+    shell_complete=complete_slug("algorithm"),
+    help="Only jobs of this algorithm.",
+)
 @click.option("--input-image", metavar="PK", help="Only jobs with this image as an input.")
 @click.option("--output-image", metavar="PK", help="Only the job that created this image.")
 @click.option("--status", help="Only jobs with this status, such as Succeeded.")

@@ -14,6 +14,7 @@ from gcapi.cli.dates import local_date
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
 from gcapi.cli.options import FOLDER, existing_option
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_slug
 
 if TYPE_CHECKING:
     from gcapi._transfer.atomic_file import ExistingFile
@@ -58,7 +59,7 @@ def archives() -> None:
 
 
 ARCHIVES.add_list(archives, "List the archives that you can access.")
-ARCHIVES.add_show(archives, "Show an archive.")
+ARCHIVES.add_show(archives, "Show an archive.", complete_slug("archive"))
 
 
 @click.group()
@@ -67,7 +68,7 @@ def studies() -> None:
 
 
 STUDIES.add_list(studies, "List the reader studies that you can access.")
-STUDIES.add_show(studies, "Show a reader study and its questions.")
+STUDIES.add_show(studies, "Show a reader study and its questions.", complete_slug("study"))
 
 
 @click.group()
@@ -79,6 +80,7 @@ ALGORITHMS.add_list(algorithms, "List the algorithms that you can access.")
 ALGORITHMS.add_show(
     algorithms,
     "Show an algorithm and its interfaces.\n\nEach interface is written as INPUT, … -> OUTPUT, …",
+    complete_slug("algorithm"),
 )
 
 
@@ -129,8 +131,18 @@ def download(
 
 
 @command(images, "list", lists=True)
-@click.option("--archive", metavar="SLUG", help="Only images of this archive.")
-@click.option("--study", metavar="SLUG", help="Only images of this reader study.")
+@click.option(
+    "--archive",
+    metavar="SLUG",
+    shell_complete=complete_slug("archive"),
+    help="Only images of this archive.",
+)
+@click.option(
+    "--study",
+    metavar="SLUG",
+    shell_complete=complete_slug("study"),
+    help="Only images of this reader study.",
+)
 @click.option("--name", help="Only images with exactly this name.")
 @click.option("--patient-id", metavar="ID", help="Only images with exactly this patient ID.")
 @click.option(

@@ -13,6 +13,7 @@ from gcapi.cli.exit_codes import DONE
 from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER, TABLE_FORMATS, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_target
 
 if TYPE_CHECKING:
     from gcapi.bulk._tables.formats import TableFormat
@@ -21,7 +22,7 @@ _PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "
 
 
 @command()
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=complete_target)
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option(
     "--existing",

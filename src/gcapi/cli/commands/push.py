@@ -20,13 +20,14 @@ from gcapi.cli.options import (
     workers_option,
 )
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_target
 
 _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "note")))
 
 
 @command()
 @click.argument("manifest", type=FILE)
-@click.argument("target")
+@click.argument("target", shell_complete=complete_target)
 @click.option("--dry-run", is_flag=True, help="Only show the plan for each row.")
 @click.option(
     "--existing",

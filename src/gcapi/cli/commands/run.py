@@ -10,6 +10,7 @@ import click
 from gcapi.cli.commands.jobs import download_outputs, show_files, timeout_option
 from gcapi.cli.options import FOLDER, collect_pairs, existing_option, inspect_options
 from gcapi.cli.session import Session, command
+from gcapi.cli.value_completion import complete_slug
 from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @command()
-@click.argument("algorithm", metavar="ALGORITHM")
+@click.argument("algorithm", metavar="ALGORITHM", shell_complete=complete_slug("algorithm"))
 @click.option(
     "-i",
     "--input",
