@@ -32,6 +32,8 @@ _FIXED_SIZE = frozenset(
 )
 #: The parts of a polygon and of a line; those of other annotations are their only array.
 _PARTS = ("path_points", "path_point_lists")
+#: The types of answers that are numbers or booleans, while a choice is the number of an option.
+_DATA = frozenset({"Number", "Bool"})
 _AXES = "xyz"
 
 
@@ -130,7 +132,7 @@ def _question_cells(name: str, row: AnswerRow) -> Iterator[tuple[str, Any]]:
         yield name, ";".join(row["files"])
         return
     if not is_object(answer):
-        yield name, row["answer_text"]
+        yield name, answer if row["answer_type"] in _DATA else row["answer_text"]
         return
     yield name, answer
     if answer.get("type") in _FIXED_SIZE:

@@ -157,7 +157,7 @@ def test_wide_tables_have_a_row_for_each_case_and_reader(table: AnswerTable) -> 
     )  # fmt: skip
     row = rows[1]
     assert (row["Side"], row["Center: point x"], row["Lengths: count"]) == ("right", 1.5, 2)
-    assert row["Center"] == POINT
+    assert (row["Center"], row["Score"], row["Size < 3 mm?"]) == (POINT, 3, True)
 
 
 def test_readers_see_their_own_answers(sandbox: Sandbox, study: Study) -> None:
@@ -188,6 +188,7 @@ def test_data_frames_have_types(client: Client, study: Study, table: AnswerTable
     wide = table.to_dataframe(wide=True)
     assert str(wide["Side"].dtype) == "category"
     assert wide["Center: point x"].dtype == "Float64"
+    assert (str(wide["Score"].dtype), str(wide["Size < 3 mm?"].dtype)) == ("Int64", "boolean")
     cases = client.reader_studies.display_sets.to_dataframe(
         {"reader_study": client.reader_studies.detail(slug=study.slug).pk}
     )
