@@ -75,7 +75,7 @@ def cases() -> None:
     """List and show the cases of an archive, a reader study or an algorithm."""
 
 
-@command(cases, "list")
+@command(cases, "list", lists=True)
 @click.argument("source", shell_complete=complete_target)
 @limit_option
 def cases_list(session: Session, *, source: str, limit: int | None) -> None:

@@ -9,7 +9,7 @@ from gcapi.cli.listing import field
 from gcapi.cli.session import Session, command
 
 
-@command()
+@command(lists=True)
 @click.argument("phase", metavar="CHALLENGE/PHASE")
 def evaluations(session: Session, *, phase: str) -> None:
     """Print the leaderboard of a phase of a challenge.
