@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from gcapi import Client, SocketValueSpec
 from gcapi.bulk import PulledFolderError, pull, verify
 from gcapi.bulk._pull.case_folders import INDEX
 from gcapi.bulk._pull.json_lines import JsonLinesFile
+from gcapi.cli.error_reports import exit_code_of
+from gcapi.cli.exit_codes import TEMPORARY
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE
 from tests.support.programs.cli_program import VARIABLE, Program
@@ -180,3 +183,24 @@ def test_damaged_notes_are_named(
     path.write_text(text.replace(old, new) if old else new)
     with pytest.raises(PulledFolderError, match=rf"{name} .*Move it away"):
         verify(home)
+
+
+def test_an_index_of_another_format_is_named(client: Client, small: str, home: Path) -> None:
+    """An index of another version of gcapi is an error that says so, and one without a format is read."""
+    pull(client, f"archive:{small}", home)
+    index = home / INDEX
+    good = index.read_bytes()
+    assert good.startswith(b'{"format":1,')
+    index.write_bytes(good.replace(b'"format":1,', b'"format":2,', 1))
+    with pytest.raises(PulledFolderError, match="another version of gcapi"):
+        pull(client, f"archive:{small}", home, existing="skip")
+    index.write_bytes(good.replace(b'"format":1,', b"", 1))
+    assert pull(client, f"archive:{small}", home, existing="skip").files == 0
+
+
+def test_a_full_disk_has_the_exit_code_of_a_passing_failure() -> None:
+    """A full disk ends a command with exit code 5, whichever file it hit."""
+    full = OSError(errno.ENOSPC, "No space left on device", "case.mha")
+    error = PulledFolderError("The index cannot be written.")
+    error.__cause__ = full
+    assert {exit_code_of(full), exit_code_of(error)} == {TEMPORARY}

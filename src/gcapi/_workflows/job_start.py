@@ -9,7 +9,7 @@ that all exist, and no new job until the server cannot be busy any more, prove t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -39,6 +39,8 @@ from grand_challenge_api import api
 if TYPE_CHECKING:
     from grand_challenge_api.api.algorithms import algorithms_jobs_list
 
+#: How many of an algorithm's latest jobs are compared with those that are about to be started.
+RECENT_JOBS = 100
 #: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
 
@@ -132,6 +134,32 @@ class JobStarter:
         else:
             record("started", pk=found.pk)
 
+    def recent_jobs(self, algorithm: models.Algorithm) -> list[models.HyperlinkedJob]:
+        """Return the latest jobs of an algorithm that you may see, at most `RECENT_JOBS`, in two requests."""
+        jobs = self.resources.algorithm_jobs
+        skipped = max(0, jobs.count(_filter(algorithm)) - RECENT_JOBS)
+        return [*jobs.page(skipped, RECENT_JOBS, _filter(algorithm))]
+
+    def job_with_inputs(
+        self,
+        algorithm: models.Algorithm,
+        inputs: PreparedValues,
+        jobs: Iterable[models.HyperlinkedJob],
+        image_names: dict[str, str],
+    ) -> models.HyperlinkedJob | None:
+        """Return one of some jobs that has equal inputs; `None` if there is none.
+
+        Values and images on the server are compared; of files, which are not uploaded yet, the names.
+
+        Args:
+            algorithm: The algorithm.
+            inputs: The inputs.
+            jobs: The jobs.
+            image_names: The names of images by their addresses, which are added here, so that each is read once.
+        """
+        search = _JobSearch(self, algorithm, inputs, 0, image_names)
+        return next((job for job in jobs if search.has_equal_inputs(job)), None)
+
     def _start_once(self, fields: Mapping[str, Any], search: _JobSearch) -> models.JobPost:
         """Start a job; after a lost response find it, and repeat the request if it certainly started none."""
         # Without the wait for the limit, during which no lock may be held.
@@ -183,8 +211,14 @@ class _JobSearch:
     """
 
     def __init__(
-        self, starter: JobStarter, algorithm: models.Algorithm, inputs: PreparedValues, before: int
+        self,
+        starter: JobStarter,
+        algorithm: models.Algorithm,
+        inputs: PreparedValues,
+        before: int,
+        image_names: dict[str, str] | None = None,
     ) -> None:
+        self._image_names = {} if image_names is None else image_names
         self._resources = starter.resources
         self._recovery = starter.recovery
         self._filter = _filter(algorithm)
@@ -233,6 +267,10 @@ class _JobSearch:
         why = "not all inputs show" if unclear else "this is uncertain"
         return f"{noun} {', '.join(job.pk for job in candidates)} may be it: {why}."
 
+    def has_equal_inputs(self, job: models.HyperlinkedJob) -> bool:
+        """Return whether a job shows all inputs, and they are equal."""
+        return len(job.inputs) == len(self._values) and self._may_be_ours(job)
+
     def _may_be_ours(self, job: models.HyperlinkedJob) -> bool:
         inputs = {value.interface.slug: value for value in job.inputs}
         return inputs.keys() <= self._values.keys() and all(
@@ -251,7 +289,10 @@ class _JobSearch:
 
     def _shown_name(self, value: models.HyperlinkedComponentInterfaceValue) -> str:
         if isinstance(value.image, str):
-            return _comparable(self._resources.images.detail(api_url=value.image).name)
+            if value.image not in self._image_names:
+                name = self._resources.images.detail(api_url=value.image).name
+                self._image_names[value.image] = _comparable(name)
+            return self._image_names[value.image]
         return _comparable(last_segment(httpx.URL(value.file).path)) if value.file else ""
 
 

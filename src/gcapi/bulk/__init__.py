@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gcapi.bulk.pulling import PullReport as PullReport
     from gcapi.bulk.pulling import plan_pull as plan_pull
     from gcapi.bulk.pulling import pull as pull
+    from gcapi.bulk.pushing import JobExistsError as JobExistsError
     from gcapi.bulk.pushing import PlannedRow as PlannedRow
     from gcapi.bulk.pushing import PushProgress as PushProgress
     from gcapi.bulk.pushing import PushReport as PushReport
@@ -54,7 +55,7 @@ _NAMES = {
     "journal": "JournalError",
     "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest",
     "pulling": "CaseFailure PlannedCase PullProgress PullReport PulledFolderError plan_pull pull",
-    "pushing": "PlannedRow PushProgress PushReport RowDone RowFailure plan_push push",
+    "pushing": "JobExistsError PlannedRow PushProgress PushReport RowDone RowFailure plan_push push",
     "targets": "Target TargetError",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -27,9 +27,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gcapi import models
+from gcapi._util.disk_space import is_disk_full
+from gcapi._util.json_types import is_object
 from gcapi._util.user_dirs import state_dir
 from gcapi._workflows.cases import CaseStep
 from gcapi._workflows.job_start import JobStep
@@ -38,6 +40,7 @@ from gcapi.exceptions import GCAPIError
 #: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
 #: uploading → uploaded → posting → started → ended.
 State = Literal[CaseStep, JobStep, "imported", "ended"]
+_STATES = frozenset(get_args(State))
 FORMAT = "1"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -133,6 +136,9 @@ class Journal:
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        (damage,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if damage != "ok":
+            raise JournalError(_damaged(self.path, damage))
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES.split(";"):
             self._connection.execute(statement)
@@ -141,6 +147,11 @@ class Journal:
         if not known:
             self._connection.executemany("INSERT INTO facts VALUES (?, ?)", wanted.items())
         self._connection.execute("COMMIT")
+        if known and known.get("format", FORMAT) != FORMAT:
+            raise JournalError(
+                f"The journal {self.path} is of format {known['format']}, and this version of gcapi reads format"
+                f" {FORMAT}. Run the command with the version that wrote it, or choose another file."
+            )
         if known and known != wanted:
             raise JournalError(
                 f"The journal {self.path} belongs to {_listed(known)}, not to {_listed(wanted)}. Choose another file."
@@ -179,7 +190,13 @@ class Journal:
         for state, pk, before in self._run(
             "SELECT state, pk, before FROM rows WHERE fingerprint = ?", fingerprint
         ):
-            return RowRecord(state, pk or "", json.loads(before or "{}"))
+            try:
+                found = json.loads(before or "{}")
+            except (TypeError, ValueError) as error:
+                raise JournalError(_damaged(self.path, error)) from error
+            if state not in _STATES or not isinstance(pk, str | None) or not is_object(found):
+                raise JournalError(_damaged(self.path, f"a row is in the state {state!r}"))
+            return RowRecord(state, pk or "", found)
         return None
 
     def rows_in(self, state: State) -> set[bytes]:
@@ -287,11 +304,8 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
             " open. Wait until it has ended, or end it, and run the same command again."
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return (
-            f"{path} is not a journal, or is damaged ({error}). Move it away, and run the same command again: what is"
-            " on the server is found there."
-        )
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return _damaged(path, error)
+    if is_disk_full(error) or name.startswith("SQLITE_IOERR"):
         free = shutil.disk_usage(path.parent).free / 2**20
         return (
             f"The journal {path} cannot be written ({error}); its disk has {free:,.1f} MiB free. Make room, or raise"
@@ -300,6 +314,13 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
     return (
         f"The journal {path} cannot be used ({error}). Make it a file that you can write, or choose another file, and"
         " run the same command again."
+    )
+
+
+def _damaged(path: Path, why: object) -> str:
+    return (
+        f"{path} is not a journal, or is damaged ({why}). Move it away, and run the same command again. Cases are found"
+        " on the server by their titles; jobs have none: only the algorithm's latest jobs are compared with the rows."
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from gcapi import models
 from gcapi._http.urls import last_segment
 from gcapi._inspect.folders import is_litter
+from gcapi._util.disk_space import is_disk_full
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
@@ -30,7 +31,7 @@ from gcapi.bulk._pull.answers import (
 from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_records import remove_partial_files
-from gcapi.bulk._pull.json_lines import DISK_FULL, JsonLinesFile
+from gcapi.bulk._pull.json_lines import JsonLinesFile
 from gcapi.bulk._pull.json_lines import PulledFolderError as PulledFolderError
 from gcapi.bulk._pull.planning import PlannedCase as PlannedCase
 from gcapi.bulk._pull.planning import plan_case
@@ -384,7 +385,7 @@ class _PullRun:
 
 
 def _concerns_all_cases(error: Exception) -> bool:
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
+    if is_disk_full(error):
         return True
     is_setup = isinstance(error, ConfigurationError) and not isinstance(error, InvalidTarget)
     return is_setup or isinstance(error, AuthenticationError)

@@ -23,12 +23,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from gcapi._util.disk_space import is_disk_full
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
+from gcapi._util.user_dirs import state_dir
 from gcapi._util.user_warnings import calling_line
 from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.decisions import Decision
+from gcapi.bulk._push.job_worker import JobExistsError as JobExistsError
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner, RowReader, upload_sizes
@@ -132,13 +135,15 @@ class PushReport:
 
         Args:
             path: The file, in the manifest's folder, which its relative paths refer to; `None` for
-                ``<name>.failed.<suffix>`` beside the manifest.
+                ``<name>.failed.<suffix>`` beside the manifest, or in the folder ``failed`` of your state directory if
+                that cannot be written, from where you copy it beside the manifest.
 
         Returns:
             The file; `None` if no row failed, in which case none is written.
 
         Raises:
             ValueError: The file is in another folder.
+            OSError: The file cannot be written.
         """
         source = self.manifest.path or self.manifest.folder / "manifest.csv"
         target = path or source.with_name(f"{source.stem}.failed{source.suffix}")
@@ -153,8 +158,16 @@ class PushReport:
             for each in sorted(self.failed, key=lambda each: each.row.line)
         ]
         # So that decimal commas are read again.
-        is_semicolon = self.manifest.origin.has_decimal_commas
-        write_manifest(target, rows, delimiter=";" if is_semicolon else ",")
+        delimiter = ";" if self.manifest.origin.has_decimal_commas else ","
+        try:
+            write_manifest(target, rows, delimiter=delimiter)
+        except OSError:
+            if path is not None:
+                raise
+            target = state_dir() / "failed" / target.name
+            # The table may identify patients.
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_manifest(target, rows, delimiter=delimiter)
         return target
 
 
@@ -185,7 +198,7 @@ class PlannedRow:
 # ---------------------------------------------------------------- the two functions
 
 
-def push(
+def push(  # noqa: PLR0913 - each is an option of one command
     client: Client,
     manifest: Manifest | Path,
     target: Target | str,
@@ -197,6 +210,7 @@ def push(
     inspect: InspectMode = "error",
     wait: bool = False,
     timeout: float | None = None,
+    again: bool = False,
     token_file: str | Path | None = None,
     progress: PushListener | None = None,
 ) -> PushReport:
@@ -219,6 +233,8 @@ def push(
             `FileWarning` for both, ``"off"`` does not inspect.
         wait: Whether to wait until the server has imported everything, or all jobs have ended.
         timeout: Seconds to wait for that after the last row; `None` for as long as it takes.
+        again: Whether to start a job although one of the algorithm's latest 100 jobs has the inputs of its row and is
+            not in the journal. Of files, names are compared.
         token_file: The file from which the executor's workers read the token if their environment has none; `None` for
             no file.
         progress: Called in this thread as each row ends; `None` for nothing.
@@ -243,7 +259,7 @@ def push(
                 client, manifest, target, existing, journal, runner, workers, planner
             ) as run,
         ):
-            report = run.push(workers, progress and GuardedListener(progress))
+            report = run.push(workers, progress and GuardedListener(progress), again=again)
             if wait:
                 run.wait(report, timeout)
             else:
@@ -348,17 +364,20 @@ class _PushRun:
 
     # ------------------------------------------------------------ pushing
 
-    def push(self, workers: int, progress: PushListener | None) -> PushReport:
+    def push(self, workers: int, progress: PushListener | None, *, again: bool) -> PushReport:
         if isinstance(self.worker, JobWorker):
             self.worker.find_requested(self._usable_rows)
+            if not again:
+                self.worker.check_unstarted(self._usable_rows())
         rows = self.manifest.rows
         report = PushReport(self.manifest, self.journal.path)
         with Scheduler(workers, "gcapi-push") as scheduler:
             results = scheduler.map_unordered(self._push_row, rows)
             for count, result in enumerate(results, start=1):
-                if isinstance(result.error, JournalError):
+                error = result.error
+                if error is not None and (isinstance(error, JournalError) or is_disk_full(error)):
                     # Without its journal, the push could not continue after the next interruption.
-                    raise result.error
+                    raise error
                 how = _reported(report, result)
                 if progress is not None:
                     progress(PushProgress(result.item, how, count, len(rows)))

@@ -12,9 +12,11 @@ import click
 import httpx
 
 from gcapi import exceptions
+from gcapi._util.disk_space import is_disk_full
 from gcapi._util.messages import printable, printable_lines
 from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk._pull.json_lines import PulledFolderError
+from gcapi.bulk._push.job_worker import JobExistsError
 from gcapi.bulk.journal import JournalError
 from gcapi.cli import exit_codes
 from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
@@ -55,6 +57,7 @@ EXITS: dict[type[BaseException], tuple[int, str]] = {
     exceptions.TitleTaken: (exit_codes.INVALID_INPUT, ""),
     exceptions.ImportFailed: (exit_codes.INVALID_INPUT, ""),
     JournalError: (exit_codes.INVALID_INPUT, ""),
+    JobExistsError: (exit_codes.INVALID_INPUT, "On the command line: --again"),
     PulledFolderError: (exit_codes.INVALID_INPUT, ""),
     FileExistsError: (exit_codes.INVALID_INPUT, ""),
     FileNotFoundError: (exit_codes.INVALID_INPUT, ""),
@@ -106,6 +109,8 @@ def _exit_of(error: BaseException) -> tuple[int, str]:
     """Return the exit code of an error, and what to do next."""
     if isinstance(error, httpx.TransportError) and _is_about_certificate(error):
         return exit_codes.USAGE, _CERTIFICATE_ADVICE
+    if is_disk_full(error):
+        return exit_codes.TEMPORARY, "Free some space and run the command again; it continues."
     if type(error) in {exceptions.StatusError, exceptions.StorageError}:
         assert isinstance(error, exceptions.StatusError)
         if error.status_code in _TRANSIENT_STATUS_CODES:

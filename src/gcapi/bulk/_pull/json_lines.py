@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import tempfile
@@ -11,14 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gcapi._util.disk_space import is_disk_full
 from gcapi._util.json_types import is_object
 from gcapi.exceptions import GCAPIError
 
 if sys.platform != "win32":
     import fcntl
-
-#: The error numbers of a disk, or a quota on it, that is full.
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PulledFolderError(GCAPIError, OSError):
@@ -104,7 +101,7 @@ class JsonLinesFile:
             raise
         except OSError as error:
             advice = "Move it away" if self._path.is_dir() else "Make it readable and writable"
-            if error.errno in DISK_FULL:
+            if is_disk_full(error):
                 advice = "Free some space"
             raise PulledFolderError(
                 f"{self._path} cannot be used: {error.strerror or error}. {advice} and pull again with existing='skip';"
@@ -135,7 +132,7 @@ def invalid_file(path: Path) -> PulledFolderError:
 def _parse_line(path: Path, line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise invalid_file(path) from error
     if not is_object(entry):
         raise invalid_file(path)

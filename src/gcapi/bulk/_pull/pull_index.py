@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from gcapi.bulk._pull.case_folders import INDEX
-from gcapi.bulk._pull.json_lines import JsonLinesFile, invalid_file, read_json_lines
+from gcapi.bulk._pull.json_lines import (
+    JsonLinesFile,
+    PulledFolderError,
+    invalid_file,
+    read_json_lines,
+)
 from gcapi.bulk._pull.remote_cases import CaseDetails, CaseValue
+
+#: The format of the index, which its first line names; an index of earlier releases has none, and is read.
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,13 @@ class PullIndex:
         entries = iter(self._file)
         _, found = next(entries, (0, None))
         if found is None:
-            self._file.append(head)
+            self._file.append({"format": FORMAT, **head})
+        elif found.pop("format", FORMAT) != FORMAT:
+            raise PulledFolderError(
+                f"{self._path} was written by another version of gcapi, in a format that this one does not know. Pull"
+                " with that version, or move the file away and pull again with existing='verify', which keeps complete"
+                " files."
+            )
         elif not found.keys() >= head.keys():
             raise invalid_file(self._path)
         elif found != head:

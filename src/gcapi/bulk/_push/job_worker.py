@@ -8,7 +8,9 @@ Where that remains undecided, the row is reported and never sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 from gcapi import models
 from gcapi._util.scheduler import Scheduler
@@ -18,8 +20,13 @@ from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner
-from gcapi.exceptions import GCAPIError
+from gcapi.bulk.journal import JournalError
+from gcapi.exceptions import GCAPIError, ObjectNotFound, SpecError
 from gcapi.jobs import SUCCEEDED, failure, watch_jobs
+
+
+class JobExistsError(GCAPIError):
+    """Raised when a job with the inputs of a row exists, which the journal does not know; nothing was sent."""
 
 
 class JobWorker:
@@ -67,8 +74,39 @@ class JobWorker:
                     self._workflows.jobs.find(
                         self._algorithm, inputs, record.before["jobs"], self._recorder(row)
                     )
+                except JournalError:
+                    raise
                 except GCAPIError as error:
                     self._ambiguous[row.fingerprint] = error
+
+    def check_unstarted(self, rows: Iterable[ParsedRow]) -> None:
+        """Check that no recent job, started from another folder or with another journal, has the inputs of a row.
+
+        Raises:
+            JobExistsError: One has the inputs of a row that the journal does not know.
+        """
+        unknown = (row for row in rows if self._journal.record(row.fingerprint) is None)
+        first = next(unknown, None)
+        if first is None:
+            return
+        starter = self._workflows.jobs
+        recent = [
+            job
+            for job in starter.recent_jobs(self._algorithm)
+            if self._journal.owner(job.pk) is None
+        ]
+        names: dict[str, str] = {}
+        for row in chain([first], unknown) if recent else ():
+            with suppress(SpecError, ObjectNotFound, OSError):  # the row fails in its turn
+                inputs = self._uploads.unsent(
+                    self._workflows.values.plan(row.specs, Inspection("off"))
+                )
+                job = starter.job_with_inputs(self._algorithm, inputs, recent, names)
+                if job is not None:
+                    raise JobExistsError(
+                        f"{row.row.name}: job {job.pk} of {self._algorithm.slug!r} has the same inputs, and this"
+                        " journal did not start it. Nothing was sent. To start the job again, pass again=True."
+                    )
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""

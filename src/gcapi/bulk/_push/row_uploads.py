@@ -98,6 +98,19 @@ class RowUploads:
         }
         return PreparedValues.of(plans, uploads)
 
+    @staticmethod
+    def unsent(plans: Sequence[Plan]) -> PreparedValues:
+        """Return the values of plans as they will be sent, with uploads that have names only."""
+        uploads = {
+            plan.slug: [
+                models.UserUpload.from_dict({"pk": "", "filename": name, "api_url": ""})
+                for name in upload_names(plan)
+            ]
+            for plan in plans
+            if isinstance(plan, Upload)
+        }
+        return PreparedValues.of(plans, uploads)
+
     def upload(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
         """Upload the files of a row, each once.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import gcapi.exceptions
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
@@ -47,6 +48,11 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
     type=SECONDS,
     metavar="SECONDS",
     help="Wait at most this long after the last row; by default without a limit.",
+)
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Start jobs although the algorithm's latest jobs include one with the same inputs.",
 )
 @workers_option(8)
 @click.option(
@@ -100,7 +106,11 @@ def _show_plan(session: Session, plan: list[bulk.PlannedRow]) -> int:
 
 
 def _show_push_report(session: Session, report: bulk.PushReport) -> int:
-    failed_manifest = report.failed_manifest()
+    failed_manifest, lost = None, None
+    try:
+        failed_manifest = report.failed_manifest()
+    except (gcapi.exceptions.GCAPIError, OSError) as error:  # what was done is told all the same
+        lost = error
     facts = {
         "manifest": str(report.manifest.path),
         "journal": str(report.journal),
@@ -123,6 +133,13 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
     for row in sorted((*report.done, *report.skipped), key=_line_of):
         if row.note:
             session.say(f"{row.row.name}: {row.note}")
+    if failed_manifest is not None and failed_manifest.parent != report.manifest.folder:
+        session.say(
+            f"{report.manifest.folder} cannot be written, so the rows that failed are in {failed_manifest}. Its paths"
+            " start from the manifest's folder: copy it there to push it."
+        )
+    if lost is not None:
+        session.say(f"The rows that failed could not be written to a manifest of their own: {lost}")
     if report.pending:
         session.say(
             f"{report.pending} rows have files that the server may still import, or jobs that have not ended. To see"
