@@ -23,7 +23,7 @@ from gcapi.bulk._pull.json_lines import (
 from gcapi.bulk._pull.remote_cases import CaseDetails, CaseValue
 
 #: The format of the index, which its first line names; an index of earlier releases has none, and is read.
-FORMAT = 1
+INDEX_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class PullIndex:
         entries = iter(self._file)
         _, found = next(entries, (0, None))
         if found is None:
-            self._file.append({"format": FORMAT, **head})
-        elif found.pop("format", FORMAT) != FORMAT:
+            self._file.append({"format": INDEX_FORMAT, **head})
+        elif found.pop("format", INDEX_FORMAT) != INDEX_FORMAT:
             raise PulledFolderError(
                 f"{self._path} was written by another version of gcapi, in a format that this one does not know. Pull"
                 " with that version, or move the file away and pull again with existing='verify', which keeps complete"
