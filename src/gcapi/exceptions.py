@@ -34,6 +34,9 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     │   │   └── OutOfCredits
     │   └── StorageError
     ├── UnsupportedVersionError
+    ├── UnreachableHostError [httpx.ConnectError]
+    │   ├── ConnectTimeoutError [httpx.ConnectTimeout]
+    │   └── ProxyRefusalError [httpx.ProxyError]
     ├── ImportFailed
     ├── JobFailed
     │
@@ -48,7 +51,7 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     ├── ImportTimeout [TimeoutError]
     └── JobTimeout [TimeoutError]
 
-If a connection cannot be established or breaks, httpx's own ``TransportError`` is raised. `gcapi.bulk` adds
+If a connection breaks, httpx's own ``TransportError`` is raised. `gcapi.bulk` adds
 ``TargetError``, ``ManifestError`` and ``CellError``, which are `SpecError`s, and ``JournalError``,
 ``PulledFolderError`` and ``WorkerLost``. Reading a field of a model that the server did not send raises
 ``grand_challenge_api.base.AbsentFieldError``, an `AttributeError`.
@@ -245,6 +248,42 @@ class StorageError(StatusError):
 
 class UnsupportedVersionError(GCAPIError):
     """Raised when the server does not support this version of gcapi."""
+
+
+class UnreachableHostError(GCAPIError, httpx.ConnectError):
+    """Raised when no connection to a host can be made; nothing was sent.
+
+    Attributes:
+        host: The host of the request.
+        port: The port of the request.
+        proxy: The host and port of the proxy; `None` for a direct connection.
+        was_reached: Whether the client has reached the host before.
+        request: The request, without its body, its credentials and the query of a presigned URL.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        host: str,
+        port: int | None,
+        proxy: str | None,
+        was_reached: bool,
+        request: httpx.Request,
+    ) -> None:
+        super().__init__(message, request=request)
+        self.host = host
+        self.port = port
+        self.proxy = proxy
+        self.was_reached = was_reached
+
+
+class ConnectTimeoutError(UnreachableHostError, httpx.ConnectTimeout):
+    """Raised when a host does not accept a connection in time; nothing was sent."""
+
+
+class ProxyRefusalError(UnreachableHostError, httpx.ProxyError):
+    """Raised when a proxy refuses to connect to a host; nothing was sent."""
 
 
 class ImportFailed(GCAPIError):

@@ -17,13 +17,15 @@ from datetime import UTC, datetime
 import httpx
 
 from gcapi._util.http_dates import parse_http_date
-from gcapi.exceptions import ConfigurationError
+from gcapi.exceptions import ConfigurationError, UnreachableHostError
 
 Seconds = float
 
 #: Transient statuses, which the infrastructure around the server produces. The server's own 500 is not among them: it
 #: is often caused by an invalid request, and then a retry fails in the same way.
 TRANSIENT_STATUSES = frozenset({429, 502, 503, 504, 507})
+#: The number of retries for a host that the client has never reached: its name is probably wrong, or a proxy missing.
+RETRIES_OF_FIRST_CONTACT = 2
 
 
 class BaseRetryStrategy:
@@ -115,7 +117,8 @@ def retry_after(header: str | None, *, now: datetime | None = None) -> Seconds |
 class PatientStrategy(BaseRetryStrategy):
     """The default strategy: exponential backoff with full jitter after transient responses and transport errors.
 
-    Untrusted certificates and invalid requests are not retried.
+    Untrusted certificates and invalid requests are not retried. A host that cannot be reached, and that the client has
+    not reached before, is tried three times.
 
     Args:
         maximum_number_of_retries: The number of retries of one request.
@@ -136,7 +139,10 @@ class PatientStrategy(BaseRetryStrategy):
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._left = maximum_number_of_retries
+        #: The number of retries after the latest failure.
+        self.maximum_number_of_retries = maximum_number_of_retries
+        self._maximum = maximum_number_of_retries
+        self._retries = 0
         self._bound = backoff_factor
         self._longest = longest_delay
         self._clock = clock
@@ -148,19 +154,25 @@ class PatientStrategy(BaseRetryStrategy):
         """Return the seconds to wait after a transient response; a ``Retry-After`` header counts up to the cap."""
         if latest_response.status_code not in TRANSIENT_STATUSES:
             return None
+        self.maximum_number_of_retries = self._maximum
         return self._next(retry_after(latest_response.headers.get("Retry-After")))
 
     def get_error_delay(self, error: httpx.TransportError) -> Seconds | None:
         """Return the seconds to wait after a transport error."""
-        return None if _is_final(error) else self._next(None)
+        if _is_final(error):
+            return None
+        is_first_contact = isinstance(error, UnreachableHostError) and not error.was_reached
+        limit = RETRIES_OF_FIRST_CONTACT if is_first_contact else self._maximum
+        self.maximum_number_of_retries = min(limit, self._maximum)
+        return self._next(None)
 
     def _next(self, requested: Seconds | None) -> Seconds | None:
         delay = self._random() * self._bound if requested is None else requested
         delay = min(delay, self._longest)
         self._end = min(self._end, self._clock() + self._total)
-        if self._left == 0 or self._clock() + delay > self._end:
+        if self._retries >= self.maximum_number_of_retries or self._clock() + delay > self._end:
             return None
-        self._left -= 1
+        self._retries += 1
         self._bound = min(2 * self._bound, self._longest)
         return delay
 

@@ -60,6 +60,9 @@ CODES: dict[type[BaseException], int] = {
     exceptions.OutOfCredits: 7,
     exceptions.StorageError: 1,
     exceptions.UnsupportedVersionError: 1,
+    exceptions.UnreachableHostError: 5,
+    exceptions.ConnectTimeoutError: 5,
+    exceptions.ProxyRefusalError: 5,
     exceptions.ImportFailed: 4,
     exceptions.JobFailed: 1,
     exceptions.UnexpectedAnswer: 1,
@@ -105,6 +108,11 @@ KEYWORDS: dict[str, Any] = {
     "what": "no value",
     "fix": "Write one",
     "findings": (),
+    "host": "grand-challenge.org",
+    "port": 443,
+    "proxy": None,
+    "was_reached": False,
+    "request": httpx.Request("GET", "https://grand-challenge.org/api/v1/archives/"),
 }
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 
+from gcapi._http.connections import ConnectionTrace
+from gcapi._http.urls import UrlOrigin, origin
 from gcapi._util.redaction import without_secrets
 from gcapi._util.scheduler import current_token
 from gcapi.retries import BaseRetryStrategy
@@ -40,8 +41,6 @@ _NEVER_SENT = (
     httpx.LocalProtocolError,
     httpx.UnsupportedProtocol,
 )
-#: The steps of an attempt that reach out to the server.
-_REACHING_OUT = ("connect_tcp.started", "send_request_headers.started")
 
 
 def send_with_retries(
@@ -49,6 +48,7 @@ def send_with_retries(
     request: httpx.Request,
     strategy: BaseRetryStrategy,
     sleep: Callable[[float], None],
+    reached: set[UrlOrigin],
 ) -> httpx.Response:
     """Send a request until the strategy accepts the outcome, or the request must not be repeated.
 
@@ -57,22 +57,31 @@ def send_with_retries(
         request: The request.
         strategy: Decides whether, and after how many seconds, to send it again.
         sleep: Waits for a number of seconds.
+        reached: The origins that have responded before; that of the request is added if it does.
 
     Raises:
+        UnreachableHostError: No connection could be made.
         Cancelled: The call that the request belongs to has ended.
     """
-    request.extensions.setdefault("trace", _check_cancel_token)
+    trace = request.extensions["trace"] = ConnectionTrace(request)
+    server = origin(request.url)
     while True:
         current_token().raise_if_cancelled()
         try:
             response = attempt()
         except httpx.TransportError as error:
             error.request = without_secrets(request)
+            unreachable = trace.unreachable(error, request, was_reached=server in reached)
             ask = getattr(strategy, "get_error_delay", None)  # optional
-            delay = None if ask is None else ask(error)
+            if unreachable is not None:
+                unreachable.__cause__ = error  # strategies look for the reason
+            delay = None if ask is None else ask(unreachable or error)
             if delay is None or not (is_repeatable(request) or was_never_sent(error)):
+                if unreachable is not None:
+                    raise unreachable from error
                 raise
         else:
+            reached.add(server)
             delay = _response_delay(strategy, request, response)
             if delay is None:
                 return response
@@ -93,12 +102,6 @@ def is_repeatable(request: httpx.Request) -> bool:
 def was_never_sent(error: httpx.TransportError) -> bool:
     """Return whether the server cannot have received the request."""
     return isinstance(error, _NEVER_SENT)
-
-
-def _check_cancel_token(event: str, _: dict[str, Any]) -> None:
-    """Check the token once more after the wait for a connection; httpcore calls this at each of its steps."""
-    if event.endswith(_REACHING_OUT):
-        current_token().raise_if_cancelled()
 
 
 def _response_delay(

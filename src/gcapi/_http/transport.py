@@ -21,7 +21,7 @@ from gcapi._http.file_hosts import ConnectionCheck, check_file_url
 from gcapi._http.retrying import send_with_retries
 from gcapi._http.settings import Settings
 from gcapi._http.tls import make_context
-from gcapi._http.urls import parse_server_url
+from gcapi._http.urls import UrlOrigin, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
@@ -31,6 +31,8 @@ from gcapi.retries import RetryStrategyFactory
 
 #: The maximal number of redirects on the way to a file in the object store.
 MAX_REDIRECTS = 5
+#: Seconds that connecting may take, even if the client's timeout is longer: a firewall that drops everything.
+CONNECT_TIMEOUT_SECONDS = 15.0
 
 
 class Transport:
@@ -56,6 +58,8 @@ class Transport:
         self.sleep = sleep
         #: Called before each request to the API; the version check hooks in here.
         self.gate: Callable[[], None] = lambda: None
+        #: The origins that have responded before. An outage of these is waited out.
+        self.reached: set[UrlOrigin] = set()
         self._lock = Lock()
         self._clients: dict[type[_RetryingClient], _RetryingClient] = {}
         #: The clients of the process that this one was forked from. They are never used and never closed here.
@@ -179,7 +183,9 @@ class _RetryingClient(httpx.Client):
         super().__init__(
             base_url=settings.root_url,
             verify=tls,
-            timeout=httpx.Timeout(settings.timeout),
+            timeout=httpx.Timeout(
+                settings.timeout, connect=min(settings.timeout, CONNECT_TIMEOUT_SECONDS)
+            ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             headers={**default_headers(), "Accept": self._accept},
             cookies=_NoCookies(),
@@ -213,6 +219,7 @@ class _RetryingClient(httpx.Client):
             request,
             self._owner.strategy_factory(),
             self._owner.sleep,
+            self._owner.reached,
         )
 
     def _prepare(self, request: httpx.Request) -> None:

@@ -15,6 +15,8 @@ from gcapi.exceptions import ConfigurationError, InvalidTarget, UnexpectedAnswer
 DEFAULT_BASE_URL = "https://grand-challenge.org/api/v1/"
 #: The path of the API below the server's root.
 API_PREFIX = "/api/v1/"
+#: The scheme, host and effective port of a URL.
+UrlOrigin = tuple[str, str, int | None]
 _PK = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[0-9]+", re.IGNORECASE)
 
 
@@ -100,7 +102,7 @@ def _parse(text: Any) -> httpx.URL:
     return url
 
 
-def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def origin(url: httpx.URL) -> UrlOrigin:
     """Return the scheme, host and effective port of a URL."""
     port = url.port or {"https": 443, "http": 80}.get(url.scheme)
     return url.scheme, _raw_host(url), port

@@ -26,8 +26,7 @@ T = TypeVar("T")
 
 _DOCTOR_ADVICE = "'gcapi doctor' looks for the cause."
 _CERTIFICATE_ADVICE = (
-    "The server's certificate is not signed by a CA that this machine trusts. If your network has its own CA, set"
-    " SSL_CERT_FILE to its bundle."
+    "On the command line: set SSL_CERT_FILE to the bundle of the certificate authority."
 )
 _BUG_ADVICE = (
     "This is a bug in gcapi. Please report it with the output of --debug and of 'gcapi doctor'."
@@ -75,6 +74,7 @@ EXITS: dict[type[BaseException], tuple[int, str]] = {
         "On the command line: gcapi jobs wait {error.pk}",
     ),
     WorkerLost: (exit_codes.TEMPORARY, ""),
+    exceptions.UnreachableHostError: (exit_codes.TEMPORARY, _DOCTOR_ADVICE),
     httpx.TransportError: (exit_codes.TEMPORARY, f"Run the command again; {_DOCTOR_ADVICE}"),
     exceptions.AmbiguousWriteError: (exit_codes.PART_FAILED, ""),
     exceptions.IncompleteCase: (exit_codes.PART_FAILED, ""),
@@ -131,7 +131,7 @@ def error_message(error: BaseException) -> str:
     """Return what failed, why, and what to do next, without characters that control a terminal."""
     advice = _exit_of(error)[1]
     message = _OPTION.sub(r"--existing \1", str(error).strip())
-    if isinstance(error, httpx.TransportError):
+    if isinstance(error, httpx.TransportError) and not isinstance(error, exceptions.GCAPIError):
         message = f"{_host_of(error)} could not be reached, or the connection broke ({type(error).__name__}: {message})"
     elif isinstance(error, OSError) and error.strerror and error.filename:
         message = f"{error.filename}: {error.strerror}"

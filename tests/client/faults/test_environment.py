@@ -20,7 +20,12 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi._http.settings import TOKEN_VARIABLE
-from gcapi.exceptions import ConfigurationError, StatusError
+from gcapi.exceptions import (
+    ConfigurationError,
+    ProxyRefusalError,
+    StatusError,
+    UnreachableHostError,
+)
 from gcapi.models import ImageFile
 from gcapi.progress import ProgressEvent
 from gcapi.retries import BaseRetryStrategy, SelectiveBackoffStrategy
@@ -157,7 +162,22 @@ def test_proxy_that_refuses_is_a_transport_error(
             world.visit(verify=world.bundle)
     assert world.api.seen == []
     again = pickle.loads(pickle.dumps(caught.value))
-    assert (type(again), str(again)) == (httpx.ProxyError, str(caught.value))
+    assert (type(again), str(again)) == (ProxyRefusalError, str(caught.value))
+
+
+def test_proxy_that_is_down_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of a connection through a proxy names the host, its port and the proxy."""
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
+    with pytest.raises(
+        UnreachableHostError, match="could not be reached through the proxy"
+    ) as caught:
+        world.visit(verify=world.bundle)
+    base = httpx.URL(world.api.base_url)
+    assert (caught.value.host, caught.value.port) == (base.host, base.port)
+    assert f"{base.host}:{base.port} could not be reached" in str(caught.value)
+    assert caught.value.proxy == httpx.URL(proxy.origin).netloc.decode()
+    assert f"the proxy {caught.value.proxy}: " in str(caught.value)
 
 
 # ---------------------------------------------------------------- certificates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import trustme
 
 from gcapi import Client
-from gcapi.exceptions import StatusError
+from gcapi.exceptions import GCAPIError, StatusError, UnreachableHostError
 from gcapi.retries import PatientStrategy, SelectiveBackoffStrategy
 from tests.support.retried_calls import (
     AT_ONCE,
@@ -189,7 +190,7 @@ def test_writes_that_never_left_are_repeated(how: str) -> None:
         client.archive_items.count()
     with client, pytest.raises(httpx.ConnectError):
         WRITES[how][0](client)
-    assert [type(error) for error in asked] == [httpx.ConnectError] * 3
+    assert [type(error) for error in asked] == [UnreachableHostError] * 3
 
 
 #: What the network and what stands before the server do to an answer.
@@ -280,7 +281,7 @@ def test_writes_that_time_out_are_not_repeated() -> None:
 
 @pytest.mark.parametrize("how", [*READS, *WRITES])
 def test_refused_connections_are_tried_again_by_default(how: str) -> None:
-    """Refused connections are retried for reads and writes, nine attempts in all, before an error is raised."""
+    """The outage of a host that was reached before is waited out, for reads and writes, with nine attempts in all."""
     asked: list[httpx.TransportError] = []
 
     class Counting(PatientStrategy):
@@ -296,6 +297,47 @@ def test_refused_connections_are_tried_again_by_default(how: str) -> None:
     with client, pytest.raises(httpx.ConnectError):
         call(client)
     assert len(asked) == 9
+
+
+@pytest.mark.parametrize("how", [*READS, *WRITES])
+def test_a_host_that_was_never_reached_is_tried_three_times(how: str) -> None:
+    """A refused connection ends a first request after three attempts, with the host and port in the error."""
+    delays: list[float | None] = []
+
+    class Counting(PatientStrategy):
+        def get_error_delay(self, error: httpx.TransportError) -> float | None:
+            delays.append(super().get_error_delay(error))
+            return delays[-1]
+
+    with Loopback(in_turn(EMPTY)) as server:
+        url = httpx.URL(server.base_url)
+    call = READS[how] if how in READS else WRITES[how][0]
+    strategy = partial(Counting, backoff_factor=0.0)
+    with (
+        connect(server, retry_strategy=strategy) as client,
+        pytest.raises(GCAPIError, match=f"{url.host}:{url.port} could not be reached: ") as caught,
+    ):
+        call(client)
+    assert delays == [0.0, 0.0, None]
+    assert isinstance(caught.value, httpx.ConnectError)
+
+
+def test_a_name_that_does_not_resolve_is_tried_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that does not resolve ends a request after three attempts, with the name in the error."""
+    asked: list[object] = []
+
+    def resolve(host: object, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    with (
+        Client("t", base_url="https://gc.invalid/api/v1/", retry_strategy=QUICK) as client,
+        pytest.raises(UnreachableHostError, match=r"gc.invalid:443 .*Name or service not known"),
+    ):
+        client.archive_items.count()
+    assert asked == ["gc.invalid"] * 3
 
 
 def test_a_certificate_that_is_not_trusted_is_asked_once() -> None:

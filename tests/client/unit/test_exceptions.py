@@ -118,6 +118,9 @@ def test_every_class_says_when_it_is_raised(name: str) -> None:
         ("NotFoundError", httpx.HTTPStatusError),
         ("NotFoundError", ObjectNotFound),
         ("StorageError", httpx.HTTPStatusError),
+        ("UnreachableHostError", httpx.ConnectError),
+        ("ConnectTimeoutError", httpx.ConnectTimeout),
+        ("ProxyRefusalError", httpx.ProxyError),
         ("ImportTimeout", TimeoutError),
         ("JobTimeout", TimeoutError),
     ],
@@ -141,7 +144,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ImportTimeout": {"pk": "1", "slugs": ("ct-image", "mask")},
     "JobTimeout": {"pk": "1", "status": "Executing"},
 }
-PLAIN = sorted(name for name, cls in CLASSES.items() if not issubclass(cls, StatusError))
+#: The classes that need no request.
+PLAIN = sorted(name for name, cls in CLASSES.items() if not issubclass(cls, httpx.HTTPError))
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -154,6 +158,25 @@ def test_errors_survive_pickling(name: str) -> None:
     assert (type(again), str(again), again.args) == (type(error), "What happened.", error.args)
     assert {key: getattr(again, key) for key in fields} == fields
     assert again.__notes__ == ["What to do."]
+
+
+@pytest.mark.parametrize(
+    "name", ["UnreachableHostError", "ConnectTimeoutError", "ProxyRefusalError"]
+)
+def test_unreachable_hosts_survive_pickling(name: str) -> None:
+    """Message, host, port, proxy and request of an unreachable host survive pickling."""
+    error = CLASSES[name](
+        "What happened.",
+        host="gc.localhost",
+        port=443,
+        proxy="proxy.localhost:3128",
+        was_reached=False,
+        request=httpx.Request("GET", "https://gc.localhost/"),
+    )
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), "What happened.")
+    assert (again.host, again.port, again.proxy) == ("gc.localhost", 443, "proxy.localhost:3128")
+    assert (again.was_reached, again.request.url) == (False, error.request.url)
 
 
 STATUS_CLASSES = sorted(name for name, cls in CLASSES.items() if issubclass(cls, StatusError))
