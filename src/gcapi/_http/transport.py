@@ -19,9 +19,10 @@ import httpx
 from gcapi._http.bounded_read import read_body, read_error_body
 from gcapi._http.file_hosts import ConnectionCheck, check_file_url
 from gcapi._http.retrying import send_with_retries
+from gcapi._http.server_state import ServerState
 from gcapi._http.settings import Settings
 from gcapi._http.tls import make_context
-from gcapi._http.urls import UrlOrigin, parse_server_url
+from gcapi._http.urls import UrlOrigin, origin, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
@@ -58,8 +59,7 @@ class Transport:
         self.sleep = sleep
         #: Called before each request to the API; the version check hooks in here.
         self.gate: Callable[[], None] = lambda: None
-        #: The origins that have responded before. An outage of these is waited out.
-        self.reached: set[UrlOrigin] = set()
+        self._servers: dict[UrlOrigin, ServerState] = {}
         self._lock = Lock()
         self._clients: dict[type[_RetryingClient], _RetryingClient] = {}
         #: The clients of the process that this one was forked from. They are never used and never closed here.
@@ -73,6 +73,7 @@ class Transport:
         """Leave the connections to the parent: two processes on one would read each other's responses."""
         self._of_parents += self._clients.values()
         self._clients = {}
+        self._servers = {}
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -99,6 +100,11 @@ class Transport:
                 self._tls = self._tls or make_context(self.settings.verify)
                 self._clients[cls] = cls(self, self._tls)
             return self._clients[cls]
+
+    def server(self, url: httpx.URL) -> ServerState:
+        """Return the state of the server of a URL."""
+        with self._lock:
+            return self._servers.setdefault(origin(url), ServerState())
 
     def close(self) -> None:
         """Close all connections; sending then raises `ConfigurationError`."""
@@ -175,6 +181,8 @@ class _RetryingClient(httpx.Client):
     """An HTTP client whose every request goes through the retry layer; as it is, the one for the object store."""
 
     _accept: ClassVar[str] = "*/*"
+    #: The part of a file can take minutes, for which others would wait.
+    _shares_outages: ClassVar[bool] = False
 
     def __init__(self, transport: Transport, tls: ssl.SSLContext) -> None:
         settings = transport.settings
@@ -219,7 +227,8 @@ class _RetryingClient(httpx.Client):
             request,
             self._owner.strategy_factory(),
             self._owner.sleep,
-            self._owner.reached,
+            self._owner.server(request.url),
+            shares_outages=self._shares_outages,
         )
 
     def _prepare(self, request: httpx.Request) -> None:
@@ -255,6 +264,7 @@ class _ApiClient(_RetryingClient):
     """The client for the API, which adds the token and refuses to send it to any other origin."""
 
     _accept: ClassVar[str] = "application/json"
+    _shares_outages: ClassVar[bool] = True
 
     def _prepare(self, request: httpx.Request) -> None:
         """Add the token.

@@ -113,6 +113,16 @@ def sleep(seconds: float) -> None:
     current_token().sleep(seconds)
 
 
+def result_of(future: Future[ResultT]) -> ResultT:
+    """Return the result of a future; raise `Cancelled` if the current token is cancelled before."""
+    has_ended = threading.Event()
+    token = current_token().child(on_cancel=has_ended.set)
+    future.add_done_callback(lambda _: has_ended.set())
+    has_ended.wait()
+    token.raise_if_cancelled()
+    return future.result()
+
+
 @contextmanager
 def cancel_scope() -> Generator[CancelToken]:
     """Make a child of the current token current, and cancel it when the block ends for whatever reason.

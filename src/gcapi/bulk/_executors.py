@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from gcapi._http.settings import TOKEN_VARIABLE
-from gcapi._util.scheduler import current_token
+from gcapi._util.scheduler import current_token, result_of
 from gcapi._util.user_warnings import warn_user
 from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, GCAPIError
@@ -84,7 +84,7 @@ class Runner:
             if future is None:
                 return unit.run(self._client)
             try:
-                result = _wait_for(future)
+                result = result_of(future)
             except Exception as error:
                 if attempt == ATTEMPTS:
                     raise WorkerLost(
@@ -115,16 +115,6 @@ class Runner:
             RuntimeWarning,
         )
         return None
-
-
-def _wait_for(future: Future[T]) -> T:
-    """Return the result of a future; raise `Cancelled` if the current token is cancelled before."""
-    has_ended = threading.Event()
-    token = current_token().child(on_cancel=has_ended.set)
-    future.add_done_callback(lambda _: has_ended.set())
-    has_ended.wait()
-    token.raise_if_cancelled()
-    return future.result()
 
 
 # ---------------------------------------------------------------- on a worker

@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from gcapi.cli.log_messages import count_verbosity
+
 PROGRAM = "gcapi"
 #: The environment variable through which shells ask for completions, by click's convention.
 COMPLETE_VARIABLE = "_GCAPI_COMPLETE"
@@ -86,6 +88,14 @@ def _load(module: str, name: str) -> Any:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 failure, 2 usage error, 3 not found or no access, 4 invalid input, 5 temporary"
     " error (run it again), 6 partial failure or difference, 7 server limit, 8 authentication, 130 interrupted.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    expose_value=False,
+    callback=count_verbosity,
+    help="Show every retry; -vv shows every request.",
 )
 @click.version_option(package_name="gcapi", message="%(prog)s %(version)s")
 def app() -> None:

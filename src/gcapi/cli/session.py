@@ -19,6 +19,7 @@ import click
 
 import gcapi
 from gcapi._util.messages import printable_lines
+from gcapi.cli.log_messages import count_verbosity, log_messages
 from gcapi.cli.output import (
     Column,
     print_csv,
@@ -37,6 +38,13 @@ T = TypeVar("T")
 _OUTPUT_OPTIONS = [
     click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
     click.Option(["-q", "--quiet"], is_flag=True, help="Print no messages except errors."),
+    click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=count_verbosity,
+        help="Show every retry; -vv shows every request.",
+    ),
     # `gcapi.cli.app` reads it from the arguments.
     click.Option(
         ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
@@ -179,7 +187,7 @@ def command(
             if common["as_json"] and common.get("as_csv"):
                 raise click.UsageError("--json and --csv exclude each other.")
             session = Session(**common)
-            with _warnings_as_messages(session):
+            with _warnings_as_messages(session), log_messages(quiet=session.quiet):
                 return function(session, **options)
 
         made = click.command(name or function.__name__)(run_command)
