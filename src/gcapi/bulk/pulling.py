@@ -21,6 +21,7 @@ from gcapi._http.urls import last_segment
 from gcapi._inspect.folders import is_litter
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
+from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
     MASK_SOCKET,
@@ -43,7 +44,7 @@ from gcapi.bulk._tables.formats import TableFormat, check_table_format
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-from gcapi.exceptions import AuthenticationError, ConfigurationError, InvalidTarget
+from gcapi.exceptions import ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
 from gcapi.resources.answer_rows import AnswerRows
 from gcapi.resources.reader_studies import STUDY_PARAMETER
@@ -388,4 +389,4 @@ def _concerns_all_cases(error: Exception) -> bool:
     if is_disk_full(error):
         return True
     is_setup = isinstance(error, ConfigurationError) and not isinstance(error, InvalidTarget)
-    return is_setup or isinstance(error, AuthenticationError)
+    return is_setup or common_cause(error) is not None

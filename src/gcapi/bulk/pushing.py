@@ -28,6 +28,7 @@ from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi._util.user_dirs import state_dir
 from gcapi._util.user_warnings import calling_line
 from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
+from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.case_worker import CaseWorker, find_parent
 from gcapi.bulk._push.decisions import Decision
@@ -240,13 +241,16 @@ def push(  # noqa: PLR0913 - each is an option of one command
         progress: Called in this thread as each row ends; `None` for nothing.
 
     Returns:
-        What became of each row. Rows that fail do not stop the others.
+        What became of each row. Rows that fail do not stop the others, unless all would fail for the same reason.
 
     Raises:
         ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
         TargetError: The target has none of its three forms.
         ObjectNotFound: There is no such target, or no access to it.
         JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
+        AuthenticationError: The server does not accept the token any more.
+        UnreachableHostError: A host cannot be reached any more, after all retries.
+        StatusError: The server was down (502, 503 or 504) for longer than the retries of one request.
     """
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
@@ -381,6 +385,13 @@ class _PushRun:
                 how = _reported(report, result)
                 if progress is not None:
                     progress(PushProgress(result.item, how, count, len(rows)))
+                reason = common_cause(result.error)
+                if reason is not None:
+                    reason.add_note(
+                        f"The push ended after {count} of {len(rows)} rows; every step is noted. Run the same again to"
+                        " continue."
+                    )
+                    raise reason
         return report
 
     def _push_row(self, row: Row) -> Decision:

@@ -17,6 +17,7 @@ from gcapi._util.scheduler import Scheduler
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobRecorder, JobStep
 from gcapi._workflows.workflows import Workflows
+from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner
@@ -77,6 +78,8 @@ class JobWorker:
                 except JournalError:
                     raise
                 except GCAPIError as error:
+                    if (reason := common_cause(error)) is not None:
+                        raise reason from error
                     self._ambiguous[row.fingerprint] = error
 
     def check_unstarted(self, rows: Iterable[ParsedRow]) -> None:

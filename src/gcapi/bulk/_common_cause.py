@@ -1,0 +1,22 @@
+"""Failures of one case that all other cases would share, so that a push or a pull ends with the first of them."""
+
+from __future__ import annotations
+
+import httpx
+
+from gcapi._http.retrying import GAVE_UP
+from gcapi.exceptions import AuthenticationError, StatusError, UnreachableHostError
+
+
+def common_cause(error: BaseException | None) -> httpx.HTTPError | None:
+    """Return the reason of an error if it concerns all cases; else `None`.
+
+    These are a token that is not accepted, a host that cannot be reached, and a server that is down after all retries.
+    """
+    while error is not None:
+        if isinstance(error, AuthenticationError | UnreachableHostError):
+            return error
+        if isinstance(error, StatusError) and error.response.extensions.get(GAVE_UP):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,92 @@
+"""Pushes during which the server goes down or the token is revoked: the rows do not each spend retries of their own."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gcapi import Client
+from gcapi.exceptions import AuthenticationError, StatusError
+from gcapi.retries import PatientStrategy
+from gcapi_sandbox import Sandbox
+from tests.support.data import add_collection
+from tests.support.push import make_sockets, pushed, told, write_cases
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import connected, relay
+
+ROWS, WORKERS = 32, 8
+#: Seconds before the first retry at most; long enough for the requests of all workers to fail meanwhile.
+QUICK = partial(PatientStrategy, backoff_factor=0.05, longest_delay=0.05, random=lambda: 1.0)
+
+
+class Outage:
+    """A fault that replaces the responses to a number of requests, once some creations have passed.
+
+    Args:
+        answer: The response.
+        most: How many responses to replace.
+    """
+
+    def __init__(self, answer: Answer, most: int = 100_000) -> None:
+        self.count = 0
+        self._answer = answer
+        self._most = most
+        self._creations = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, seen: Seen) -> Answer | None:
+        """Replace a response."""
+        with self._lock:
+            self._creations += seen.method == "POST" and seen.path.endswith("/archives/items/")
+            if self._creations < 5 or self.count >= self._most:
+                return None
+            self.count += 1
+            return self._answer
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "most"),
+    # A row may have sent two requests before the first failure was seen; 9 are those of the one that is retried.
+    [(401, AuthenticationError, 2 * WORKERS), (503, StatusError, 9 + 4 * WORKERS)],
+)
+def test_a_push_ends_with_the_first_failure_that_all_rows_share(
+    sandbox: Sandbox,
+    client: Client,
+    tmp_path: Path,
+    status: int,
+    error: type[StatusError],
+    most: int,
+) -> None:
+    """A revoked token, or a server that stays down, ends a push after a few requests; run again, it continues."""
+    collection = add_collection(sandbox, client, "archive")
+    manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
+    outage = Outage(Answer(status))
+    with (
+        relay(sandbox, outage) as server,
+        connected(sandbox, server, retry_strategy=QUICK) as relayed,
+    ):
+        with pytest.raises(error, match=str(status)) as caught:
+            pushed(collection, manifest, client=relayed, workers=WORKERS)
+        assert "Run the same again to continue" in caught.value.__notes__[-1]
+        assert outage.count <= most
+        outage.count = 100_000
+        report = pushed(collection, manifest, client=relayed, workers=WORKERS)
+    assert report.is_complete
+    assert len(collection.all()) == ROWS
+
+
+def test_a_push_goes_on_after_an_outage(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    """A server that is down for a while delays a push, and no row fails."""
+    collection = add_collection(sandbox, client, "archive")
+    manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
+    outage = Outage(Answer(503), most=WORKERS + 4)
+    with (
+        relay(sandbox, outage) as server,
+        connected(sandbox, server, retry_strategy=QUICK) as relayed,
+    ):
+        report = pushed(collection, manifest, client=relayed, workers=WORKERS)
+    assert told(report) == (ROWS, 0, 0, 0)
+    assert outage.count == WORKERS + 4
