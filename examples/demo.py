@@ -23,13 +23,23 @@ OUTPUT = Path(__file__).parent.parent / "demo-output"
 ARCHIVE, ALGORITHM, IMAGE_SOCKET = "demo-archive", "demo-algorithm", "generic-medical-image"
 
 
-def sample_images() -> dict[str, Path]:
-    """Return two real images from the test data of packages: a CT slice and a volume."""
+def sample_images(folder: Path) -> dict[str, Path]:
+    """Return two real images from the test data of packages: a CT slice and a volume.
+
+    Args:
+        folder: The slice is written to it in another format than DICOM, which an image socket does not take.
+    """
     import nibabel
+    import SimpleITK as sitk  # noqa: N813 - the usual alias
     from pydicom.data import get_testdata_file
 
+    ct = folder / "CT_small.mha"
+    image = sitk.ReadImage(str(get_testdata_file("CT_small.dcm")))
+    for key in image.GetMetaDataKeys():
+        image.EraseMetaData(key)  # the format cannot hold all of it
+    sitk.WriteImage(image, str(ct))
     nifti = Path(nibabel.__file__).parent / "tests" / "data" / "anatomical.nii"
-    return {"CT slice": Path(str(get_testdata_file("CT_small.dcm"))), "MR volume": nifti}
+    return {"CT slice": ct, "MR volume": nifti}
 
 
 @contextmanager
@@ -56,7 +66,8 @@ def show(event: ProgressEvent) -> None:
 def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
     """Process the images, and return the case, output and file of each result."""
     rows: list[tuple[str, str, Path]] = []
-    for title, path in sample_images().items():
+    output.mkdir(parents=True, exist_ok=True)
+    for title, path in sample_images(output).items():
         print(f"{title}: {path.name}")
         values = [SocketValueSpec(IMAGE_SOCKET, file=path)]
         item = client.add_case_to_archive(archive_slug=ARCHIVE, values=values, title=title)

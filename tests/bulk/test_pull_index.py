@@ -81,7 +81,8 @@ def test_an_empty_file_is_verified(
     """An empty file is verified like any other."""
     empty = tmp_path / "empty.csv"
     empty.touch()
-    slug = add_archive(sandbox, client, {"case": [SocketValueSpec(sockets.table, file=empty)]})
+    cases = {"case": [SocketValueSpec(sockets.table, file=empty)]}
+    slug = add_archive(sandbox, client, cases, inspect="off")
     assert pull(client, f"archive:{slug}", home).files == 1
     (home / INDEX).unlink()
     assert pull(client, f"archive:{slug}", home, existing="verify").files == 0

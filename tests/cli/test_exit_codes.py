@@ -17,7 +17,7 @@ import pytest
 
 from gcapi import bulk, exceptions
 from gcapi.bulk._executors import WorkerLost
-from gcapi.bulk.cells import CellError
+from gcapi.bulk.cells import CellError, ValueCellError
 from gcapi.bulk.journal import JournalError
 from gcapi.bulk.manifest import ManifestError
 from gcapi.bulk.pulling import PulledFolderError
@@ -78,6 +78,7 @@ CODES: dict[type[BaseException], int] = {
     TargetError: 4,
     ManifestError: 4,
     CellError: 4,
+    ValueCellError: 4,
     JournalError: 4,
     PulledFolderError: 4,
     WorkerLost: 5,

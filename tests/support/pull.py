@@ -12,6 +12,7 @@ from typing import Any
 import SimpleITK as sitk  # noqa: N813 - as its own documentation calls it
 
 from gcapi import Client, SocketValueSpec
+from gcapi.findings import InspectMode
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, noise, series, unique, volume
 
@@ -70,11 +71,17 @@ def real_cases(sockets: Sockets, folder: Path) -> dict[str, list[SocketValueSpec
     }
 
 
-def add_archive(sandbox: Sandbox, client: Client, cases: dict[str, list[SocketValueSpec]]) -> str:
+def add_archive(
+    sandbox: Sandbox,
+    client: Client,
+    cases: dict[str, list[SocketValueSpec]],
+    *,
+    inspect: InspectMode = "error",
+) -> str:
     """Add an archive with cases, and return its slug after all imports."""
     slug = sandbox.add_archive(unique("archive"))
     for title, values in cases.items():
-        client.add_case_to_archive(archive_slug=slug, values=values, title=title)
+        client.add_case_to_archive(archive_slug=slug, values=values, title=title, inspect=inspect)
     sandbox.wait_idle(DEADLINE)
     return slug
 

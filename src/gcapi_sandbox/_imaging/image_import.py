@@ -21,6 +21,7 @@ _DATA_SUFFIXES = (".raw", ".zraw", ".raw.gz", ".img", ".img.gz")
 #: The names of data files in the headers of MetaImage and NRRD.
 _DATA_FILE = re.compile(r"^(?:ElementDataFile|data ?file)\s*[=:]\s*(?:\./)?(.+?)\s*$", re.MULTILINE)
 _PAIRED_SUFFIXES = (".hdr", ".hdr.gz")
+_NIFTI_SUFFIXES = (".nii", ".nii.gz", *_PAIRED_SUFFIXES)
 _JPEG_SUFFIXES, _JPEG_END = (".jpg", ".jpeg"), b"\xff\xd9"
 _GZIP = b"\x1f\x8b"
 _VOLUME = 3
@@ -123,7 +124,8 @@ def _check_length(path: Path, image: Any) -> None:
     """Raise RuntimeError for an image that ends early, which SimpleITK completes with zeros."""
     if path.suffix.lower() in _JPEG_SUFFIXES and _JPEG_END not in path.read_bytes():
         raise RuntimeError("no end of image")
-    if image.HasMetaDataKey("nifti_type"):
+    # An image of another format that was made from NIfTI has its metadata too.
+    if path.name.lower().endswith(_NIFTI_SUFFIXES) and image.HasMetaDataKey("nifti_type"):
         sizes = [max(1, int(image.GetMetaData(f"dim[{axis}]"))) for axis in range(1, 8)]
         bits = math.prod(sizes) * int(image.GetMetaData("bitpix"))
         length = float(image.GetMetaData("vox_offset")) + bits / 8

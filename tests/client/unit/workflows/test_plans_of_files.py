@@ -53,7 +53,7 @@ def test_missing_file_is_reported(super_kind: str, kind: str, name: str, tmp_pat
     with pytest.raises(SpecFileNotFound, match=r"^Socket 'a-socket' .* cannot be read: ") as caught:
         plan_value(file_spec(super_kind, kind, tmp_path / name), make_socket(super_kind, kind))
     assert isinstance(caught.value, FileNotFoundError)
-    assert str(tmp_path / name) in str(caught.value)
+    assert str(tmp_path / name).replace("\0", "�") in str(caught.value)
 
 
 @pytest.mark.parametrize(("super_kind", "kind"), ALL_FILES)
