@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -63,11 +64,10 @@ def show(event: ProgressEvent) -> None:
         print(f"  {event.phase:<9} {event.name:<45} {size}", flush=True)
 
 
-def main_job(client: Client, output: Path) -> list[tuple[str, str, Path]]:
+def main_job(client: Client, samples: Path, output: Path) -> list[tuple[str, str, Path]]:
     """Process the images, and return the case, output and file of each result."""
     rows: list[tuple[str, str, Path]] = []
-    output.mkdir(parents=True, exist_ok=True)
-    for title, path in sample_images(output).items():
+    for title, path in sample_images(samples).items():
         print(f"{title}: {path.name}")
         values = [SocketValueSpec(IMAGE_SOCKET, file=path)]
         item = client.add_case_to_archive(archive_slug=ARCHIVE, values=values, title=title)
@@ -97,10 +97,10 @@ def main() -> None:
     output = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else OUTPUT
     if output == OUTPUT:
         shutil.rmtree(OUTPUT, ignore_errors=True)  # what an earlier demo left
-    with running_sandbox() as sandbox:
+    with running_sandbox() as sandbox, tempfile.TemporaryDirectory() as samples:
         print(f"A sandbox is running at {sandbox['base_url']}")
         with Client(sandbox["token"], sandbox["base_url"], progress=show) as client:
-            rows = main_job(client, output)
+            rows = main_job(client, Path(samples), output)
     print_table(rows, output)
     print(f"\nDone in {time.monotonic() - began:.1f} s.")
 

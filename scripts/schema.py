@@ -43,6 +43,7 @@ READ_BY_NAME = {
     "_transfer/uploads.py": "UserUploadParts.parts Part.PartNumber Part.Size",
     "_workflows/case_kinds.py": "DisplaySet.title_safe",
     "_workflows/cases.py": "DisplaySet.order DisplaySetPost.order",
+    "_workflows/prepare.py": "UserUpload.created UserUploadComplete.created",
     "_workflows/plans.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
         HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.pk""",
     "_workflows/slug_lookup.py": """Archive.url Algorithm.slug ComponentInterface.slug ReaderStudy.slug""",
