@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gcapi import Client, SocketValueSpec
 from gcapi.progress import ProgressEvent
@@ -35,7 +36,7 @@ def sample_images(folder: Path) -> dict[str, Path]:
     from pydicom.data import get_testdata_file
 
     ct = folder / "CT_small.mha"
-    image = sitk.ReadImage(str(get_testdata_file("CT_small.dcm")))
+    image: Any = sitk.ReadImage(str(get_testdata_file("CT_small.dcm")))
     for key in image.GetMetaDataKeys():
         image.EraseMetaData(key)  # the format cannot hold all of it
     sitk.WriteImage(image, str(ct))
