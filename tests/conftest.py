@@ -11,6 +11,7 @@ from tests.support.browser import chromium as chromium
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from gcapi import Client
     from gcapi_sandbox import Sandbox
@@ -42,9 +43,15 @@ def _skip_without_operation() -> Generator[None, Any, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _no_token_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide a developer's token from all tests."""
-    monkeypatch.delenv("GRAND_CHALLENGE_AUTHORIZATION", raising=False)
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Hide a developer's configuration from all tests, and return the folder that replaces it."""
+    for name in ("GRAND_CHALLENGE_AUTHORIZATION", "GCAPI_BASE_URL", "GCAPI_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    # No keyring, unless a test brings one.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    folder = tmp_path / "config"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ import httpx
 from gcapi import jobs, models
 from gcapi._api.operations import Calls
 from gcapi._api.schema_diff import SchemaDrift, schema_drift
-from gcapi._http.settings import OnLimit, Settings, Verify, resolve_token
+from gcapi._http.configuration import find_server, find_token
+from gcapi._http.settings import OnLimit, Settings, Verify, bare_token
 from gcapi._http.transport import Transport
-from gcapi._http.urls import DEFAULT_BASE_URL, join_path, parse_base_url
+from gcapi._http.urls import join_path
 from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
 from gcapi._workflows.case_kinds import ExistingCase
 from gcapi._workflows.checks import check_order, check_title
@@ -39,12 +40,13 @@ class Client(Namespaces):
 
     The constructor sends nothing. The first request checks whether the server supports this version. A client can be
     shared between threads and used in a forked process. Use it as a context manager, or call `close`, to close its
-    connections. Its pickle contains no token: the client that is loaded reads the token from the environment.
+    connections. Its pickle contains no token: the client that is loaded looks for the token of the same server.
 
     Args:
-        token: An API token, created on your Grand Challenge profile; empty to read it from the environment variable
-            ``GRAND_CHALLENGE_AUTHORIZATION``. It is sent to the API's host only.
-        base_url: The address of the API; https, or http to this machine.
+        token: An API token, created on your Grand Challenge profile; empty for that of the environment variable
+            ``GRAND_CHALLENGE_AUTHORIZATION``, or else of ``gcapi login``. It is sent to the API's host only.
+        base_url: The address of the API; https, or http to this machine. Empty for that of the environment variable
+            ``GCAPI_BASE_URL``, else of the last ``gcapi login`` if its token is used, else of grand-challenge.org.
         verify: `True` to verify TLS certificates against the bundle in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, or else
             that of the package certifi; a path to a CA bundle; an `ssl.SSLContext`; or `False` to verify nothing.
         timeout: Seconds that connecting, a read or a write may be idle. A response may take longer while its bytes
@@ -58,9 +60,12 @@ class Client(Namespaces):
         on_limit: What to do when you have too many uploads, imports or active jobs on the server: ``"wait"`` until
             some have ended, with a `LimitWarning` that names the quota and the end of the wait, which is before the
             uploads of the call expire (a day); or ``"raise"`` `LimitReached` at once, as for all other limits.
+        profile: A profile that ``gcapi --profile NAME login`` stored, whose address and token replace those of the
+            environment; empty for the one in ``GCAPI_PROFILE``, if any.
 
     Raises:
-        ConfigurationError: An argument, or the token in the environment, cannot be used (also a `RuntimeError`).
+        TokenError: There is no token for the server (also a `ConfigurationError`).
+        ConfigurationError: An argument, or a setting of the environment, cannot be used (also a `RuntimeError`).
 
     Examples:
         >>> with Client() as client:
@@ -72,7 +77,7 @@ class Client(Namespaces):
     def __init__(
         self,
         token: str = "",
-        base_url: str = DEFAULT_BASE_URL,
+        base_url: str = "",
         verify: Verify = True,
         timeout: float = 60.0,
         retry_strategy: RetryStrategyFactory | None = None,
@@ -81,10 +86,12 @@ class Client(Namespaces):
         *,
         progress: Listener | bool | None = None,
         on_limit: OnLimit = "wait",
+        profile: str = "",
     ) -> None:
+        server = find_server(base_url, profile, with_token=bool(token))
         self._settings = Settings(
-            token=resolve_token(token),
-            base_url=parse_base_url(base_url),
+            token=bare_token(find_token(server, token).value),
+            base_url=server.base_url,
             verify=verify,
             timeout=timeout,
             max_concurrent_uploads=max_concurrent_uploads,
@@ -94,6 +101,7 @@ class Client(Namespaces):
         #: The arguments of a copy or a pickle, beside the token.
         self._options: dict[str, Any] = {**vars(self._settings), "base_url": str(self.base_url)}
         self._options |= {"retry_strategy": retry_strategy, "progress": progress}
+        self._options["profile"] = server.profile
         del self._options["token"]
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)

@@ -5,6 +5,7 @@ Names in brackets are built-in or httpx classes that the exception also derives 
     GCAPIError
     │   invalid configuration or arguments: nothing was sent, or nothing was changed
     ├── ConfigurationError [RuntimeError]
+    │   ├── TokenError
     │   ├── MissingExtra [ImportError]
     │   └── InvalidTarget
     ├── SpecError [ValueError]
@@ -92,6 +93,10 @@ class GCAPIError(Exception):
 
 class ConfigurationError(GCAPIError, RuntimeError):
     """Raised when the configuration of a client is invalid."""
+
+
+class TokenError(ConfigurationError):
+    """Raised when there is no API token, or other users of the machine can access the token file."""
 
 
 class MissingExtra(ConfigurationError, ImportError):

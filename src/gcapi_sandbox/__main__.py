@@ -82,8 +82,9 @@ def _as_text(sandbox: Sandbox) -> str:
     return (
         f"A local Grand Challenge is listening on {sandbox.base_url}\n"
         "Use it from another shell:\n\n"
+        f"    export GCAPI_BASE_URL={sandbox.base_url}\n"
         f"    export GRAND_CHALLENGE_AUTHORIZATION={sandbox.token}\n"
-        f"    python -c 'import gcapi; print(*gcapi.Client(base_url=\"{sandbox.base_url}\").archives.page())'\n\n"
+        "    python -c 'import gcapi; print(*gcapi.Client().archives.page())'\n\n"
         "The token is valid for this sandbox only. Stop it with Ctrl-C."
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gcapi import Client
-from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi._http.configuration import TOKEN_VARIABLE
 from gcapi.bulk import PushProgress, PushReport, push
 from gcapi.bulk._executors import ClientSettings, Runner, WorkerLost
 from gcapi.exceptions import ConfigurationError

@@ -7,23 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from gcapi._http.configuration import find_server
 from gcapi.cli.credentials import store_token
 from gcapi_sandbox import Sandbox
 from tests.support.programs.cli_program import VARIABLE, Program
 
 
 @pytest.fixture(autouse=True)
-def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Hide the developer's configuration, and return the folder that replaces it."""
-    folder = tmp_path / "config"
-    for name in ("GCAPI_BASE_URL", "_GCAPI_COMPLETE", "COLUMNS"):
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide what else of the developer's environment the program reads."""
+    for name in ("_GCAPI_COMPLETE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    # No keyring, unless a test brings one.
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return folder
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def cluster(sandbox: Sandbox, ready: Program, monkeypatch: pytest.MonkeyPatch) -
     distributed = pytest.importorskip("distributed")
     del ready
     monkeypatch.delenv(VARIABLE)
-    store_token(sandbox.base_url, sandbox.token, in_keyring=False)
+    store_token(find_server(sandbox.base_url), sandbox.token, in_keyring=False)
     with distributed.LocalCluster(
         n_workers=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as running:

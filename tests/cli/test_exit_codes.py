@@ -24,7 +24,7 @@ from gcapi.bulk.pulling import PulledFolderError
 from gcapi.bulk.targets import TargetError
 from gcapi.cli import app
 from gcapi.cli.error_reports import EXITS, Failures, error_message, exit_code_of
-from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
+from gcapi.cli.exit_codes import CommandError, InvalidInput
 from gcapi_sandbox import Sandbox
 from grand_challenge_api.base import AbsentFieldError
 from tests.support.programs.cli_program import VARIABLE, Program
@@ -82,7 +82,7 @@ CODES: dict[type[BaseException], int] = {
     JournalError: 4,
     PulledFolderError: 4,
     WorkerLost: 5,
-    TokenError: 8,
+    exceptions.TokenError: 8,
     InvalidInput: 4,
     httpx.TransportError: 5,
     httpx.ConnectTimeout: 5,

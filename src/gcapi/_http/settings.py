@@ -12,10 +12,7 @@ from typing import Any, Literal, get_args
 import httpx
 
 from gcapi._http.urls import API_PREFIX, origin
-from gcapi.exceptions import ConfigurationError
-
-#: The environment variable with the token.
-TOKEN_VARIABLE = "GRAND_CHALLENGE_AUTHORIZATION"  # noqa: S105 - its name, not its value
+from gcapi.exceptions import ConfigurationError, TokenError
 
 #: What to do when a temporary limit of the server is reached.
 OnLimit = Literal["wait", "raise"]
@@ -71,19 +68,19 @@ class Settings:
         return origin(url) == origin(self.base_url)
 
 
-def resolve_token(token: str) -> str:
-    """Return the bare token from the argument or the environment.
+def bare_token(token: str) -> str:
+    """Return a token without the scheme before it.
 
     Only the server knows which tokens it accepts; here a token only has to fit into a header.
 
     Raises:
-        ConfigurationError: There is no token, it has more than two words, or a header cannot hold it.
+        TokenError: It has no word.
+        ConfigurationError: It has more than two words, or a header cannot hold it.
     """
-    words = (token or os.environ.get(TOKEN_VARIABLE, "")).split()
+    words = token.split()
     if not words:
-        raise ConfigurationError(
-            f"No API token: pass token=, or set {TOKEN_VARIABLE}. Create a token on your Grand Challenge"
-            " profile under 'API tokens'."
+        raise TokenError(
+            "The API token is blank. Create a token on your Grand Challenge profile under 'API tokens'."
         )
     if len(words) > len(("scheme", "token")):
         raise ConfigurationError(

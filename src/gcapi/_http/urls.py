@@ -121,7 +121,8 @@ def _raw_host(url: httpx.URL) -> str:
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or IP address is this machine's own."""
-    if host == "localhost":
+    # Names below localhost are loopback too (RFC 6761, section 6.3).
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

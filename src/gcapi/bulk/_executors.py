@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi._http.configuration import TOKEN_VARIABLE
 from gcapi._util.scheduler import current_token, result_of
 from gcapi._util.user_warnings import warn_user
 from gcapi.client import Client
@@ -152,13 +152,13 @@ class ClientSettings:
         return settings
 
     def token(self) -> str:
-        """Return the token from the file; empty if the environment has one.
+        """Return the token of the environment, else of the file.
 
         Raises:
             ConfigurationError: There is no token.
         """
-        if os.environ.get(TOKEN_VARIABLE, "").strip():
-            return ""
+        if value := os.environ.get(TOKEN_VARIABLE, "").strip():
+            return value
         if not self.token_file:
             raise ConfigurationError(
                 f"This worker has no token: set {TOKEN_VARIABLE} in its environment, or give token_file= a file that"

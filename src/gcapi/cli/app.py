@@ -24,7 +24,7 @@ COMPLETE_VARIABLE = "_GCAPI_COMPLETE"
 #: The module in `gcapi.cli.commands` and the summary of each command, in the order of the help.
 _COMMANDS = {
     "login": ("account", "Check an API token and store it."),
-    "whoami": ("account", "Show the user of the token and its source."),
+    "whoami": ("account", "Show the user, the server, and where the token is from."),
     "logout": ("account", "Remove the stored token of a server."),
     "archives": ("objects", "List and show archives."),
     "studies": ("objects", "List and show reader studies."),
@@ -98,12 +98,16 @@ def _load(module: str, name: str) -> Any:
     help="Show every retry; -vv shows every request.",
 )
 @click.version_option(package_name="gcapi", message="%(prog)s %(version)s")
-def app() -> None:
+@click.option(
+    "--profile", metavar="NAME", help="Use the server and the token of a profile of gcapi login."
+)
+def app(profile: str | None) -> None:
     """Work with Grand Challenge: upload cases, run algorithms, download results.
 
     Start with "gcapi login". Options follow the command; every command takes --help, --json and --quiet. Data goes to
     standard output, messages go to standard error.
     """
+    del profile  # the commands read it from the context
 
 
 def run_program(arguments: Sequence[str]) -> int:

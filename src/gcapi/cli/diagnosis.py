@@ -15,14 +15,12 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from gcapi._http.settings import Settings
 from gcapi._http.transport import Transport
-from gcapi._http.urls import parse_base_url
 from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import format_duration, shown_url
 from gcapi.cli.commands.account import account_of
@@ -60,18 +58,18 @@ class Diagnosis:
 # ---------------------------------------------------------------- this machine
 
 
-def check_machine(base_url: str) -> Iterator[Diagnosis]:
+def check_machine(session: Session) -> Iterator[Diagnosis]:
     """Check versions, proxy, certificates and disk.
 
     Args:
-        base_url: The address of the API.
+        session: The session.
     """
     packages = ("gcapi", "httpx", "attrs")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     python = f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
     yield Diagnosis("versions", "ok", f"{', '.join(versions)}; {python}")
     yield _check_extras()
-    yield _check_proxy(base_url)
+    yield from _catch("proxy", _check_proxy(session))
     yield _check_certificates()
     places = {"this folder": Path.cwd(), "temporary files": Path(tempfile.gettempdir())}
     for place, path in places.items():
@@ -90,20 +88,22 @@ def _check_extras() -> Diagnosis:
     return Diagnosis("extras", "ok", ", ".join(found) or "none")
 
 
-def _check_proxy(base_url: str) -> Diagnosis:
-    url = urlsplit(base_url)
+def _check_proxy(session: Session) -> Iterator[Diagnosis]:
+    url = session.server.base_url
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy:
-        return Diagnosis("proxy", "ok", "none is set")
-    if proxy_bypass(url.netloc):
-        return Diagnosis("proxy", "ok", f"not used for {url.hostname} (NO_PROXY)")
+        yield Diagnosis("proxy", "ok", "none is set")
+        return
+    if proxy_bypass(url.netloc.decode("ascii")):
+        yield Diagnosis("proxy", "ok", f"not used for {url.host} (NO_PROXY)")
+        return
     try:
-        words = f"{url.hostname} is reached through {shown_url(httpx.URL(proxy))}"
-        return Diagnosis("proxy", "ok", words)
+        words = f"{url.host} is reached through {shown_url(httpx.URL(proxy))}"
+        yield Diagnosis("proxy", "ok", words)
     except httpx.InvalidURL:
         words = f"the environment's proxy for {url.scheme} is not a valid URL: correct or unset it"
-        return Diagnosis("proxy", "failure", words, USAGE)
+        yield Diagnosis("proxy", "failure", words, USAGE)
 
 
 def _check_certificates() -> Diagnosis:
@@ -155,7 +155,7 @@ def _catch(name: str, findings: Iterator[Diagnosis]) -> Iterator[Diagnosis]:
 
 
 def _check_api(session: Session) -> Iterator[Diagnosis]:
-    base_url = parse_base_url(session.base_url)
+    base_url = session.server.base_url
     settings = Settings(token="", base_url=base_url, timeout=_TIMEOUT)
     url = settings.api_url("gcapi/")
     started = datetime.now(UTC)
@@ -170,7 +170,8 @@ def _check_api(session: Session) -> Iterator[Diagnosis]:
         )
         yield Diagnosis("API", "failure", words, TEMPORARY if response.is_server_error else USAGE)
         return
-    yield Diagnosis("API", "ok", f"{shown_url(base_url)} responded after {seconds:.2f} s")
+    words = f"{shown_url(base_url)} (from {session.server.source}) responded after {seconds:.2f} s"
+    yield Diagnosis("API", "ok", words)
     yield _check_clock(response, started)
 
 
@@ -189,7 +190,7 @@ def _check_clock(response: httpx.Response, now: datetime) -> Diagnosis:
 def _check_token(session: Session, clients: list[Client]) -> Iterator[Diagnosis]:
     """Find the token, and add a client with it: a client refuses a token that no header can hold."""
     token = session.find_token()
-    clients.append(Client(token.value, session.base_url, retry_strategy=_NO_RETRIES))
+    clients.append(Client(token.value, str(session.server.base_url), retry_strategy=_NO_RETRIES))
     yield Diagnosis("token", "ok", f"from {token.source}")
 
 

@@ -19,7 +19,7 @@ from gcapi.bulk._pull.json_lines import PulledFolderError
 from gcapi.bulk._push.job_worker import JobExistsError
 from gcapi.bulk.journal import JournalError
 from gcapi.cli import exit_codes
-from gcapi.cli.exit_codes import CommandError, InvalidInput, TokenError
+from gcapi.cli.exit_codes import CommandError, InvalidInput
 from grand_challenge_api.base import AbsentFieldError
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ EXITS: dict[type[BaseException], tuple[int, str]] = {
     exceptions.AmbiguousWriteError: (exit_codes.PART_FAILED, ""),
     exceptions.IncompleteCase: (exit_codes.PART_FAILED, ""),
     exceptions.LimitReached: (exit_codes.LIMIT, ""),
-    TokenError: (exit_codes.AUTHENTICATION, ""),
+    exceptions.TokenError: (exit_codes.AUTHENTICATION, ""),
     exceptions.AuthenticationError: (
         exit_codes.AUTHENTICATION,
         "'gcapi whoami' shows which token is used; 'gcapi login' stores a new one.",

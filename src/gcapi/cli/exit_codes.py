@@ -8,9 +8,5 @@ class CommandError(Exception):
     """Base class of the errors that only the command line raises."""
 
 
-class TokenError(CommandError):
-    """Raised when there is no token, or other users of the machine can access the token file."""
-
-
 class InvalidInput(CommandError):
     """Raised when an argument, or a file that it names, cannot be used."""

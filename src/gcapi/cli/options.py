@@ -16,8 +16,8 @@ from gcapi.cli.session import Session
 from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
+    from gcapi._http.configuration import StoredToken
     from gcapi.bulk._tables.formats import TableFormat
-    from gcapi.cli.credentials import StoredToken
 
 #: What an option decorates.
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")

@@ -10,10 +10,9 @@ import functools
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
@@ -30,7 +29,7 @@ from gcapi.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from gcapi.cli.credentials import StoredToken
+    from gcapi._http.configuration import Server, StoredToken
     from gcapi.cli.error_reports import Failures
 
 T = TypeVar("T")
@@ -59,9 +58,13 @@ _SERVER_OPTIONS = [
     click.Option(
         ["--base-url"],
         metavar="URL",
-        envvar="GCAPI_BASE_URL",
-        show_envvar=True,
-        help="The API's address or host; by default that of grand-challenge.org.",
+        help="The API's address or host; by default that of GCAPI_BASE_URL, of the last login, or of"
+        " grand-challenge.org.",
+    ),
+    click.Option(
+        ["--profile"],
+        metavar="NAME",
+        help="Use the server and the token of this profile; by default that of GCAPI_PROFILE.",
     ),
     click.Option(
         ["--token-file"],
@@ -85,7 +88,8 @@ class Session:
     Attributes:
         as_json: Whether to print JSON.
         quiet: Whether to print only errors to standard error.
-        base_url: The address of the API; empty for a command without a server.
+        given_url: The address of the command line; empty for none.
+        profile: The profile of the command line; empty for none.
         token: The token of the command line; `None` for none.
         token_file: The token file of the command line; `None` for none.
         as_csv: Whether to print lists as CSV.
@@ -93,7 +97,8 @@ class Session:
 
     as_json: bool
     quiet: bool
-    base_url: str = ""
+    given_url: str = ""
+    profile: str = ""
     token: str | None = None
     token_file: Path | None = None
     as_csv: bool = False
@@ -131,6 +136,32 @@ class Session:
         else:
             print_table(documents, columns)
 
+    @functools.cached_property
+    def server(self) -> Server:
+        """The server that the command talks to.
+
+        Raises:
+            ConfigurationError: Its address or its profile cannot be used.
+        """
+        return self.find_server()
+
+    def find_server(self, *, new_profile: bool = False) -> Server:
+        """Return the server that the command talks to.
+
+        Args:
+            new_profile: Whether the profile of the command line may not exist yet.
+
+        Raises:
+            ConfigurationError: Its address or its profile cannot be used.
+        """
+        from gcapi._http.configuration import find_server
+
+        has_token = bool(self.token or self.token_file)
+        server = find_server(
+            self.given_url, self.profile, with_token=has_token, new_profile=new_profile
+        )
+        return server if server.source else replace(server, source="the option --base-url")
+
     def find_token(self) -> StoredToken:
         """Return the token and its source.
 
@@ -139,7 +170,7 @@ class Session:
         """
         from gcapi.cli.credentials import find_token
 
-        return find_token(self.base_url, argument=self.token, file=self.token_file)
+        return find_token(self.server, argument=self.token, file=self.token_file)
 
     def client(self, token: StoredToken | None = None, *, progress: bool = False) -> gcapi.Client:
         """Return a client, which the caller closes.
@@ -149,7 +180,8 @@ class Session:
             progress: Whether to show the progress of single files, unless the user wants quiet.
         """
         found = token or self.find_token()
-        return gcapi.Client(found.value, self.base_url, progress=progress and not self.quiet)
+        address = str(self.server.base_url)
+        return gcapi.Client(found.value, address, progress=progress and not self.quiet)
 
     def failures(self, count: int) -> Failures:
         """Return a counter of the errors of several items."""
@@ -175,7 +207,7 @@ def command(
         server: Whether the command talks to a server.
         lists: Whether the command prints a list, which can be CSV.
     """
-    names = ["as_json", "quiet", *(("base_url", "token", "token_file") if server else ())]
+    names = ["as_json", "quiet", *(("token", "token_file") if server else ())]
     names += ["as_csv"] * lists
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
@@ -183,7 +215,9 @@ def command(
         def run_command(**options: Any) -> int | None:
             common = {name: options.pop(name) for name in names}
             if server:
-                common["base_url"] = api_address(common["base_url"])
+                common["given_url"] = options.pop("base_url") or ""
+                before_command = click.get_current_context().find_root().params.get("profile")
+                common["profile"] = options.pop("profile") or before_command or ""
             if common["as_json"] and common.get("as_csv"):
                 raise click.UsageError("--json and --csv exclude each other.")
             session = Session(**common)
@@ -202,15 +236,6 @@ def command(
         return made
 
     return decorate
-
-
-def api_address(base_url: str | None) -> str:
-    """Return the address of an API; a host alone means the API there."""
-    from gcapi._http.urls import API_PREFIX, DEFAULT_BASE_URL
-
-    if base_url and urlsplit(base_url).path in {"", "/"}:
-        return base_url.rstrip("/") + API_PREFIX
-    return base_url or DEFAULT_BASE_URL
 
 
 @contextmanager

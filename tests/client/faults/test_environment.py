@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from gcapi import Client, SocketValueSpec
-from gcapi._http.settings import TOKEN_VARIABLE
+from gcapi._http.configuration import TOKEN_VARIABLE
 from gcapi.exceptions import (
     ConfigurationError,
     ProxyRefusalError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,30 +18,34 @@ def login(session: Session, *, keyring: bool) -> None:
     """Check an API token and store it.
 
     Create a token on your Grand Challenge profile under "API tokens". The command asks for it, or reads it from
-    standard input if that is not a terminal. One token is stored for each server.
+    standard input if that is not a terminal. One token is stored for each profile and server. The server becomes that
+    of the profile, and without --profile that of later commands and of Client().
     """
+    from gcapi._http import configuration
     from gcapi.cli import credentials
 
+    session = replace(session, given_url=str(session.find_server(new_profile=True).base_url))
     is_given = session.token or session.token_file
     token = session.find_token() if is_given else credentials.ask_for_token()
     with session.client(token) as client:
         document = account_of(client)
     # The client accepts a scheme before the token, such as "Bearer".
     value = token.value.split()[-1]
-    place = credentials.store_token(session.base_url, value, in_keyring=keyring)
-    session.say(f"The token was stored in {place}.")
-    if os.environ.get(credentials.TOKEN_VARIABLE):
-        session.say(f"{credentials.TOKEN_VARIABLE} is also set, and takes precedence over it.")
+    place = credentials.store_token(session.server, value, in_keyring=keyring)
+    session.say(f"The token for {session.server.name} was stored in {place}.")
+    for name in (configuration.TOKEN_VARIABLE, configuration.BASE_URL_VARIABLE):
+        if os.environ.get(name) and not session.server.profile:
+            session.say(f"{name} is also set, and takes precedence over it.")
     session.show({**document, "kept_in": place})
 
 
 @command()
 def whoami(session: Session) -> None:
-    """Show the user of the token and its source."""
+    """Show the user, the server, and where the token is from."""
     token = session.find_token()
     with session.client(token) as client:
         document = account_of(client)
-    session.show({**document, "token_from": token.source})
+    session.show({**document, "server_from": session.server.source, "token_from": token.source})
 
 
 @command()
@@ -51,13 +56,13 @@ def logout(session: Session) -> None:
     """
     from gcapi.cli import credentials
 
-    removed = credentials.remove_token(session.base_url)
-    name = credentials.server_name(session.base_url)
+    server = session.server
+    removed = credentials.remove_token(server)
     if removed:
-        session.say(f"The token for {name} was removed from {' and '.join(removed)}.")
+        session.say(f"The token for {server.name} was removed from {' and '.join(removed)}.")
     else:
-        session.say(f"No token was stored for {name}.")
-    session.show({"server": session.base_url, "removed_from": removed}, table={})
+        session.say(f"No token was stored for {server.name}.")
+    session.show({"server": str(server.base_url), "removed_from": removed}, table={})
 
 
 def account_of(client: gcapi.Client) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def doctor(session: Session, *, upload: bool) -> int:
     from gcapi.cli.diagnosis import check_machine, check_server
 
     findings: list[Diagnosis] = []
-    for finding in chain(check_machine(session.base_url), check_server(session, upload=upload)):
+    for finding in chain(check_machine(session), check_server(session, upload=upload)):
         findings.append(finding)
         if not session.as_json:
             _print_finding(finding)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcapi._http.settings import TOKEN_VARIABLE, Settings, resolve_token
+from gcapi._http.settings import Settings, bare_token
 from gcapi._http.urls import DEFAULT_BASE_URL, is_loopback, origin, parse_base_url
-from gcapi.exceptions import ConfigurationError
+from gcapi.exceptions import ConfigurationError, TokenError
 
 
 def made(**changes: Any) -> Settings:
@@ -39,49 +39,36 @@ def made(**changes: Any) -> Settings:
 )
 def test_token_is_the_last_of_two_words(token: str) -> None:
     """Whitespace is trimmed, and the first of two words is dropped."""
-    assert resolve_token(token) == "t0ken"
+    assert bare_token(token) == "t0ken"
 
 
 @pytest.mark.parametrize("token", ["", "   ", "\n"])
-def test_no_token_is_an_error(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error for a missing token names the argument and the environment variable."""
-    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    with pytest.raises(ConfigurationError, match=f"token=.*{TOKEN_VARIABLE}") as caught:
-        resolve_token(token)
+def test_blank_token_is_an_error(token: str) -> None:
+    """A token without a character is refused."""
+    with pytest.raises(TokenError, match="is blank") as caught:
+        bare_token(token)
     assert isinstance(caught.value, RuntimeError)
 
 
 def test_three_words_are_an_error() -> None:
     """A token of more than two words is refused, and the message does not repeat them."""
     with pytest.raises(ConfigurationError, match="has 3 words") as caught:
-        resolve_token("Bearer half1 half2")
+        bare_token("Bearer half1 half2")
     assert "half" not in str(caught.value)
-
-
-def test_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the argument the environment variable is read, in the same forms."""
-    monkeypatch.setenv(TOKEN_VARIABLE, " Bearer from-environment ")
-    assert resolve_token("") == "from-environment"
-
-
-def test_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument takes precedence over the environment variable."""
-    monkeypatch.setenv(TOKEN_VARIABLE, "from-environment")
-    assert resolve_token("t0ken") == "t0ken"
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 def test_form_of_a_token_is_not_judged(word: str) -> None:
     """Any word that a header can hold is accepted, since only the server knows its tokens."""
-    assert resolve_token(f"Bearer {word}") == word
+    assert bare_token(f"Bearer {word}") == word
 
 
 @pytest.mark.parametrize("word", ["s3cr\0t", "s3cr\x7ft", "s3crét", "s3cr\u202et", "s3cr\ud800t"])
 def test_tokens_that_no_header_can_hold_are_refused(word: str) -> None:
     """A token that a header cannot hold is refused, before an error of httpx shows it."""
     with pytest.raises(ConfigurationError, match="characters") as caught:
-        resolve_token(word)
+        bare_token(word)
     assert word not in repr(caught.value)
 
 
@@ -106,6 +93,7 @@ def test_token_is_in_no_repr() -> None:
         ("http://127.0.0.1:8000/api/v1/", "http://127.0.0.1:8000/api/v1/"),
         ("http://127.0.0.2/api/v1/", "http://127.0.0.2/api/v1/"),
         ("http://[::1]:8000/api/v1/", "http://[::1]:8000/api/v1/"),
+        ("http://gc.localhost:8000/api/v1/", "http://gc.localhost:8000/api/v1/"),
     ],
 )
 def test_base_url_is_https_or_this_machine(base_url: str, expected: str) -> None:
