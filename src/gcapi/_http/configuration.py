@@ -148,11 +148,12 @@ def _read_profile(profile: str, *, required: bool) -> str:
     except FileNotFoundError as error:
         if not required:
             return ""
+        known = ""
         with suppress(OSError):
-            if known := ", ".join(sorted(one.name for one in path.parent.iterdir())):
-                known = f" The profiles are: {known}."
+            known = ", ".join(sorted(one.name for one in path.parent.iterdir()))
         raise ConfigurationError(
-            f"There is no profile {profile!r}.{known} Make it with 'gcapi --profile {profile} login --base-url URL'."
+            f"There is no profile {profile!r} (the profiles are: {known or 'none'}). Make it with"
+            f" 'gcapi --profile {profile} login --base-url URL'."
         ) from error
     except OSError as error:
         if not required:

@@ -20,7 +20,7 @@ from gcapi._transfer.atomic_file import write_atomically
 from gcapi.exceptions import ConfigurationError, MissingExtra, TokenError
 
 
-def find_token(server: Server, *, argument: str | None, file: Path | None) -> StoredToken:
+def token_of_command(server: Server, *, argument: str | None, file: Path | None) -> StoredToken:
     """Return the token for a server from the first source that has one.
 
     Args:

@@ -168,9 +168,9 @@ class Session:
         Raises:
             TokenError: There is none.
         """
-        from gcapi.cli.credentials import find_token
+        from gcapi.cli.credentials import token_of_command
 
-        return find_token(self.server, argument=self.token, file=self.token_file)
+        return token_of_command(self.server, argument=self.token, file=self.token_file)
 
     def client(self, token: StoredToken | None = None, *, progress: bool = False) -> gcapi.Client:
         """Return a client, which the caller closes.

@@ -128,7 +128,7 @@ def test_login_of_a_removed_profile(home: Loopback) -> None:
     login(home, "ours", "ours")
     login(home, "lumc", "lumc")
     remove_token(find_server(profile="lumc"))
-    with pytest.raises(ConfigurationError, match=r"no profile 'lumc'\. The profiles are: ours\."):
+    with pytest.raises(ConfigurationError, match=r"no profile 'lumc' \(the profiles are: ours\)"):
         Client(profile="lumc")
     call(profile="ours")
     assert tokens_of(home) == ["ours"]
