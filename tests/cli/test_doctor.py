@@ -66,15 +66,50 @@ def test_reports_have_no_secrets(
     assert fine.code == 0
     with Loopback(lambda _: Answer()) as server:
         gone = server.origin.removeprefix("http://")
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://somebody:geheim@{gone}")
-    for name in ("NO_PROXY", "no_proxy"):
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    broken = ready("doctor", "--debug", *arguments)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://somebody:geheim@{gone}")
+    # https, which nobody serves there; a sandbox is never reached through a proxy
+    where = ("--base-url", sandbox.base_url.replace("http:", "https:"), "--token", sandbox.token)
+    broken = ready("doctor", "--debug", *where, *arguments)
     assert broken.code == 5
     assert f"is reached through http://{gone}" in broken.out
+    assert f"The proxy http://{gone} (HTTPS_PROXY) could not be reached" in broken.out
     for secret in (sandbox.token, "geheim", "X-Amz-Signature"):
         assert secret not in fine.out + fine.err + broken.out + broken.err
+
+
+@pytest.mark.parametrize(
+    ("check", "variable", "value"),
+    [
+        ("proxy", "HTTPS_PROXY", "http://me:se#cret@proxy.example"),
+        ("proxy", "HTTPS_PROXY", "http://proxy example"),
+        ("proxy", "ALL_PROXY", "socks4://proxy.example"),
+        ("certificates", "SSL_CERT_FILE", "/no/such/bundle.pem"),
+        ("certificates", "SSL_CERT_FILE", "/"),
+        ("certificates", "SSL_CERT_DIR", "/no/such/folder"),
+        ("API", "GCAPI_BASE_URL", "gc.example"),
+        ("API", "GCAPI_PROFILE", "unknown"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    ready: Program, monkeypatch: pytest.MonkeyPatch, check: str, variable: str, value: str
+) -> None:
+    """A setting that cannot be used is found by the check of its kind, and the other checks go on."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    run = ready("doctor", "--json")
+    assert run.code == 2
+    level, words = found(run)[check]
+    assert level == "failure"
+    assert "Traceback" not in run.err
+    assert value in words or variable in words
+    assert {"disk", "API"} <= found(run).keys()
+    if variable != "GCAPI_PROFILE":
+        assert variable in ready("whoami").err
+        assert ready("whoami").code == 2
 
 
 def test_no_token_and_a_wrong_one(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,15 +131,6 @@ def test_another_server_than_grand_challenge(gcapi: Program) -> None:
         run = gcapi("doctor", "--json", "--base-url", server.base_url, "--token", TOKEN)
     assert run.code == 2
     assert "login page" in found(run)["API"][1]
-
-
-def test_missing_certificates(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate variable with a missing file is reported."""
-    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/bundle.pem")
-    run = ready("doctor", "--json")
-    assert run.code == 2
-    level, words = found(run)["certificates"]
-    assert (level, "/no/such/bundle.pem" in words) == ("failure", True)
 
 
 def script(**answers: Answer) -> Callable[[Seen], Answer]:

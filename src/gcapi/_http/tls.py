@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +11,15 @@ from typing import TYPE_CHECKING
 import httpx
 
 from gcapi._http.settings import Verify
+from gcapi.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+#: The environment variables with a file, or folders, of CA certificates.
+_FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
+#: OpenSSL finds a certificate in a folder by the hash of its subject.
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 #: Raised by a non-blocking read without available bytes.
 _NO_BYTES = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -81,14 +88,82 @@ class EagerSocket(ssl.SSLSocket):
 
 
 def make_context(verify: Verify) -> ssl.SSLContext:
-    """Return the context for `verify`, because httpx no longer accepts a path; a given context is not changed."""
+    """Return the context for `verify`, because httpx no longer accepts a path; a given context is not changed.
+
+    Raises:
+        ConfigurationError: The certificates, of the argument or the environment, cannot be used.
+    """
     if isinstance(verify, ssl.SSLContext):
         return verify
-    if isinstance(verify, bool):
-        context = httpx.create_ssl_context(verify=verify)
-    elif (path := Path(verify)).is_dir():
-        context = ssl.create_default_context(capath=path)
+    if verify is True and (found := environment_certificates()):
+        context = _load_certificates(*found)
+    elif isinstance(verify, bool):
+        context = httpx.create_ssl_context(verify=verify, trust_env=False)
     else:
-        context = ssl.create_default_context(cafile=path)
+        context = _load_certificates("verify", os.fspath(verify))
     context.sslsocket_class = EagerSocket
     return context
+
+
+def environment_certificates() -> tuple[str, str] | None:
+    """Return the variable of the environment that names CA certificates, and its value; `None` if there is none."""
+    return next(
+        ((name, value) for name in (_FILE, _FOLDER) if (value := os.environ.get(name, ""))), None
+    )
+
+
+def _load_certificates(name: str, text: str) -> ssl.SSLContext:
+    """Return a context that trusts the CA certificates of a file or a folder.
+
+    Args:
+        name: The variable or argument that names them.
+        text: The path; in ``SSL_CERT_DIR``, several paths.
+
+    Raises:
+        ConfigurationError: They cannot be used.
+    """
+    if name == _FOLDER or (name != _FILE and Path(text).is_dir()):
+        return _load_folders(name, text)
+    path = Path(text)
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError as error:
+        raise ConfigurationError(
+            f"{name} names {path}, which is a folder: set {_FOLDER} instead, or name a file with CA certificates."
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"{name} names {path!s}, which cannot be read ({reason}): correct or unset it."
+        ) from error
+    try:
+        if re.search(rb"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----", content):
+            return ssl.create_default_context(cafile=path)
+        problem = "has no certificate in PEM format"
+    except ssl.SSLError as error:
+        problem = f"has a certificate that cannot be read ({error.reason or error})"
+    remedy = "name a file with CA certificates that begin with -----BEGIN CERTIFICATE-----"
+    if not content.strip():
+        problem = "is empty"
+    elif content.startswith(b"\x30"):  # a sequence of ASN.1
+        problem = "is a certificate in DER format"
+        remedy = f"convert it with 'openssl x509 -inform der -in {path} -out {path.stem}.pem', and name that file"
+    raise ConfigurationError(f"{name} names {path}, which {problem}: {remedy}.")
+
+
+def _load_folders(name: str, text: str) -> ssl.SSLContext:
+    folders = [Path(part) for part in text.split(os.pathsep)] if name == _FOLDER else [Path(text)]
+    for folder in folders:
+        try:
+            has_certificates = any(_HASHED_NAME.fullmatch(path.name) for path in folder.iterdir())
+        except OSError as error:
+            raise ConfigurationError(
+                f"{name} names {folder}, which is not a folder that can be read ({error.strerror}): correct or unset"
+                f" it; a file with CA certificates belongs into {_FILE}."
+            ) from error
+        if not has_certificates:
+            raise ConfigurationError(
+                f"{name} names {folder}, a folder without certificates under hashed names: run 'openssl rehash"
+                f" {folder}', or set {_FILE} to a file with CA certificates."
+            )
+    return ssl.create_default_context(capath=text)

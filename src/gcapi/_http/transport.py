@@ -18,6 +18,7 @@ import httpx
 
 from gcapi._http.bounded_read import read_body, read_error_body
 from gcapi._http.file_hosts import ConnectionCheck, check_file_url
+from gcapi._http.proxies import ProxyTransport, environment_proxy
 from gcapi._http.retrying import send_with_retries
 from gcapi._http.server_state import ServerState
 from gcapi._http.settings import Settings
@@ -188,17 +189,20 @@ class _RetryingClient(httpx.Client):
         settings = transport.settings
         # Either pool serves the threads of uploads and downloads, and a few calls beside them.
         connections = max(settings.max_concurrent_uploads, settings.max_concurrent_downloads) + 2
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        proxy = environment_proxy()
         super().__init__(
             base_url=settings.root_url,
             verify=tls,
             timeout=httpx.Timeout(
                 settings.timeout, connect=min(settings.timeout, CONNECT_TIMEOUT_SECONDS)
             ),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=limits,
             headers={**default_headers(), "Accept": self._accept},
             cookies=_NoCookies(),
             # http is for this machine alone, and would show the token to a proxy.
-            mounts={"http://": None},
+            mounts={"https://": ProxyTransport(proxy, tls, limits)} if proxy else None,
+            trust_env=False,
             event_hooks={"response": [_check_redirect]},
         )
         self._owner = transport

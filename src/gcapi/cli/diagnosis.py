@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -15,11 +14,12 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from gcapi._http.proxies import environment_proxy
 from gcapi._http.settings import Settings
+from gcapi._http.tls import environment_certificates, make_context
 from gcapi._http.transport import Transport
 from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import format_duration, shown_url
@@ -35,7 +35,6 @@ _MAX_CLOCK_SKEW = 60.0
 _LOW_DISK_SPACE_BYTES = 2**30
 _TIMEOUT = 30.0
 _NO_RETRIES = SelectiveBackoffStrategy(0, 0)
-_CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,8 @@ def check_machine(session: Session) -> Iterator[Diagnosis]:
     yield Diagnosis("versions", "ok", f"{', '.join(versions)}; {python}")
     yield _check_extras()
     yield from _catch("proxy", _check_proxy(session))
-    yield _check_certificates()
-    places = {"this folder": Path.cwd(), "temporary files": Path(tempfile.gettempdir())}
-    for place, path in places.items():
-        free = shutil.disk_usage(path).free
-        words = f"{free / 2**30:.1f} GiB free for {place} ({path})"
-        yield Diagnosis("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
+    yield from _catch("certificates", _check_certificates())
+    yield from _catch("disk", _check_disk())
 
 
 def _check_extras() -> Diagnosis:
@@ -89,32 +84,31 @@ def _check_extras() -> Diagnosis:
 
 
 def _check_proxy(session: Session) -> Iterator[Diagnosis]:
-    url = session.server.base_url
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
+    proxy = environment_proxy()
     if not proxy:
-        yield Diagnosis("proxy", "ok", "none is set")
+        yield Diagnosis("proxy", "ok", "none is set, or none is used (NO_PROXY)")
         return
-    if proxy_bypass(url.netloc.decode("ascii")):
-        yield Diagnosis("proxy", "ok", f"not used for {url.host} (NO_PROXY)")
-        return
-    try:
-        words = f"{url.host} is reached through {shown_url(httpx.URL(proxy))}"
-        yield Diagnosis("proxy", "ok", words)
-    except httpx.InvalidURL:
-        words = f"the environment's proxy for {url.scheme} is not a valid URL: correct or unset it"
-        yield Diagnosis("proxy", "failure", words, USAGE)
+    url = session.server.base_url
+    words = f"{url.host} is reached through {proxy.shown}"
+    if not proxy.is_for(url):
+        reason = "NO_PROXY" if url.scheme == "https" else "http is for this machine alone"
+        words = f"{proxy.shown} is not used for {url.host} ({reason})"
+    yield Diagnosis("proxy", "ok", words)
 
 
-def _check_certificates() -> Diagnosis:
-    for name in _CA_VARIABLES:
-        path = os.environ.get(name)
-        if path and not Path(path).exists():
-            words = f"{name} names {path}, which does not exist: correct or unset it"
-            return Diagnosis("certificates", "failure", words, USAGE)
-        if path:
-            return Diagnosis("certificates", "ok", f"verified with {path} ({name})")
-    return Diagnosis("certificates", "ok", "verified with the bundle of the package certifi")
+def _check_certificates() -> Iterator[Diagnosis]:
+    make_context(verify=True)
+    name, path = environment_certificates() or ("", "")
+    words = f"{path} ({name})" if name else "the bundle of the package certifi"
+    yield Diagnosis("certificates", "ok", f"verified with {words}")
+
+
+def _check_disk() -> Iterator[Diagnosis]:
+    places = {"this folder": Path.cwd(), "temporary files": Path(tempfile.gettempdir())}
+    for place, path in places.items():
+        free = shutil.disk_usage(path).free
+        words = f"{free / 2**30:.1f} GiB free for {place} ({path})"
+        yield Diagnosis("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
 
 
 # ---------------------------------------------------------------- the server
