@@ -162,7 +162,8 @@ def test_exposed_tokens_are_not_used(gcapi: Program, server: Sandbox, mode: int)
     store_token(find_server(server.base_url), server.token, in_keyring=False)
     path = find_server(server.base_url).token_path
     path.chmod(mode)
-    for arguments in ([], ["--token-file", path]):
+    options: list[list[str | Path]] = [[], ["--token-file", path]]
+    for arguments in options:
         run = gcapi("whoami", *arguments)
         assert run.code == 8
         assert "chmod 600" in run.err

@@ -145,7 +145,7 @@ def _read_profile(profile: str, *, required: bool) -> str:
     try:
         with path.open("rb") as file:
             return decode_line(file.readline())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if not required:
             return ""
         known = ""

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.request import getproxies
@@ -72,12 +73,10 @@ def _parse_proxy(address: str, source: str) -> httpx.URL:
             f"{source} has blanks, so it is not the address of a proxy. Remove them, and write those of a password"
             " as %20."
         )
-    try:
+    url = httpx.URL()
+    with suppress(httpx.InvalidURL, ValueError):
         url = httpx.URL(address if "://" in address else f"http://{address}")
-        is_valid = bool(url.host) and not (url.query or url.fragment or "@" in url.path)
-    except (httpx.InvalidURL, ValueError):
-        is_valid = False
-    if not is_valid or "#" in address or "?" in address:
+    if not url.host or "@" in url.path or "#" in address or "?" in address:
         raise ConfigurationError(
             f"{source} is not the address of a proxy, such as http://proxy.example:3128. Correct or unset it; in a"
             " password, write # as %23, ? as %3F, / as %2F and @ as %40."

@@ -23,13 +23,21 @@ def config_dir() -> Path:
 def _system_dir() -> Path | None:
     """Return the one directory that Windows and macOS have for both purposes."""
     if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "gcapi"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData/Local") / "gcapi"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "gcapi"
+        return _home() / "Library" / "Application Support" / "gcapi"
     return None
 
 
 def _xdg_dir(variable: str, default: str) -> Path:
     # The XDG specification says to ignore relative paths.
     given = Path(os.environ.get(variable, ""))
-    return (given if given.is_absolute() else Path.home() / default) / "gcapi"
+    return (given if given.is_absolute() else _home() / default) / "gcapi"
+
+
+def _home() -> Path:
+    """Return the user's home; without one, as of a user ID without a name, a path that can hold no file."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)

@@ -312,8 +312,8 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
             " your quota or file size limit, and run the same command again: it continues, and nothing is lost."
         )
     return (
-        f"The journal {path} cannot be used ({error}). Make it a file that you can write, or choose another file, and"
-        " run the same command again."
+        f"The journal {path} cannot be used ({error}). Make it a file that you can write, or choose another one with"
+        " journal= (on the command line --journal), and run the same command again."
     )
 
 

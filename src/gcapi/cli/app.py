@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Generator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -112,6 +113,7 @@ def app(profile: str | None) -> None:
 
 def run_program(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # Characters that the encoding lacks are escaped; a replaced stream may lack this method.
         with contextlib.suppress(AttributeError):
@@ -127,6 +129,17 @@ def run_program(arguments: Sequence[str]) -> int:
             os.dup2(null, stream.fileno())
         return PIPE_CLOSED
     return code
+
+
+def _replace_closed_streams() -> None:
+    """Let a stream that was closed before the start lead nowhere, so that the work is done all the same.
+
+    The files are opened in the order of their numbers, 0 to 2: no other file can then get the number of a stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for the process
+            setattr(sys, name, stream)
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def ask_for_token() -> StoredToken:
     Raises:
         TokenError: There is none.
     """
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not sys.stdin.isatty():
         return _token_of_stdin()
     try:
         typed = getpass.getpass("API token (not shown): ", stream=sys.stderr)
@@ -59,20 +59,17 @@ def ask_for_token() -> StoredToken:
 
 
 def _token_of_stdin() -> StoredToken:
-    """Return the token in the first line of standard input, which has no stream if it is closed."""
-    line = ""
-    with suppress(AttributeError):
-        source = getattr(sys.stdin, "buffer", sys.stdin)
-        read = source.readline()
-        line = configuration.decode_line(read if isinstance(read, bytes) else read.encode())
-    return token_of(line, "standard input")
+    # A replaced stream may have text only.
+    line: str | bytes = getattr(sys.stdin, "buffer", sys.stdin).readline()
+    text = configuration.decode_line(line if isinstance(line, bytes) else line.encode())
+    return token_of(text, "standard input")
 
 
 def store_token(server: Server, token: str, *, in_keyring: bool) -> str:
     """Store a token and the address of its server in place of earlier ones, and return a phrase that names where.
 
     Raises:
-        ConfigurationError: The keyring is not available.
+        ConfigurationError: The keyring is not available, or the file cannot be written.
     """
     path = server.token_path
     if in_keyring:
@@ -95,11 +92,16 @@ def store_token(server: Server, token: str, *, in_keyring: bool) -> str:
 
 def _write_privately(path: Path, line: str) -> None:
     """Write a line to a file that no other user may read at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.chmod(stat.S_IRWXU)
     umask = os.umask(stat.S_IRWXG | stat.S_IRWXO)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(stat.S_IRWXU)
         write_atomically(path, f"{line}\n".encode(), existing="overwrite")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The login was not stored, because {path} cannot be written ({error.strerror}). Make its folder writable,"
+            f" set XDG_CONFIG_HOME to another one, or set {configuration.TOKEN_VARIABLE} in place of the login."
+        ) from error
     finally:
         os.umask(umask)
 
@@ -107,7 +109,7 @@ def _write_privately(path: Path, line: str) -> None:
 def remove_token(server: Server) -> list[str]:
     """Remove the stored token of a server, and its profile; return phrases that name where the token was."""
     removed: list[str] = []
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         server.token_path.unlink()
         removed.append(f"the file {server.token_path}")
     with open_keyring() as keyring:
@@ -115,7 +117,7 @@ def remove_token(server: Server) -> list[str]:
             keyring.delete_password(KEYRING_SERVICE, server.keyring_name)
             removed.append("the keyring")
     profile = configuration.profile_path(server.profile)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         if profile.read_text(encoding="utf-8").strip() == str(server.base_url):
             profile.unlink()
     return removed

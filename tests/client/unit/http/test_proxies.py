@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import httpx
 import pytest
 
@@ -103,7 +105,7 @@ def test_addresses_that_cannot_be_used(
 
 def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its package, a SOCKS proxy is an error with the command that installs it."""
-    monkeypatch.setattr("gcapi._http.proxies.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example")
     with pytest.raises(MissingExtra, match=r"ALL_PROXY.*pip install socksio"):
         environment_proxy()
