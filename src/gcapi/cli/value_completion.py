@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -55,7 +54,9 @@ def complete_target(
 def _known_slugs(context: click.Context, kind: str) -> list[str]:
     """Return the slugs of a kind of objects; none if the server does not list them in time."""
     found: list[str] = []
-    reader = threading.Thread(target=_read_slugs, args=(context.params, kind, found), daemon=True)
+    profile = context.params.get("profile") or context.find_root().params.get("profile")
+    options = {**context.params, "profile": profile}
+    reader = threading.Thread(target=_read_slugs, args=(options, kind, found), daemon=True)
     reader.start()
     reader.join(_TIMEOUT_SECONDS)
     return list(found)
@@ -63,19 +64,23 @@ def _known_slugs(context: click.Context, kind: str) -> list[str]:
 
 def _read_slugs(options: dict[str, Any], kind: str, found: list[str]) -> None:
     """Add the slugs of a kind of objects to a list, from the cache if it is fresh."""
+    from gcapi._http.configuration import find_server
     from gcapi._http.urls import last_segment
     from gcapi._transfer.atomic_file import write_atomically
     from gcapi._util.user_dirs import state_dir
-    from gcapi.cli.credentials import find_token
-    from gcapi.cli.session import api_address
+    from gcapi.cli.credentials import token_of_command
 
     try:
-        url = api_address(options.get("base_url") or os.environ.get("GCAPI_BASE_URL"))
-        argument = options.get("token")
+        argument, file = options.get("token"), options.get("token_file")
+        server = find_server(
+            options.get("base_url") or "",
+            options.get("profile") or "",
+            with_token=bool(argument or file),
+        )
+        url = str(server.base_url)
         # The token may come from standard input, which belongs to the shell here.
-        token = find_token(
-            url, argument=None if argument == "-" else argument, file=options.get("token_file")
-        ).value
+        argument = None if argument == "-" else argument
+        token = token_of_command(server, argument=argument, file=file).value
         key = hashlib.sha256(f"{url}\n{kind}\n{token}".encode()).hexdigest()
         cache = state_dir() / "completion" / f"{key[:32]}.json"
         if cache.exists() and 0 <= time.time() - cache.stat().st_mtime < _CACHE_SECONDS:
