@@ -45,7 +45,7 @@ class ProxySettings:
     def is_for(self, url: httpx.URL) -> bool:
         """Return whether a URL is reached through it; http is for this machine alone."""
         return url.scheme == "https" and not any(
-            _matches(exception, url) for exception in self.exceptions
+            _is_exception(exception, url) for exception in self.exceptions
         )
 
 
@@ -93,7 +93,7 @@ def _parse_proxy(address: str, source: str) -> httpx.URL:
     return url
 
 
-def _matches(exception: str, url: httpx.URL) -> bool:
+def _is_exception(exception: str, url: httpx.URL) -> bool:
     """Return whether an entry of ``NO_PROXY`` is for a URL: a host, a domain, an address or a network."""
     exception = exception.rpartition("://")[2]
     host = url.host.lower()
