@@ -1,7 +1,7 @@
 """The proxy of the environment, and the hosts that are reached without it.
 
 httpx would read the same variables, but does not understand networks and brackets in ``NO_PROXY``, and its errors for
-a proxy that cannot be used name neither the variable nor the proxy.
+a proxy that cannot be used do not name the variable.
 """
 
 from __future__ import annotations
@@ -137,31 +137,11 @@ class ProxyTransport(httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request.
-
-        Raises:
-            httpx.ConnectError, httpx.ConnectTimeout: The proxy, which the message names, cannot be reached.
-        """
-        if not self._proxy.is_for(request.url):
-            return self._direct.handle_request(request)
-        try:
-            return self._proxied.handle_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if _is_about_tls(error):  # the proxy was reached
-                raise
-            raise type(error)(
-                f"The proxy {self._proxy.shown} could not be reached: {error}. Correct the variable, or unset it if"
-                " this network has no proxy.",
-                request=request,
-            ) from error
+        """Send a request."""
+        is_proxied = self._proxy.is_for(request.url)
+        return (self._proxied if is_proxied else self._direct).handle_request(request)
 
     def close(self) -> None:
         """Close all connections."""
         self._direct.close()
         self._proxied.close()
-
-
-def _is_about_tls(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return error is not None

@@ -112,15 +112,13 @@ def test_socks_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_proxy_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error for a proxy that cannot be reached names the proxy and its variable, without the password."""
+    """The error for a proxy that cannot be reached names the proxy, without its password."""
     with Loopback(lambda _: Answer()) as server:
         gone = server.origin.removeprefix("http://")
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@{gone}")
     with (
         Client(TOKEN, "https://gc.example", NO_TLS, retry_strategy=ONCE) as client,
-        pytest.raises(
-            httpx.ConnectError, match=rf"The proxy http://{gone} \(HTTPS_PROXY\) could not"
-        ) as caught,
+        pytest.raises(httpx.ConnectError, match=f"through the proxy {gone}") as caught,
     ):
         client.archives.count()
     assert "s3cret" not in str(caught.value)
