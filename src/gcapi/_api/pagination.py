@@ -15,13 +15,15 @@ import httpx
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from gcapi._util.scheduler import Scheduler
 from gcapi._util.user_warnings import warn_user
-from gcapi.exceptions import StatusError, UnstableListWarning
+from gcapi.exceptions import StatusError, UnexpectedAnswer, UnstableListWarning
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 #: How often a list is read again for missing objects.
 REPEATED_PASSES = 3
+#: How many pages in a row may bring no new object, and how many objects a list may gain beyond twice its first count.
+MAX_REPEATED_PAGES, MAX_GROWTH = 3, 10_000
 _TOOK_TOO_LONG = frozenset({502, 504})
 
 
@@ -46,15 +48,29 @@ def iterate(fetch: Fetch[T], *, name: str) -> Iterator[T]:
     Args:
         fetch: Returns the page at an offset, with at most a number of objects.
         name: The list's name in a warning.
+
+    Raises:
+        UnexpectedAnswer: The list repeats its pages, or grows faster than it can be read.
     """
     seen: set[Any] = set()
-    total = 0
+    total, first_total = 0, None
     for _ in range(1 + REPEATED_PASSES):
-        keyless = 0
+        keyless, repeated = 0, 0
+        in_pass: set[Any] = set()
         for page in _pages(fetch):
             total = page.total_count
+            first_total = total if first_total is None else first_total
+            known = len(in_pass)
+            in_pass.update(map(_key_of, page))
+            repeated = repeated + 1 if len(page) and len(in_pass) == known else 0
+            has_key = None not in in_pass
+            if total > 2 * first_total + MAX_GROWTH or (has_key and repeated >= MAX_REPEATED_PAGES):
+                raise UnexpectedAnswer(
+                    f"{name}: the list repeats its pages, or grows without end; {len(seen)} objects were read. Check"
+                    " base_url, or try again later."
+                )
             for item in page:
-                key = getattr(item, "pk", None) or getattr(item, "slug", None)
+                key = _key_of(item)
                 if key is None:
                     keyless += 1
                 elif key in seen:
@@ -68,6 +84,10 @@ def iterate(fetch: Fetch[T], *, name: str) -> Iterator[T]:
         " changed, or has no order; read it again later to be sure.",
         UnstableListWarning,
     )
+
+
+def _key_of(item: Any) -> Any:
+    return getattr(item, "pk", None) or getattr(item, "slug", None)
 
 
 def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -435,3 +436,23 @@ def test_primary_keys_that_are_paths_are_refused(pk: str) -> None:
             pytest.raises(UnexpectedAnswer, match="is not a primary key"),
         ):
             call(client)
+
+
+@pytest.mark.parametrize("way", ["repeats", "grows"])
+def test_lists_without_end_are_refused(way: str) -> None:
+    """A list that repeats one page, or that grows with each page, ends with an error after a few requests."""
+
+    def answer(seen: Seen) -> Answer:
+        offset = int(httpx.URL(seen.path).params["offset"]) if way == "grows" else 0
+        results = [{"pk": str(UUID(int=offset + number))} for number in range(1_000)]
+        count = 10**12 if way == "repeats" else 4 * offset + 2_000
+        return Answer(body=json.dumps({"count": count, "results": results}).encode(), headers=JSON)
+
+    with (
+        Loopback(answer) as server,
+        connect(server, retry_strategy=ONCE) as client,
+        pytest.raises(UnexpectedAnswer, match="grows without end"),
+    ):
+        for _ in client.archive_items.iterate_all():
+            pass
+    assert len(server.seen) < 20
