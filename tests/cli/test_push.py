@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gcapi import Client
+from gcapi.bulk import Row, write_input_workbook
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, noise, unique, written
 from tests.support.programs.cli_program import Program, command_line
@@ -348,3 +349,24 @@ def test_nothing_to_guess(gcapi: Program, tmp_path: Path) -> None:
     assert gcapi("manifest", "init", tmp_path, "--offline").code == 4
     assert gcapi("manifest", "init", tmp_path / "gone", "--offline").code == 2
     assert gcapi("manifest", "check", tmp_path / "gone.csv", "--token", TOKEN).code == 4
+
+
+def test_workbooks_help_people(ready: Program, sandbox: Sandbox, tmp_path: Path) -> None:
+    """`manifest init --xlsx` writes drop-downs, comments and explanations, and `check --xlsx` marks wrong cells."""
+    openpyxl = pytest.importorskip("openpyxl")
+    scan, flag = sandbox.add_socket(unique("scan")), sandbox.add_socket(unique("flag"), "Bool")
+    slug = sandbox.add_algorithm(unique("algorithm"), interfaces=[([scan], [])], run="math:sqrt")
+    noise(tmp_path / "one.mha", 16)
+    made = ready("manifest", "init", tmp_path, "--target", f"algorithm:{slug}", "--xlsx", "--json")
+    assert (made.code, made.json["columns"]) == (0, [scan])
+    path, marked = tmp_path / "manifest.xlsx", tmp_path / "marked.xlsx"
+    book = openpyxl.load_workbook(path)
+    assert "Image" in book["Cases"]["B1"].comment.text
+    assert [cell.value for cell in book["Columns"]["A"]] == ["column", "title", scan]
+
+    write_input_workbook(path, [Row(0, "a", cells={flag: "WAHR"})], {})
+    checked = ready("manifest", "check", path, "--xlsx", marked)
+    assert checked.code == 4
+    assert "sheet 'Cases', cell B2" in checked.out
+    cell = openpyxl.load_workbook(marked)["Cases"]["B2"]
+    assert (cell.fill.fgColor.rgb, "Write TRUE or FALSE" in cell.comment.text) == ("00FFC7CE", True)

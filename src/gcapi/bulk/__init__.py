@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from gcapi.bulk.manifest import Problem as Problem
     from gcapi.bulk.manifest import Row as Row
     from gcapi.bulk.manifest import read_manifest as read_manifest
+    from gcapi.bulk.manifest import write_input_workbook as write_input_workbook
     from gcapi.bulk.manifest import write_manifest as write_manifest
+    from gcapi.bulk.manifest import write_marked_copy as write_marked_copy
     from gcapi.bulk.pulling import CaseFailure as CaseFailure
     from gcapi.bulk.pulling import PlannedCase as PlannedCase
     from gcapi.bulk.pulling import PulledFolderError as PulledFolderError
@@ -53,7 +55,8 @@ _NAMES = {
     "differences": "Difference",
     "guess": "GuessedManifest LeftOut guess_manifest",
     "journal": "JournalError",
-    "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest",
+    "manifest": "Manifest ManifestError Problem Row read_manifest write_manifest"
+    " write_input_workbook write_marked_copy",
     "pulling": "CaseFailure PlannedCase PullProgress PullReport PulledFolderError plan_pull pull",
     "pushing": "JobExistsError PlannedRow PushProgress PushReport RowDone RowFailure plan_push push",
     "targets": "Target TargetError",

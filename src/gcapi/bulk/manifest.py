@@ -17,9 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gcapi import models
 from gcapi._transfer.atomic_file import write_atomically
 from gcapi.bulk._tables.delimited import encode_csv
 from gcapi.bulk._tables.formats import encoder_of, read_table, split_sheet
+from gcapi.bulk._tables.input_workbook import encode_input_workbook, encode_marked_copy
 from gcapi.bulk._tables.table import ManifestError as ManifestError
 from gcapi.bulk._tables.table import Origin
 from gcapi.bulk._tables.table import Problem as Problem
@@ -175,6 +177,46 @@ def write_manifest(path: Path, rows: Iterable[Row], *, delimiter: str = ",") -> 
         encode = partial(encode_csv, delimiter=delimiter)
     records = [record_of(row) for row in rows]
     write_atomically(path, encode(columns_of(records), records), existing="overwrite")
+
+
+def write_input_workbook(
+    path: Path, rows: Iterable[Row], sockets: Mapping[str, models.ComponentInterface]
+) -> None:
+    """Write a manifest as a workbook to fill, with drop-downs, comments and a sheet that explains the columns.
+
+    Args:
+        path: The file, which is replaced if it exists.
+        rows: The cases.
+        sockets: The sockets that are known, by slug; the columns of others are explained as files.
+
+    Raises:
+        MissingExtra: openpyxl is not installed.
+        SpecError: A cell is too long for a workbook.
+        OSError: The file cannot be written.
+    """
+    records = [record_of(row) for row in rows]
+    by_column = {column_of(slug): socket for slug, socket in sockets.items()}
+    content = encode_input_workbook(columns_of(records), records, by_column)
+    write_atomically(path, content, existing="overwrite")
+
+
+def write_marked_copy(path: Path, target: Path, problems: Iterable[Problem]) -> None:
+    """Write a copy of a workbook in which the cells with problems are coloured, with what to do as comments.
+
+    Formulas have no values in the copy until a spreadsheet program has saved it.
+
+    Args:
+        path: The workbook, with the name of a sheet as for `read_manifest`.
+        target: The copy, which is replaced if it exists.
+        problems: What is wrong.
+
+    Raises:
+        ManifestError: The file is not a table at all.
+        MissingExtra: openpyxl is not installed.
+        OSError: A file cannot be read or written.
+    """
+    content = encode_marked_copy(path, read_table(path).origin, problems)
+    write_atomically(target, content, existing="overwrite")
 
 
 def record_of(row: Row) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gcapi import bulk
+from gcapi import bulk, models
 from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
 from gcapi.cli.options import FILE, TABLE_FORMATS, inspect_options
 from gcapi.cli.output import write
 from gcapi.cli.session import Session, command
+from gcapi.exceptions import SocketNotFound
 from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
@@ -52,6 +54,12 @@ def manifest() -> None:
     help="File format of the manifest.",
 )
 @click.option(
+    "--xlsx",
+    "suffix",
+    flag_value="xlsx",
+    help="The same as --format xlsx: a workbook with drop-downs, comments and a sheet that explains the columns.",
+)
+@click.option(
     "--offline", is_flag=True, help="Do not ask the server; name columns after file types."
 )
 @click.option("--force", is_flag=True, help="Overwrite an existing manifest.")
@@ -74,13 +82,19 @@ def init(
     path = folder / f"manifest.{suffix}"
     if path.exists() and not force:
         raise InvalidInput(f"{path} already exists; --force overwrites it.")
-    if offline:
-        guessed = bulk.guess_manifest(folder)
+    sockets: dict[str, models.ComponentInterface] = {}
+    with ExitStack() as stack:
+        client = None if offline else stack.enter_context(session.client())
+        guessed = bulk.guess_manifest(folder, client, target)
+        columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
+        if client is not None and suffix == "xlsx":
+            for slug in columns:
+                with suppress(SocketNotFound):  # a column to be renamed
+                    sockets[slug] = client.workflows.lookup.socket(slug)
+    if suffix == "xlsx":
+        bulk.write_input_workbook(path, guessed.rows, sockets)
     else:
-        with session.client() as client:
-            guessed = bulk.guess_manifest(folder, client, target)
-    bulk.write_manifest(path, guessed.rows)
-    columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
+        bulk.write_manifest(path, guessed.rows)
     summary = {"manifest": str(path), "rows": len(guessed.rows), "columns": columns}
     left_out = [asdict(entry) for entry in guessed.left_out]
     session.show({**summary, "left_out": left_out, "guessed": guessed.guessed}, table=summary)
@@ -122,6 +136,13 @@ def _say_what_to_review(session: Session, guessed: GuessedManifest) -> None:
     help="Read all of each file: checksums, and images with SimpleITK where that is installed.",
 )
 @click.option(
+    "--xlsx",
+    "marked",
+    type=FILE,
+    metavar="FILE",
+    help="Write a copy of a workbook in which the wrong cells are marked.",
+)
+@click.option(
     "--report",
     "page",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -136,6 +157,7 @@ def check(
     inspect: InspectMode,
     deep: bool,
     page: Path | None,
+    marked: Path | None,
 ) -> int:
     """Report all problems of a manifest.
 
@@ -146,10 +168,14 @@ def check(
         raise InvalidInput(
             f"{page} is replaced by an HTML page: give it a name that ends in .html."
         )
+    if marked is not None and ".xlsx" not in path.name.lower():
+        raise InvalidInput(f"--xlsx marks the cells of a workbook, and {path} is none.")
     with session.client(progress=True) as client:
         report = bulk.check_manifest(client, path, target, inspect=inspect, deep=deep)
         if page is not None:
             bulk.write_check_page(client, path, report, page)
+    if marked is not None:
+        bulk.write_marked_copy(path, marked, report.problems)
     document = asdict(report)
     numbers = {name: document[name] for name in ("rows", "files", "bytes", "requests")}
     counts = {"errors": len(report.errors), "warnings": len(report.warnings)}
