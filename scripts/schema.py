@@ -49,9 +49,7 @@ READ_BY_NAME = {
     "_workflows/slug_lookup.py": """Archive.url Algorithm.slug ComponentInterface.slug ReaderStudy.slug""",
     "_workflows/workflows.py": """ArchiveItem.archive ArchiveItemPost.archive DisplaySet.reader_study
         DisplaySetPost.reader_study""",
-    "bulk/_pull/answers.py": """Answer.pk Answer.question Answer.display_set Answer.creator Answer.answer
-        Answer.answer_image Answer.api_url Answer.created Answer.modified Answer.last_edit_duration
-        Answer.total_edit_duration Answer.is_ground_truth Answer.score""",
+    "bulk/_pull/answers.py": "Answer.pk Answer.answer_image Answer.api_url",
     "bulk/_pull/case_pull.py": "HyperlinkedComponentInterfaceValue.image",
     "bulk/_pull/remote_cases.py": """ArchiveItem.pk ArchiveItem.values DisplaySet.pk DisplaySet.order DisplaySet.values
         DisplaySet.api_url HyperlinkedJob.pk HyperlinkedJob.api_url HyperlinkedJob.status HyperlinkedJob.inputs
@@ -59,6 +57,9 @@ READ_BY_NAME = {
         HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
         HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.kind
         ComponentInterface.slug""",
+    "resources/_answer_rows.py": """Answer.pk Answer.question Answer.display_set Answer.creator Answer.answer
+        Answer.created Answer.modified Answer.last_edit_duration Answer.total_edit_duration Answer.is_ground_truth
+        Answer.score""",
     "cli/output.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
         HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.slug
         AlgorithmInterface.inputs AlgorithmInterface.outputs""",

@@ -21,6 +21,7 @@ from gcapi.bulk.cells import CellError, ValueCellError
 from gcapi.bulk.journal import JournalError
 from gcapi.bulk.manifest import ManifestError
 from gcapi.bulk.pulling import PulledFolderError
+from gcapi.bulk.pushing import JobExistsError
 from gcapi.bulk.targets import TargetError
 from gcapi.cli import app
 from gcapi.cli.error_reports import EXITS, Failures, error_message, exit_code_of
@@ -80,6 +81,7 @@ CODES: dict[type[BaseException], int] = {
     CellError: 4,
     ValueCellError: 4,
     JournalError: 4,
+    JobExistsError: 4,
     PulledFolderError: 4,
     WorkerLost: 5,
     exceptions.TokenError: 8,

@@ -18,7 +18,7 @@ from gcapi._http.raw_transport import RawTransport
 from gcapi._http.retrying import SAFE_METHODS
 from gcapi._http.transport import default_headers
 from gcapi._http.urls import is_pk, parse_user_url
-from gcapi._util.json_types import is_object, is_sequence
+from gcapi._util.json_types import is_array, is_object, is_sequence
 from gcapi._util.messages import is_json, printable, quote_body, shown_url
 from gcapi._util.redaction import without_keys
 from gcapi.exceptions import ObjectNotFound, UnexpectedAnswer
@@ -168,7 +168,8 @@ def _parse_response(operation: Operation[T], response: httpx.Response) -> T:
         if response.status_code not in operation.statuses:
             raise ValueError(f"status {response.status_code}")  # noqa: TRY301 - reported below
         result = operation.parse(response.json() if response.content else None)
-        for model in (result, *getattr(result, "results", ())):
+        results = getattr(result, "results", None)
+        for model in (result, *(results if is_array(results) else ())):
             _check_model(model)
     except Exception as error:
         # Whatever the parser fails on, the response is not what the schema promises.

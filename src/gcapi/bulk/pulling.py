@@ -46,7 +46,7 @@ from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, InvalidTarget
 from gcapi.progress import GuardedListener
-from gcapi.resources.answer_rows import AnswerRows
+from gcapi.resources._answer_rows import AnswerRows
 from gcapi.resources.reader_studies import STUDY_PARAMETER
 
 #: What happens if the folder is not empty: an earlier pull of the same source goes on; an error; or its files are kept,

@@ -15,6 +15,9 @@ from gcapi.resources.algorithms import AlgorithmInvocations as AlgorithmInvocati
 from gcapi.resources.algorithms import AlgorithmJobs as AlgorithmJobs
 from gcapi.resources.algorithms import Algorithms as Algorithms
 from gcapi.resources.algorithms import Interfaces as Interfaces
+from gcapi.resources.answer_summary import Agreement as Agreement
+from gcapi.resources.answer_summary import QuestionSummary as QuestionSummary
+from gcapi.resources.answer_table import AnswerTable as AnswerTable
 from gcapi.resources.archives import ArchiveItems as ArchiveItems
 from gcapi.resources.archives import Archives as Archives
 from gcapi.resources.challenges import Challenges as Challenges

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from gcapi._util.json_types import is_array
-from gcapi.resources.answer_rows import AnswerRow, question_text
+from gcapi.resources._answer_rows import AnswerRow, question_text
 
 if TYPE_CHECKING:
     from gcapi import models

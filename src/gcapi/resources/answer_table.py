@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi._api.dataframes import dataframe
 from gcapi._util.json_types import is_array, is_object
-from gcapi.resources.answer_rows import COLUMNS, AnswerRow, AnswerRows, question_text
+from gcapi.resources._answer_rows import COLUMNS, AnswerRow, AnswerRows, question_text
 from gcapi.resources.answer_summary import QuestionSummary, summarize
 
 if TYPE_CHECKING:
@@ -160,7 +160,13 @@ def _numbers(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...
 def answer_table(
     study: models.ReaderStudy, titles: Mapping[str, str], answers: Iterable[Mapping[str, Any]]
 ) -> AnswerTable:
-    """Return the table of answers in the API's JSON."""
+    """Return the table of answers.
+
+    Args:
+        study: The reader study.
+        titles: The titles of its display sets, by their pks, in its order.
+        answers: The answers in the API's JSON.
+    """
     maker = AnswerRows({question.pk: question for question in study.questions}, titles)
     given: Sequence[Mapping[str, Any]] = list(answers)
     for answer in given:

@@ -26,7 +26,7 @@ from gcapi_sandbox import Sandbox
 from tests.support.servers.loopback import Answer, Loopback, connect, in_turn
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
-READ = {"detail", "page", "iterate_all", "count"}
+READ = {"detail", "page", "iterate_all", "count", "to_dataframe"}
 WRITE = {"create", "update", "partial_update", "delete"}
 CHANGE = {"update", "partial_update"}
 

@@ -312,7 +312,7 @@ def test_a_dicom_image_set_that_failed_is_gone(
     slug = sandbox.add_socket(unique("dicom"), "DICOM Image Set")
     twice = [written(tmp_path / name, ct_slice().read_bytes()) for name in ("a.dcm", "b.dcm")]
     specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
-    item = collection.add(*specs)
+    item = collection.add(*specs, inspect="off")
     collection.filled(item.pk)
 
     with pytest.raises(ImportTimeout, match="the upload is gone") as late:
@@ -370,7 +370,7 @@ def test_a_value_whose_uploads_are_gone_is_given_up(
     specs = [SocketValueSpec(slug, files=twice, image_name="The same instance twice")]
     with Client(sandbox.token, sandbox.base_url, timeout=1.0) as client:
         own = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
-        item = own.add(*specs)
+        item = own.add(*specs, inspect="off")
         own.filled(item.pk)
 
         with pytest.raises(ImportFailed, match="its uploads are gone and no value appeared"):

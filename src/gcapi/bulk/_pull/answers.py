@@ -19,7 +19,7 @@ from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.bulk._tables.delimited import BYTE_ORDER_MARK, csv_lines
 from gcapi.bulk._tables.formats import TableFormat, encoder_of
 from gcapi.client import Client
-from gcapi.resources.answer_rows import COLUMNS
+from gcapi.resources._answer_rows import COLUMNS
 from gcapi.resources.answer_table import AnswerTable
 
 #: What stands for a socket in the masks of answers.

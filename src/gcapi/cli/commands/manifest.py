@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gcapi import bulk, models
+import gcapi
+from gcapi import bulk
 from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
 from gcapi.cli.options import FILE, TABLE_FORMATS, inspect_options
 from gcapi.cli.output import write
 from gcapi.cli.session import Session, command
-from gcapi.exceptions import SocketNotFound
 from gcapi.findings import InspectMode
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ def init(
     path = folder / f"manifest.{suffix}"
     if path.exists() and not force:
         raise InvalidInput(f"{path} already exists; --force overwrites it.")
-    sockets: dict[str, models.ComponentInterface] = {}
+    sockets: dict[str, gcapi.models.ComponentInterface] = {}
     with ExitStack() as stack:
         client = None if offline else stack.enter_context(session.client())
         guessed = bulk.guess_manifest(folder, client, target)
         columns = list(dict.fromkeys(slug for row in guessed.rows for slug in row.cells))
         if client is not None and suffix == "xlsx":
             for slug in columns:
-                with suppress(SocketNotFound):  # a column to be renamed
+                with suppress(gcapi.exceptions.SocketNotFound):  # a column to be renamed
                     sockets[slug] = client.workflows.lookup.socket(slug)
     if suffix == "xlsx":
         bulk.write_input_workbook(path, guessed.rows, sockets)

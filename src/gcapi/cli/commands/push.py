@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-import gcapi.exceptions
+import gcapi
 from gcapi import bulk
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
