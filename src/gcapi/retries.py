@@ -140,7 +140,7 @@ class PatientStrategy(BaseRetryStrategy):
         random: Callable[[], float] = random.random,
     ) -> None:
         #: The number of retries after the latest failure.
-        self.maximum_number_of_retries = maximum_number_of_retries
+        self.maximum_number_of_retries: int = maximum_number_of_retries
         self._maximum = maximum_number_of_retries
         self._retries = 0
         self._bound = backoff_factor

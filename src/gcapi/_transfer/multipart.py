@@ -55,7 +55,7 @@ class UploadCalls:
         self.settings: Settings = calls.settings
         self.sleep = sleep
         #: The connections to the store, which all calls of the client share.
-        self.connections = Slots(calls.settings.max_concurrent_uploads)
+        self.connections: Slots = Slots(calls.settings.max_concurrent_uploads)
 
     def create(self, filename: str) -> models.UserUpload:
         """Create an upload."""

@@ -72,7 +72,7 @@ def test_arguments_are_in_the_published_order() -> None:
 
 
 def test_defaults_are_the_published_ones() -> None:
-    """The defaults are the published ones."""
+    """The defaults are the published ones; an empty base URL is that of the public server, unless one is configured."""
     defaults = {
         name: one.default
         for name, one in inspect.signature(Client).parameters.items()
@@ -80,7 +80,7 @@ def test_defaults_are_the_published_ones() -> None:
     }
     assert defaults == {
         "token": "",
-        "base_url": "https://grand-challenge.org/api/v1/",
+        "base_url": "",
         "verify": True,
         "timeout": 60.0,
         "retry_strategy": None,
@@ -185,7 +185,6 @@ def test_wrong_token_says_what_to_do(sandbox: Sandbox, wrong: str) -> None:
         "http://10.0.0.1/",
         "ftp://localhost/",
         "grand-challenge.org/api/v1/",
-        "",
         "https://",
         "https://[::1",
     ],
