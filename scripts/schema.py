@@ -32,6 +32,8 @@ _GONE = re.compile(
     r"|typeddict-unknown-key)\]$"
 )
 
+#: The cache of mypy; `None` for a temporary one.
+CACHE_DIRECTORY: Path | None = None
 #: The fields that each module reads by name, which mypy does not see: those that a server may leave out, and those of
 #: JSON that is kept in a file. A model can be a pattern.
 READ_BY_NAME = {
@@ -183,7 +185,8 @@ def broken_uses(layout: Layout, generated: Path) -> list[str]:
         layout: The paths.
         generated: The folder that holds the package.
     """
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as temporary:
+        cache = CACHE_DIRECTORY or temporary
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context"),

@@ -31,6 +31,14 @@ from tests.support.servers.loopback import Answer, Loopback, in_turn
 Layout = generate.Layout
 
 
+@pytest.fixture(autouse=True)
+def _shared_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Let mypy read the packages that gcapi uses once for all tests."""
+    monkeypatch.setattr(schema, "CACHE_DIRECTORY", tmp_path_factory.getbasetemp() / "mypy-cache")
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Layout:
     """Return a project that is generated quickly."""
