@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from gcapi._inspect.formats import Format, Head, read_head
+from gcapi._inspect.formats import DATA_SUFFIXES, DICOM_SUFFIXES, Format, Head, read_head
 from gcapi._inspect.series import series_and_study
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.local_files import check_local_file
@@ -27,14 +27,12 @@ _IMAGE_FORMATS = frozenset(
 _IMAGE_SUFFIXES = frozenset(
     (".mha", ".mhd", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 ) | {".ome.tif", ".ome.tiff", ".svs", ".ndpi", ".vms", ".scn", ".mrxs", ".bif"}
-_DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 #: Files that some kind of socket takes and that have no mark, or one that other files have too.
 _FILE_SUFFIXES = frozenset(
     (".json", ".csv", ".pdf", ".newick", ".obj", ".sqreg", ".mp4", ".biom", ".zip")
 )
-#: Headers that may have their data in files of other names, and the suffixes of such files.
+#: Headers that may have their data in files of other names.
 _HEADER_SUFFIXES = frozenset({".mhd", ".mha", ".nhdr", ".nrrd", ".hdr"})
-_DATA_SUFFIXES = (".raw", ".zraw", ".img", ".raw.gz", ".img.gz")
 #: The first bytes of an Analyze header and of the header of a NIfTI pair: its length, in both byte orders.
 _ANALYZE_SIGNATURES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 #: The names of the data files in a MetaImage or NRRD header, and all lines after them.
@@ -107,7 +105,7 @@ def group_files(files: Sequence[Path], left_out: LeftOutList) -> list[FileGroup]
             series.setdefault((path.parent, uid), []).append((path, study))
         elif kind:
             groups.append(FileGroup(kind, (path, *data_of.get(path, ()))))
-        elif path.name.lower().endswith(_DATA_SUFFIXES):
+        elif path.name.lower().endswith(tuple(DATA_SUFFIXES)):
             left_out.add(path, "it may be the data of an image, and no header names it")
         else:
             left_out.add(path, "no kind of socket takes it")
@@ -121,7 +119,7 @@ def group_files(files: Sequence[Path], left_out: LeftOutList) -> list[FileGroup]
 def _kind_of(head: Head) -> str:
     """Return the kind of a file; empty if no socket takes it."""
     found, suffix = head.format, full_suffix(head.path.name).lower()
-    if found == Format.DICOM or (suffix in _DICOM_SUFFIXES and found not in _IMAGE_FORMATS):
+    if found == Format.DICOM or (suffix in DICOM_SUFFIXES and found not in _IMAGE_FORMATS):
         return DICOM
     is_header = suffix in _HEADER_SUFFIXES and (
         head.data.startswith(_ANALYZE_SIGNATURES) or _DATA_FILES.search(head.data)
@@ -152,7 +150,7 @@ def _data_files(heads: dict[Path, Head]) -> dict[Path, list[Path]]:
     by_stem = {path.with_name(_stem(path)): path for path in headers if path not in found}
     for path in heads:
         header = by_stem.get(path.with_name(_stem(path)))
-        if header and path not in taken and path.name.lower().endswith(_DATA_SUFFIXES):
+        if header and path not in taken and path.name.lower().endswith(tuple(DATA_SUFFIXES)):
             found.setdefault(header, []).append(path)
             taken.add(path)
     return found
