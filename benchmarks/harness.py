@@ -161,16 +161,18 @@ class Files:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.large = directory / upload_name(0, "zip")
+        self.large = directory / upload_name(0, "sqreg")
         self.small = directory / "small"
         self.small.mkdir()
         pattern.write(self.large, 0, LARGE)
         for offset in range(0, FILES * FILE_SIZE, FILE_SIZE):
-            pattern.write(self.small / upload_name(offset, "mha"), offset, FILE_SIZE)
+            # A slide is an image of many files, whose content this client does not inspect.
+            suffix = "dat" if offset else "mrxs"
+            pattern.write(self.small / upload_name(offset, suffix), offset, FILE_SIZE)
         self.cases = directory / "cases"
         self.cases.mkdir()
         for offset in range(0, CASES * CASE_SIZE, CASE_SIZE):
-            pattern.write(self.cases / upload_name(offset, "zip"), offset, CASE_SIZE)
+            pattern.write(self.cases / upload_name(offset, "sqreg"), offset, CASE_SIZE)
 
     def bundle(self, authority: str) -> Path:
         """Return a CA bundle with the server's authority only."""

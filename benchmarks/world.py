@@ -77,7 +77,7 @@ def _socket(pk: int, slug: str, kind: str, super_kind: str, relative_path: str) 
 SOCKETS = {
     socket["slug"]: socket
     for socket in (
-        _socket(1, FILE_SOCKET, "ZIP file", "File", "bench.zip"),
+        _socket(1, FILE_SOCKET, "SQREG file", "File", "bench.sqreg"),
         _socket(2, IMAGE_SOCKET, "Image", "Image", "images/bench"),
         _socket(3, VALUE_SOCKET, "Float", "Value", "bench.json"),
     )
