@@ -1,6 +1,6 @@
 """A typed client for the Grand Challenge medical image analysis platform.
 
-`Client` and `SocketValueSpec`, and the public modules, are imported on first access.
+`Client`, `SocketValueSpec`, `__version__` and the public modules are imported on first access.
 """
 
 from importlib import import_module
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from gcapi import resources as resources
     from gcapi import retries as retries
     from gcapi import sockets as sockets
+    from gcapi._util.installation import __version__ as __version__
     from gcapi.client import Client as Client
     from gcapi.sockets import SocketValueSpec as SocketValueSpec
 
 __all__ = ["Client", "SocketValueSpec"]
 
-_CLASSES = {"Client": "gcapi.client", "SocketValueSpec": "gcapi.sockets"}
+_LAZY_NAMES = {
+    "Client": "gcapi.client",
+    "SocketValueSpec": "gcapi.sockets",
+    "__version__": "gcapi._util.installation",
+}
 _MODULES = frozenset(
     {
         "check_version",
@@ -42,12 +47,12 @@ _MODULES = frozenset(
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CLASSES:
-        return getattr(import_module(_CLASSES[name]), name)
+    if name in _LAZY_NAMES:
+        return getattr(import_module(_LAZY_NAMES[name]), name)
     if name in _MODULES:
         return import_module(f"gcapi.{name}")
     raise AttributeError(f"module 'gcapi' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CLASSES, *_MODULES})
+    return sorted({*globals(), *_LAZY_NAMES, *_MODULES})

@@ -17,11 +17,13 @@ from gcapi._http.settings import OnLimit, Settings, Verify, bare_token
 from gcapi._http.transport import Transport
 from gcapi._http.urls import join_path
 from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
+from gcapi._util.installation import conflict_message
 from gcapi._workflows.case_kinds import ExistingCase
 from gcapi._workflows.checks import check_order, check_title
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.workflows import Workflows
+from gcapi.exceptions import ConfigurationError
 from gcapi.findings import InspectMode
 from gcapi.progress import Listener, listener_for
 from gcapi.retries import RetryStrategyFactory, check_factory
@@ -88,6 +90,8 @@ class Client(Namespaces):
         on_limit: OnLimit = "wait",
         profile: str = "",
     ) -> None:
+        if message := conflict_message():
+            raise ConfigurationError(message)
         server = find_server(base_url, profile, with_token=bool(token))
         self._settings = Settings(
             token=bare_token(find_token(server, token).value),

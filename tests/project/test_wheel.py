@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 import pytest
+
+import gcapi
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("src/gcapi", "src/gcapi_sandbox", "generated/grand_challenge_api")
@@ -43,9 +49,32 @@ def test_the_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.Path) 
     assert len({name for name in names if not name.endswith((".py", "py.typed"))}) > 10
 
 
-def test_the_wheel_registers_its_commands(wheel: zipfile.Path) -> None:
-    """The command and the pytest plugin are entry points."""
-    (metadata,) = (one for one in wheel.iterdir() if one.name.endswith(".dist-info"))
-    registered = (metadata / "entry_points.txt").read_text(encoding="utf-8")
+def test_the_metadata_has_commands_addresses_and_absolute_links(wheel: zipfile.Path) -> None:
+    """Entry points, author, version and addresses are there, and the links of the README are absolute."""
+    (folder,) = (one for one in wheel.iterdir() if one.name.endswith(".dist-info"))
+    registered = (folder / "entry_points.txt").read_text(encoding="utf-8")
     assert "gcapi = gcapi.cli:main" in registered
     assert "gcapi_sandbox = gcapi_sandbox.pytest_plugin" in registered
+    metadata = message_from_string((folder / "METADATA").read_text(encoding="utf-8"))
+    assert (metadata["Version"], metadata["Author"]) == (gcapi.__version__, "The gcapi developers")
+    repository = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"][
+        "Repository"
+    ]
+    assert f"Repository, {repository}" in metadata.get_all("Project-URL", [])
+    assert f"repo_url: {repository}\n" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((.+?)\)", metadata.get_payload())
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+def test_a_client_that_the_published_one_was_installed_over_says_what_to_do(tmp_path: Path) -> None:
+    """`Client()` and `gcapi` stop, and name the folder to delete, if it has modules of the published client too."""
+    shutil.copytree(ROOT / "src" / "gcapi", tmp_path / "gcapi")
+    (tmp_path / "gcapi" / "apibase.py").touch()
+    code = "from gcapi import Client, cli; print(cli.main(['--help']))\nClient(token='x')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "2\n"
+    assert done.stderr.count(f"{tmp_path / 'gcapi'} has files of two releases of gcapi") == 2
+    assert "ConfigurationError" in done.stderr

@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.error_mapping import status_error
-from gcapi._http.transport import Transport, installed_version
+from gcapi._http.transport import Transport
 from gcapi._util.fork_safety import Lock
+from gcapi._util.installation import __version__
 from gcapi._util.messages import quote_body, shown_url
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import UnexpectedAnswer, UnsupportedVersionError
@@ -49,7 +50,7 @@ class VersionCheck:
         )
         if not response.is_success:
             raise status_error(response)
-        compare_versions(installed_version(), **_read_versions(response))
+        compare_versions(__version__, **_read_versions(response))
 
 
 def _read_versions(response: httpx.Response) -> dict[str, str]:

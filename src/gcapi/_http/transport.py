@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 from http.cookiejar import CookieJar
-from importlib.metadata import version
 from typing import Any, ClassVar, NoReturn
 
 import httpx
@@ -25,6 +24,7 @@ from gcapi._http.settings import Settings
 from gcapi._http.tls import make_context
 from gcapi._http.urls import UrlOrigin, origin, parse_server_url
 from gcapi._util.fork_safety import Lock, reset_after_fork
+from gcapi._util.installation import __version__
 from gcapi._util.messages import shown_url
 from gcapi._util.redaction import guard_logs, without_secret_headers
 from gcapi._util.scheduler import sleep
@@ -289,12 +289,7 @@ class _ApiClient(_RetryingClient):
 def default_headers() -> dict[str, str]:
     """Return the headers of every request to the API."""
     return {
-        "User-Agent": f"gcapi/{installed_version()}",
+        "User-Agent": f"gcapi/{__version__}",
         "Accept-Encoding": "gzip, deflate",
         "Accept": "application/json",
     }
-
-
-def installed_version() -> str:
-    """Return the version of the installed distribution."""
-    return version("gcapi")

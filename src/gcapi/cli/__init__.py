@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from gcapi._util.installation import conflict_message
+
 _MISSING_CLICK = (
     "gcapi: the command line needs click: pip install '.[cli]' in a checkout of gcapi.\n"
 )
@@ -22,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments after the program's name; `None` for those of this process.
     """
+    if message := conflict_message():
+        sys.stderr.write(f"gcapi: {message}\n")
+        return 2
     try:
         from gcapi.cli import app
     except ModuleNotFoundError as error:
