@@ -219,11 +219,15 @@ def test_csv_negotiation(web: Web) -> None:
     empty = web.api.get("archives/?format=csv&slug=none")
     assert (empty.status_code, empty.content, "Content-Type" in empty.headers) == (200, b"", False)
     assert web.api.get("uploads/?format=csv").json() == {"detail": "Not found."}
-    refused = web.api.get("uploads/", headers={"Accept": "text/csv"})
-    assert (refused.status_code, refused.json()) == (
-        406,
-        {"detail": "Could not satisfy the request Accept header."},
-    )
+    json_only = {"Accept": "application/json"}
+    for refused in (
+        web.api.get("uploads/", headers={"Accept": "text/csv"}),
+        web.api.get("archives/?format=csv", headers=json_only),
+    ):
+        assert (refused.status_code, refused.json()) == (
+            406,
+            {"detail": "Could not satisfy the request Accept header."},
+        )
 
 
 def test_requests_are_recorded(web: Web) -> None:

@@ -266,13 +266,13 @@ def test_item_can_move(web: Web) -> None:
         ),
         (
             {"interface": "text", "value": 5},
-            {"__all__": ["JSON does not fulfill schema: instance is not of type 'string'"]},
+            {"__all__": ["JSON does not fulfill schema: instance 5 is not of type 'string'"]},
         ),
         (
             {"interface": "count", "value": 11},
             {
                 "__all__": [
-                    "JSON does not fulfill schema: instance is greater than the maximum of 10"
+                    "JSON does not fulfill schema: instance 11 is greater than the maximum of 10"
                 ]
             },
         ),

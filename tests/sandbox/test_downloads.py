@@ -34,6 +34,7 @@ def test_file_url_redirects_to_storage(web: Web, report: tuple[str, str], method
     """A file URL redirects with an empty 302 to the storage origin."""
     reply = web.api.request(method, report[1])
     assert (reply.status_code, reply.content) == (302, b"")
+    assert "Content-Type" not in reply.headers
     assert reply.headers["Location"].startswith(web.sandbox.storage_url)
 
 

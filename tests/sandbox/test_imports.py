@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def _sockets(sandbox: Sandbox) -> None:
     """Add the sockets of this module."""
     sandbox.add_socket("Picture")
+    segments = [{"name": "one", "visible": True, "voxel_value": 1}]
+    sandbox.add_socket("Mask", "Segmentation", overlay_segments=segments)
     sandbox.add_socket("Generic Medical Image")
     sandbox.add_socket("Series", "DICOM Image Set")
     sandbox.add_socket("Report", "PDF file")
@@ -135,14 +137,37 @@ def test_failed_import_keeps_session_and_uploads(
     assert all((web.api.get(url).status_code == 200) is kept for url in uploads)
 
 
-def test_several_images_for_one_socket(web: Web, scan: bytes) -> None:
-    """A socket takes one image; an import of several fails and deletes the uploads."""
+@pytest.mark.parametrize(
+    ("socket", "names", "status", "reason"),
+    [
+        ("picture", ["a.mha", "b.mha"], "Failed", "Image imports should result in a single image"),
+        ("mask", ["m.mha"], "Failed", "The valid voxel values for this segmentation are: {0, 1}"),
+        ("picture", ["a.mha", "readme.txt"], "Succeeded", "1 file could not be imported"),
+    ],
+)
+def test_session_of_built_images_names_no_uploads(
+    web: Web, scan: bytes, socket: str, names: list[str], status: str, reason: str
+) -> None:
+    """Once an image was built, the session names the images, which are readable, and the uploads are gone."""
+    before = {one["pk"] for one in web.get("cases/upload-sessions/", limit=1000)["results"]}
     path = web.item()
-    uploads = [web.upload(name, scan) for name in ("a.mha", "b.mha")]
-    web.patch(path, {"interface": "picture", "user_uploads": uploads})
-    assert web.values(path) == {}
-    messages = [one["error_message"] for one in web.get("cases/upload-sessions/")["results"]]
-    assert any("Image imports should result in a single image" in one for one in messages)
+    data = {"readme.txt": b"text", "m.mha": image_bytes(value=7)}
+    uploads = [web.upload(name, data.get(name, scan)) for name in names]
+    web.patch(path, {"interface": socket, "user_uploads": uploads})
+    values = web.values(path)
+    (session,) = (
+        one
+        for one in web.get("cases/upload-sessions/", limit=1000)["results"]
+        if one["pk"] not in before
+    )
+    failed = status == "Failed"
+    title = socket.title()
+    words = f"Image validation for socket {title} failed with error: {reason}." * failed or reason
+    assert (session["status"], session["error_message"]) == (status, words)
+    assert (session["user_uploads"], session["uploads"]) == ([], [])
+    images = [name for name in names if name.endswith(".mha")]
+    assert sorted(web.get(url)["name"] for url in session["image_set"]) == images
+    assert values.keys() == (set() if failed else {socket})
     assert {web.api.get(url).status_code for url in uploads} == {404}
 
 

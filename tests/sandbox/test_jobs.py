@@ -32,7 +32,9 @@ def everything(inputs: Path, outputs: Path) -> None:
     target.mkdir(parents=True)
     (target / "result.mha").write_bytes(image.read_bytes())
     (outputs / "log.csv").write_text((inputs / "notes.csv").read_text())
-    (outputs / "details.json").write_text('{"a": 1}')
+    inputs_shown = json.loads((inputs / "inputs.json").read_text())
+    image_shown = next(one["image"] for one in inputs_shown if one["image"])
+    (outputs / "details.json").write_text(json.dumps(image_shown))
 
 
 def wait(inputs: Path, outputs: Path) -> None:
@@ -171,8 +173,11 @@ def test_jobs_with_files_and_images(web: Web, scan: bytes) -> None:
     outputs = {one["interface"]["slug"]: one for one in done["outputs"]}
     image = web.get(outputs["copy"]["image"])
     assert (image["name"], image["shape"]) == ("result.mha", [2, 3, 4])
-    content = web.storage.get(web.api.get(outputs["log"]["file"]).headers["Location"]).content
-    assert content == b"a,b"
+    table = web.storage.get(web.api.get(outputs["log"]["file"]).headers["Location"])
+    assert (table.content, table.headers["Content-Type"]) == (b"a,b", "text/plain")
+    shown = web.storage.get(web.api.get(outputs["details"]["file"]).headers["Location"]).json()
+    assert shown.keys() == {"pk", "name"}  # of the image in inputs.json
+    assert shown["name"] == "in.mha"
     source = next(one["image"] for one in done["inputs"] if one["image"])
     pk = source.rstrip("/").rpartition("/")[2]
     assert [one["pk"] for one in web.get("algorithms/jobs/", input_image=pk)["results"]] == [

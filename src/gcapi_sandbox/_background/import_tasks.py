@@ -74,13 +74,14 @@ def _target_socket(state: State, session: UploadSession) -> Socket | None:
     return state.store.get(Socket, pk) if pk else None
 
 
-def _session_failed(state: State, task: Task, error: TaskError) -> None:
+def _import_failed(state: State, task: Task, error: TaskError) -> None:
     session = state.store.get(UploadSession, task.payload["session"])
+    _session_failed(state, task, session, error)
+
+
+def _session_failed(state: State, task: Task, session: UploadSession, error: TaskError) -> None:
     socket = _target_socket(state, session)
     reason = str(error)
-    if error.consume:
-        objects.delete_uploads(state, session.uploads)
-        session.uploads = []
     if socket is not None:
         reason = f"Image validation for socket {socket.title} failed with error: {reason}."
     session.status, session.error_message = "Failed", reason
@@ -89,7 +90,7 @@ def _session_failed(state: State, task: Task, error: TaskError) -> None:
     settle_job(state, task.owner)
 
 
-@task_handler("import", _session_failed)
+@task_handler("import", _import_failed)
 def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]:
     """Import the files of an upload session."""
     _wait_before_import(state)
@@ -97,15 +98,24 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
     socket = _target_socket(state, session)
     _fetch_uploads(state, task, session.uploads, folder / "files")
     outcome = import_images(folder / "files", folder)
-    _check_import(outcome, socket, single="archive" not in session.target)
+    if outcome.failed and not outcome.images:
+        raise TaskError(_import_problem(outcome))
+    problem = _image_problem(outcome, socket, single="archive" not in session.target)
     staged = [objects.StagedFile.create(image.path) for image in outcome.images]
 
     def finish() -> None:
         _consume(state, session.uploads)
-        for imported, file in zip(outcome.images, staged, strict=True):
-            image = store_image(state, imported, file, session.pk)
+        session.uploads = []  # once an image was built, even if the socket does not take it
+        images = [
+            store_image(state, imported, file, session.pk)
+            for imported, file in zip(outcome.images, staged, strict=True)
+        ]
+        if problem is not None:
+            _session_failed(state, task, session, TaskError(problem))
+            return
+        for image in images:
             _attach_image(state, session, socket, image)
-        session.status, session.uploads = "Succeeded", []
+        session.status = "Succeeded"
         session.error_message = _import_problem(outcome)  # files beside an image are left out
         state.store.save(session)
         settle_job(state, task.owner)
@@ -119,16 +129,14 @@ def _import_problem(outcome: ImportResult) -> str:
     return f"{count} file{'s' * (count > 1)} could not be imported" if count else ""
 
 
-def _check_import(outcome: ImportResult, socket: Socket | None, *, single: bool) -> None:
-    if outcome.failed and not outcome.images:
-        raise TaskError(_import_problem(outcome))
+def _image_problem(outcome: ImportResult, socket: Socket | None, *, single: bool) -> str | None:
+    """Return why the images of an import are invalid for a socket."""
     if socket is None:
-        return
+        return None
     if single and len(outcome.images) != 1:
-        raise TaskError("Image imports should result in a single image", consume=True)
-    for image in outcome.images:
-        if problem := image_problem(socket, new_image(image)):
-            raise TaskError(problem)
+        return "Image imports should result in a single image"
+    problems = (image_problem(socket, new_image(image)) for image in outcome.images)
+    return next((problem for problem in problems if problem), None)
 
 
 def new_image(imported: ImportedImage, origin: str | None = None) -> Image:

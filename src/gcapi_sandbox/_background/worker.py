@@ -35,11 +35,7 @@ UNEXPECTED = "An unexpected error occurred"
 
 
 class TaskError(Exception):
-    """Raised when an upload or an output is invalid; `consume` deletes the uploads nevertheless."""
-
-    def __init__(self, reason: str, *, consume: bool = False) -> None:
-        super().__init__(reason)
-        self.consume = consume
+    """Raised when an upload or an output is invalid."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ _VISIBLE: dict[type[Record], str] = {
         WHERE v.image = Image.pk AND {_OWNER_IS_VISIBLE}
     ) OR EXISTS (
         SELECT 1 FROM Answer WHERE answer_image = Image.pk AND {_ANSWER_IS_VISIBLE}
+    ) OR EXISTS (
+        SELECT 1 FROM UploadSession s WHERE s.pk = Image.origin AND s.status = 'Failed' AND s.{_OWN}
     )""",
 }
 

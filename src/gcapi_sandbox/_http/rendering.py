@@ -17,12 +17,12 @@ JSON, CSV = "application/json", "text/csv"
 
 
 def negotiate(requested_format: str, accept: str, *, offers_csv: bool) -> str:
-    """Return the media type of the response; the query's `format` wins over `Accept`."""
+    """Return the media type of the response, which the query's `format` and `Accept` must both allow."""
     offered = {"json": JSON, **({"csv": CSV} if offers_csv else {})}
     if requested_format:
         if requested_format not in offered:
             raise NotFoundError
-        return offered[requested_format]
+        offered = {requested_format: offered[requested_format]}
     ranges = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     for media_range in ranges:
         for media_type in offered.values():

@@ -27,15 +27,13 @@ def _normalized(data: Any) -> Any:
 
 
 def schema_problem(data: Any, schema: Any) -> str | None:
-    """Return the most relevant violation of a schema, without the data."""
+    """Return the most relevant violation of a schema, which quotes the data."""
     from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]
 
     error = cast(
         "ValidationError | None", best_match(_validator(json.dumps(schema)).iter_errors(data))
     )
-    if error is None:
-        return None
-    return f"instance {error.message.removeprefix(repr(error.instance)).strip()}"
+    return None if error is None else f"instance {error.message}"
 
 
 def check_schema(schema: Any) -> None:

@@ -48,7 +48,10 @@ def image_problem(socket: Socket, image: Image) -> str | None:
 def _segment_problem(socket: Socket, image: Image) -> str | None:
     allowed = {0, *(segment["voxel_value"] for segment in socket.overlay_segments)}
     if image.segments is None or len(image.segments) > _MAX_SEGMENTS:
-        return "Image segments could not be determined, ensure the voxel values are integers"
+        return (
+            "Image segments could not be determined, ensure the voxel values are integers and that"
+            f" it contains no more than {_MAX_SEGMENTS} segments"
+        )
     if set(image.segments) <= allowed:
         return None
     return f"The valid voxel values for this segmentation are: {allowed}"
