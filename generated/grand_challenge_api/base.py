@@ -7,13 +7,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 from .types import UNSET
 
 T_co = TypeVar("T_co", covariant=True)
+#: The longest `repr` of a model, and of one of its fields.
+_MAX_REPR, _MAX_FIELD_REPR = 199, 60
+#: The fields that identify an object, first in its `repr`.
+_IDENTIFYING = ("pk", "slug", "title", "name", "username", "status")
+#: The two forms in which the server writes durations: ISO 8601, and ``1 02:00:00.5``.
+_DURATION = re.compile(
+    r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
+    r"|(?:(\d+) )?(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)"
+)
 
 
 class AbsentFieldError(AttributeError):
@@ -87,10 +97,29 @@ class Model:
             )
 
     def __repr__(self) -> str:
-        fields = self._present()
+        """Return the fields that identify the object, and the others as far as they fit into one line."""
+        shown = f"{type(self).__name__}("
+        separator = ""
+        for name, value in self._identifying_first():
+            field = f"{separator}{name}={_short_repr(value)}"
+            if len(shown) + len(field) > _MAX_REPR - len(", …)"):
+                return f"{shown}{separator}…)"
+            shown += field
+            separator = ", "
+        return f"{shown})"
+
+    def _identifying_first(self) -> Iterator[tuple[str, Any]]:
+        fields = dict(self._present())
         if self.additional_properties:
-            fields.append(("additional_properties", self.additional_properties))
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields)})"
+            fields["additional_properties"] = self.additional_properties
+        yield from ((name, fields.pop(name)) for name in _IDENTIFYING if name in fields)
+        yield from fields.items()
+
+    #: Returns a model as HTML; gcapi sets it, so that notebooks show objects.
+    html_renderer: ClassVar[Callable[[Model], str] | None] = None
+
+    def _repr_html_(self) -> str | None:
+        return None if Model.html_renderer is None else Model.html_renderer(self)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Model):
@@ -128,7 +157,26 @@ class Model:
         return key in self.additional_properties
 
 
-def to_json(value: Any) -> Any:
+def _short_repr(value: Any) -> str:
+    """Return the `repr` of a field, shortened to `_MAX_FIELD_REPR`; of a long list only its length."""
+    text = repr(value)
+    if len(text) <= _MAX_FIELD_REPR:
+        return text
+    if isinstance(value, (list, tuple, dict)):
+        return f"<{len(value)} items>"
+    return f"{text[: _MAX_FIELD_REPR - 1]}…"
+
+
+class Duration(dt.timedelta):
+    """A duration that keeps how the server wrote it, so that `to_dict` returns what was sent."""
+
+    text: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return to_duration, (self.text,)
+
+
+def to_json(value: Any) -> Any:  # noqa: PLR0911  # one for each type
     """Return models, dates and what holds them as JSON data, and anything else unchanged."""
     if isinstance(value, Model):
         return value.to_dict()
@@ -136,6 +184,9 @@ def to_json(value: Any) -> Any:
         return value.isoformat().replace("+00:00", "Z")  # the form in which the server writes UTC
     if isinstance(value, dt.date):
         return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        iso = f"P{value.days}DT{value.seconds}.{value.microseconds:06}S"
+        return value.text if isinstance(value, Duration) else iso
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, dict):
@@ -144,11 +195,30 @@ def to_json(value: Any) -> Any:
 
 
 def to_datetime(value: Any) -> Any:
-    """Return the time that a string holds, and anything else unchanged."""
+    """Return the time that a string holds, in UTC if it names no zone, and anything else unchanged."""
     try:
-        return dt.datetime.fromisoformat(value)
+        time = dt.datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return value
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+
+
+def to_duration(value: Any) -> Any:
+    """Return the duration that a string holds, and anything else unchanged."""
+    found = (
+        _DURATION.fullmatch(value) if isinstance(value, str) and value not in {"", "P"} else None
+    )
+    if found is None:
+        return value
+    days, hours, minutes, seconds = (
+        float(a or b or 0) for a, b in zip(found.groups()[:4], found.groups()[4:], strict=True)
+    )
+    try:
+        duration = Duration(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        return value
+    duration.text = value
+    return duration
 
 
 def to_date(value: Any) -> Any:

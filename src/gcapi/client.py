@@ -35,6 +35,12 @@ if TYPE_CHECKING:  # imports attrs, which is slow
 
 #: The default limit of waits in seconds: the longest time that the server lets a job run.
 A_DAY = 86_400.0
+#: The methods of older releases that were withdrawn, and what to use.
+_WITHDRAWN = {
+    "add_cases_to_archive": "add_case_to_archive",
+    "add_cases_to_reader_study": "add_case_to_reader_study for each case",
+    "run_external_job": "start_algorithm_job",
+}
 
 
 class Client(Namespaces):
@@ -598,21 +604,16 @@ class Client(Namespaces):
         )
         return files[value.interface.slug]
 
-    # ------------------------------------------------------------ withdrawn
+    if not TYPE_CHECKING:  # so that neither editors nor `dir` offer what is withdrawn
 
-    def add_cases_to_archive(self, *_: Any, **__: Any) -> NoReturn:
-        """Withdrawn: use `add_case_to_archive`."""
-        raise NotImplementedError("add_cases_to_archive is withdrawn: use add_case_to_archive.")
+        def __getattr__(self, name: str) -> Any:
+            if name not in _WITHDRAWN:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def add_cases_to_reader_study(self, *_: Any, **__: Any) -> NoReturn:
-        """Withdrawn: use `add_case_to_reader_study`."""
-        raise NotImplementedError(
-            "add_cases_to_reader_study is withdrawn: use add_case_to_reader_study for each case."
-        )
+            def refuse(*_: Any, **__: Any) -> NoReturn:
+                raise NotImplementedError(f"{name} is withdrawn: use {_WITHDRAWN[name]}.")
 
-    def run_external_job(self, *_: Any, **__: Any) -> NoReturn:
-        """Withdrawn: use `start_algorithm_job`."""
-        raise NotImplementedError("run_external_job is withdrawn: use start_algorithm_job.")
+            return refuse
 
 
 def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[str, Any]:

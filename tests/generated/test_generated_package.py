@@ -419,6 +419,48 @@ def test_values_have_python_types() -> None:
     assert [type(answer) for answer in truth.values()] == [models.GroundTruthAnswer]
 
 
+@pytest.mark.parametrize(
+    ("sent", "duration"),
+    [
+        ("P0DT00H00M01.130033S", dt.timedelta(seconds=1.130033)),
+        ("1 02:00:00.5", dt.timedelta(days=1, hours=2, seconds=0.5)),
+        ("00:01:05", dt.timedelta(seconds=65)),
+        ("about 5 s", "about 5 s"),
+        (None, None),
+    ],
+)
+def test_durations_are_timedeltas(sent: str | None, duration: Any) -> None:
+    """A duration in either form of the server is a `timedelta`, is sent as it came, and survives a pickle."""
+    job = pickle.loads(
+        pickle.dumps(models.HyperlinkedJob.from_dict({**JOB, "exec_duration": sent}))
+    )
+    assert job.exec_duration == duration
+    assert job.to_dict()["exec_duration"] == sent
+
+
+def test_times_without_a_zone_are_utc() -> None:
+    """Times know their zone."""
+    answer = models.Answer.from_dict({**ANSWER, "created": "2026-07-01T12:00:00"})
+    assert answer.created == dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (models.ArchiveItem, ARCHIVE_ITEM),
+        (models.HyperlinkedJob, JOB),
+        (models.ReaderStudy, READER_STUDY),
+        (models.HyperlinkedImage, {**IMAGE, "name": "x" * 999}),
+    ],
+)
+def test_repr_is_one_short_line(model: Any, body: dict[str, Any]) -> None:
+    """The `repr` of a model begins with what identifies it and has less than 200 characters."""
+    shown = repr(model.from_dict(body))
+    assert len(shown) < 200
+    assert "\n" not in shown
+    assert f"(pk={body['pk']!r}, " in shown
+
+
 def test_maps_are_dicts() -> None:
     """A map is a dict."""
     require("DisplaySet.descriptions_map_safe")

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from tests.support.generated import PUBLISHED, tiny_schema
 
-from gcapi._api.schema_diff import SchemaDrift, describe, published_schema, schema_differences, schema_drift, schema_problem
+from gcapi._api.schema_diff import (
+    SchemaDrift,
+    describe,
+    published_schema,
+    schema_differences,
+    schema_drift,
+    schema_problem,
+)
 from gcapi.exceptions import UnexpectedAnswer
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..base import Model, to_datetime
+from ..base import Model, to_datetime, to_duration
 from ..types import UNSET, Unset
 
 
@@ -24,11 +24,11 @@ class Answer(Model):
         creator (str):
         display_set (None | str):
         is_ground_truth (bool):
-        last_edit_duration (None | str):
+        last_edit_duration (None | datetime.timedelta):
         modified (datetime.datetime):
         pk (str):
         question (str):
-        total_edit_duration (None | str):
+        total_edit_duration (None | datetime.timedelta):
         score (float | None | Unset):
     """
 
@@ -39,11 +39,11 @@ class Answer(Model):
     creator: str
     display_set: None | str
     is_ground_truth: bool
-    last_edit_duration: None | str
+    last_edit_duration: None | datetime.timedelta
     modified: datetime.datetime
     pk: str
     question: str
-    total_edit_duration: None | str
+    total_edit_duration: None | datetime.timedelta
     score: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -91,15 +91,17 @@ class Answer(Model):
             new.creator = d.pop("creator")
             new.display_set = d.pop("display_set")
             new.is_ground_truth = d.pop("is_ground_truth")
-            new.last_edit_duration = d.pop("last_edit_duration")
+            _last_edit_duration = d.pop("last_edit_duration")
             _modified = d.pop("modified")
             new.pk = d.pop("pk")
             new.question = d.pop("question")
-            new.total_edit_duration = d.pop("total_edit_duration")
+            _total_edit_duration = d.pop("total_edit_duration")
         except KeyError:
             return cls._from_incomplete_dict(src_dict)
         new.score = d.pop("score", UNSET)
         new.created = to_datetime(_created)
+        new.last_edit_duration = to_duration(_last_edit_duration)
         new.modified = to_datetime(_modified)
+        new.total_edit_duration = to_duration(_total_edit_duration)
         new.additional_properties = d
         return new

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..base import Model, to_datetime
+from ..base import Model, to_datetime, to_duration
 from ..models.job_status import JobStatus
 
 
@@ -18,8 +18,8 @@ class Evaluation(Model):
 
     Attributes:
         created (datetime.datetime):
-        exec_duration (None | str):
-        invoke_duration (None | str):
+        exec_duration (None | datetime.timedelta):
+        invoke_duration (None | datetime.timedelta):
         method (None | str):
         outputs (list[ComponentInterfaceValue]):
         pk (str):
@@ -33,8 +33,8 @@ class Evaluation(Model):
     """
 
     created: datetime.datetime
-    exec_duration: None | str
-    invoke_duration: None | str
+    exec_duration: None | datetime.timedelta
+    invoke_duration: None | datetime.timedelta
     method: None | str
     outputs: list[ComponentInterfaceValue]
     pk: str
@@ -86,8 +86,8 @@ class Evaluation(Model):
         new = cls.__new__(cls)  # a third faster than `cls(…)`: lists have thousands of objects
         try:
             _created = d.pop("created")
-            new.exec_duration = d.pop("exec_duration")
-            new.invoke_duration = d.pop("invoke_duration")
+            _exec_duration = d.pop("exec_duration")
+            _invoke_duration = d.pop("invoke_duration")
             new.method = d.pop("method")
             _outputs = d.pop("outputs")
             new.pk = d.pop("pk")
@@ -101,6 +101,8 @@ class Evaluation(Model):
         except KeyError:
             return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
+        new.exec_duration = to_duration(_exec_duration)
+        new.invoke_duration = to_duration(_invoke_duration)
         new.outputs = (
             [
                 (

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..base import Model, to_datetime
+from ..base import Model, to_datetime, to_duration
 from ..models.job_status import JobStatus
 
 
@@ -21,8 +21,8 @@ class ExternalEvaluation(Model):
         algorithm_model (ExternalEvaluationAlgorithmModel | None):
         claimed_by (int | None):
         created (datetime.datetime):
-        exec_duration (None | str):
-        invoke_duration (None | str):
+        exec_duration (None | datetime.timedelta):
+        invoke_duration (None | datetime.timedelta):
         method (None | str):
         outputs (list[ComponentInterfaceValue]):
         phase_pk (str):
@@ -40,8 +40,8 @@ class ExternalEvaluation(Model):
     algorithm_model: ExternalEvaluationAlgorithmModel | None
     claimed_by: int | None
     created: datetime.datetime
-    exec_duration: None | str
-    invoke_duration: None | str
+    exec_duration: None | datetime.timedelta
+    invoke_duration: None | datetime.timedelta
     method: None | str
     outputs: list[ComponentInterfaceValue]
     phase_pk: str
@@ -105,8 +105,8 @@ class ExternalEvaluation(Model):
             new.algorithm_model = d.pop("algorithm_model")
             new.claimed_by = d.pop("claimed_by")
             _created = d.pop("created")
-            new.exec_duration = d.pop("exec_duration")
-            new.invoke_duration = d.pop("invoke_duration")
+            _exec_duration = d.pop("exec_duration")
+            _invoke_duration = d.pop("invoke_duration")
             new.method = d.pop("method")
             _outputs = d.pop("outputs")
             new.phase_pk = d.pop("phase_pk")
@@ -121,6 +121,8 @@ class ExternalEvaluation(Model):
         except KeyError:
             return cls._from_incomplete_dict(src_dict)
         new.created = to_datetime(_created)
+        new.exec_duration = to_duration(_exec_duration)
+        new.invoke_duration = to_duration(_invoke_duration)
         new.outputs = (
             [
                 (

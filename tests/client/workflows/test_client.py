@@ -463,7 +463,8 @@ def test_unknown_certificates_are_refused() -> None:
 def test_withdrawn_methods_name_their_successors(
     sandbox: Sandbox, client: Client, name: str, successor: str
 ) -> None:
-    """A withdrawn method sends nothing and names its replacement."""
+    """A withdrawn method sends nothing, names its replacement, and is not offered by completion."""
+    assert name not in dir(client)
     sandbox.requests.clear()
     with pytest.raises(NotImplementedError, match=rf"use {successor}\b"):
         getattr(client, name)("anything", at="all")
