@@ -407,6 +407,10 @@ class LimitWarning(UserWarning):
     """Issued when a call waits for a limit of the server; says for what, and until when at most."""
 
 
+class RepeatWarning(UserWarning):
+    """Issued when a push is about to start jobs or add untitled cases again, because their values or files changed."""
+
+
 class UnknownFilterWarning(UserWarning):
     """Issued when the server ignores a filter, and returns unfiltered objects."""
 

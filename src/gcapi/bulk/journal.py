@@ -1,8 +1,13 @@
 """The journal of a push: the steps of every row, so that the same command continues after any end.
 
-There is one SQLite file for each server, target and manifest. It is in the user's state directory rather than beside
-the data, which may be on a network share without working locks (if the home directory is too, choose a local file). It
-contains no token. Every change is a transaction of its own, made before the next step that depends on it.
+There is one SQLite file for each target, whose pk names it whatever the address of the server is. It is in the user's
+state directory rather than beside the data, which may be on a network share without working locks (if the home
+directory is too, choose a local file). It contains no token. Every change is a transaction of its own, made before the
+next step that depends on it.
+
+*Identity.* A row is known by its content, whatever manifest or folder it is in. Its fingerprint covers the times of its
+files, so that an unchanged row is found without reading them. Only if there is no such row, but one whose files have
+the same names and lengths, the files are read and compared. See `gcapi.bulk._push.identity`.
 
 *Durability.* What a process has written survives its kill. A power failure may lose the last transactions, because WAL
 mode has ``synchronous=NORMAL``, but leaves the file consistent. For cases that is enough: their titles are unique on
@@ -12,12 +17,11 @@ the server, where a forgotten case is found. Jobs have no titles, so the journal
 *Exclusive use.* The open connection holds SQLite's exclusive lock, which the system releases if the process dies. It is
 released only after the last thread that uses the journal has ended.
 
-*Size.* Some 150 bytes for each row, and 80 for each upload until the row's values were seen on the server.
+*Size.* Some 250 bytes for each row, and 80 for each upload until the row's values were seen on the server.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -35,13 +39,14 @@ from gcapi._util.json_types import is_object
 from gcapi._util.user_dirs import state_dir
 from gcapi._workflows.cases import CaseStep
 from gcapi._workflows.job_start import JobStep
+from gcapi.bulk._push.identity import RowIdentity
 from gcapi.exceptions import GCAPIError
 
 #: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
 #: uploading → uploaded → posting → started → ended.
 State = Literal[CaseStep, JobStep, "imported", "ended"]
 _STATES = frozenset(get_args(State))
-FORMAT = "1"
+FORMAT = "2"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
@@ -49,9 +54,14 @@ CREATE TABLE IF NOT EXISTS rows (
     fingerprint BLOB NOT NULL UNIQUE,
     state TEXT NOT NULL,
     pk TEXT,
-    before TEXT
+    before TEXT,
+    shape BLOB,
+    place BLOB,
+    content BLOB
 );
 CREATE INDEX IF NOT EXISTS rows_pk ON rows (pk);
+CREATE INDEX IF NOT EXISTS rows_shape ON rows (shape);
+CREATE INDEX IF NOT EXISTS rows_place ON rows (place);
 CREATE TABLE IF NOT EXISTS uploads (
     row INTEGER NOT NULL,
     socket TEXT NOT NULL,
@@ -103,6 +113,10 @@ class Journal:
         facts: What the journal belongs to; the file of another journal is refused.
         durable: Whether every transaction is on the disk before the next step.
 
+    Attributes:
+        path: The file.
+        is_new: Whether no earlier run has used it.
+
     Raises:
         JournalError: Another push has it open, it belongs to something else, or it cannot be used.
     """
@@ -110,10 +124,12 @@ class Journal:
     def __init__(self, path: Path, facts: Mapping[str, str], *, durable: bool) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._finding = threading.Lock()
+        #: The rows of this run.
+        self._found: set[bytes] = set()
         self._users = 0
         self._is_closing = False
         with self._errors_named():
-            # The name of the manifest may identify a patient.
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 path, timeout=0.0, isolation_level=None, check_same_thread=False
@@ -144,6 +160,7 @@ class Journal:
             self._connection.execute(statement)
         known = dict(self._connection.execute("SELECT name, value FROM facts"))
         wanted = {"format": FORMAT, **facts}
+        self.is_new = not known
         if not known:
             self._connection.executemany("INSERT INTO facts VALUES (?, ?)", wanted.items())
         self._connection.execute("COMMIT")
@@ -198,6 +215,62 @@ class Journal:
                 raise JournalError(_damaged(self.path, f"a row is in the state {state!r}"))
             return RowRecord(state, pk or "", found)
         return None
+
+    def find(self, row: RowIdentity) -> RowRecord | None:
+        """Return the record of a row; its files are read if another row may have the same content.
+
+        A row that was touched, copied or moved takes the record over from a row that this run has not met.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        with self._finding:
+            self._found.add(row.fingerprint)
+            record = self.record(row.fingerprint)
+            if record is not None:
+                return record
+            if not self._run("SELECT 1 FROM rows WHERE shape = ? LIMIT 1", row.shape):
+                return None
+        content = row.content  # outside of the lock, because it may take long
+        with self._finding:
+            # Of several rows of the same content, the one that was at the same place.
+            for (other,) in self._run(
+                "SELECT fingerprint FROM rows WHERE shape = ? AND content = ? ORDER BY place IS NOT ?, id",
+                row.shape,
+                content,
+                row.place,
+            ):
+                if other not in self._found:
+                    self._run(
+                        "UPDATE rows SET fingerprint = ?, place = ? WHERE fingerprint = ?",
+                        row.fingerprint,
+                        row.place,
+                        other,
+                    )
+                    return self.record(row.fingerprint)
+        return None
+
+    def replaced(self, row: RowIdentity) -> str:
+        """Return the case or job that was made of other values or files at the same place; empty if there is none."""
+        found = row.place and self._run(
+            "SELECT pk FROM rows WHERE place = ? AND fingerprint != ? AND pk IS NOT NULL ORDER BY id DESC LIMIT 1",
+            row.place,
+            row.fingerprint,
+        )
+        return str(found[0][0]) if found else ""
+
+    def note_content(self, row: RowIdentity) -> None:
+        """Note the content of a row, before its files are uploaded; they are read, unless an earlier run did."""
+        if self._run(
+            "SELECT 1 FROM rows WHERE fingerprint = ? AND content IS NULL", row.fingerprint
+        ):
+            self._run(
+                "UPDATE rows SET shape = ?, place = ?, content = ? WHERE fingerprint = ?",
+                row.shape,
+                row.place,
+                row.content,
+                row.fingerprint,
+            )
 
     def rows_in(self, state: State) -> set[bytes]:
         """Return the fingerprints of the rows in a state."""
@@ -300,8 +373,8 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return (
-            f"Another push of this manifest to this target is running, or is just ending: it has the journal {path}"
-            " open. Wait until it has ended, or end it, and run the same command again."
+            f"Another push to this target is running, or is just ending: it has the journal {path} open. Wait until it"
+            " has ended, or end it, and run the same command again."
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return _damaged(path, error)
@@ -327,10 +400,7 @@ def _damaged(path: Path, why: object) -> str:
 # ---------------------------------------------------------------- its place
 
 
-def journal_path(facts: Mapping[str, str]) -> Path:
-    """Return the file of a journal, whose name shows the server, the target and the manifest."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    host = re.sub(r"^\w+://|/api/v1/?$", "", facts["server"])
-    words = f"{host}-{facts['target']}-{Path(facts['manifest']).stem}"
-    name = re.sub(r"[^\w.-]+", "-", words, flags=re.ASCII)[:100].strip("-.")
-    return state_dir() / "journals" / f"{name}-{digest}.sqlite3"
+def journal_path(target: str, pk: str) -> Path:
+    """Return the file of the journal of a target."""
+    name = re.sub(r"[^\w.-]+", "-", f"{target[:100]}-{pk}", flags=re.ASCII)
+    return state_dir() / "journals" / f"{name}.sqlite3"

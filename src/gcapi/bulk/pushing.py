@@ -23,10 +23,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from gcapi import models
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi._util.user_dirs import state_dir
-from gcapi._util.user_warnings import calling_line
+from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
@@ -40,12 +41,14 @@ from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, SpecError
+from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, RepeatWarning, SpecError
 from gcapi.findings import InspectMode, check_inspect_mode
 from gcapi.progress import GuardedListener
 
 #: The note column with the reason why a row failed.
 ERROR_NOTE = "gc:error"
+#: The number of rows that a warning lists.
+SHOWN_REPEATS = 10
 #: How a row ended: done, skipped because nothing was left to do, failed, of unknown result, or still waiting.
 Ending = Literal["done", "skipped", "failed", "ambiguous", "waiting"]
 
@@ -223,8 +226,8 @@ def push(  # noqa: PLR0913 - each is an option of one command
         client: The client.
         manifest: The rows, or the file that they are in.
         target: ``archive:SLUG``, ``study:SLUG`` or ``algorithm:SLUG``.
-        journal: The file in which every step is noted; `None` for one in your state directory, of its own for each
-            server, target and manifest.
+        journal: The file in which every step is noted; `None` for that of the target in your state directory, which
+            knows the rows of all manifests by their values and the contents of their files.
         workers: How many rows are processed at once, at least 1.
         executor: Sends the bytes, on workers that see the files under the same paths; `None` for this process.
         existing: What to do about a case of a row's title that no earlier run has made: ``"skip"`` keeps it and fills
@@ -235,7 +238,7 @@ def push(  # noqa: PLR0913 - each is an option of one command
         wait: Whether to wait until the server has imported everything, or all jobs have ended.
         timeout: Seconds to wait for that after the last row; `None` for as long as it takes.
         again: Whether to start a job although one of the algorithm's latest 100 jobs has the inputs of its row and is
-            not in the journal. Of files, names are compared.
+            not in the journal. Of files, names are compared. A row that the journal knows is not started again.
         token_file: The file from which the executor's workers read the token if their environment has none; `None` for
             no file.
         progress: Called in this thread as each row ends; `None` for nothing.
@@ -247,7 +250,8 @@ def push(  # noqa: PLR0913 - each is an option of one command
         ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
         TargetError: The target has none of its three forms.
         ObjectNotFound: There is no such target, or no access to it.
-        JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
+        JournalError: Another push to this target is running, or the journal cannot be written.
+        JobExistsError: A job of another journal has the inputs of a row, and `again` is false.
         AuthenticationError: The server does not accept the token any more.
         UnreachableHostError: A host cannot be reached any more, after all retries.
         StatusError: The server was down (502, 503 or 504) for longer than the retries of one request.
@@ -283,6 +287,7 @@ def plan_push(
     journal: Path | None = None,
     existing: ExistingCase = "skip",
     inspect: InspectMode = "error",
+    again: bool = False,
 ) -> list[PlannedRow]:
     """Return what `push` would do with each row; nothing is written to the server.
 
@@ -293,12 +298,13 @@ def plan_push(
         journal: As for `push`; `None` for the default.
         existing: As for `push`.
         inspect: As for `push`; a row whose files have errors would fail.
+        again: As for `push`; if it is false, the rows would fail because of which `push` would raise `JobExistsError`.
 
     Raises:
         ManifestError: The manifest cannot be read; the error lists everything that is wrong with it.
         TargetError: The target has none of its three forms.
         ObjectNotFound: There is no such target, or no access to it.
-        JournalError: Another push of this manifest to this target is running, or the journal cannot be written.
+        JournalError: Another push to this target is running, or the journal cannot be written.
     """
     runner = Runner(client)
     planner = RowPlanner(client.workflows.values, inspect, calling_line())
@@ -306,6 +312,8 @@ def plan_push(
         cancel_scope(),
         _opened_run(client, manifest, target, existing, journal, runner, 1, planner) as run,
     ):
+        if not again:
+            run.find_existing()
         return [run.plan_row(row) for row in run.manifest.rows]
 
 
@@ -328,16 +336,16 @@ def _opened_run(
     workflows = client.workflows
     is_algorithm = goal.kind == "algorithm"
     algorithm = workflows.lookup.algorithms.get(goal.slug) if is_algorithm else None
-    source = str((manifest.path or manifest.folder).resolve())
-    facts = {"server": str(client.base_url), "target": str(goal), "manifest": source}
-    path = journal or journal_path(facts)
+    owner = algorithm or find_parent(client, goal)
+    path = journal or journal_path(str(goal), owner.pk)
+    facts = {"target": str(goal), "pk": owner.pk}
     with closing(Journal(path, facts, durable=is_algorithm)) as opened:
         uploads = RowUploads(client, opened, runner)
         worker: CaseWorker | JobWorker
-        if algorithm is not None:
-            worker = JobWorker(workflows, algorithm, planner, uploads, workers)
+        if isinstance(owner, models.Algorithm):
+            worker = JobWorker(workflows, owner, planner, uploads, workers)
         else:
-            worker = CaseWorker(workflows, find_parent(client, goal), planner, uploads, existing)
+            worker = CaseWorker(workflows, owner, planner, uploads, existing)
         reader = RowReader(workflows.lookup, manifest, algorithm)
         yield _PushRun(manifest, reader, planner, opened, worker)
 
@@ -372,7 +380,9 @@ class _PushRun:
         if isinstance(self.worker, JobWorker):
             self.worker.find_requested(self._usable_rows)
             if not again:
-                self.worker.check_unstarted(self._usable_rows())
+                self.find_existing()
+                self.worker.check_existing(self._usable_rows())
+        self._warn_of_repeats()
         rows = self.manifest.rows
         report = PushReport(self.manifest, self.journal.path)
         with Scheduler(workers, "gcapi-push") as scheduler:
@@ -393,6 +403,29 @@ class _PushRun:
                     )
                     raise reason
         return report
+
+    def find_existing(self) -> None:
+        """Find the jobs of other journals that have the inputs of a row."""
+        if isinstance(self.worker, JobWorker):
+            self.worker.find_existing(self._usable_rows())
+
+    def _warn_of_repeats(self) -> None:
+        """Warn, before anything is sent, of jobs and untitled cases that are made again of other values or files."""
+        has_repeats = isinstance(self.worker, JobWorker) or not all(
+            row.title for row in self.manifest.rows
+        )
+        repeats = [*self._repeats()] if has_repeats and not self.journal.is_new else []
+        if repeats:
+            shown = "; ".join(repeats[:SHOWN_REPEATS])
+            more = f"; and {len(repeats) - SHOWN_REPEATS} more" * (len(repeats) > SHOWN_REPEATS)
+            warn_at(self.planner.line, f"{shown}{more}.", RepeatWarning)
+
+    def _repeats(self) -> Iterator[str]:
+        for row in self._usable_rows():
+            with suppress(OSError):  # the row fails in its turn
+                decision = self.worker.decide(row)
+                if decision.action == "make" and decision.note:
+                    yield f"{row.row.name}: {decision.note}"
 
     def _push_row(self, row: Row) -> Decision:
         with self.journal.in_use():

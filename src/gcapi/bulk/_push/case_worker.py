@@ -21,6 +21,10 @@ from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import SpecError
 
+ADDED_AGAIN = (
+    "its values, files or order have changed since case {} was added, so another case is added; with a title it would"
+    " be updated"
+)
 CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
 
 
@@ -96,18 +100,25 @@ class CaseWorker:
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""
-        record = self._journal.record(row.fingerprint)
+        record = self._journal.find(row.identity)
         if record is not None and record.pk in self._index.pks:
             if record.state in {"filled", "imported"}:
                 return Decision("nothing", record.pk, note="done by an earlier run")
             return Decision("finish", record.pk, row.slugs)
-        case = self._index.by_title.get(row.title)
+        # A title is generated from the content, so the files are read only if a case may have it.
+        has_title = bool(row.row.title) or self._index.has_generated
+        case = self._index.by_title.get(row.title) if has_title else None
         if case is None:
-            return Decision("make", slugs=row.slugs)
+            return Decision("make", slugs=row.slugs, note=self._repeat_of(row))
         if record is not None and record.state == "creating" and not case.slugs:
             # The run that requested this case ended before it received the response.
             return Decision("finish", case.pk, row.slugs)
         return self._decide_existing(row, case)
+
+    def _repeat_of(self, row: ParsedRow) -> str:
+        """Return why a case is added again, though an earlier one was made of the row; empty if none was."""
+        pk = self._journal.replaced(row.identity)
+        return ADDED_AGAIN.format(pk) if pk in self._index.pks else ""
 
     def _decide_existing(self, row: ParsedRow, case: IndexedCase) -> Decision:
         if self._existing == "update":
@@ -139,7 +150,7 @@ class CaseWorker:
         run: CaseRun[Any] = self._workflows.cases.run(
             self._parent.kind,
             JournalRecorder(self._journal, row.fingerprint),
-            partial(self._uploads.upload, row.fingerprint),
+            partial(self._uploads.upload, row.identity),
         )
         if decision.action == "finish":
             self._finish(run, row, decision.pk)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gcapi._workflows.case_kinds import title_of
+from gcapi.bulk._push.identity import GENERATED_TITLE_PREFIX
 
 #: Nothing; make a case; finish one that an earlier run began; fill or change an existing one; refuse the row.
 Action = Literal["nothing", "make", "finish", "take", "refuse"]
@@ -51,14 +52,17 @@ class CaseIndex:
     Attributes:
         by_title: The cases that have a title.
         pks: The pks of all cases.
+        has_generated: Whether a title is one that a push generated.
     """
 
     def __init__(self, cases: Iterable[Any]) -> None:
         self.by_title: dict[str, IndexedCase] = {}
         self.pks: set[str] = set()
+        self.has_generated = False
         shared: dict[frozenset[str], frozenset[str]] = {}  # most cases have the same sockets
         for case in cases:
             slugs = frozenset(value.interface.slug for value in case.values)
             self.pks.add(case.pk)
             if title := title_of(case):
+                self.has_generated = self.has_generated or title.startswith(GENERATED_TITLE_PREFIX)
                 self.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 
@@ -21,9 +22,13 @@ from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner
-from gcapi.bulk.journal import JournalError
+from gcapi.bulk.journal import JournalError, RowRecord
 from gcapi.exceptions import GCAPIError, ObjectNotFound, SpecError
 from gcapi.jobs import SUCCEEDED, failure, watch_jobs
+
+STARTED_AGAIN = (
+    "its values or files have changed since job {} was started, so another job is started"
+)
 
 
 class JobExistsError(GCAPIError):
@@ -57,6 +62,8 @@ class JobWorker:
         self._workers = workers
         #: The rows of which it is unknown whether they have a job.
         self._ambiguous: dict[bytes, Exception] = {}
+        #: Why rows are refused whose inputs a job of another journal has.
+        self._existing: dict[bytes, str] = {}
 
     def find_requested(self, rows: Callable[[], Iterable[ParsedRow]]) -> None:
         """Find the jobs of requests whose response an earlier run did not note.
@@ -66,7 +73,7 @@ class JobWorker:
         """
         requested = self._journal.rows_in("posting")
         for row in rows() if requested else ():
-            record = self._journal.record(row.fingerprint)
+            record = self._found(row)
             if record is not None and record.state == "posting":
                 try:
                     # Nothing is sent for this, so the files need not be inspected.
@@ -82,13 +89,9 @@ class JobWorker:
                         raise reason from error
                     self._ambiguous[row.fingerprint] = error
 
-    def check_unstarted(self, rows: Iterable[ParsedRow]) -> None:
-        """Check that no recent job, started from another folder or with another journal, has the inputs of a row.
-
-        Raises:
-            JobExistsError: One has the inputs of a row that the journal does not know.
-        """
-        unknown = (row for row in rows if self._journal.record(row.fingerprint) is None)
+    def find_existing(self, rows: Iterable[ParsedRow]) -> None:
+        """Find the recent jobs of other journals that have the inputs of a row; `decide` refuses such rows."""
+        unknown = (row for row in rows if self._found(row) is None)
         first = next(unknown, None)
         if first is None:
             return
@@ -106,20 +109,46 @@ class JobWorker:
                 )
                 job = starter.job_with_inputs(self._algorithm, inputs, recent, names)
                 if job is not None:
-                    raise JobExistsError(
-                        f"{row.row.name}: job {job.pk} of {self._algorithm.slug!r} has the same inputs, and this"
-                        " journal did not start it. Nothing was sent. To start the job again, pass again=True."
+                    self._existing[row.fingerprint] = (
+                        f"job {job.pk} of {self._algorithm.slug!r} has the same values and file names, and this journal"
+                        " did not start it"
                     )
+
+    def check_existing(self, rows: Iterable[ParsedRow]) -> None:
+        """Check that `find_existing` found no job.
+
+        Raises:
+            JobExistsError: It found one.
+        """
+        if not self._existing:
+            return
+        named = [row.row.name for row in rows if row.fingerprint in self._existing]
+        more = f" and {len(named) - 1} more rows" * (len(named) > 1)
+        raise JobExistsError(
+            f"{named[0]}{more}: {next(iter(self._existing.values()))}. Nothing was sent. To start jobs again, pass"
+            " again=True; a dry run lists the rows."
+        )
+
+    def _found(self, row: ParsedRow) -> RowRecord | None:
+        """Return the record of a row; `None` too if a file cannot be read, so that the row fails in its turn."""
+        try:
+            return self._journal.find(row.identity)
+        except OSError:
+            return None
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""
-        record = self._journal.record(row.fingerprint)
+        record = self._journal.find(row.identity)
         if record is not None and record.state in {"started", "ended"}:
             return Decision("nothing", record.pk, note="started by an earlier run")
         if record is not None and record.state == "posting":
             note = "an earlier run ended while it started it"
             return Decision("finish", slugs=row.slugs, note=note)
-        return Decision("make", slugs=row.slugs)
+        if row.fingerprint in self._existing:
+            return Decision("refuse", note=self._existing[row.fingerprint])
+        replaced = self._journal.replaced(row.identity) if record is None else ""
+        note = STARTED_AGAIN.format(replaced) if replaced else ""
+        return Decision("make", slugs=row.slugs, note=note)
 
     def push_row(self, row: ParsedRow) -> Decision:
         """Start the job of a row; return what was done.
@@ -136,10 +165,10 @@ class JobWorker:
         plans = self._planner.plan(row, row.slugs)
         if self._journal.record(row.fingerprint) is None:
             self._journal.note(row.fingerprint, "uploading")
-        inputs = self._uploads.upload(row.fingerprint, plans)
+        inputs = self._uploads.upload(row.identity, plans)
         self._journal.note(row.fingerprint, "uploaded")
         job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
-        return Decision("make", job.pk)
+        return replace(decision, action="make", pk=job.pk)
 
     def wait(
         self, rows: Mapping[str, ParsedRow], timeout: float | None

@@ -27,6 +27,7 @@ from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, upload_names
 from gcapi.bulk._executors import Runner
+from gcapi.bulk._push.identity import RowIdentity
 from gcapi.bulk.journal import Journal, NotedUpload
 from gcapi.client import Client
 from gcapi.exceptions import LimitWarning, UploadLimitReached
@@ -111,16 +112,17 @@ class RowUploads:
         }
         return PreparedValues.of(plans, uploads)
 
-    def upload(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
-        """Upload the files of a row, each once.
+    def upload(self, row: RowIdentity, plans: Sequence[Plan]) -> PreparedValues:
+        """Upload the files of a row, which is in the journal, each once.
 
         Raises:
             LimitReached: They exceed a quota, and waiting does not help or is not wanted.
         """
+        self.journal.note_content(row)
         with_files = tuple(plan for plan in plans if isinstance(plan, Upload))
         if not with_files:
             return PreparedValues.of(plans, {})
-        uploads = self._send(fingerprint, with_files)
+        uploads = self._send(row.fingerprint, with_files)
         for upload in (upload for group in uploads.values() for upload in group):
             self._usable.pop(upload.pk, None)
         return PreparedValues.of(plans, uploads)

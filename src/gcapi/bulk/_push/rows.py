@@ -1,16 +1,13 @@
-"""From a row to specifications and a fingerprint: the same code for a check, a dry run and a push.
+"""From a row to specifications and an identity: the same code for a check, a dry run and a push.
 
-The fingerprint covers the title, the order, and for each socket its value, or the path, length and modification time
-of its files. Contents are not read, since that would make a re-run as slow as the upload. So a file that was changed
-between two runs makes another row. If it has a title, the server already has a case of that title:
-``existing="skip"`` leaves that as it is, and says so; ``"update"`` changes it. A row without a title gets a new
-generated title, and becomes another case.
+A row whose values or files changed between two runs is another row. If it has a title, the server already has a case
+of that title: ``existing="skip"`` leaves that as it is, and says so; ``"update"`` changes it. A row without a title
+gets a new generated title, and becomes another case.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +24,7 @@ from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.bulk._pull.pulled_cells import PulledCells
+from gcapi.bulk._push.identity import RowIdentity
 from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest, Row, column_of
 from gcapi.exceptions import FileWarning, SocketNotFound, SpecError
@@ -35,7 +33,6 @@ from gcapi.sockets import MAX_IMAGE_NAME, SocketValueSpec
 
 #: Begins the note column that names a DICOM image set; its socket's slug follows.
 IMAGE_NAME_PREFIX = "name:"
-_FINGERPRINT_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,22 @@ class ParsedRow:
     Attributes:
         row: The row.
         specs: Its values.
-        fingerprint: Identifies the row in the journal.
+        identity: Identifies the row in the journal.
     """
 
     row: Row
     specs: tuple[SocketValueSpec, ...]
-    fingerprint: bytes
+    identity: RowIdentity
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The key of the row in the journal."""
+        return self.identity.fingerprint
 
     @property
     def title(self) -> str:
-        """The title of its case on the server: its own, or one generated from the fingerprint."""
-        return self.row.title.strip() or f"gcapi-{self.fingerprint.hex()[:16]}"
+        """The title of its case on the server: its own, or one generated from its content."""
+        return self.row.title.strip() or self.identity.generated_title
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -147,7 +149,8 @@ class RowReader:
             with _collected(errors, "order"):
                 check_order(row.order or 0)
         specs: list[SocketValueSpec] = []
-        content: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        files: dict[str, dict[Path, os.stat_result]] = {}
         for slug in sorted(row.cells):
             with _collected(errors, column_of(slug)):
                 socket = self._socket(slug)
@@ -162,14 +165,16 @@ class RowReader:
                 )
                 if self._pulled is not None:
                     self._pulled.check_paths(spec.paths)
-                content[slug] = _fingerprint_of(spec, self._folder)
+                if spec.paths:
+                    files[slug] = {path: check_local_file(path) for path in spec.paths}
+                else:
+                    values[slug] = spec.value
                 specs.append(spec)
         if self._algorithm is not None and not errors:
             with _collected(errors, ""):
                 check_interface(self._algorithm, specs)
-        text = json.dumps([row.title, row.order, content], sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        return ParsedRow(row, tuple(specs), digest[:_FINGERPRINT_BYTES]), errors
+        identity = RowIdentity.of(row.title, row.order, values, files, self._folder)
+        return ParsedRow(row, tuple(specs), identity), errors
 
     def _socket(self, slug: str) -> models.ComponentInterface:
         """Return a socket; one that is missing is looked up once, not once per row."""
@@ -193,18 +198,6 @@ def _image_name(row: Row, slug: str) -> str:
     """Return the name of a DICOM image set; never that of a folder, which may include a patient's name."""
     name = row.notes.get(f"{IMAGE_NAME_PREFIX}{slug}") or row.title or slug
     return str(name)[:MAX_IMAGE_NAME]
-
-
-def _fingerprint_of(spec: SocketValueSpec, folder: Path) -> list[Any]:
-    """Return what identifies a value; paths are relative, since the folder may be mounted somewhere else."""
-    if not spec.paths:
-        return ["value", spec.value]
-    files: list[Any] = ["files"]
-    for path in spec.paths:
-        status = check_local_file(path)
-        name = path.relative_to(folder) if path.is_relative_to(folder) else path
-        files.append([name.as_posix(), status.st_size, status.st_mtime_ns])
-    return files
 
 
 def _duplicates(rows: Iterable[Row]) -> dict[int, str]:

@@ -59,7 +59,7 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
     "--journal",
     type=FILE,
     metavar="FILE",
-    help="The file that records what was done; by default one for this push in your state directory.",
+    help="The file that records what was done; by default that of the target in your state directory.",
 )
 @dask_option
 def push(
@@ -80,7 +80,7 @@ def push(
     token = session.find_token()
     with session.client(token) as client:
         if dry_run:
-            planning = {name: options[name] for name in ("journal", "existing", "inspect")}
+            planning = {name: options[name] for name in ("journal", "existing", "inspect", "again")}
             return _show_plan(session, bulk.plan_push(client, manifest, target, **planning))
         with transfer_arguments(session, token, "rows", dask) as shared:
             report = bulk.push(client, manifest, target, **options, **shared)
