@@ -1,17 +1,18 @@
 """Downloads: the byte ranges of all files of a call, on one scheduler.
 
 The API redirects a file to the object store. The first request asks for the first MiB, which is all of most files; the
-rest of a larger file is cut into ranges that fill whole rounds of the connections. While a file is flushed to the disk,
-its connection reads the next one.
+rest of a larger file is cut into ranges that get shorter, so that all connections end together and little is left to be
+hashed after the last byte. While a file is flushed to the disk, its connection reads the next one.
 
-Memory: `max_concurrent_downloads` × `WRITE_BLOCK` (512 KiB). Open files: up to 2 × `max_concurrent_downloads`.
+Memory: `max_concurrent_downloads` × `WRITE_BLOCK` (512 KiB), and `READ_BACK_BLOCK` (4 MiB) for each large file that is
+read. Open files: up to 2 × `max_concurrent_downloads`.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from gcapi._transfer.atomic_file import (
     remove_abandoned_files,
 )
 from gcapi._transfer.checksums import OrderedDigest
-from gcapi._transfer.parts import Part, range_size, split
+from gcapi._transfer.parts import Part, split_for_reading
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
 from gcapi._util.fork_safety import Slots
@@ -103,14 +104,17 @@ class _FileDownload:
     progress: Progress
     scheduler: Scheduler
     connections: Slots
+    reader: RangeReader = field(init=False)
     digest: OrderedDigest = field(init=False)
+    others: Iterator[Part] = field(init=False)
     restarts: int = 0
-    unfinished_ranges: int = 0
+    #: The ranges, and the hashing of blocks that were written before their turn.
+    unfinished_tasks: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read_first(self) -> None:
         """Read the beginning of the file, and submit the other ranges as soon as its length is known."""
-        reader = RangeReader(self.remote, self.file.target.name, self._write)
+        self.reader = reader = RangeReader(self.remote, self.file.target.name, self._write)
         with self.connections.hold_one():
             response, first = reader.open_first()
             self.digest = OrderedDigest(reader.checksum, self.file.read)
@@ -118,44 +122,59 @@ class _FileDownload:
                 self.progress.set_total(reader.size)
                 others: list[Part] = []
                 if reader.size is not None and first.end != reader.size:
-                    length = range_size(reader.size - FIRST_RANGE, self.connections.count)
-                    others = split(reader.size, length, start=FIRST_RANGE)
-                self.unfinished_ranges = 1 + len(others)
-                for part in others:
-                    wanted = ByteRange(part.offset, part.offset + part.length)
-                    self.scheduler.submit(self._read_other, reader, wanted)
+                    others = split_for_reading(reader.size, FIRST_RANGE, self.connections.count)
+                self.unfinished_tasks = 1 + len(others)
+                self.others = iter(others)
+                for _ in range(self.connections.count):
+                    self._submit_next()
                 reader.read(first, response)
-        self._end_range(reader, first)
+        self._end_task()
 
-    def _read_other(self, reader: RangeReader, wanted: ByteRange) -> None:
+    def _submit_next(self) -> None:
+        """Submit the next range; not all at once, so that a thread is left for `_catch_up`."""
+        with self.lock:
+            part = next(self.others, None)
+        if part is not None:
+            wanted = ByteRange(part.offset, part.offset + part.length)
+            self.scheduler.submit(self._read_other, wanted)
+
+    def _read_other(self, wanted: ByteRange) -> None:
         with self.connections.hold_one():
-            reader.read(wanted)
-        self._end_range(reader, wanted)
+            self.reader.read(wanted)
+        self._submit_next()
+        self._end_task()
 
     def _write(self, offset: int, block: memoryview) -> None:
         self.file.write(offset, block)
-        self.digest.add_block(offset, block)
+        if self.digest.add_block(offset, block):
+            with self.lock:
+                self.unfinished_tasks += 1
+            # Before further ranges, so that little is left to be hashed after the last one.
+            self.scheduler.submit(self._catch_up, priority=-1)
         self.progress.add(len(block))
 
-    def _end_range(self, reader: RangeReader, done: ByteRange) -> None:
-        """After the last range, check and publish the file, or start again."""
-        if not reader.restart_reason:
-            self.digest.add_range(done.start, done.position)
+    def _catch_up(self) -> None:
+        self.digest.catch_up()
+        self._end_task()
+
+    def _end_task(self) -> None:
+        """After the last task, check and publish the file, or start again."""
         with self.lock:
-            self.unfinished_ranges -= 1
-            if self.unfinished_ranges:
+            self.unfinished_tasks -= 1
+            if self.unfinished_tasks:
                 return
         current_token().raise_if_cancelled()
-        if not reader.restart_reason:
+        reason = self.reader.restart_reason
+        if not reason:
             self.digest.check(self.file.target.name)
-            self.file.publish()
-            if reader.size is None:
-                self.progress.set_total(done.position)
+            published = self.file.publish()
+            if self.reader.size is None:
+                self.progress.set_total(published.stat().st_size)
             return
         self.restarts += 1
         if self.restarts > MAX_RESTARTS:
             raise TransferError(
-                f"{self.file.target.name}: {reader.restart_reason} It was started again {MAX_RESTARTS} times."
+                f"{self.file.target.name}: {reason} It was started again {MAX_RESTARTS} times."
                 " Nothing was kept; download it again."
             )
         self.progress.reset()

@@ -47,11 +47,6 @@ def stream_part_size(number: int) -> int:
     return STREAM_PART_SIZE << (number - 1) // STREAM_STEP
 
 
-def range_size(size: int, connections: int) -> int:
-    """Return the size in bytes with which the ranges of a file fill whole rounds of the connections."""
-    return max(_even(size, connections, size), MIN_RANGE_SIZE)
-
-
 def split(size: int, part_length: int, *, start: int = 0) -> list[Part]:
     """Split a file into parts of one length, the last one shorter; an empty file has one empty part.
 
@@ -65,6 +60,23 @@ def split(size: int, part_length: int, *, start: int = 0) -> list[Part]:
         Part(number, offset, min(part_length, size - offset))
         for number, offset in enumerate(offsets, start=1)
     ]
+
+
+def split_for_reading(size: int, start: int, connections: int) -> list[Part]:
+    """Split the rest of a file into ranges, each a third of a connection's share of what is left.
+
+    Args:
+        size: The file's length in bytes.
+        start: The offset of the first range.
+        connections: The number of ranges that are read at once.
+    """
+    ranges: list[Part] = []
+    while start < size:
+        share = -(-(size - start) // (3 * connections))
+        length = min(max(share, MIN_RANGE_SIZE), PREFERRED_PART_SIZE, size - start)
+        ranges.append(Part(len(ranges) + 1, start, length))
+        start += length
+    return ranges
 
 
 def plan_parts(size: int, *, total: int, connections: int) -> list[Part]:

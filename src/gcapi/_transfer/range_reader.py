@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 
@@ -38,15 +38,10 @@ class ByteRange:
     Attributes:
         position: The next byte to arrive.
         end: The byte after the last one; `None` if only the end of the stream shows it.
-        start: The first byte.
     """
 
     position: int
     end: int | None
-    start: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.start = self.position
 
 
 class RangeReader:

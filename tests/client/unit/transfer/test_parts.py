@@ -17,8 +17,8 @@ from gcapi._transfer.parts import (
     Part,
     connections_for,
     part_size,
-    range_size,
     split,
+    split_for_reading,
     stream_part_size,
 )
 
@@ -114,13 +114,25 @@ def test_streams_have_room_for_the_largest_object() -> None:
     assert sizes[-1] <= 5 * 1024 * MEBI
 
 
-@settings(deadline=None)
-@given(SIZES, CONNECTIONS)
-def test_ranges_are_worth_a_request(size: int, connections: int) -> None:
-    """Ranges have at least 4 MiB, and those of a large file fill whole rounds."""
-    piece = range_size(size, connections)
-    assert piece >= MIN_RANGE_SIZE
-    assert piece == MIN_RANGE_SIZE or count(size, piece) % connections == 0
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, TEBI // 64), st.integers(0, MEBI), CONNECTIONS)
+def test_ranges_get_shorter(size: int, start: int, connections: int) -> None:
+    """Ranges cover the rest of a file, have 4 to 64 MiB, and the last round is a small part of it."""
+    ranges = split_for_reading(size, min(start, size), connections)
+    lengths = [one.length for one in ranges]
+    assert [one.offset for one in ranges] == list(accumulate(lengths, initial=min(start, size)))[
+        :-1
+    ]
+    assert sum(lengths) == size - min(start, size)
+    assert all(MIN_RANGE_SIZE <= length <= PREFERRED_PART_SIZE for length in lengths[:-1])
+    assert lengths == sorted(lengths, reverse=True)
+    assert sum(lengths[-connections:]) <= max(connections * MIN_RANGE_SIZE, sum(lengths) / 3)
+
+
+def test_ranges_of_the_benchmark() -> None:
+    """A file of 256 MiB takes about five rounds of the connections, the last of which is 40 MiB."""
+    lengths = [one.length for one in split_for_reading(256 * MEBI, MEBI, 10)]
+    assert (len(lengths), lengths[-2]) == (53, 4 * MEBI)
 
 
 @settings(deadline=None)
