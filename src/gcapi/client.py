@@ -11,18 +11,16 @@ import httpx
 
 from gcapi import jobs, models
 from gcapi._api.operations import Calls
-from gcapi._api.schema_diff import SchemaDrift, schema_drift
 from gcapi._http.configuration import find_server, find_token
 from gcapi._http.settings import OnLimit, Settings, Verify, bare_token
 from gcapi._http.transport import Transport
 from gcapi._http.urls import join_path
 from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
+from gcapi._transfer.downloads import Downloads
+from gcapi._transfer.uploads import Uploads
+from gcapi._util.fork_safety import Lock
 from gcapi._util.installation import conflict_message
-from gcapi._workflows.case_kinds import ExistingCase
-from gcapi._workflows.checks import check_order, check_title
-from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.workflows import Workflows
 from gcapi.exceptions import ConfigurationError
 from gcapi.findings import InspectMode
 from gcapi.progress import Listener, listener_for
@@ -31,6 +29,9 @@ from gcapi.sockets import SocketValueSpec
 from grand_challenge_api.types import UNSET, Unset
 
 if TYPE_CHECKING:  # imports attrs, which is slow
+    from gcapi._api.schema_diff import SchemaDrift
+    from gcapi._workflows.case_kinds import ExistingCase
+    from gcapi._workflows.workflows import Workflows
     from grand_challenge_api.client import AuthenticatedClient
 
 #: The default limit of waits in seconds: the longest time that the server lets a job run.
@@ -115,8 +116,24 @@ class Client(Namespaces):
         del self._options["token"]
         self._transport = Transport(self._settings, check_factory(retry_strategy))
         self._calls = Calls(self._transport)
-        self.workflows: Workflows = Workflows(self._calls, listener_for(progress))
-        super().__init__(self._calls, self.workflows.file_uploads, self.workflows.downloads)
+        self._listener = listener_for(progress)
+        self._file_uploads = Uploads(self._calls, self._listener)
+        self._downloads = Downloads(self._transport, self._listener)
+        self._workflows: Workflows | None = None
+        self._workflows_lock = Lock()
+        super().__init__(self._calls, self._file_uploads, self._downloads)
+
+    @property
+    def workflows(self) -> Workflows:
+        """The parts that the methods below are made of, imported when they are first needed."""
+        with self._workflows_lock:
+            if self._workflows is None:
+                from gcapi._workflows.workflows import Workflows
+
+                self._workflows = Workflows(
+                    self._calls, self._file_uploads, self._downloads, self._listener
+                )
+            return self._workflows
 
     # ------------------------------------------------------------ the connection
 
@@ -239,6 +256,8 @@ class Client(Namespaces):
         Raises:
             UnexpectedAnswer: The response is not a schema.
         """
+        from gcapi._api.schema_diff import schema_drift
+
         return schema_drift(
             self(url=f"{self._settings.root_url}/api/schema/", params={"format": "json"})
         )
@@ -471,7 +490,9 @@ class Client(Namespaces):
             ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
         """
         algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
-        plans = self.workflows.values.plan(inputs, Inspection(inspect), algorithm=algorithm)
+        plans = self.workflows.values.plan(
+            inputs, self.workflows.inspection(inspect), algorithm=algorithm
+        )
         return self.workflows.jobs.start(algorithm, self.workflows.values.upload(plans))
 
     def wait_for_job(
@@ -566,7 +587,9 @@ class Client(Namespaces):
         """
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
-        plans = self.workflows.values.plan(inputs, Inspection(inspect), algorithm=algorithm)
+        plans = self.workflows.values.plan(
+            inputs, self.workflows.inspection(inspect), algorithm=algorithm
+        )
         return self.workflows.jobs.invoke(endpoint, self.workflows.values.upload(plans))
 
     # ------------------------------------------------------------ results
@@ -622,6 +645,8 @@ def _case_fields(title: str | None, order: int | None | Unset = UNSET) -> dict[s
     Raises:
         SpecError: The server would refuse the title or the order.
     """
+    from gcapi._workflows.checks import check_order, check_title
+
     fields: dict[str, Any] = {}
     if title is not None:
         fields["title"] = check_title(title)

@@ -19,6 +19,9 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 LAZY = {
     "gcapi/__init__.py",
     "gcapi/models.py",
+    # The import of the client costs little more than that of the HTTP library.
+    "gcapi/client.py",
+    "gcapi/resources/reader_studies.py",
     "gcapi/cli/__init__.py",
     "gcapi/cli/app.py",
     # The help of a command loads neither the client nor the HTTP library.

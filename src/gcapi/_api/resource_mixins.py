@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -167,6 +166,8 @@ class ListMixin(Namespace, Generic[T, QueryT]):
     def _only(self, filters: Params) -> T:
         unknown = self._unknown_filters(filters)
         if unknown:
+            import difflib  # only for this message
+
             # With a filter that the server ignores, it would return any object.
             known = sorted(self._known_filters())
             similar = difflib.get_close_matches(unknown[0], known, n=1)

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
-from uuid import uuid4
 
 from gcapi._util.owner_locks import lock, remove_if_abandoned
 
@@ -59,7 +58,7 @@ class AtomicFile:
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
         self.target = target
         self._overwrite = overwrite
-        self._temporary = target.with_name(f".{target.name[:40]}.{uuid4().hex}.part")
+        self._temporary = target.with_name(f".{target.name[:40]}.{os.urandom(16).hex()}.part")
         self._file: io.FileIO | None = None
         self._is_closed = False
         #: Serializes what uses the open file: the descriptor of a closed one may already be another file's.

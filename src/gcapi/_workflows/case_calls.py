@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._util.fork_safety import Lock
@@ -151,7 +151,7 @@ class Cases:
                 # Completing the case needs the same permission to send its files.
                 said = {} if inspect == "error" else {"inspect": inspect}
                 with _incomplete_on_failure(recorder, parent.kind, specs, {**new_fields, **said}):
-                    new_title = title or f"{TEMPORARY_TITLE_PREFIX}{uuid4()}"
+                    new_title = title or f"{TEMPORARY_TITLE_PREFIX}{token_hex(16)}"
                     return run.make(parent, new_title, new_fields, plans)
             except TitleTaken:
                 pk = None if titles is None else titles.listed(parent, refresh=True).get(title)

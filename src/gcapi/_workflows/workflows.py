@@ -15,6 +15,7 @@ from gcapi._workflows.case_calls import Cases
 from gcapi._workflows.case_kinds import CaseKind, CaseParent, archive_items, display_sets
 from gcapi._workflows.cases import PendingValue
 from gcapi._workflows.import_watch import ImportWatch
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobStarter
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
@@ -29,14 +30,16 @@ class Workflows:
 
     Args:
         calls: Calls the API.
+        file_uploads: Uploads files.
+        downloads: Downloads files.
         listener: Called with the progress.
 
     Attributes:
         settings: The client's settings.
         listener: Called with the progress.
-        resources: The namespaces.
         file_uploads: Uploads files.
         downloads: Downloads files.
+        resources: The namespaces.
         outputs: Writes socket values to files.
         lookup: Finds objects by slug.
         values: Plans and uploads values.
@@ -46,11 +49,16 @@ class Workflows:
         jobs: Starts jobs.
     """
 
-    def __init__(self, calls: Calls, listener: Listener) -> None:
+    #: How the files of values are inspected.
+    inspection = Inspection
+
+    def __init__(
+        self, calls: Calls, file_uploads: Uploads, downloads: Downloads, listener: Listener
+    ) -> None:
         self.settings: Settings = calls.settings
         self.listener = listener
-        self.file_uploads: Uploads = Uploads(calls, listener)
-        self.downloads: Downloads = Downloads(calls.transport, listener)
+        self.file_uploads: Uploads = file_uploads
+        self.downloads: Downloads = downloads
         self.outputs: Outputs = Outputs(calls, self.downloads)
         self.resources: Namespaces = Namespaces(calls, self.file_uploads, self.downloads)
         self.lookup: Lookup = Lookup(self.resources)

@@ -4,6 +4,9 @@ A namespace declares its operations and derives from mixins in `gcapi._api.resou
 than a few requests belongs in `gcapi._workflows` or `gcapi._transfer`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from gcapi._api.page import Page as Page
 from gcapi.resources.account import Notifications as Notifications
 from gcapi.resources.account import Profiles as Profiles
@@ -15,9 +18,6 @@ from gcapi.resources.algorithms import AlgorithmInvocations as AlgorithmInvocati
 from gcapi.resources.algorithms import AlgorithmJobs as AlgorithmJobs
 from gcapi.resources.algorithms import Algorithms as Algorithms
 from gcapi.resources.algorithms import Interfaces as Interfaces
-from gcapi.resources.answer_summary import Agreement as Agreement
-from gcapi.resources.answer_summary import QuestionSummary as QuestionSummary
-from gcapi.resources.answer_table import AnswerTable as AnswerTable
 from gcapi.resources.archives import ArchiveItems as ArchiveItems
 from gcapi.resources.archives import Archives as Archives
 from gcapi.resources.challenges import Challenges as Challenges
@@ -34,3 +34,21 @@ from gcapi.resources.viewers import Feedback as Feedback
 from gcapi.resources.viewers import Sessions as Sessions
 from gcapi.resources.viewers import WorkstationConfigs as WorkstationConfigs
 from gcapi.resources.viewers import Workstations as Workstations
+
+if TYPE_CHECKING:
+    from gcapi.resources.answer_summary import Agreement as Agreement
+    from gcapi.resources.answer_summary import QuestionSummary as QuestionSummary
+    from gcapi.resources.answer_table import AnswerTable as AnswerTable
+
+#: Classes that only one method returns.
+_CLASSES = {
+    "Agreement": "answer_summary",
+    "AnswerTable": "answer_table",
+    "QuestionSummary": "answer_summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        return getattr(import_module(f"gcapi.resources.{_CLASSES[name]}"), name)
+    raise AttributeError(f"module 'gcapi.resources' has no attribute {name!r}")

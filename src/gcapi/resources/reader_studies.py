@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from html import unescape
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
 from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
-from gcapi.resources.answer_table import AnswerTable, answer_table
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._api.operations import Calls
+    from gcapi.resources.answer_table import AnswerTable
     from grand_challenge_api.api.reader_studies import (
         reader_studies_answers_create,
         reader_studies_answers_list,
@@ -265,6 +264,10 @@ class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]
         Raises:
             ObjectNotFound: The study does not exist, or you have no access.
         """
+        from html import unescape  # loads a table of all entities
+
+        from gcapi.resources.answer_table import answer_table
+
         study = self.detail(slug=slug)
         titles = {
             case.pk: case.title if isinstance(case.title, str) else unescape(case.title_safe)
