@@ -8,7 +8,8 @@ PYRIGHT := PATH="$$(cd $(BIN) && pwd):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long chaos check docs bench generate schema sandbox clean
+CHECKS := check-pyright check-mypy check-generated check-style
+.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench generate schema sandbox clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,16 +34,24 @@ test-long: $(INSTALLED) ## Run the slow tests: files of gigabytes, 10,000 items,
 chaos: $(INSTALLED) ## Run workflows under 300 seeded fault schedules (about 2 minutes; RUNS=, SEED=)
 	$(BIN)/python -m tests.support.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-check: $(INSTALLED) ## Check lint, format, types and layers, and that generated/ is up to date
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+check: $(CHECKS) ## Check lint, format, types, layers and generated/ (-j2 is faster)
+
+check-pyright: $(INSTALLED)
 	$(PYRIGHT)
 	$(PYRIGHT) --verifytypes gcapi --ignoreexternal
 	$(PYRIGHT) --verifytypes grand_challenge_api --ignoreexternal
 	$(PYRIGHT) --verifytypes gcapi_sandbox --ignoreexternal
-	$(BIN)/lint-imports --no-cache
+
+check-mypy: $(INSTALLED)
+	$(BIN)/mypy
+
+check-generated: $(INSTALLED)
 	$(BIN)/python scripts/generate.py --check
+
+check-style: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 docs: $(INSTALLED) ## Build the documentation into site/; fail on a broken link or reference
 	$(BIN)/zensical build --clean --strict
