@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from gcapi import Client
 from gcapi.bulk import Row, check_manifest, plan_push, push
-from gcapi.bulk.cells import spec_of_cell
+from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest
 from gcapi.exceptions import SpecFileError
 from gcapi.models import ComponentInterface
@@ -118,3 +120,25 @@ def test_further_files_of_a_series_are_a_warning(
     (warning,) = warnings_of("ct")
     assert f"{tmp_path / 'ct' / 'more' / 'deep'}: it has 2 further files of the series" in warning
     assert warnings_of("ct;ct/more/deep") == []
+
+
+@pytest.mark.parametrize("cell", ["Müller/é.mha", "Müller", "Mü*/*.mha"])
+def test_paths_match_files_in_any_unicode_form(cell: str, tmp_path: Path) -> None:
+    """A path in NFC finds files that a Mac wrote in NFD, and the other way round."""
+    for written, given in (("NFD", "NFC"), ("NFC", "NFD")):
+        write_tree(tmp_path / written, {unicodedata.normalize(written, "Müller/é.mha"): "x"})
+        (found,) = files_of(unicodedata.normalize(given, cell), tmp_path / written)
+        assert found == unicodedata.normalize(written, "Müller/é.mha")
+
+
+@pytest.mark.skipif(os.sep != "/", reason="backslashes separate folders there")
+@pytest.mark.parametrize("cell", ["a\\1.mha", "a\\*.mha"])
+def test_backslashes_get_a_hint(cell: str, tmp_path: Path) -> None:
+    """A path of Windows is refused with the path as it has to be; a file whose name has a backslash is found."""
+    write_tree(tmp_path, {"a/1.mha": "x"})
+    with pytest.raises(
+        CellError, match=re.escape("Separate folders with /: " + cell.replace("\\", "/"))
+    ):
+        files_of(cell, tmp_path)
+    write_tree(tmp_path, {cell: "x"})
+    assert files_of(cell, tmp_path) == [cell]

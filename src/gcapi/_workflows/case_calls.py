@@ -16,7 +16,8 @@ from gcapi._workflows.case_kinds import (
     CaseParent,
     ExistingCase,
     check_existing_case,
-    title_of,
+    only_pk,
+    pks_by_title,
 )
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue, StepRecorder
 from gcapi._workflows.inspection import Inspection
@@ -145,7 +146,7 @@ class Cases:
         recorder = MemoryRecorder(self.pending)
         run = self.run(parent.kind, recorder, self._values.upload)
         titles = None if existing == "error" else self._titles(parent.pk)
-        pk = None if titles is None else titles.listed(parent).get(title)
+        pk = None if titles is None else titles.find(title, parent)
         if pk is None:
             try:
                 # Completing the case needs the same permission to send its files.
@@ -154,7 +155,7 @@ class Cases:
                     new_title = title or f"{TEMPORARY_TITLE_PREFIX}{token_hex(16)}"
                     return run.make(parent, new_title, new_fields, plans)
             except TitleTaken:
-                pk = None if titles is None else titles.listed(parent, refresh=True).get(title)
+                pk = None if titles is None else titles.find(title, parent, refresh=True)
                 if pk is None:
                     raise
             finally:
@@ -177,19 +178,19 @@ class _Titles:
     """The pks of the cases of one parent, by title, listed once."""
 
     def __init__(self) -> None:
-        self._pks: dict[str, str] | None = None
+        self._pks: dict[str, list[str]] | None = None
         self._lock = Lock()
 
-    def listed(self, parent: CaseParent[Any], *, refresh: bool = False) -> Mapping[str, str]:
+    def find(self, title: str, parent: CaseParent[Any], *, refresh: bool = False) -> str | None:
         with self._lock:
             if refresh or self._pks is None:
-                self._pks = {title_of(case): case.pk for case in parent.cases() if title_of(case)}
-            return self._pks
+                self._pks = pks_by_title(parent.cases())
+            return only_pk(title, self._pks.get(title, ()))
 
     def add(self, title: str, pk: str) -> None:
         with self._lock:
             if self._pks is not None:
-                self._pks[title] = pk
+                self._pks[title] = [pk]
 
 
 @contextmanager

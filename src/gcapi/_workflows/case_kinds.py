@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
@@ -135,7 +136,30 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
 
 
 def title_of(case: CaseRead) -> str:
-    """Return the title of a case as it was given; newer servers show that of a display set only as HTML."""
-    if isinstance(case.title, str):
-        return case.title
-    return unescape(getattr(case, "title_safe", None) or "")
+    """Return the title of a case in NFC; newer servers show that of a display set only as HTML."""
+    html = getattr(case, "title_safe", None) or ""
+    title = case.title if isinstance(case.title, str) else unescape(html)
+    return unicodedata.normalize("NFC", title)
+
+
+def pks_by_title(cases: Iterable[CaseRead]) -> dict[str, list[str]]:
+    """Return the pks of cases by their titles; those of titles that differ in their Unicode form together."""
+    pks: dict[str, list[str]] = {}
+    for case in cases:
+        if title := title_of(case):
+            pks.setdefault(title, []).append(case.pk)
+    return pks
+
+
+def only_pk(title: str, pks: Sequence[str]) -> str | None:
+    """Return the pk of the case of a title, or `None`.
+
+    Raises:
+        SpecError: Several cases have titles that look alike.
+    """
+    if len(pks) > 1:
+        raise SpecError(
+            f"{len(pks)} cases have the title {title!r}, in different Unicode forms: {', '.join(pks)}. Rename all but"
+            " one of them."
+        )
+    return pks[0] if pks else None

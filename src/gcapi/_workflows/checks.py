@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ MAX_ORDER = 2**31 - 1
 
 
 def check_title(title: str) -> str:
-    """Return a title that the server accepts.
+    """Return a title that the server accepts, in NFC.
 
     Raises:
         SpecTypeError: It is not a string.
@@ -32,7 +33,7 @@ def check_title(title: str) -> str:
         raise SpecError(
             f"The title has {len(title)} characters, and {MAX_TITLE_LENGTH} is the limit. Shorten it."
         )
-    return title
+    return unicodedata.normalize("NFC", title)
 
 
 def check_order(order: int) -> int:

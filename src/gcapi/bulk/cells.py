@@ -2,7 +2,7 @@
 
 Image sockets take files: a path, several (a list, or separated by ``;``), a directory (the files in it, without litter
 such as hidden files), or a glob. Files that cannot be read are among them, so that they are reported. File sockets take
-one file; those of a JSON kind also the JSON itself, if no file has that name.
+one file; those of a JSON kind also the JSON itself, if no file has that name. Names match files in any Unicode form.
 Value sockets take JSON, or the name of a file ending in ``.json`` that has it.
 
 Text means the same in every format of manifest: for String and Choice sockets it is the value itself, or a JSON string
@@ -20,6 +20,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from gcapi._inspect.socket_kinds import (
 )
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
+from gcapi.bulk._unicode_paths import existing_paths, unicode_forms
 from gcapi.exceptions import SpecError
 from gcapi.sockets import SocketValueSpec
 
@@ -141,7 +143,7 @@ def _names_a_file(socket: models.ComponentInterface, content: Any, folder: Path)
         not content.lower().endswith(".json") or socket.kind.casefold() in PLAIN_TEXT_KINDS
     ):
         return False
-    path = folder / content
+    path = next(iter(existing_paths(folder, content)), folder / content)
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -155,7 +157,7 @@ def _names_a_file(socket: models.ComponentInterface, content: Any, folder: Path)
 def _parts(content: Any, folder: Path) -> list[str]:
     """Return the paths, directories and globs in a cell."""
     if isinstance(content, str):
-        if os.path.exists(folder / content):  # noqa: PTH110 - False, too, for a text that is too long
+        if existing_paths(folder, content):
             return [content]
         try:
             content = json.loads(content)
@@ -167,18 +169,33 @@ def _parts(content: Any, folder: Path) -> list[str]:
 
 
 def _find_files(part: str, folder: Path) -> Sequence[Path]:
-    path = folder / part
+    path = next(iter(existing_paths(folder, part)), folder / part)
     if is_folder(path):
         files: Sequence[Path] = list_folder(path).files
         what, fix = f"the directory {part!r} has no files", "Name another"
     elif os.path.lexists(path) or not glob.has_magic(part):
+        _check_separators(part, folder)
         return [path]
     else:
-        files = _expand_glob(part, folder)
+        found = (_expand_glob(form, folder) for form in unicode_forms(part))
+        files = list(dict.fromkeys(chain.from_iterable(found)))
+        if not files:
+            _check_separators(part, folder)
         what, fix = f"no file matches {part!r}", "Correct the pattern, or add the files"
     if not files:
         raise CellError(what=what, fix=fix)
     return files
+
+
+def _check_separators(part: str, folder: Path) -> None:
+    """Check that a path that does not exist is not one of Windows.
+
+    Raises:
+        CellError: It has backslashes, which separate folders on Windows only.
+    """
+    if os.sep == "/" and "\\" in part and not os.path.lexists(folder / part):
+        fix = "Separate folders with /: " + part.replace("\\", "/")
+        raise CellError(what=f"{shortened(repr(part))} does not name a file", fix=fix)
 
 
 def _expand_glob(pattern: str, folder: Path) -> list[Path]:

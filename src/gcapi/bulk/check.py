@@ -193,6 +193,9 @@ class _RowChecker:
             what, fix = "the row has no values", "Fill a cell, or remove the row"
             self.report.problems.append(Problem(row.line, "", what, fix, "warning"))
         plans: list[Plan] = []
+        for slug, finding in parsed.findings.items():
+            column = column_of(slug)
+            self.report.problems.append(_problem_of_finding(row.line, column, finding, "warning"))
         for spec in parsed.specs:
             try:
                 plans += self._plan(row, spec)

@@ -121,6 +121,12 @@ class CaseWorker:
         return ADDED_AGAIN.format(pk) if pk in self._index.pks else ""
 
     def _decide_existing(self, row: ParsedRow, case: IndexedCase) -> Decision:
+        if case.alike:
+            note = (
+                f"the cases {case.alike} and {case.pk} both have the title {row.title!r}, in different Unicode forms:"
+                " rename one of them"
+            )
+            return Decision("refuse", case.pk, note=note)
         if self._existing == "update":
             return Decision("take", case.pk, row.slugs)
         # The journal made or filled it for a row, this one or an earlier version.

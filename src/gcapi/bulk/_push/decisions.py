@@ -37,10 +37,12 @@ class IndexedCase:
     Attributes:
         pk: The case.
         slugs: The sockets that have a value.
+        alike: The case of the same title in another Unicode form; empty if there is none.
     """
 
     pk: str
     slugs: frozenset[str]
+    alike: str = ""
 
 
 class CaseIndex:
@@ -65,4 +67,7 @@ class CaseIndex:
             self.pks.add(case.pk)
             if title := title_of(case):
                 self.has_generated = self.has_generated or title.startswith(GENERATED_TITLE_PREFIX)
-                self.by_title[title] = IndexedCase(case.pk, shared.setdefault(slugs, slugs))
+                other = self.by_title.get(title)
+                self.by_title[title] = IndexedCase(
+                    case.pk, shared.setdefault(slugs, slugs), other.pk if other else ""
+                )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,14 +63,19 @@ class RowIdentity:
         named: dict[str, list[list[Any]]] = {}
         placed: dict[str, list[str]] = {}
         for slug, statuses in files.items():
-            places = [
-                (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+            relative = (
+                path.relative_to(folder) if path.is_relative_to(folder) else path
                 for path in statuses
-            ]
+            )
+            # Copies between Macs and other systems change the form.
+            places = [unicodedata.normalize("NFC", path.as_posix()) for path in relative]
             sizes = [status.st_size for status in statuses.values()]
             times = [status.st_mtime_ns for status in statuses.values()]
             stamped[slug] = [*map(list, zip(places, sizes, times, strict=True))]
-            named[slug] = [[path.name, size] for path, size in zip(statuses, sizes, strict=True)]
+            named[slug] = [
+                [unicodedata.normalize("NFC", path.name), size]
+                for path, size in zip(statuses, sizes, strict=True)
+            ]
             placed[slug] = places
         return cls(
             _digest([title, order, values, stamped]),

@@ -8,7 +8,8 @@ gets a new generated title, and becomes another case.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+import unicodedata
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.bulk._pull.pulled_cells import PulledCells
 from gcapi.bulk._push.identity import RowIdentity
+from gcapi.bulk._unicode_paths import existing_paths
 from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest, Row, column_of
 from gcapi.exceptions import FileWarning, SocketNotFound, SpecError
@@ -43,11 +45,13 @@ class ParsedRow:
         row: The row.
         specs: Its values.
         identity: Identifies the row in the journal.
+        findings: What a person should know of its paths, by socket slug.
     """
 
     row: Row
     specs: tuple[SocketValueSpec, ...]
     identity: RowIdentity
+    findings: Mapping[str, Finding]
 
     @property
     def fingerprint(self) -> bytes:
@@ -56,8 +60,8 @@ class ParsedRow:
 
     @property
     def title(self) -> str:
-        """The title of its case on the server: its own, or one generated from its content."""
-        return self.row.title.strip() or self.identity.generated_title
+        """The title of its case on the server: its own in NFC, or one generated from its content."""
+        return _nfc(self.row.title.strip()) or self.identity.generated_title
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -94,6 +98,8 @@ class RowPlanner:
             message = f"{row.row.name}: {message_of(socket, finding)}"
             warn_at(self.line, message, FileWarning)
 
+        for slug in slugs & row.findings.keys():
+            warn(self.values.lookup.socket(slug), row.findings[slug])
         plans = self.values.plan(row.only(slugs), Inspection(self.inspect, warn=warn))
         check_file_count(upload_sizes(plans))
         return plans
@@ -151,6 +157,7 @@ class RowReader:
         specs: list[SocketValueSpec] = []
         values: dict[str, Any] = {}
         files: dict[str, dict[Path, os.stat_result]] = {}
+        findings: dict[str, Finding] = {}
         for slug in sorted(row.cells):
             with _collected(errors, column_of(slug)):
                 socket = self._socket(slug)
@@ -165,6 +172,8 @@ class RowReader:
                 )
                 if self._pulled is not None:
                     self._pulled.check_paths(spec.paths)
+                if finding := _finding_of_forms(spec.paths, self._folder):
+                    findings[slug] = finding
                 if spec.paths:
                     files[slug] = {path: check_local_file(path) for path in spec.paths}
                 else:
@@ -173,8 +182,8 @@ class RowReader:
         if self._algorithm is not None and not errors:
             with _collected(errors, ""):
                 check_interface(self._algorithm, specs)
-        identity = RowIdentity.of(row.title, row.order, values, files, self._folder)
-        return ParsedRow(row, tuple(specs), identity), errors
+        identity = RowIdentity.of(_nfc(row.title), row.order, values, files, self._folder)
+        return ParsedRow(row, tuple(specs), identity, findings), errors
 
     def _socket(self, slug: str) -> models.ComponentInterface:
         """Return a socket; one that is missing is looked up once, not once per row."""
@@ -200,12 +209,30 @@ def _image_name(row: Row, slug: str) -> str:
     return str(name)[:MAX_IMAGE_NAME]
 
 
+def _nfc(title: str) -> str:
+    return unicodedata.normalize("NFC", title)
+
+
+def _finding_of_forms(paths: Iterable[Path], folder: Path) -> Finding | None:
+    """Return a warning if a path exists in several Unicode forms."""
+    for path in paths:
+        text = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+        if not text.isascii() and len(found := existing_paths(folder, text)) > 1:
+            return Finding(
+                level="warning",
+                what=f"{len(found)} files have this name, in different Unicode forms, and look alike",
+                fix="Remove or rename those that you do not mean",
+                file=Path(text),
+            )
+    return None
+
+
 def _duplicates(rows: Iterable[Row]) -> dict[int, str]:
     """Return what is wrong with rows that are the same as an earlier one, by line."""
     seen: dict[str, int] = {}
     found: dict[int, str] = {}
     for row in rows:
-        key = row.title or repr((row.order, sorted(row.cells.items(), key=str)))
+        key = _nfc(row.title) or repr((row.order, sorted(row.cells.items(), key=str)))
         first = seen.setdefault(key, row.line)
         if first != row.line:
             same = f"has the title {row.title!r} already" if row.title else "has the same content"
