@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.browser import chromium as chromium
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Shells start background jobs so, and the programs that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run, however slow the machine is.
+settings.register_profile("gcapi", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.load_profile("gcapi")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -141,8 +141,6 @@ def test_every_keyword_of_the_schema_is_known() -> None:
     ("operation", "status", "schema"), ANSWERS, ids=[answer[0] for answer in ANSWERS]
 )
 @settings(
-    derandomize=True,
-    deadline=None,
     max_examples=15,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -181,7 +179,7 @@ ANY_PARSED = st.recursive(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(ANY_PARSED)
 def test_any_json_body_makes_a_message(body: Any) -> None:
     """The message for a JSON body is one printable line of bounded length."""
@@ -191,7 +189,7 @@ def test_any_json_body_makes_a_message(body: Any) -> None:
     words.encode()
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     content=st.binary() | ANY_PARSED.map(lambda body: json.dumps(body).encode()),
     kind=st.sampled_from(

@@ -175,9 +175,6 @@ def _explore(prober: Prober, filled: FilledSandbox, operation: str, examples: in
 def _examples(prober: Prober, strategy: st.SearchStrategy[schemathesis.Case], count: int) -> None:
     @settings(
         max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi import exceptions
@@ -462,7 +462,6 @@ def test_words_at_the_limit_are_whole() -> None:
     assert describe_body("x" * 1024) == "x" * 1024
 
 
-@settings(derandomize=True, deadline=None)
 @given(JSON_VALUES)
 def test_any_json_body_is_one_line(body: Any) -> None:
     """Any JSON body becomes one line of limited length."""
@@ -472,7 +471,6 @@ def test_any_json_body_is_one_line(body: Any) -> None:
     assert len(words.splitlines()) <= 1
 
 
-@settings(derandomize=True, deadline=None)
 @given(status=st.integers(300, 599), content=st.binary(), kind=st.sampled_from(["json", "html"]))
 def test_any_answer_makes_an_error(status: int, content: bytes, kind: str) -> None:
     """Any body with an error status gives a StatusError that names the status."""

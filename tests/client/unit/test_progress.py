@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi import Client
@@ -104,7 +104,6 @@ def test_late_totals() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
 def test_threads_count_together(counts: list[int]) -> None:
     """Several threads that report on one file lose no bytes, and their events are in order."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi import retries
@@ -115,7 +115,6 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float | 
     assert retry_after(header, now=NOW) == expected
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ Jan \d+ \d+:\d+:\d+ ([+-]\d+|GMT)"))
 def test_any_retry_after_is_seconds_or_nothing(header: str) -> None:
     """Any header gives a non-negative number of seconds or nothing."""
@@ -169,7 +168,6 @@ def test_bound_of_the_jitter_doubles_up_to_a_cap(status: int) -> None:
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, None]
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.floats(0, 1))
 def test_jitter_is_full(share: float) -> None:
     """A delay is anything from 0 to its bound."""

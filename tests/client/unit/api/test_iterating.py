@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
@@ -87,7 +87,6 @@ def list_threads() -> list[str]:
 # ---------------------------------------------------------------- each object once
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 25))
 def test_every_object_in_its_order(count: int, most: int) -> None:
     """All objects are yielded once, in the server's order, and no empty page is requested."""
@@ -103,7 +102,6 @@ def test_pages_are_the_largest() -> None:
     assert table.asked == [(0, MAX_PAGE_SIZE), (1000, MAX_PAGE_SIZE)]
 
 
-@settings(deadline=None)
 @given(st.integers(5, 12), st.integers(0, 2**32))
 def test_unordered_lists_are_mended_or_said(count: int, seed: int) -> None:
     """An unordered list repeats no object, and loses none without a warning."""

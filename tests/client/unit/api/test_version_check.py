@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import InvalidVersion, Version
 
@@ -55,7 +55,6 @@ def test_versions_are_ordered_as_in_pep_440() -> None:
     assert all(older < newer for older, newer in pairwise(firsts))
 
 
-@settings(derandomize=True, deadline=None)
 @given(VERSIONS, VERSIONS)
 def test_any_two_versions_compare_as_in_packaging(one: str, other: str) -> None:
     """The order is that of the reference implementation."""
@@ -75,7 +74,6 @@ def test_garbage_is_not_a_version(version: str) -> None:
         version_key(version)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text() | st.from_regex(r"v?\d+(\.\d+)*\w*"))
 def test_any_text_is_a_version_or_unexpected(text: str) -> None:
     """Every version that packaging accepts can be compared, and everything else is an UnexpectedAnswer."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._http.settings import Settings, bare_token
@@ -57,7 +57,6 @@ def test_three_words_are_an_error() -> None:
     assert "half" not in str(caught.value)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 def test_form_of_a_token_is_not_judged(word: str) -> None:
     """Any word that a header can hold is accepted, since only the server knows its tokens."""
@@ -147,7 +146,6 @@ def test_base_url_has_no_user_query_or_fragment(base_url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text() | st.text().map("https://{}".format) | st.text().map("http://{}".format))
 def test_any_text_is_a_safe_url_or_refused(text: str) -> None:
     """Any text is refused or gives a base URL that is https or loopback."""

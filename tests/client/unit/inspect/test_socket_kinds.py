@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._inspect.socket_kinds import JSON_KINDS, SHOWN_LIMIT, decode, encode, shape_problems
@@ -100,7 +100,6 @@ def test_unknown_kind_is_left_to_the_server(value: Any) -> None:
     assert list(shape_problems("Holographic sketch", value)) == []
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(VALID)), JSON_VALUES)
 def test_any_json_value_fits_or_does_not(kind: str, value: Any) -> None:
     """Any JSON value can be checked against any kind without an exception."""
@@ -160,7 +159,6 @@ def test_what_only_looks_odd_is_written(value: Any) -> None:
     assert decode(encode(value)) == value
 
 
-@settings(derandomize=True, deadline=None)
 @given(JSON_VALUES)
 def test_what_is_written_reads_back(value: Any) -> None:
     """Encoding and decoding a value gives an equal value."""
@@ -171,7 +169,6 @@ def test_what_is_written_reads_back(value: Any) -> None:
     assert decode(content) == value
 
 
-@settings(derandomize=True, deadline=None)
 @given(JSON_VALUES)
 def test_only_the_unstorable_is_refused(value: Any) -> None:
     """A JSON value is refused if and only if it has a number or character that the server cannot store."""
@@ -237,7 +234,6 @@ def test_json_is_read(content: bytes, value: Any) -> None:
     assert decode(content) == value
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_json_or_a_value_error(content: bytes) -> None:
     """Decoding arbitrary bytes returns a value or raises a ValueError."""

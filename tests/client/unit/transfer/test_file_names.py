@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._transfer.file_names import (
@@ -154,7 +154,6 @@ def test_names_of_windows_devices_are_refused(device: str, suffix: str) -> None:
         safe_name(device + suffix)
 
 
-@settings(derandomize=True, deadline=None)
 @given(ANY_TEXT | PATH_LIKE)
 def test_no_name_leaves_its_directory(name: str) -> None:
     """Any text is refused as a name, or names something directly in the directory."""
@@ -166,7 +165,6 @@ def test_no_name_leaves_its_directory(name: str) -> None:
     assert (DIRECTORY / safe).resolve().parent == DIRECTORY.resolve()
 
 
-@settings(derandomize=True, deadline=None)
 @given((ANY_TEXT | PATH_LIKE | st.lists(ANY_TEXT).map("/".join)).filter(bool))
 def test_no_relative_path_leaves_its_directory(relative_path: str) -> None:
     """Any text is refused as a relative path, or lies strictly inside the directory."""

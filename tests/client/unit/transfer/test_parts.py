@@ -61,7 +61,6 @@ def test_parts_of_files(size: int, connections: int, parts: int, largest: int) -
     assert (len(pieces), max(piece.length for piece in pieces)) == (parts, largest)
 
 
-@settings(deadline=None)
 @given(SIZES, CONNECTIONS)
 def test_parts_obey_the_store(size: int, connections: int) -> None:
     """A file of any size has at most 10,000 parts, all but the last of at least 5 MiB."""
@@ -70,7 +69,6 @@ def test_parts_obey_the_store(size: int, connections: int) -> None:
     assert piece >= MIN_PART_SIZE
 
 
-@settings(deadline=None)
 @given(SIZES, CONNECTIONS)
 def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
     """The parts of a large file fill whole rounds of the connections, and have the same length."""
@@ -85,7 +83,6 @@ def test_parts_fill_whole_rounds(size: int, connections: int) -> None:
         assert count(size, piece) <= connections
 
 
-@settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 10_000), st.integers(0, 100_000))
 def test_pieces_cover_the_file_exactly(size: int, piece: int, start: int) -> None:
     """Parts are numbered from 1 and cover the file without gaps."""
@@ -114,7 +111,7 @@ def test_streams_have_room_for_the_largest_object() -> None:
     assert sizes[-1] <= 5 * 1024 * MEBI
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, TEBI // 64), st.integers(0, MEBI), CONNECTIONS)
 def test_ranges_get_shorter(size: int, start: int, connections: int) -> None:
     """Ranges cover the rest of a file, have 4 to 64 MiB, and the last round is a small part of it."""
@@ -135,7 +132,6 @@ def test_ranges_of_the_benchmark() -> None:
     assert (len(lengths), lengths[-2]) == (53, 4 * MEBI)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, TEBI), min_size=1), CONNECTIONS)
 def test_shares_are_fair(sizes: list[int], connections: int) -> None:
     """Every file has at least one connection, and a single file has all of them."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._transfer import parts as _layout
@@ -121,7 +121,6 @@ class Trickle:
         return self._file.read(min(size, self._most))
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=5 * STREAM_PART_SIZE), st.integers(1, 2 * STREAM_PART_SIZE), st.booleans()
 )
@@ -167,7 +166,6 @@ def test_text_is_refused() -> None:
         FileObjectSource(Text(), "a.txt").next_part(1)  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(1, 50))
 def test_layout_follows_the_share_of_the_call(size: int, others: int, connections: int) -> None:
     """The parts of a file follow its share of the bytes of the call."""

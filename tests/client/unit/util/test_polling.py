@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._util.polling import FIRST_INTERVAL, GROWTH, LONGEST_INTERVAL, poll
@@ -120,7 +120,6 @@ def test_error_of_a_look_comes_through() -> None:
     assert clock.slept == []
 
 
-@settings(derandomize=True, deadline=None)
 @given(timeout=st.floats(0.001, 1e5), takes=st.floats(0, 20), found_at=st.integers(1, 50))
 def test_wait_is_no_longer_than_told(timeout: float, takes: float, found_at: int) -> None:
     """The sum of all waits does not exceed the timeout, and no wait exceeds the longest interval."""

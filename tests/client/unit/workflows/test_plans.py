@@ -363,7 +363,7 @@ def some_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(socket=ANY_SOCKET, data=st.data())
 def test_anything_is_planned_or_refused(
     socket: ComponentInterface, data: st.DataObject, some_files: Path

@@ -49,7 +49,7 @@ def test_audit_hook_sees_sockets_and_writes() -> None:
     ]
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(socket=ANY_SOCKET, data=st.data())
 def test_any_specification_is_planned_without_leaving_the_machine(
     socket: ComponentInterface, data: st.DataObject, files: Path
