@@ -7,16 +7,16 @@ a part is sent again, it goes back. Unfinished items of a call that fails are gi
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Literal, TextIO, TypeVar
+from typing import Generic, Literal, TextIO, TypeVar
 
+from gcapi._util.progress_bar import ProgressBar as ProgressBar
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi.exceptions import ProgressWarning
 
@@ -184,7 +184,37 @@ def ignore_progress(_: ProgressEvent) -> None:
     """Do nothing."""
 
 
-def listener_for(progress: Listener | bool | None) -> Listener:
+class ClientListener:
+    """The listener of a client, in place of which the display of a push or a pull can be called.
+
+    Args:
+        listener: Called with each event.
+        displays: Whether it is a display, for which another one can stand in.
+    """
+
+    def __init__(self, listener: Listener, *, displays: bool = False) -> None:
+        self._listener = listener
+        self.displays = displays
+        self._display: Listener | None = None
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Call the listener, or the display that is shown, with an event."""
+        if self._display is not None:
+            self._display(event)
+        if self._display is None or not self.displays:
+            self._listener(event)
+
+    @contextmanager
+    def shown_by(self, display: Listener) -> Generator[None]:
+        """Call another display during the block; a listener that is none is called too."""
+        self._display = GuardedListener(display)
+        try:
+            yield
+        finally:
+            self._display = None
+
+
+def listener_for(progress: Listener | bool | None) -> ClientListener:
     """Return the listener for a client's `progress` argument.
 
     Args:
@@ -194,12 +224,12 @@ def listener_for(progress: Listener | bool | None) -> Listener:
         TypeError: It is anything else.
     """
     if progress is None or progress is False:
-        return ignore_progress
+        return ClientListener(ignore_progress)
     if progress is True:
-        return GuardedListener(Display())
+        return ClientListener(GuardedListener(Display()), displays=True)
     if not callable(progress):
         raise TypeError(f"progress={progress!r} must be a callable, True or None.")
-    return GuardedListener(progress)
+    return ClientListener(GuardedListener(progress))
 
 
 # ---------------------------------------------------------------- display
@@ -220,7 +250,7 @@ class Display:
         self,
         stream: TextIO | None = None,
         *,
-        interval: float = 5.0,
+        interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_bar = partial(ProgressBar, stream=stream, interval=interval, clock=clock)
@@ -266,85 +296,3 @@ class _PhaseSum:
         self._total += sign * (event.total or 0)
         self._finished += sign * event.is_finished
         self._given_up += sign * event.given_up
-
-
-@dataclass(eq=False)
-class ProgressBar:
-    """A bar in a terminal or a notebook, if tqdm is installed; else plain lines, the last one at the end.
-
-    Attributes:
-        label: The beginning of each line.
-        counts_bytes: True to show sizes rather than numbers.
-        stream: The output; `None` for standard error.
-        interval: Seconds between two plain lines.
-        clock: Returns the time in seconds.
-    """
-
-    label: str
-    _: KW_ONLY
-    counts_bytes: bool = False
-    stream: TextIO | None = None
-    interval: float = 5.0
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self._stream = self.stream or sys.stderr
-        self._next = self.clock() + self.interval
-        self._line = ""
-        self._tqdm = self._tqdm_bar()
-
-    def _tqdm_bar(self) -> Any:
-        in_notebook = "ipykernel" in sys.modules
-        if not in_notebook and not self._stream.isatty():
-            return None
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            return None
-        return tqdm(
-            desc=self.label,
-            unit="B" if self.counts_bytes else "",
-            unit_scale=self.counts_bytes,
-            unit_divisor=1024,
-            file=None if in_notebook else self._stream,
-        )
-
-    def show(self, done: int, total: int, *, items: str = "") -> None:
-        """Show the progress.
-
-        Args:
-            done: The number, or the size in bytes, of what is done.
-            total: The value of `done` at the end.
-            items: The number of finished items, shown beside sizes.
-        """
-        if self._tqdm is not None:
-            self._tqdm.total = total
-            if self.counts_bytes:
-                self._tqdm.set_postfix_str(items, refresh=False)
-            self._tqdm.update(done - self._tqdm.n)
-            return
-        sizes = f"{items}, {_size_text(done)} of {_size_text(total)}"
-        self._line = f"{self.label}: {sizes if self.counts_bytes else f'{done} of {total}'}"
-        if self.clock() >= self._next:
-            self._next = self.clock() + self.interval
-            self._print()
-
-    def close(self) -> None:
-        """End the bar, or print the last line."""
-        if self._tqdm is not None:
-            self._tqdm.refresh()
-            self._tqdm.close()
-        elif self._line:
-            self._print()
-
-    def _print(self) -> None:
-        print(self._line, file=self._stream, flush=True)
-
-
-def _size_text(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -13,9 +13,7 @@ import pytest
 
 from gcapi import models
 from gcapi._util.messages import printable
-from gcapi.bulk import PullProgress
 from gcapi.cli.commands.objects import ARCHIVES, STUDIES
-from gcapi.cli.options import case_counter
 from gcapi.cli.output import cell_text, print_table, table_lines
 from tests.support.programs.cli_program import DEADLINE, VARIABLE, Program, command_line
 from tests.support.servers.loopback import TOKEN, Answer, Loopback
@@ -154,20 +152,6 @@ def test_warnings_are_talk(gcapi: Program) -> None:
     assert told.err.startswith("gcapi: note: This is gcapi ")
     assert told.err.count("\n") == 1
     assert (quiet.code, quiet.err) == (0, "")
-
-
-def test_cases_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last count is printed as soon as all cases have ended; nothing is if the call fails first, or with -q."""
-    with case_counter("cases", quiet=False) as show:
-        assert show is not None
-        show(PullProgress("1", "one", "fetched", 1, 2))
-        show(PullProgress("2", "two", "failed", 2, 2))
-        assert capsys.readouterr().err == "cases: 2 of 2\n"
-    with pytest.raises(ZeroDivisionError), case_counter("cases", quiet=False):
-        raise ZeroDivisionError
-    with case_counter("cases", quiet=True) as show:
-        assert show is None
-    assert capsys.readouterr().err == ""
 
 
 def test_long_values_take_linear_time() -> None:

@@ -66,9 +66,9 @@ INTERNAL = {
     "gcapi.models.LocationEnum",
     "gcapi.models.NullEnum",
     "gcapi.models.TimezoneEnum",
+    "gcapi.progress.ClientListener",
     "gcapi.progress.GuardedListener",
     "gcapi.progress.Progress",
-    "gcapi.progress.ProgressBar",
 }
 _REFERENCE_LINE = re.compile(r"^::: (\S+)$", re.MULTILINE)
 

@@ -28,6 +28,16 @@ def shown_url(url: httpx.URL | str) -> str:
     return re.sub(r"//[^/]*@", "//", without_query, count=1)
 
 
+def size_text(count: float) -> str:
+    """Return a size in the unit that fits, such as ``5.0 MiB``."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration in words, such as ``2 h 5 min`` or ``0.5 s``."""
     if seconds < 60:  # noqa: PLR2004 - a minute

@@ -21,7 +21,7 @@ from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
-from gcapi.progress import Listener, Progress, given_up_on_error
+from gcapi.progress import ClientListener, Progress, given_up_on_error
 from gcapi.sockets import SocketValueSpec
 
 
@@ -53,7 +53,7 @@ class Workflows:
     inspection = Inspection
 
     def __init__(
-        self, calls: Calls, file_uploads: Uploads, downloads: Downloads, listener: Listener
+        self, calls: Calls, file_uploads: Uploads, downloads: Downloads, listener: ClientListener
     ) -> None:
         self.settings: Settings = calls.settings
         self.listener = listener

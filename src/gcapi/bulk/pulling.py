@@ -41,11 +41,11 @@ from gcapi.bulk._pull.pulled_manifest import row_of_case, write_pulled_manifest
 from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase, find_source, iterate_cases
 from gcapi.bulk._pull.selection import Selection
 from gcapi.bulk._tables.formats import TableFormat, check_table_format
+from gcapi.bulk._transfer_display import RowListener, row_listener
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, InvalidTarget
-from gcapi.progress import GuardedListener
 from gcapi.resources._answer_rows import AnswerRows
 from gcapi.resources.reader_studies import STUDY_PARAMETER
 
@@ -134,7 +134,7 @@ def pull(
     workers: int = 4,
     executor: Executor | None = None,
     token_file: str | Path | None = None,
-    progress: Callable[[PullProgress], None] | None = None,
+    progress: Callable[[PullProgress], None] | bool | None = None,
 ) -> PullReport:
     """Pull an archive, a reader study or an algorithm's jobs into a folder.
 
@@ -162,7 +162,9 @@ def pull(
         executor: The executor that pulls the cases; `None` for threads of this process. Its workers need a token of
             their own.
         token_file: The file with the token for workers that have none in their environment; `None` for none.
-        progress: Called in this thread when a case has ended; `None` for no progress.
+        progress: `True` to show cases, bytes, their rate and the time left in a bar (plain lines every 10 s without a
+            terminal); a callable that is called in this thread when a case has ended; `False` for nothing; `None` for
+            `True` if the client was made with ``progress=True``. An executor's workers report no bytes.
 
     Raises:
         TargetError: The source has none of the three forms.
@@ -176,7 +178,7 @@ def pull(
     target = Target.of(source)
     root = Path(folder).absolute()
     policy = _policy(root, existing)
-    with cancel_scope():
+    with cancel_scope(), row_listener(client, progress, "cases", workers) as listener:
         found = find_source(client, target)
         with (
             closing(PullIndex(root, str(target), str(client.base_url))) as index,
@@ -191,7 +193,7 @@ def pull(
                 table_format=table_format,
                 pull_cases=lambda tasks: scheduler.map_unordered(runner.execute, tasks),
             )
-            run.pull_source(client, found, progress and GuardedListener(progress))
+            run.pull_source(client, found, listener)
             if found.study is not None:
                 run.pull_answers(client, found.study)
             run.write_manifest()
@@ -289,12 +291,7 @@ class _PullRun:
     pull_cases: Callable[[Iterable[CasePull]], Iterator[TaskResult[CasePull, PulledCase]]]
     titles: dict[str, str] = field(default_factory=dict[str, str])
 
-    def pull_source(
-        self,
-        client: Client,
-        source: PullSource,
-        progress: Callable[[PullProgress], None] | None,
-    ) -> None:
+    def pull_source(self, client: Client, source: PullSource, listener: RowListener) -> None:
         """List the cases of the source, then pull them."""
         remove_partial_files(self.report.folder)
         selected, sockets = 0, {MASK_SOCKET}
@@ -311,14 +308,12 @@ class _PullRun:
             self.index.assign_folders(folders)
             listed = (RemoteCase.from_json(entry) for _, entry in cases)
             tasks = (self._task(case, folders[case.pk]) for case in listed)
+            listener.begin(selected)
             for ended, (pk, pulled) in enumerate(self._pull_all(tasks), start=1):
                 self.report.cases += pulled is not None
                 self.report.fetched += bool(pulled and pulled.files)
-                if progress is not None:
-                    how: Any = (
-                        "failed" if pulled is None else "fetched" if pulled.files else "there"
-                    )
-                    progress(PullProgress(pk, self.titles[pk], how, ended, selected))
+                how: Any = "failed" if pulled is None else "fetched" if pulled.files else "there"
+                listener.ended(PullProgress(pk, self.titles[pk], how, ended, selected))
 
     def _task(self, case: RemoteCase, folder: str) -> CasePull:
         known = self.index.get(case.pk)

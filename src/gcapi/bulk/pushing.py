@@ -37,13 +37,13 @@ from gcapi.bulk._push.job_worker import JobExistsError as JobExistsError
 from gcapi.bulk._push.job_worker import JobWorker
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner, RowReader, upload_sizes
+from gcapi.bulk._transfer_display import RowListener, row_listener
 from gcapi.bulk.journal import Journal, JournalError, journal_path
 from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, RepeatWarning, SpecError
 from gcapi.findings import InspectMode, check_inspect_mode
-from gcapi.progress import GuardedListener
 
 #: The note column with the reason why a row failed.
 ERROR_NOTE = "gc:error"
@@ -216,7 +216,7 @@ def push(  # noqa: PLR0913 - each is an option of one command
     timeout: float | None = None,
     again: bool = False,
     token_file: str | Path | None = None,
-    progress: PushListener | None = None,
+    progress: PushListener | bool | None = None,
 ) -> PushReport:
     """Push the rows of a manifest; run again, it continues where it ended, for whatever reason it did.
 
@@ -241,7 +241,9 @@ def push(  # noqa: PLR0913 - each is an option of one command
             not in the journal. Of files, names are compared. A row that the journal knows is not started again.
         token_file: The file from which the executor's workers read the token if their environment has none; `None` for
             no file.
-        progress: Called in this thread as each row ends; `None` for nothing.
+        progress: `True` to show rows, bytes, their rate and the time left in a bar (plain lines every 10 s without a
+            terminal); a callable that is called in this thread as each row ends; `False` for nothing; `None` for
+            `True` if the client was made with ``progress=True``. An executor's workers report no bytes.
 
     Returns:
         What became of each row. Rows that fail do not stop the others, unless all would fail for the same reason.
@@ -263,11 +265,12 @@ def push(  # noqa: PLR0913 - each is an option of one command
     try:
         with (
             cancel_scope(),
+            row_listener(client, progress, "rows", workers) as listener,
             _opened_run(
                 client, manifest, target, existing, journal, runner, workers, planner
             ) as run,
         ):
-            report = run.push(workers, progress and GuardedListener(progress), again=again)
+            report = run.push(workers, listener, again=again)
             if wait:
                 run.wait(report, timeout)
             else:
@@ -376,7 +379,7 @@ class _PushRun:
 
     # ------------------------------------------------------------ pushing
 
-    def push(self, workers: int, progress: PushListener | None, *, again: bool) -> PushReport:
+    def push(self, workers: int, listener: RowListener, *, again: bool) -> PushReport:
         if isinstance(self.worker, JobWorker):
             self.worker.find_requested(self._usable_rows)
             if not again:
@@ -385,6 +388,7 @@ class _PushRun:
         self._warn_of_repeats()
         rows = self.manifest.rows
         report = PushReport(self.manifest, self.journal.path)
+        listener.begin(len(rows))
         with Scheduler(workers, "gcapi-push") as scheduler:
             results = scheduler.map_unordered(self._push_row, rows)
             for count, result in enumerate(results, start=1):
@@ -393,8 +397,7 @@ class _PushRun:
                     # Without its journal, the push could not continue after the next interruption.
                     raise error
                 how = _reported(report, result)
-                if progress is not None:
-                    progress(PushProgress(result.item, how, count, len(rows)))
+                listener.ended(PushProgress(result.item, how, count, len(rows)))
                 reason = common_cause(result.error)
                 if reason is not None:
                     reason.add_note(

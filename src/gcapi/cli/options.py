@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 import click
 
 import gcapi
-from gcapi import bulk
 from gcapi.cli.session import Session
 from gcapi.findings import InspectMode
 
@@ -125,30 +124,9 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
 
 
 @contextmanager
-def case_counter(
-    unit: str, *, quiet: bool
-) -> Generator[Callable[[bulk.PushProgress | bulk.PullProgress], None] | None]:
-    """Yield a listener that shows the number of cases that have ended; `None` if the user wants quiet."""
-    if quiet:
-        yield None
-        return
-    with ExitStack() as stack:
-        bars: list[gcapi.progress.ProgressBar] = []
-
-        def show(event: bulk.PushProgress | bulk.PullProgress) -> None:
-            if not bars:  # not earlier: nothing is shown of a call that fails at once
-                bars.append(stack.enter_context(closing(gcapi.progress.ProgressBar(unit))))
-            bars[0].show(event.ended, event.total)
-            if event.ended == event.total:  # a push may wait for the server from here on
-                stack.close()
-
-        yield show
-
-
-@contextmanager
 def transfer_arguments(
-    session: Session, token: StoredToken, unit: str, dask: str | None
+    session: Session, token: StoredToken, dask: str | None
 ) -> Generator[dict[str, Any]]:
-    """Yield the arguments that `push` and `pull` share: the executor, its token, and the listener."""
-    with dask_executor(dask) as executor, case_counter(unit, quiet=session.quiet) as progress:
-        yield {"executor": executor, "token_file": token.path, "progress": progress}
+    """Yield the arguments that `push` and `pull` share: the executor, its token, and whether to show progress."""
+    with dask_executor(dask) as executor:
+        yield {"executor": executor, "token_file": token.path, "progress": not session.quiet}

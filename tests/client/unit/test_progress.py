@@ -21,13 +21,11 @@ from gcapi import Client
 from gcapi.exceptions import ProgressWarning
 from gcapi.progress import (
     Display,
-    GuardedListener,
     Phase,
     Progress,
     ProgressBar,
     ProgressEvent,
     given_up_on_error,
-    ignore_progress,
     listener_for,
 )
 
@@ -49,7 +47,7 @@ class Shown:
     def __init__(self) -> None:
         self.clock = Clock()
         self.stream = io.StringIO()
-        self.display = Display(self.stream, interval=5.0, clock=self.clock)
+        self.display = Display(self.stream, clock=self.clock)
 
     def begin(self, name: str, total: int | None, phase: Phase = "upload") -> Progress:
         return Progress(self.display, phase, name, total)
@@ -160,8 +158,10 @@ def test_listener_of_each_argument() -> None:
     event = ProgressEvent("upload", "a", 0, 1)
     listener_for(heard.append)(event)
     assert heard == [event]
-    assert isinstance(listener_for(progress=True), GuardedListener)
-    assert listener_for(None) is listener_for(progress=False) is ignore_progress
+    displays = [
+        listener_for(progress=value).displays for value in (True, False, None, heard.append)
+    ]
+    assert displays == [True, False, False, False]
 
 
 @pytest.mark.parametrize("progress", [3, 1, 0, "bar", [], 1.0])
@@ -229,20 +229,30 @@ def test_keyboard_interrupt_in_a_listener() -> None:
 
 
 def test_plain_lines(shown: Shown) -> None:
-    """In a pipe, a line is printed every five seconds, and one at the end."""
+    """In a pipe, a line is printed every ten seconds, with the rate and the time left, and one at the end."""
     first, second = shown.begin("a", 3 * KIBI), shown.begin("b", 1536)
-    shown.clock.now = 4.9
-    first.add(KIBI)
-    shown.clock.now = 5.0
-    first.add(KIBI)
+    shown.clock.now = 9.9
     first.add(KIBI)
     shown.clock.now = 10.0
+    first.add(KIBI)
+    first.add(KIBI)
+    shown.clock.now = 20.0
     second.add(1536)
     assert shown.lines() == [
-        "upload: 0 of 2, 2.0 KiB of 4.5 KiB",
-        "upload: 2 of 2, 4.5 KiB of 4.5 KiB",
+        "upload: 0 of 2, 2.0 KiB of 4.5 KiB, 205 bytes/s, 12 s left",
         "upload: 2 of 2, 4.5 KiB of 4.5 KiB",
     ]
+
+
+def test_rate_of_the_last_minute(shown: Shown) -> None:
+    """The rate is that of the last minute, and there is none while nothing moves."""
+    file = shown.begin("a", 1000 * KIBI)
+    for second in range(1, 301):
+        shown.clock.now = second
+        file.add(KIBI if second <= 100 else 0)
+    assert shown.lines()[9].endswith("100.0 KiB of 1000.0 KiB, 1.0 KiB/s, 15 min left")
+    assert shown.lines()[12].endswith("512 bytes/s, 30 min left")
+    assert shown.lines()[-1] == "upload: 0 of 1, 100.0 KiB of 1000.0 KiB"
 
 
 @pytest.mark.parametrize(
@@ -325,9 +335,9 @@ def test_sum_after_a_retry(shown: Shown) -> None:
     first.add(4)
     first.add(-4)
     second.add(5)
-    shown.clock.now = 5.0
+    shown.clock.now = 10.0
     first.add(2)
-    assert shown.lines() == ["upload: 1 of 2, 7 bytes of 10 bytes"]
+    assert shown.lines() == ["upload: 1 of 2, 7 bytes of 10 bytes, 1 bytes/s, 4 s left"]
 
 
 def test_standard_error_is_looked_up_late(capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,10 +353,10 @@ def test_bar_of_numbers() -> None:
     bar.close()
     assert stream.getvalue() == ""
     for number in range(1, 4):
-        clock.now += 2.5
+        clock.now += 5
         bar.show(number, 3)
     bar.close()
-    assert stream.getvalue().splitlines() == ["push: 2 of 3", "push: 3 of 3"]
+    assert stream.getvalue().splitlines() == ["push: 2 of 3, 5 s left", "push: 3 of 3"]
 
 
 # ---------------------------------------------------------------- bars
@@ -378,9 +388,7 @@ def show_upload(stream: Any) -> None:
 def test_bar_on_a_terminal() -> None:
     """In a terminal, a bar goes to the end and counts the files."""
     screen = output_on_terminal(show_upload)
-    assert "upload: 100%" in screen
-    assert "2.00k/2.00k" in screen
-    assert "1 of 1" in screen
+    assert "upload: 1 of 1, 2.0 KiB of 2.0 KiB 100%" in screen
 
 
 def test_lines_on_a_terminal_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,4 +404,4 @@ def test_bar_in_a_notebook(
     """In a notebook, whose standard error is not a terminal, there is a bar too."""
     monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
     show_upload(None)
-    assert "upload: 100%" in capsys.readouterr().err
+    assert "upload: 1 of 1, 2.0 KiB of 2.0 KiB 100%" in capsys.readouterr().err

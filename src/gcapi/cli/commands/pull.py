@@ -88,7 +88,7 @@ def pull(
     try:
         with (
             session.client(token) as client,
-            transfer_arguments(session, token, "cases", dask) as shared,
+            transfer_arguments(session, token, dask) as shared,
         ):
             report = bulk.pull(
                 client,

@@ -82,7 +82,7 @@ def push(
         if dry_run:
             planning = {name: options[name] for name in ("journal", "existing", "inspect", "again")}
             return _show_plan(session, bulk.plan_push(client, manifest, target, **planning))
-        with transfer_arguments(session, token, "rows", dask) as shared:
+        with transfer_arguments(session, token, dask) as shared:
             report = bulk.push(client, manifest, target, **options, **shared)
     return _show_push_report(session, report)
 
