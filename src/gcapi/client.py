@@ -519,8 +519,7 @@ class Client(Namespaces):
             >>> client.wait_for_job(job.pk, timeout=3600).status
             'Succeeded'
         """
-        pk = job if isinstance(job, str) else job.pk
-        return jobs.wait_for_job(pk, lambda: self.algorithm_jobs.detail(pk=pk), timeout=timeout)
+        return self.workflows.wait_for_job(job if isinstance(job, str) else job.pk, timeout)
 
     def run_algorithm(
         self,

@@ -411,6 +411,10 @@ class RepeatWarning(UserWarning):
     """Issued when a push is about to start jobs or add untitled cases again, because their values or files changed."""
 
 
+class PartialImportWarning(UserWarning):
+    """Issued when the server imported an image without some of the files that were uploaded for it."""
+
+
 class UnknownFilterWarning(UserWarning):
     """Issued when the server ignores a filter, and returns unfiltered objects."""
 

@@ -11,12 +11,13 @@ from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
 
-SUCCEEDED = "Succeeded"
+#: The status of success, and that of inputs that cannot be used.
+SUCCEEDED, CANCELLED = "Succeeded", "Cancelled"
 #: The statuses that are final.
-TERMINAL_STATUSES = frozenset({SUCCEEDED, "Failed", "Cancelled"})
+TERMINAL_STATUSES = frozenset({SUCCEEDED, "Failed", CANCELLED})
 
 _REASONS = {
-    "Cancelled": "The server could not use its inputs.",
+    CANCELLED: "The server could not use its inputs.",
     "Failed": "The algorithm failed.",
 }
 
@@ -35,7 +36,11 @@ class AlgorithmRun:
 
 
 def wait_for_job(
-    pk: str, read: Callable[[], models.HyperlinkedJob], *, timeout: float | None
+    pk: str,
+    read: Callable[[], models.HyperlinkedJob],
+    *,
+    timeout: float | None,
+    reason: Callable[[models.HyperlinkedJob], str] = lambda _: "",
 ) -> models.HyperlinkedJob:
     """Wait until a job has succeeded, and return it.
 
@@ -43,6 +48,7 @@ def wait_for_job(
         pk: The job.
         read: Reads the job from the server.
         timeout: Seconds; `None` for no limit.
+        reason: Returns why the inputs of a job could not be used, if the API tells.
 
     Raises:
         JobFailed: The job failed or was cancelled.
@@ -53,7 +59,7 @@ def wait_for_job(
         raise late
     job = finished[0]
     if job.status != SUCCEEDED:
-        raise failure(job)
+        raise failure(job, reason(job))
     return job
 
 
@@ -94,11 +100,20 @@ def watch_jobs(
     ]
 
 
-def failure(job: models.HyperlinkedJob) -> JobFailed:
-    """Return the error for a job that finished without success."""
+def failure(job: models.HyperlinkedJob, reason: str = "") -> JobFailed:
+    """Return the error for a job that finished without success.
+
+    Args:
+        job: The job.
+        reason: The server's words about its inputs; empty if the API gives none.
+    """
+    told = (
+        f"The server says: {reason!r}."
+        if reason
+        else f"The API gives no reason; the job's page does, for those who may see it: {job.url}"
+    )
     return JobFailed(
-        f"Job {job.pk} ended as {job.status!r}. {_REASONS.get(job.status, '')} The API gives no reason; the job's page"
-        f" does, for those who may see it: {job.url}",
+        f"Job {job.pk} ended as {job.status!r}. {_REASONS.get(job.status, '')} {told}",
         pk=job.pk,
         status=job.status,
     )

@@ -389,24 +389,40 @@ def test_an_import_that_fails_is_told_beside_the_file(
     """A failed import is reported with the local file and the server's reason; with a good file, a re-run succeeds."""
     slug = archive.sandbox.add_socket(unique("image"))
     written(tmp_path / "broken.mha", "no image at all")
-    noise(tmp_path / "good.mha")
+    written(tmp_path / "readme.txt", "text")
+    for name in ("good", "two", "part"):
+        noise(tmp_path / f"{name}.mha")
+    cells = {
+        "broken": "broken.mha",
+        "two": "two.mha;good.mha",
+        "part": "part.mha;readme.txt",
+        "good": "good.mha",
+    }
     manifest = tmp_path / "m.csv"
-    write_manifest(
-        manifest,
-        [Row(0, name, None, {slug: f"{name}.mha"}) for name in ("broken", "good")],
-    )
+    write_manifest(manifest, [Row(0, name, None, {slug: cell}) for name, cell in cells.items()])
 
+    pushed(archive, manifest, inspect="off")
+    archive.sandbox.wait_idle(
+        DEADLINE
+    )  # an import that ended before anyone waited is explained too
     report = pushed(archive, manifest, wait=True, timeout=DEADLINE, inspect="off")
 
-    assert [each.row.title for each in report.done] == ["good"]
-    (failure,) = report.failed
-    assert isinstance(failure.error, ImportFailed)
-    assert "broken.mha" in str(failure)
-    assert "1 file could not be imported" in str(failure)
+    notes = {each.row.title: each.note for each in report.skipped}
+    assert notes.keys() == {"good", "part"}
+    assert "1 file could not be imported (part.mha, readme.txt)" in notes["part"]
+    failures = {each.row.title: each for each in report.failed}
+    assert all(isinstance(each.error, ImportFailed) for each in failures.values())
+    for title, file, words in (
+        ("broken", "broken.mha", "1 file could not be imported"),
+        ("two", "two.mha, good.mha", "should result in a single image"),
+    ):
+        assert file in str(failures[title])
+        assert words in str(failures[title])
 
     noise(tmp_path / "broken.mha")
-    assert told(pushed(archive, manifest, wait=True, timeout=DEADLINE)) == (1, 1, 0, 0)
-    assert all(value_of(case, slug).image for case in archive.all())
+    write_manifest(manifest, [Row(0, "broken", None, {slug: "broken.mha"})])
+    assert told(pushed(archive, manifest, wait=True, timeout=DEADLINE)) == (1, 0, 0, 0)
+    assert {case.title for case in archive.all() if case.values} == {"good", "part", "broken"}
 
 
 def test_what_has_not_come_in_time_is_told(archive: CaseCollection, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Waiting for the values that the server imports in the background, of one case or of thousands.
 
 The API has no marker for an import. A value has arrived when its socket has a value with another pk than before. A
-plain image that failed shows in an upload session, which names our uploads until an image was built. A file that the
-server refused leaves its upload where it is. A DICOM image set that failed leaves nothing: its uploads are gone, and no
-value arrives.
+plain image that failed shows in an upload session (see `gcapi._workflows.import_sessions`). A file that the server
+refused leaves its upload where it is. A DICOM image set that failed leaves nothing: its uploads are gone, and no value
+arrives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from gcapi import models
 from gcapi._util.messages import format_duration, printable
 from gcapi._util.polling import poll
-from gcapi._workflows.cases import CaseSnapshot, PendingValue
+from gcapi._workflows.cases import PendingValue
+from gcapi._workflows.import_sessions import FAILED, ImportSessions
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.prepare import UploadedFiles
 from gcapi.exceptions import ImportFailed, ImportTimeout
@@ -35,19 +36,24 @@ class ImportWatch:
         cases: The values to wait for, by the pk of the case and the slug of the socket.
         read: Reads the cases of some pks; it may yield others too.
         resources: The namespaces.
+        imports: What the server says about imports of images.
         idle_timeout: Seconds for which the server may be busy with one request.
         on_value: Called with the slug of each value that has arrived.
         on_complete: Called with each case that has all of its values.
         on_failure: Called with the pk of each case that failed.
+        on_partial: Called at the end with the pk of each case with an image that lacks some files, and with the
+            server's words.
     """
 
     cases: Mapping[str, Mapping[str, PendingValue]]
     read: Callable[[Sequence[str]], Iterable[Any]]
     resources: Namespaces
+    imports: ImportSessions
     idle_timeout: float
     on_value: Callable[[str], object] = lambda _: None
     on_complete: Callable[[Any], object] = lambda _: None
     on_failure: Callable[[str], object] = lambda _: None
+    on_partial: Callable[[str, str], object] = lambda _, __: None
 
     def __post_init__(self) -> None:
         self._waiting = {pk: dict(pending) for pk, pending in self.cases.items()}
@@ -56,6 +62,8 @@ class ImportWatch:
         #: The upload sessions of plain images, by case and socket; several where a lost request was repeated.
         self._sessions: dict[tuple[str, str], dict[str, models.RawImageUploadSession]] = {}
         self._failed: dict[str, ImportFailed] = {}
+        #: The case and the files of each image that has arrived, by its URL.
+        self._images: dict[str, tuple[str, UploadedFiles]] = {}
         self._looks = 0
 
     def wait(
@@ -67,7 +75,11 @@ class ImportWatch:
             timeout: Seconds to wait; `None` for as long as it takes.
         """
         if poll(self._look, timeout=timeout) is None:
-            self._find_failures(thorough=True)
+            self._find_failures(self._existing_uploads(), thorough=True)
+        images = {url: files for url, (_, files) in self._images.items()}
+        for url, words in self.imports.left_out(images).items():
+            pk, _ = self._images[url]
+            self.on_partial(pk, f"The server says of an image of {pk}: {words}")
         late: dict[str, ImportTimeout] = {}
         existing = self._existing_uploads() if self._waiting else set[str]()
         for pk, pending in self._waiting.items():
@@ -89,9 +101,9 @@ class ImportWatch:
         if self._waiting:
             # Listing everything is expensive, so it happens after 1, 2, 4, 8, ... looks.
             is_thorough = self._looks & (self._looks - 1) == 0
-            self._find_failures(thorough=is_thorough)
             if existing is None and is_thorough:
                 existing = self._existing_uploads()
+            self._find_failures(existing, thorough=is_thorough)
             if existing is not None:
                 self._fail_without_uploads(existing)
         return None if self._waiting else True
@@ -107,10 +119,12 @@ class ImportWatch:
             pending = self._waiting.get(case.pk)
             if pending is None:
                 continue
-            now = CaseSnapshot.of(case).values
+            now = {value.interface.slug: value for value in case.values or () if value.interface}
             for slug, value in list(pending.items()):
-                if now.get(slug) not in {None, value.before}:
+                if slug in now and now[slug].pk != value.before:
                     del pending[slug]
+                    if isinstance(now[slug].image, str):
+                        self._images[now[slug].image] = case.pk, value.files
                     self.on_value(slug)
             if not pending:
                 del self._waiting[case.pk]
@@ -118,7 +132,7 @@ class ImportWatch:
 
     # ------------------------------------------------------------ failures
 
-    def _find_failures(self, *, thorough: bool) -> None:
+    def _find_failures(self, existing: set[str] | None, *, thorough: bool) -> None:
         images = {
             upload: (pk, slug)
             for pk, pending in self._waiting.items()
@@ -129,19 +143,39 @@ class ImportWatch:
         wanted = set(images.values())
         are_many = len(wanted) > MAX_SINGLE_READS
         if thorough and (are_many or wanted - self._sessions.keys()):
-            for session in self.resources.raw_image_upload_sessions.iterate_all():
+            listed = self.imports.read()
+            for session in listed:
                 for upload in session.user_uploads or ():
                     if upload in images:
                         self._sessions.setdefault(images[upload], {})[session.pk] = session
+            if existing is not None:
+                self._note_refused(listed, wanted - self._sessions.keys(), existing)
         for pk, slug in wanted & self._sessions.keys():
             sessions = self._sessions[pk, slug]
             if not are_many:
-                # A session no longer names the uploads once an image was built, so it cannot be found a second time.
                 for one in sessions:
                     sessions[one] = self.resources.raw_image_upload_sessions.detail(pk=one)
-            if all(session.status == "Failed" for session in sessions.values()):
+            if all(session.status == FAILED for session in sessions.values()):
                 words = next(iter(sessions.values())).error_message
                 self._fail(pk, slug, printable(words or "no reason given"))
+
+    def _note_refused(
+        self,
+        listed: Sequence[models.RawImageUploadSession],
+        unknown: Iterable[tuple[str, str]],
+        existing: set[str],
+    ) -> None:
+        """Find the sessions that no longer name the uploads, because an image was built."""
+        gone = {
+            (pk, slug): (slug, value.files)
+            for pk, slug in unknown
+            if not {*(value := self._waiting[pk][slug]).files.pks} & existing
+        }
+        known = {pk for sessions in self._sessions.values() for pk in sessions}
+        for key, session in self.imports.refused(
+            [one for one in listed if one.pk not in known], gone
+        ).items():
+            self._sessions[key] = {session.pk: session}
 
     def _fail_without_uploads(self, existing: set[str]) -> None:
         for pk, pending in list(self._waiting.items()):

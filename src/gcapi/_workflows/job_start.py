@@ -9,9 +9,9 @@ that all exist, and no new job until the server cannot be busy any more, prove t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -32,7 +32,7 @@ from gcapi._api.resource_mixins import create_within_limit
 from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.prepare import PreparedValues
+from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi.exceptions import AmbiguousWriteError
 from grand_challenge_api import api
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: How many of an algorithm's latest jobs are compared with those that are about to be started.
 RECENT_JOBS = 100
+#: Of how many started jobs a client remembers the uploads, for the reason of a failure: some 500 bytes each.
+REMEMBERED_JOBS = 10_000
 #: A lock for each algorithm, so that this process starts its jobs one by one and can tell them apart.
 _locks: dict[str, Lock] = {}
 
@@ -75,11 +77,15 @@ class JobStarter:
         calls: Calls the API.
         resources: The namespaces.
         recovery: How lost requests are repeated and looked for.
+        uploaded: Returns the uploads of the inputs of a job that this client started, by socket slug.
     """
 
     calls: Calls
     resources: Namespaces
     recovery: RecoveryPolicy
+    uploaded: Callable[[str], dict[str, UploadedFiles]] = field(
+        default_factory=lambda: lru_cache(REMEMBERED_JOBS)(_no_uploads)
+    )
 
     def start(
         self,
@@ -108,6 +114,7 @@ class JobStarter:
                     if not is_lost(error):
                         record("uploaded")
                     raise
+                self.uploaded(job.pk).update(inputs.files)
                 record("started", pk=job.pk)
                 return job
 
@@ -294,6 +301,10 @@ class _JobSearch:
                 self._image_names[value.image] = _comparable(name)
             return self._image_names[value.image]
         return _comparable(last_segment(httpx.URL(value.file).path)) if value.file else ""
+
+
+def _no_uploads(_pk: str) -> dict[str, UploadedFiles]:
+    return {}
 
 
 def _lock_of(algorithm: models.Algorithm) -> Lock:

@@ -11,9 +11,11 @@ from gcapi._api.operations import Calls
 from gcapi._http.settings import Settings
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
+from gcapi._util.user_warnings import warn_user
 from gcapi._workflows.case_calls import Cases
 from gcapi._workflows.case_kinds import CaseKind, CaseParent, archive_items, display_sets
 from gcapi._workflows.cases import PendingValue
+from gcapi._workflows.import_sessions import ImportSessions, images_of
 from gcapi._workflows.import_watch import ImportWatch
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobStarter
@@ -21,6 +23,8 @@ from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
+from gcapi.exceptions import PartialImportWarning
+from gcapi.jobs import CANCELLED, wait_for_job
 from gcapi.progress import ClientListener, Progress, given_up_on_error
 from gcapi.sockets import SocketValueSpec
 
@@ -43,6 +47,7 @@ class Workflows:
         outputs: Writes socket values to files.
         lookup: Finds objects by slug.
         values: Plans and uploads values.
+        imports: What the server says about imports of images.
         cases: Creates and changes cases.
         archive_items: The kind of the cases of archives.
         display_sets: The kind of the cases of reader studies.
@@ -65,6 +70,7 @@ class Workflows:
         self.values: ValuePreparer = ValuePreparer(
             self.file_uploads, self.downloads, self.lookup, self.resources.images, listener
         )
+        self.imports: ImportSessions = ImportSessions(self.resources, self.downloads, self.lookup)
         recovery = RecoveryPolicy(self.settings.timeout)
         self.cases: Cases = Cases(self.values, self.resources.uploads, recovery)
         self.archive_items: CaseKind[models.ArchiveItemPost] = archive_items(
@@ -93,6 +99,27 @@ class Workflows:
         study = self.lookup.reader_studies.get(slug)
         return CaseParent(self.display_sets, study.pk, {"reader_study": study.slug})
 
+    def wait_for_job(self, pk: str, timeout: float | None) -> models.HyperlinkedJob:
+        """Return a job once it has succeeded, and warn of files that the server left out.
+
+        Raises:
+            JobFailed: The job failed or was cancelled.
+            JobTimeout: The job did not finish in time.
+        """
+        uploaded = self.jobs.uploaded(pk)
+
+        def read() -> models.HyperlinkedJob:
+            return self.resources.algorithm_jobs.detail(pk=pk)
+
+        def reason(job: models.HyperlinkedJob) -> str:
+            is_told = uploaded and job.status == CANCELLED
+            return self.imports.reason(uploaded, self.imports.read()) if is_told else ""
+
+        job = wait_for_job(pk, read, timeout=timeout, reason=reason)
+        for words in self.imports.left_out(images_of(job.inputs, uploaded)).values():
+            warn_user(f"The server says of an input of job {pk}: {words}", PartialImportWarning)
+        return job
+
     def wait_for_values(
         self, item: Any, specs: Iterable[SocketValueSpec], timeout: float | None
     ) -> Any:
@@ -117,9 +144,11 @@ class Workflows:
             {item.pk: pending},
             lambda _: [kind.namespace.detail(pk=item.pk)],
             self.resources,
+            self.imports,
             self.settings.timeout,
             on_value=lambda slug: progress[slug].add(1),
             on_complete=complete.append,
+            on_partial=lambda _, words: warn_user(words, PartialImportWarning),
         )
         with given_up_on_error(progress.values()):
             failed, late = watch.wait(timeout)

@@ -439,12 +439,14 @@ class _PushRun:
         by_line = {parsed.row.line: parsed for parsed in self._usable_rows()}
         ended = {each.pk: each.row for each in (*report.done, *report.skipped)}
         rows = {pk: by_line[row.line] for pk, row in ended.items() if row.line in by_line}
-        failed, late = self.worker.wait(rows, timeout)
-        report.failed += [RowFailure(ended[pk], error) for pk, error in failed.items()]
-        report.waiting += [RowFailure(ended[pk], error) for pk, error in late.items()]
-        left = failed.keys() | late.keys()
-        report.done = [each for each in report.done if each.pk not in left]
-        report.skipped = [each for each in report.skipped if each.pk not in left]
+        result = self.worker.wait(rows, timeout)
+        report.failed += [RowFailure(ended[pk], error) for pk, error in result.failed.items()]
+        report.waiting += [RowFailure(ended[pk], error) for pk, error in result.late.items()]
+        left = result.failed.keys() | result.late.keys()
+        for name in ("done", "skipped"):
+            kept: list[RowDone] = [each for each in getattr(report, name) if each.pk not in left]
+            noted = [replace(each, note=result.notes.get(each.pk, each.note)) for each in kept]
+            setattr(report, name, noted)
 
     # ------------------------------------------------------------ planning
 

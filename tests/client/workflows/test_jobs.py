@@ -21,6 +21,7 @@ from gcapi.exceptions import (
     JobFailed,
     JobTimeout,
     ObjectNotFound,
+    PartialImportWarning,
     SocketNotFound,
     SpecError,
     TooManyActiveJobs,
@@ -336,13 +337,24 @@ def test_a_job_whose_algorithm_fails_has_failed(
     assert (again.pk, again.status) == (failed.value.pk, "Failed")
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["no.nii"], "1 file could not be imported"),
+        (["a.mha", "b.mha"], "Image imports should result in a single image"),
+    ],
+)
 def test_a_job_whose_inputs_are_bad_is_cancelled(
-    client: Client, example: Example, tmp_path: Path
+    client: Client, example: Example, tmp_path: Path, names: list[str], words: str
 ) -> None:
-    """If an input is not an image, the error has the status of the cancelled job."""
+    """If an input is not one image, the error has the status of the cancelled job, and the server's words."""
+    files = [
+        written(tmp_path / name, "no") if name == "no.nii" else noise(tmp_path / name)
+        for name in names
+    ]
     started = client.start_algorithm_job(
         algorithm_slug=example.slug,
-        inputs=[SocketValueSpec(example.image, file=written(tmp_path / "no.nii", "no image"))],
+        inputs=[SocketValueSpec(example.image, files=files)],
         inspect="off",
     )
 
@@ -350,6 +362,22 @@ def test_a_job_whose_inputs_are_bad_is_cancelled(
         client.wait_for_job(started, timeout=DEADLINE)
 
     assert (failed.value.pk, failed.value.status) == (started.pk, "Cancelled")
+    assert words in str(failed.value)
+
+
+def test_an_input_without_some_of_its_files_is_warned_of(
+    client: Client, example: Example, tmp_path: Path
+) -> None:
+    """A job that ran without a file which the server could not import succeeds with a warning."""
+    files = [noise(tmp_path / "x.mha"), written(tmp_path / "readme.txt", "text")]
+    started = client.start_algorithm_job(
+        algorithm_slug=example.slug,
+        inputs=[SocketValueSpec(example.image, files=files)],
+        inspect="off",
+    )
+
+    with pytest.warns(PartialImportWarning, match=r"1 file could not be imported \(x.mha, readme"):
+        client.wait_for_job(started, timeout=DEADLINE)
 
 
 def test_a_job_that_takes_long_goes_on(sandbox: Sandbox, client: Client, example: Example) -> None:

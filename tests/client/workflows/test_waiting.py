@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pickle
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gcapi import Client, SocketValueSpec
-from gcapi.exceptions import ImportFailed, ImportTimeout
+from gcapi._workflows.prepare import UploadedFiles
+from gcapi.exceptions import ImportFailed, ImportTimeout, PartialImportWarning
 from gcapi.progress import ProgressEvent
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
@@ -180,51 +183,84 @@ def test_the_failed_image_among_several_is_named(
     assert [value.interface.slug for value in collection.cases.detail(pk=item.pk).values] == [good]
 
 
-def test_files_that_are_several_images_fail_while_watched(
+def _refused(sandbox: Sandbox, folder: Path, why: str) -> tuple[SocketValueSpec, str]:
+    """Return a value that the server builds images of and refuses, and its words."""
+    if why == "segments":
+        segments = [{"name": "one", "visible": True, "voxel_value": 1}]
+        slug = sandbox.add_socket(unique("mask"), "Segmentation", overlay_segments=segments)
+        return SocketValueSpec(slug, file=noise(folder / "mask.mha")), "could not be determined"
+    files = [noise(folder / f"{size}.mha", size) for size in (8, 16)]
+    slug = sandbox.add_socket(unique("image"))
+    return SocketValueSpec(slug, files=files), "should result in a single image"
+
+
+@pytest.mark.parametrize("why", ["segments", "several images"])
+@pytest.mark.parametrize("first_look", ["before", "after"])
+def test_an_image_that_was_built_and_refused_fails_with_the_servers_words(
+    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path, why: str, first_look: str
+) -> None:
+    """The reason is found although the session no longer names the uploads, and not in sessions of earlier imports."""
+    spec, words = _refused(sandbox, tmp_path, why)
+    item = collection.add(spec, inspect="off")
+    failures: list[ImportFailed] = []
+
+    def wait() -> None:
+        try:
+            collection.client.wait_for_values(item, values=[spec], timeout=DEADLINE)
+        except ImportFailed as error:
+            failures.append(error)
+
+    if first_look == "after":
+        collection.filled(item.pk)
+        wait()
+    else:
+        with sandbox.hold_background():
+            sandbox.requests.clear()
+            thread = threading.Thread(target=wait)
+            thread.start()
+            watched = threading.Event()
+            while not found(sandbox, "GET", "/upload-sessions/.+/$") and thread.is_alive():
+                watched.wait(0.01)
+        thread.join(DEADLINE)
+
+    (failed,) = failures
+    assert words in failed.reason
+    assert (failed.pk, failed.slug) == (item.pk, spec.socket_slug)
+
+
+def test_a_refusal_of_an_earlier_import_of_the_same_files_does_not_count(
+    client: Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """An older session with images of the same names, for the same socket, does not explain a new import."""
+    collection = add_collection(sandbox, client, "archive")
+    spec, _ = _refused(sandbox, tmp_path, "several images")
+    first = UploadedFiles(("gone",), ("8.mha", "16.mha"), True, datetime.now(UTC))
+    collection.filled(collection.add(spec, inspect="off").pk)
+    imports = client.workflows.imports
+    sessions = imports.read()
+
+    later = replace(first, created=datetime.now(UTC) + timedelta(seconds=2))
+    explained = [
+        set(imports.refused(sessions, {n: (spec.socket_slug, one) for n, one in enumerate(group)}))
+        for group in ([first], [later], [first, first], [replace(first, names=("8.mha",))])
+    ]
+
+    assert explained == [{0}, set(), set(), set()]
+
+
+def test_files_that_the_server_leaves_out_are_warned_of(
     collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Files that give more than one image fail with the server's words, though their uploads are gone then."""
-    slug = sandbox.add_socket(unique("image"))
-    specs = [
-        SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
-    ]
-    with sandbox.hold_background():
-        item = collection.add(*specs, inspect="off")
-        waited: list[BaseException] = []
-        sandbox.requests.clear()
-
-        def wait() -> None:
-            try:
-                collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
-            except ImportFailed as error:
-                waited.append(error)
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        watched = threading.Event()
-        while not found(sandbox, "GET", "/upload-sessions/.+/$") and thread.is_alive():
-            watched.wait(0.01)
-    thread.join(DEADLINE)
-
-    (failed,) = waited
-    assert "Image imports should result in a single image" in str(failed)
-
-
-def test_an_image_that_failed_before_anyone_looked_is_told_as_far_as_it_is_known(
-    collection: CaseCollection, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """If the server no longer has the failed uploads, the error says so and where to look."""
-    slug = sandbox.add_socket(unique("image"))
-    specs = [
-        SocketValueSpec(slug, files=[noise(tmp_path / "a.mha", 8), noise(tmp_path / "b.mha", 16)])
-    ]
+    """An image that was imported without some of its files is a warning with the server's words and the files."""
+    files = [noise(tmp_path / "x.mha"), written(tmp_path / "readme.txt", "text")]
+    specs = [SocketValueSpec(sandbox.add_socket(unique("image")), files=files)]
     item = collection.add(*specs, inspect="off")
-    collection.filled(item.pk)
 
-    with pytest.raises(ImportTimeout, match="several images") as late:
-        collection.client.wait_for_values(item, values=specs, timeout=IN_VAIN)
+    with pytest.warns(PartialImportWarning, match="1 file could not be imported") as warned:
+        collection.client.wait_for_values(item, values=specs, timeout=DEADLINE)
 
-    assert "notifications" in str(late.value)
+    assert "(x.mha, readme.txt)" in str(warned[0].message)
+    assert warned[0].filename == __file__
 
 
 def test_a_failed_import_leaves_the_former_value(

@@ -11,9 +11,9 @@ from gcapi._workflows.case_kinds import CaseParent, ExistingCase
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue
 from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
 from gcapi._workflows.plans import Plan
-from gcapi._workflows.prepare import PreparedValues, UploadedFiles
+from gcapi._workflows.prepare import PreparedValues
 from gcapi._workflows.workflows import Workflows
-from gcapi.bulk._push.decisions import CaseIndex, Decision, IndexedCase
+from gcapi.bulk._push.decisions import CaseIndex, Decision, IndexedCase, WaitResult
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner
 from gcapi.bulk.journal import Journal
@@ -199,27 +199,21 @@ class CaseWorker:
             sent = self._uploads.known(row.fingerprint, plans)
         run.finish(before, fields, plans, sent)
 
-    def wait(
-        self, rows: Mapping[str, ParsedRow], timeout: float | None
-    ) -> tuple[Mapping[str, Exception], Mapping[str, Exception]]:
-        """Wait for the values of cases; return the errors of those that failed, and of those that took too long.
+    def wait(self, rows: Mapping[str, ParsedRow], timeout: float | None) -> WaitResult:
+        """Wait for the values of cases.
 
         Args:
             rows: The rows, by the pks of their cases.
             timeout: Seconds; `None` for as long as it takes.
         """
+        notes: dict[str, str] = {}
         pending: dict[str, dict[str, PendingValue]] = {}
         for pk, row in rows.items():
             record = self._journal.record(row.fingerprint)
             if record is None or record.state != "filled":
                 continue
             before = record.before.get("values", {})
-            names = {
-                spec.socket_slug: tuple(path.name for path in spec.paths) for spec in row.specs
-            }
-            for slug, uploads in self._journal.uploads(row.fingerprint).items():
-                pks = tuple(upload.pk for upload in uploads.values())
-                files = UploadedFiles(pks, names.get(slug, ()), is_plain_image=True)
+            for slug, files in self._uploads.noted_files(row).items():
                 pending.setdefault(pk, {})[slug] = PendingValue(before.get(slug), files)
             if pk not in pending:
                 self._journal.note(row.fingerprint, "imported")
@@ -237,11 +231,13 @@ class CaseWorker:
             pending,
             self._read,
             self._workflows.resources,
+            self._workflows.imports,
             self._workflows.settings.timeout,
             on_complete=complete,
             on_failure=failed,
+            on_partial=notes.__setitem__,
         )
-        return watch.wait(timeout)
+        return WaitResult(*watch.wait(timeout), notes)
 
     def _read(self, pks: Sequence[str]) -> Iterable[Any]:
         if len(pks) > MAX_SINGLE_READS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,21 @@ class Decision:
     pk: str = ""
     slugs: frozenset[str] = frozenset()
     note: str = ""
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """What came of waiting for imports or jobs, by the pks of the cases or jobs.
+
+    Attributes:
+        failed: The errors of those that failed.
+        late: The errors of those that took too long.
+        notes: The server's words about images that lack some of their files.
+    """
+
+    failed: Mapping[str, Exception]
+    late: Mapping[str, Exception]
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True)

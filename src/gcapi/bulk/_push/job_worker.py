@@ -15,16 +15,18 @@ from itertools import chain
 
 from gcapi import models
 from gcapi._util.scheduler import Scheduler
+from gcapi._workflows.import_sessions import images_of
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobRecorder, JobStep
+from gcapi._workflows.prepare import UploadedFiles
 from gcapi._workflows.workflows import Workflows
 from gcapi.bulk._common_cause import common_cause
-from gcapi.bulk._push.decisions import Decision
+from gcapi.bulk._push.decisions import Decision, WaitResult
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner
 from gcapi.bulk.journal import JournalError, RowRecord
 from gcapi.exceptions import GCAPIError, ObjectNotFound, SpecError
-from gcapi.jobs import SUCCEEDED, failure, watch_jobs
+from gcapi.jobs import CANCELLED, SUCCEEDED, failure, watch_jobs
 
 STARTED_AGAIN = (
     "its values or files have changed since job {} was started, so another job is started"
@@ -170,25 +172,29 @@ class JobWorker:
         job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
         return replace(decision, action="make", pk=job.pk)
 
-    def wait(
-        self, rows: Mapping[str, ParsedRow], timeout: float | None
-    ) -> tuple[Mapping[str, Exception], Mapping[str, Exception]]:
-        """Wait for jobs; return the errors of those that failed, and of those that took too long.
+    def wait(self, rows: Mapping[str, ParsedRow], timeout: float | None) -> WaitResult:
+        """Wait for jobs.
 
         Args:
             rows: The rows, by the pks of their jobs.
             timeout: Seconds; `None` for as long as it takes.
         """
-        failures: dict[str, Exception] = {}
+        failed: dict[str, tuple[models.HyperlinkedJob, dict[str, UploadedFiles]]] = {}
+        images: dict[str, tuple[str, UploadedFiles]] = {}
+        imports = self._workflows.imports
         ended = self._journal.rows_in("ended")
         pks = [pk for pk, row in rows.items() if row.fingerprint not in ended]
 
         def finished(job: models.HyperlinkedJob) -> None:
+            files = self._uploads.noted_files(rows[job.pk])
             if job.status == SUCCEEDED:
+                images.update(
+                    {url: (job.pk, one) for url, one in images_of(job.inputs, files).items()}
+                )
                 self._journal.note(rows[job.pk].fingerprint, "ended")
                 self._journal.forget_uploads(rows[job.pk].fingerprint)
             else:
-                failures[job.pk] = failure(job)
+                failed[job.pk] = job, files
 
         def read(pk: str) -> models.HyperlinkedJob:
             return self._workflows.resources.algorithm_jobs.detail(pk=pk)
@@ -196,7 +202,20 @@ class JobWorker:
         with Scheduler(self._workers, "gcapi-push-wait") as scheduler:
             read_all = partial(scheduler.run_all, read)
             late = watch_jobs(pks, read_all, timeout=timeout, on_finish=finished)
-        return failures, {error.pk: error for error in late}
+        are_cancelled = any(job.status == CANCELLED for job, _ in failed.values())
+        sessions = imports.read() if are_cancelled else []
+        left_out = imports.left_out({url: files for url, (_, files) in images.items()})
+        return WaitResult(
+            {
+                pk: failure(job, imports.reason(files, sessions) if sessions else "")
+                for pk, (job, files) in failed.items()
+            },
+            {error.pk: error for error in late},
+            {
+                images[url][0]: f"The server says of an input: {words}"
+                for url, words in left_out.items()
+            },
+        )
 
     def _recorder(self, row: ParsedRow) -> JobRecorder:
         def record(step: JobStep, *, pk: str = "", jobs_before: int = 0) -> None:

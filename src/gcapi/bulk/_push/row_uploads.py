@@ -25,9 +25,15 @@ from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.plans import Plan, Upload
-from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, upload_names
+from gcapi._workflows.prepare import (
+    IncompleteImageSet,
+    PreparedValues,
+    UploadedFiles,
+    upload_names,
+)
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.identity import RowIdentity
+from gcapi.bulk._push.rows import ParsedRow
 from gcapi.bulk.journal import Journal, NotedUpload
 from gcapi.client import Client
 from gcapi.exceptions import LimitWarning, UploadLimitReached
@@ -98,6 +104,19 @@ class RowUploads:
             if isinstance(plan, Upload)
         }
         return PreparedValues.of(plans, uploads)
+
+    def noted_files(self, row: ParsedRow) -> dict[str, UploadedFiles]:
+        """Return the uploads of a row that the journal knows, by socket slug."""
+        names = {spec.socket_slug: tuple(path.name for path in spec.paths) for spec in row.specs}
+        return {
+            slug: UploadedFiles(
+                tuple(upload.pk for upload in uploads.values()),
+                names.get(slug, ()),
+                is_plain_image=True,
+                created=datetime.fromtimestamp(min(one.created for one in uploads.values()), UTC),
+            )
+            for slug, uploads in self.journal.uploads(row.fingerprint).items()
+        }
 
     @staticmethod
     def unsent(plans: Sequence[Plan]) -> PreparedValues:
