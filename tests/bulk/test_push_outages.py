@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from gcapi import Client
-from gcapi.exceptions import AuthenticationError, StatusError
+from gcapi.bulk import push
+from gcapi.cli.error_reports import exit_code_of
+from gcapi.cli.exit_codes import LIMIT
+from gcapi.exceptions import AuthenticationError, OutOfCredits, StatusError
 from gcapi.retries import PatientStrategy
 from gcapi_sandbox import Sandbox
-from tests.support.data import add_collection
+from tests.support.data import add_collection, found, unique
 from tests.support.push import make_sockets, pushed, told, write_cases
 from tests.support.servers.loopback import Answer, Seen
 from tests.support.servers.relay import connected, relay
@@ -90,3 +93,26 @@ def test_a_push_goes_on_after_an_outage(sandbox: Sandbox, client: Client, tmp_pa
         report = pushed(collection, manifest, client=relayed, workers=WORKERS)
     assert told(report) == (ROWS, 0, 0, 0)
     assert outage.count == WORKERS + 4
+
+
+def test_a_push_without_credits_ends_before_further_uploads(
+    sandbox: Sandbox, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first job that is refused for credits ends the push; with credits, the same command continues."""
+    sockets = make_sockets(sandbox)
+    algorithm = sandbox.add_algorithm(
+        unique("algorithm"),
+        interfaces=[([sockets.value, sockets.file], [])],
+        run=lambda _, __: None,
+    )
+    manifest = write_cases(tmp_path, sockets, ROWS)
+    start = partial(push, client, manifest, f"algorithm:{algorithm}", journal=tmp_path / "j")
+    monkeypatch.setattr(sandbox.limits, "credits", 0)
+    sandbox.requests.clear()
+    with pytest.raises(OutOfCredits) as caught:
+        start(workers=2)
+    assert "Run the same again to continue" in caught.value.__notes__[-1]
+    assert exit_code_of(caught.value) == LIMIT
+    assert len(found(sandbox, "POST", "/uploads/$")) < ROWS / 2
+    monkeypatch.setattr(sandbox.limits, "credits", 10**6)
+    assert told(start(workers=8)) == (ROWS, 0, 0, 0)

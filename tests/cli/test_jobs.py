@@ -194,6 +194,7 @@ def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Pa
     upload = client.uploads.create(filename="a.bin")
     run = ready("uploads", "resume", upload.pk, path, "--json")
     assert (run.code, run.json["status"]) == (0, "Completed")
+    assert ready("uploads", "resume", upload.pk, written(tmp_path / "b.bin", b"other")).code == 4
     other = client.uploads.create(filename="gone.bin")
     assert ready("uploads", "resume", other.pk, tmp_path / "gone.bin").code == 4
     assert ready("uploads", "resume", "00000000-0000-0000-0000-000000000000", path).code == 3

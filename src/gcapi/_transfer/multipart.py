@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 from gcapi import models
 from gcapi._api.error_mapping import status_error
 from gcapi._api.operations import Calls, plain
+from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._http.retrying import REPEATABLE
 from gcapi._http.settings import Settings
 from gcapi._http.urls import parse_server_url
@@ -54,15 +56,19 @@ class UploadCalls:
         self._calls = calls
         self.settings: Settings = calls.settings
         self.sleep = sleep
+        #: The pks of the latest uploads that this client created.
+        self.created: deque[str] = deque(maxlen=MAX_USER_UPLOADS)
         #: The connections to the store, which all calls of the client share.
         self.connections: Slots = Slots(calls.settings.max_concurrent_uploads)
 
     def create(self, filename: str) -> models.UserUpload:
         """Create an upload."""
         body = {"filename": check_upload_name(filename)}
-        return models.UserUpload.from_dict(
+        upload = models.UserUpload.from_dict(
             self._calls.call(api.uploads_create, body=body).to_dict()
         )
+        self.created.append(upload.pk)
+        return upload
 
     def detail(self, pk: str) -> models.UserUpload:
         """Get an upload."""

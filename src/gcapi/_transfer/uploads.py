@@ -78,7 +78,11 @@ class Uploads(UploadCalls):
         """Resume an incomplete upload of a file; see `UploadsNamespace.resume`."""
         upload = self.detail(pk)
         if upload.status == COMPLETED:
-            return models.UserUploadComplete.from_dict(upload.to_dict())
+            raise SpecError(
+                f"Upload {pk} of {upload.filename!r} is complete. The API shows neither its size nor a checksum, so {path}"
+                f" cannot be compared with it. Use it as it is, with client.uploads.detail(pk={pk!r}), or upload the"
+                " file again."
+            )
         file = self._file(PathSource(path, upload.filename), upload)
         self._keep_stored_parts(file)
         return self._run([file])[0]

@@ -20,6 +20,7 @@ from gcapi._workflows.case_kinds import (
     pks_by_title,
 )
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue, StepRecorder
+from gcapi._workflows.import_sessions import ImportSessions
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, ValuePreparer
@@ -76,6 +77,7 @@ class Cases:
     Args:
         values: Plans and uploads values.
         uploads: The namespace of uploads.
+        imports: Shows the imports of other processes.
         recovery: How lost requests are repeated and looked for.
 
     Attributes:
@@ -83,8 +85,13 @@ class Cases:
     """
 
     def __init__(
-        self, values: ValuePreparer, uploads: UploadsNamespace, recovery: RecoveryPolicy
+        self,
+        values: ValuePreparer,
+        uploads: UploadsNamespace,
+        imports: ImportSessions,
+        recovery: RecoveryPolicy,
     ) -> None:
+        self._imports = imports
         self._values = values
         self._uploads = uploads
         self._recovery = recovery
@@ -98,9 +105,13 @@ class Cases:
         kind: CaseKind[Case],
         recorder: StepRecorder,
         upload: Callable[[Sequence[Plan]], PreparedValues],
+        wait_for_others: Callable[[Sequence[Plan]], bool],
     ) -> CaseRun[Case]:
         """Return the state machine of a case."""
-        return CaseRun(kind, recorder, upload, self._uploads, self._recovery)
+        return CaseRun(kind, recorder, upload, self._uploads, self._recovery, wait_for_others)
+
+    def _wait_for_others(self, plans: Sequence[Plan]) -> bool:
+        return self._imports.wait_for_others(plans, lambda: {*self._values.uploads.created})
 
     def update(
         self,
@@ -113,7 +124,8 @@ class Cases:
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
         plans = self._values.plan(specs, Inspection(inspect))
-        run = self.run(kind, MemoryRecorder(self.pending), self._values.upload)
+        recorder = MemoryRecorder(self.pending)
+        run = self.run(kind, recorder, self._values.upload, self._wait_for_others)
         return run.update(pk, fields, plans)
 
     def add(
@@ -144,7 +156,7 @@ class Cases:
         if not title:
             new_fields["title"] = ""
         recorder = MemoryRecorder(self.pending)
-        run = self.run(parent.kind, recorder, self._values.upload)
+        run = self.run(parent.kind, recorder, self._values.upload, self._wait_for_others)
         titles = None if existing == "error" else self._titles(parent.pk)
         pk = None if titles is None else titles.find(title, parent)
         if pk is None:

@@ -158,6 +158,8 @@ class CaseRun(Generic[Case]):
         upload: Uploads the files of plans.
         uploads: The namespace of uploads.
         recovery: How lost requests are repeated and looked for.
+        wait_for_others: Waits while another process may be giving the files of plans to a case, and returns whether one
+            was.
     """
 
     kind: CaseKind[Case]
@@ -165,6 +167,7 @@ class CaseRun(Generic[Case]):
     upload: Callable[[Sequence[Plan]], PreparedValues]
     uploads: UploadsNamespace
     recovery: RecoveryPolicy
+    wait_for_others: Callable[[Sequence[Plan]], bool]
 
     def make(
         self,
@@ -230,6 +233,8 @@ class CaseRun(Generic[Case]):
             pending: The sockets whose values are being imported.
         """
         case: CaseRead = self.kind.namespace.detail(pk=pk)
+        if self.wait_for_others([p for p in plans if p.slug not in CaseSnapshot.of(case).values]):
+            case = self.kind.namespace.detail(pk=pk)
         before: CaseSnapshot = CaseSnapshot.of(case)
         present = {*before.values, *pending}
         # The order is set together with the values, so a case that has values has its order too.

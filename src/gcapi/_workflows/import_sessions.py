@@ -8,17 +8,21 @@ with the creation of our uploads, both by the server's clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from gcapi import models
+from gcapi._api.quota import MAX_QUOTA_WAIT
 from gcapi._transfer.downloads import Downloads
+from gcapi._transfer.multipart import COMPLETED
 from gcapi._util.http_dates import parse_http_date
 from gcapi._util.messages import printable
+from gcapi._util.polling import poll
 from gcapi._workflows.namespaces import Namespaces
-from gcapi._workflows.prepare import UploadedFiles
+from gcapi._workflows.plans import Plan, Upload
+from gcapi._workflows.prepare import UploadedFiles, upload_names
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.exceptions import StatusError
 
@@ -26,6 +30,11 @@ Key = TypeVar("Key", bound=Hashable)
 Session = models.RawImageUploadSession
 
 FAILED = "Failed"
+_ENDED = {FAILED, "Succeeded", "Cancelled"}
+#: Seconds that a value may still take to appear once its uploads are gone.
+APPEARANCE_SECONDS = 60.0
+#: Seconds in which another process gives a file, which it has uploaded, to a case, and the server takes it.
+FILE_IMPORT_SECONDS = 2.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -116,6 +125,51 @@ class ImportSessions:
             if url in several
         }
 
+    def others(self, own: Collection[str]) -> set[tuple[str, bool]]:
+        """Return uploads that another process of this user may be giving to a case, as `names_of` does.
+
+        Uploads do not show what they are for, and those of plain images are named by a session as soon as they are
+        given. Others are known by their age only.
+
+        Args:
+            own: The pks of the uploads of this process.
+        """
+        uploads = [
+            upload
+            for upload in self._resources.uploads.iterate_all()
+            if upload.status == COMPLETED and upload.pk not in own
+        ]
+        sessions = self._resources.raw_image_upload_sessions.iterate_all() if uploads else ()
+        statuses = {pk: session.status for session in sessions for pk in session.user_uploads or ()}
+        young = datetime.now(UTC) - timedelta(seconds=FILE_IMPORT_SECONDS)
+        return {
+            (upload.filename, upload.pk in statuses)
+            for upload in uploads
+            if statuses.get(upload.pk, FAILED) not in _ENDED
+            or (upload.pk not in statuses and upload.created > young)
+        }
+
+    def wait_for_others(self, plans: Iterable[Plan], own: Callable[[], Collection[str]]) -> bool:
+        """Wait while another process may be giving the files of plans to a case; return whether one was.
+
+        Args:
+            plans: The plans.
+            own: Returns the pks of the uploads of this process.
+        """
+        names = names_of(plans)
+        waited = False
+
+        def look() -> bool | None:
+            nonlocal waited
+            if self.others(own()).isdisjoint(names):
+                return True
+            waited = True
+            return None
+
+        if names:
+            poll(look, timeout=MAX_QUOTA_WAIT)
+        return waited
+
     def _fits(self, session: Session, slug: str, names: frozenset[str]) -> bool:
         title = self._lookup.socket(slug).title
         if not session.image_set or title not in session.error_message:
@@ -142,6 +196,16 @@ class ImportSessions:
                 if answer.is_success:
                     return parse_http_date(answer.headers.get("Last-Modified", "")) or _NEVER
         return _NEVER
+
+
+def names_of(plans: Iterable[Plan]) -> set[tuple[str, bool]]:
+    """Return the names of the uploads of plans, and whether they are for a plain image."""
+    return {
+        (name, plan.is_image and plan.image_name is None)
+        for plan in plans
+        if isinstance(plan, Upload)
+        for name in upload_names(plan)
+    }
 
 
 def images_of(

@@ -17,15 +17,13 @@ from gcapi import models
 from gcapi._util.messages import format_duration, printable
 from gcapi._util.polling import poll
 from gcapi._workflows.cases import PendingValue
-from gcapi._workflows.import_sessions import FAILED, ImportSessions
+from gcapi._workflows.import_sessions import APPEARANCE_SECONDS, FAILED, ImportSessions
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.prepare import UploadedFiles
 from gcapi.exceptions import ImportFailed, ImportTimeout
 
 #: Up to how many cases are read, and upload sessions followed, one by one rather than by listing all.
 MAX_SINGLE_READS = 20
-#: Seconds that a value may still take to appear once its uploads are gone.
-APPEARANCE_SECONDS = 60.0
 
 
 @dataclass

@@ -72,7 +72,7 @@ class Workflows:
         )
         self.imports: ImportSessions = ImportSessions(self.resources, self.downloads, self.lookup)
         recovery = RecoveryPolicy(self.settings.timeout)
-        self.cases: Cases = Cases(self.values, self.resources.uploads, recovery)
+        self.cases: Cases = Cases(self.values, self.resources.uploads, self.imports, recovery)
         self.archive_items: CaseKind[models.ArchiveItemPost] = archive_items(
             self.resources.archive_items
         )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import httpx
 
 from gcapi._http.retrying import GAVE_UP
-from gcapi.exceptions import AuthenticationError, StatusError, UnreachableHostError
+from gcapi.exceptions import AuthenticationError, OutOfCredits, StatusError, UnreachableHostError
 
 
 def common_cause(error: BaseException | None) -> httpx.HTTPError | None:
     """Return the reason of an error if it concerns all cases; else `None`.
 
-    These are a token that is not accepted, a host that cannot be reached, and a server that is down after all retries.
+    These are a token that is not accepted, a host that cannot be reached, a server that is down after all retries, and
+    credits that are used up for the month.
     """
     while error is not None:
-        if isinstance(error, AuthenticationError | UnreachableHostError):
+        if isinstance(error, AuthenticationError | UnreachableHostError | OutOfCredits):
             return error
         if isinstance(error, StatusError) and error.response.extensions.get(GAVE_UP):
             return error

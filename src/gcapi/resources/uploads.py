@@ -105,7 +105,8 @@ class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
             The upload, whose ``api_url`` goes into a value as ``user_upload`` or ``user_uploads``.
 
         Raises:
-            SpecError: The upload was aborted, or the file does not exist.
+            SpecError: The upload is complete, so that the file cannot be compared with it, or was aborted; or the file
+                does not exist.
             ObjectNotFound: The upload does not exist: it was used, or is more than a day old.
         """
         return self._uploads.resume(pk, Path(file))

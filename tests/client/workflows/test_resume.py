@@ -195,12 +195,15 @@ def test_kept_parts_count_as_progress(sandbox: Sandbox, client: Client, path: Pa
 # ---------------------------------------------------------------- what cannot be taken up
 
 
-def test_completed_upload_is_returned(sandbox: Sandbox, client: Client, path: Path) -> None:
-    """Resuming a complete upload returns it, and sends nothing."""
+def test_completed_upload_cannot_be_compared(sandbox: Sandbox, client: Client, path: Path) -> None:
+    """Resuming a complete upload, which may be of another file, is refused with what to do, and sends nothing."""
     (made,) = upload(client, PathSource(path))
     sandbox.requests.clear()
-    again = client.uploads.resume(pk=made.pk, file=path)
-    assert (again.pk, again.status, again.api_url) == (made.pk, "Completed", made.api_url)
+    with pytest.raises(
+        SpecError, match="is complete. The API shows neither its size nor"
+    ) as refused:
+        client.uploads.resume(pk=made.pk, file=path)
+    assert f"client.uploads.detail(pk={made.pk!r})" in str(refused.value)
     assert put_sizes(sandbox) == []
 
 

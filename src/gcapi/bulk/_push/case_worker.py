@@ -157,6 +157,7 @@ class CaseWorker:
             self._parent.kind,
             JournalRecorder(self._journal, row.fingerprint),
             partial(self._uploads.upload, row.identity),
+            self._uploads.wait_for_others,
         )
         if decision.action == "finish":
             self._finish(run, row, decision.pk)

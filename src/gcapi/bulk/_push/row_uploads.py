@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from gcapi import models
 from gcapi._api.quota import MAX_QUOTA_WAIT, MAX_USER_UPLOADS, QuotaWait
@@ -24,6 +25,7 @@ from gcapi._util.fork_safety import Lock
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
+from gcapi._workflows.import_sessions import names_of
 from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import (
     IncompleteImageSet,
@@ -84,6 +86,22 @@ class RowUploads:
             for upload in (client.uploads.iterate_all() if noted else ())
             if upload.pk in noted and upload.status in {INITIALIZED, COMPLETED}
         }
+
+    def wait_for_others(self, plans: Sequence[Plan]) -> bool:
+        """Wait while another process may be giving the files of plans to a case; return whether one was.
+
+        What begins later than the first row that asks for it is not looked for.
+        """
+        if self._others.isdisjoint(names_of(plans)):
+            return False
+        return self._client.workflows.imports.wait_for_others(plans, self._own)
+
+    @cached_property
+    def _others(self) -> set[tuple[str, bool]]:
+        return self._client.workflows.imports.others(self._own())
+
+    def _own(self) -> set[str]:
+        return self.journal.upload_pks() | {*self._client.workflows.file_uploads.created}
 
     def known(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
         """Return the values that an earlier run sent."""
