@@ -79,9 +79,9 @@ class Uploads(UploadCalls):
         upload = self.detail(pk)
         if upload.status == COMPLETED:
             raise SpecError(
-                f"Upload {pk} of {upload.filename!r} is complete. The API shows neither its size nor a checksum, so {path}"
-                f" cannot be compared with it. Use it as it is, with client.uploads.detail(pk={pk!r}), or upload the"
-                " file again."
+                f"Upload {pk} of {upload.filename!r} is complete. The API shows neither its size nor a checksum, so"
+                f" {path} cannot be compared with it. Use it as it is, with client.uploads.detail(pk={pk!r}), or upload"
+                " the file again."
             )
         file = self._file(PathSource(path, upload.filename), upload)
         self._keep_stored_parts(file)

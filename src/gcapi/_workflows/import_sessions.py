@@ -1,4 +1,4 @@
-"""What the server says about the imports of plain images, in its upload sessions.
+"""The outcome of the imports of plain images, in the words of the server's upload sessions.
 
 A session names our uploads until an image was built. From then on it names only the images, which have the names of our
 files. Images of earlier imports may have these names too, so the time at which the store received an image is compared
@@ -27,7 +27,7 @@ from gcapi._workflows.slug_lookup import Lookup
 from gcapi.exceptions import StatusError
 
 Key = TypeVar("Key", bound=Hashable)
-Session = models.RawImageUploadSession
+UploadSession = models.RawImageUploadSession
 
 FAILED = "Failed"
 _ENDED = {FAILED, "Succeeded", "Cancelled"}
@@ -54,14 +54,14 @@ class ImportSessions:
         #: The names of the images of sessions, and when the first of them was stored.
         self._built: dict[str, tuple[frozenset[str], datetime]] = {}
 
-    def read(self) -> list[Session]:
+    def read(self) -> list[UploadSession]:
         """List the sessions that name uploads or have a message."""
         sessions = self._resources.raw_image_upload_sessions.iterate_all()
         return [one for one in sessions if one.user_uploads or one.error_message]
 
     def refused(
-        self, sessions: Iterable[Session], values: Mapping[Key, tuple[str, UploadedFiles]]
-    ) -> dict[Key, Session]:
+        self, sessions: Iterable[UploadSession], values: Mapping[Key, tuple[str, UploadedFiles]]
+    ) -> dict[Key, UploadSession]:
         """Return the sessions in which the server built images of uploads, and refused them.
 
         Of several values with the same socket and file names, either all were refused, or it is unknown which were.
@@ -79,7 +79,7 @@ class ImportSessions:
                 # The header of an HTTP date has no fractions of seconds.
                 created = files.created.replace(microsecond=0)
                 groups[slug, frozenset(files.names)].append((created, key))
-        found: dict[Key, Session] = {}
+        found: dict[Key, UploadSession] = {}
         for (slug, names), members in groups.items():
             members.sort(key=lambda one: one[0], reverse=True)
             candidates = sorted(
@@ -92,7 +92,7 @@ class ImportSessions:
                 found |= {key: session for (_, key), (_, session) in pairs}
         return found
 
-    def reason(self, files: Mapping[str, UploadedFiles], sessions: Sequence[Session]) -> str:
+    def reason(self, files: Mapping[str, UploadedFiles], sessions: Sequence[UploadSession]) -> str:
         """Return why images could not be imported, in the server's words; empty if no session tells.
 
         Args:
@@ -170,14 +170,14 @@ class ImportSessions:
             poll(look, timeout=MAX_QUOTA_WAIT)
         return waited
 
-    def _fits(self, session: Session, slug: str, names: frozenset[str]) -> bool:
+    def _fits(self, session: UploadSession, slug: str, names: frozenset[str]) -> bool:
         title = self._lookup.socket(slug).title
         if not session.image_set or title not in session.error_message:
             return False
         built, _ = self._built_of(session)
         return bool(built) and built <= names
 
-    def _built_of(self, session: Session) -> tuple[frozenset[str], datetime]:
+    def _built_of(self, session: UploadSession) -> tuple[frozenset[str], datetime]:
         """Return the names of the images of a session, and when the first of them was stored."""
         if session.pk not in self._built:
             try:

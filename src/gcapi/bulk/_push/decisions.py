@@ -32,7 +32,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class WaitResult:
-    """What came of waiting for imports or jobs, by the pks of the cases or jobs.
+    """The outcome of waiting for imports or jobs, by the pks of the cases or jobs.
 
     Attributes:
         failed: The errors of those that failed.
