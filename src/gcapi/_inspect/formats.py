@@ -15,6 +15,10 @@ from gcapi._transfer.local_files import local_file_error
 HEAD_BYTES = 8192
 #: Suffixes of the data of images that need a header.
 DATA_SUFFIXES = frozenset({".img", ".img.gz", ".raw", ".raw.gz", ".zraw"})
+#: Suffixes of images, apart from DICOM.
+IMAGE_SUFFIXES = frozenset(
+    (".mha", ".mhd", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+) | {".ome.tif", ".ome.tiff", ".svs", ".ndpi", ".vms", ".scn", ".mrxs", ".bif"}
 #: Suffixes of files that are DICOM if no other format is recognised.
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,11 +26,13 @@ from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
     MASK_SOCKET,
     is_mask,
+    mask_name,
     mask_of,
     write_answers,
 )
 from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
+from gcapi.bulk._pull.file_naming import Names
 from gcapi.bulk._pull.file_records import remove_partial_files
 from gcapi.bulk._pull.json_lines import JsonLinesFile
 from gcapi.bulk._pull.json_lines import PulledFolderError as PulledFolderError
@@ -105,7 +107,8 @@ class PullReport:
         size: Their size in bytes.
         answers: The number of answers; `None` if the source is not a reader study.
         failed: The cases that are not complete, with their errors.
-        remarks: The changes here and on the server since an earlier pull, which were left.
+        remarks: The changes here and on the server since an earlier pull, which were left, and the names that were
+            changed, since others would be the same.
         unmatched: The patterns to include that no case or no socket matches.
     """
 
@@ -130,6 +133,7 @@ def pull(
     existing: ExistingFolder = "resume",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    names: Names | None = None,
     table_format: TableFormat = "csv",
     workers: int = 4,
     executor: Executor | None = None,
@@ -155,6 +159,11 @@ def pull(
             values to pull, such as ``"socket:ct-*"``; the masks of answers count as the socket ``answer``. Without
             patterns of a kind, all are pulled.
         exclude: Patterns for cases and values that are not pulled.
+        names: How folders and files are named, where several of a name get their pk or socket appended, which is a
+            remark. `None`: folders after the titles of cases, images after their pks. ``"title"``: folders and images
+            after the titles of cases; masks of answers after case, question and reader. ``"pk"``: folders and images
+            after their pks. ``"original"``: folders after titles, images and files by the names that they had when they
+            were uploaded. A folder keeps the names of its first pull.
         table_format: The format of the manifest and of the answers: ``"csv"``, ``"tsv"``, ``"xlsx"``, ``"jsonl"`` or
             ``"parquet"``. The manifest is JSON Lines if a cell is too long for the format.
         workers: The number of cases that are pulled at the same time, each over up to `max_concurrent_downloads`
@@ -175,13 +184,14 @@ def pull(
         SpecError: An answer is too long for a workbook; the other files are complete.
     """
     check_table_format(table_format)
+    _check_names(names)
     target = Target.of(source)
     root = Path(folder).absolute()
     policy = _policy(root, existing)
     with cancel_scope(), row_listener(client, progress, "cases", workers) as listener:
         found = find_source(client, target)
         with (
-            closing(PullIndex(root, str(target), str(client.base_url))) as index,
+            closing(PullIndex(root, str(target), str(client.base_url), names)) as index,
             Scheduler(workers, "gcapi-pull") as scheduler,
         ):
             runner = Runner(client, executor, token_file)
@@ -208,6 +218,7 @@ def plan_pull(
     existing: ExistingFolder = "resume",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    names: Names | None = None,
 ) -> list[PlannedCase]:
     """Return what a pull would do for each selected case; only the list of cases is read, and nothing is written.
 
@@ -218,6 +229,7 @@ def plan_pull(
         existing: Its policy for a folder that is not empty.
         include: The cases and values to pull.
         exclude: The cases and values that are not pulled.
+        names: How it names folders and files.
 
     Raises:
         TargetError: The source has none of the three forms.
@@ -225,6 +237,7 @@ def plan_pull(
         FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
         PulledFolderError: A pull into the folder is running, or its index cannot be read.
     """
+    _check_names(names)
     target = Target.of(source)
     root = Path(folder).absolute()
     policy, selection = _policy(root, existing), Selection.of(include, exclude)
@@ -232,15 +245,29 @@ def plan_pull(
     with ExitStack() as stack:
         index = None
         if (root / INDEX).exists():
-            index = stack.enter_context(closing(PullIndex(root, str(target), str(client.base_url))))
+            index = stack.enter_context(
+                closing(PullIndex(root, str(target), str(client.base_url), names))
+            )
+            names = index.names
         titles = {case.pk: case.title for case in cases.values()}
-        folders = name_folders(titles, index.folders if index else {})
+        folders = name_folders(titles, index.folders if index else {}, names)
         known: Callable[[str], CaseRecord | None] = index.get if index else lambda _: None
         return [
-            plan_case(CasePull(case, root, folders[pk], policy, known(pk), selection))
+            plan_case(CasePull(case, root, folders[pk], policy, known(pk), selection, names))
             for pk, case in cases.items()
             if selection.has_case(case.title, pk)
         ]
+
+
+def _check_names(names: str | None) -> None:
+    """Check how folders and files are named.
+
+    Raises:
+        ValueError: There is no such way.
+    """
+    if names is not None and names not in get_args(Names):
+        known = ", ".join(map(repr, get_args(Names)))
+        raise ValueError(f"names={names!r} must be one of {known}, or None.")
 
 
 def _policy(root: Path, existing: ExistingFolder) -> PullPolicy:
@@ -304,7 +331,11 @@ class _PullRun:
                     selected += 1
             names = {*self.titles, *self.titles.values()}
             self.report.unmatched = self.selection.include.unmatched(names, sockets)
-            folders = name_folders(self.titles, self.index.folders)
+            folders = name_folders(self.titles, self.index.folders, self.index.names)
+            for pk, folder in folders.items():
+                if pk not in self.index.folders and folder.endswith(f"-{pk}"):
+                    text = "other cases would have the same folder, so its pk was appended"
+                    self.report.remarks.append(Difference("renamed", folder, text))
             self.index.assign_folders(folders)
             listed = (RemoteCase.from_json(entry) for _, entry in cases)
             tasks = (self._task(case, folders[case.pk]) for case in listed)
@@ -317,7 +348,8 @@ class _PullRun:
 
     def _task(self, case: RemoteCase, folder: str) -> CasePull:
         known = self.index.get(case.pk)
-        return CasePull(case, self.report.folder, folder, self.policy, known, self.selection)
+        root, names = self.report.folder, self.index.names
+        return CasePull(case, root, folder, self.policy, known, self.selection, names)
 
     def _pull_all(self, tasks: Iterable[CasePull]) -> Iterator[tuple[str, PulledCase | None]]:
         """Yield the pk of each case when it has ended and is recorded, and its result; `None` if it failed."""
@@ -345,7 +377,7 @@ class _PullRun:
                 maker.note_ground_truth(entry)
                 self.report.answers += 1
             masks = (
-                mask
+                replace(mask, title=mask_name(maker.row(answer, {})))
                 for _, answer in answers
                 if (mask := mask_of(answer)) and self._has_mask(answer)
             )

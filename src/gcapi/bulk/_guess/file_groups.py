@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from gcapi._inspect.formats import DATA_SUFFIXES, DICOM_SUFFIXES, Format, Head, read_head
+from gcapi._inspect.formats import (
+    DATA_SUFFIXES,
+    DICOM_SUFFIXES,
+    IMAGE_SUFFIXES,
+    Format,
+    Head,
+    read_head,
+)
 from gcapi._inspect.series import series_and_study
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.local_files import check_local_file
@@ -24,9 +31,6 @@ IMAGE, SEGMENTATION, DICOM = "image", "segmentation", "dicom"
 _IMAGE_FORMATS = frozenset(
     {Format.METAIMAGE, Format.NIFTI, Format.NRRD, Format.PNG, Format.JPEG, Format.TIFF}
 )
-_IMAGE_SUFFIXES = frozenset(
-    (".mha", ".mhd", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-) | {".ome.tif", ".ome.tiff", ".svs", ".ndpi", ".vms", ".scn", ".mrxs", ".bif"}
 #: Files that some kind of socket takes and that have no mark, or one that other files have too.
 _FILE_SUFFIXES = frozenset(
     (".json", ".csv", ".pdf", ".newick", ".obj", ".sqreg", ".mp4", ".biom", ".zip")
@@ -128,7 +132,7 @@ def _kind_of(head: Head) -> str:
         return IMAGE
     if found == Format.PDF:
         return "pdf"
-    if suffix in _IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return IMAGE
     return suffix.removeprefix(".") if suffix in _FILE_SUFFIXES else ""
 

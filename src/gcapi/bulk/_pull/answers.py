@@ -119,8 +119,7 @@ def download_masks(
     for row in table.rows:
         if row["pk"] not in table.masks:
             continue
-        names = (row["display_set"] or row["display_set_pk"], row["question"], row["creator"])
-        stem = "_".join(folder_name(name)[:_MAX_NAME_PART] for name in names)
+        stem = mask_name(row)
         if case_folded(stem) in taken:
             stem = f"{stem}_{row['pk']}"
         taken.add(case_folded(stem))
@@ -133,6 +132,12 @@ def download_masks(
     for row in table.rows:
         targets = [target for _, target in planned.get(row["pk"], ())]
         row["files"] = {str(target): sha256_of(target) for target in targets}
+
+
+def mask_name(row: Mapping[str, Any]) -> str:
+    """Return the name of the mask of an answer: its case, question and reader."""
+    names = (row["display_set"] or row["display_set_pk"], row["question"], row["creator"])
+    return "_".join(folder_name(str(name))[:_MAX_NAME_PART] for name in names)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gcapi._transfer.file_names import case_folded, folder_name
+from gcapi.bulk._pull.file_naming import Names
 from gcapi.bulk._tables.formats import SUFFIXES
 from gcapi.exceptions import UnsafeName
 
@@ -21,7 +22,9 @@ RESERVED_NAMES = frozenset((INDEX, *MANIFESTS, ANSWERS, *_ANSWER_TABLES))
 _LIST_CHARACTERS = re.compile(r"[;\[\]]")
 
 
-def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+def name_folders(
+    titles: Mapping[str, str], kept: Mapping[str, str], names: Names | None = None
+) -> dict[str, str]:
     """Return the folder of each case.
 
     A case keeps the folder that it has. The folder of a new case is its title; its pk if it has no title; or both if
@@ -30,6 +33,7 @@ def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str
     Args:
         titles: The title of each case, by its pk.
         kept: The folders from earlier pulls, by the pks of their cases.
+        names: How folders are named; those of new cases are their pks if it is ``"pk"``.
 
     Raises:
         UnsafeName: Two cases would still have the same folder.
@@ -37,7 +41,7 @@ def name_folders(titles: Mapping[str, str], kept: Mapping[str, str]) -> dict[str
     taken = {case_folded(name) for name in (*kept.values(), *RESERVED_NAMES)}
     # A name that begins with a dot would be hidden.
     wanted = {
-        pk: folder_name(_LIST_CHARACTERS.sub("_", title)).lstrip(".")
+        pk: "" if names == "pk" else folder_name(_LIST_CHARACTERS.sub("_", title)).lstrip(".")
         for pk, title in titles.items()
         if pk not in kept
     }

@@ -14,6 +14,7 @@ from typing import Literal
 from gcapi._transfer.file_names import case_folded, inside
 from gcapi._transfer.remote_files import RemoteFile, stored
 from gcapi._workflows.outputs import OutputFile
+from gcapi.bulk._pull.file_naming import Names, distinct_files, named_files
 from gcapi.bulk._pull.file_records import record_of_file, remove_partial_files, sha256_and_md5
 from gcapi.bulk._pull.pull_index import CaseRecord, FileRecord, ValueRecord
 from gcapi.bulk._pull.remote_cases import CaseValue, RemoteCase, RemoteValue, ValueKey, reload_case
@@ -42,6 +43,7 @@ class CasePull:
         policy: What happens to files that exist.
         known: The record of the case; `None` for none.
         selection: The values to pull; the records of others are kept.
+        names: How files are named; `None` for their names on the server.
     """
 
     case: RemoteCase
@@ -50,6 +52,7 @@ class CasePull:
     policy: PullPolicy
     known: CaseRecord | None
     selection: Selection = EVERYTHING
+    names: Names | None = None
 
     def run(self, client: Client) -> PulledCase:
         """Pull the case; if a value has gone since the case was listed, reload the case once.
@@ -115,7 +118,10 @@ class _CasePuller:
         outputs = {
             value.key: self._files_of(value) for value in self._selected if not self._is_kept(value)
         }
-        _check_distinct(target for group in outputs.values() for _, target in group)
+        if self._task.names is None:
+            _check_distinct(target for group in outputs.values() for _, target in group)
+        else:
+            outputs = self._with_distinct_names(outputs)
         wanted = [
             output
             for value in self._selected
@@ -145,14 +151,42 @@ class _CasePuller:
             return True
         return are_present(self._root, known)
 
-    def _files_of(self, value: RemoteValue) -> list[OutputFile]:
+    def _files_of(self, value: RemoteValue) -> Sequence[OutputFile]:
+        title = self._case.title or self._case.pk
+        names = self._task.names
         if value.role == "answer":
-            return self._outputs.files_of_image(value.content["image"], self._folder)
+            files = self._outputs.files_of_image(value.content["image"], self._folder)
+            return named_files(files, names, title=title, original=title, is_image=True)
         is_job = self._case.kind == "algorithm"
         folder = self._folder / _JOB_FOLDERS[value.role] if is_job else self._folder
         model = HyperlinkedComponentInterfaceValue.from_dict(value.content)
-        self._names[value.key], files = self._outputs.named_files_of_value(model, folder)
-        return files
+        name, files = self._outputs.named_files_of_value(model, folder)
+        self._names[value.key] = name
+        is_image = isinstance(value.content.get("image"), str)
+        return named_files(files, names, title=title, original=name, is_image=is_image)
+
+    def _with_distinct_names(
+        self, outputs: Mapping[ValueKey, Sequence[OutputFile]]
+    ) -> dict[ValueKey, Sequence[OutputFile]]:
+        """Return files whose paths differ from those of the other values, kept ones included."""
+        others = [value for value in self._known.values() if value.key not in outputs]
+        taken = {
+            case_folded(str(inside(self._root, file.path)))
+            for value in (*others, *self._unselected)
+            for file in value.files
+        }
+        distinct: dict[ValueKey, Sequence[OutputFile]] = {}
+        for value in self._selected:
+            if value.key in outputs:
+                distinct[value.key], is_renamed = distinct_files(
+                    outputs[value.key], value.slug, taken
+                )
+                if is_renamed:
+                    name = self._path_of(distinct[value.key][0][1])
+                    self._remark(
+                        "renamed", value, f"another value has its file's name; it is {name}"
+                    )
+        return distinct
 
     def _is_wanted(self, value: RemoteValue, output: OutputFile) -> bool:
         source, target = output

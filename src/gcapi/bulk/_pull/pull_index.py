@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from gcapi.bulk._pull.case_folders import INDEX
+from gcapi.bulk._pull.file_naming import Names
 from gcapi.bulk._pull.json_lines import (
     JsonLinesFile,
     PulledFolderError,
@@ -90,17 +91,20 @@ class PullIndex:
         folder: The folder, created if missing.
         source: The source, such as ``archive:slug``.
         server: The address of its API.
+        names: How folders and files are named; `None` as in earlier pulls.
 
     Attributes:
+        names: How folders and files are named; `None` for the usual names.
         folders: The folder of each case, by the case's key.
         offsets: The offset of the record of each complete case, by the case's key.
 
     Raises:
-        FileExistsError: The folder holds another source.
+        FileExistsError: The folder holds another source, or other names.
         PulledFolderError: Another pull has the index open, or it cannot be read or written.
     """
 
-    def __init__(self, folder: Path, source: str, server: str) -> None:
+    def __init__(self, folder: Path, source: str, server: str, names: Names | None = None) -> None:
+        self.names: Names | None = names
         self.folders: dict[str, str] = {}
         self.offsets: dict[str, int] = {}
         self._path = folder / INDEX
@@ -116,20 +120,29 @@ class PullIndex:
         entries = iter(self._file)
         _, found = next(entries, (0, None))
         if found is None:
-            self._file.append({"format": INDEX_FORMAT, **head})
+            named = {"names": self.names} if self.names else {}
+            self._file.append({"format": INDEX_FORMAT, **head, **named})
+            found = {**head, **named}
         elif found.pop("format", INDEX_FORMAT) != INDEX_FORMAT:
             raise PulledFolderError(
                 f"{self._path} was written by another version of gcapi, in a format that this one does not know. Pull"
                 " with that version, or move the file away and pull again with existing='verify', which keeps complete"
                 " files."
             )
-        elif not found.keys() >= head.keys():
+        names: Any = found.pop("names", None)
+        if not found.keys() >= head.keys() or names not in {None, *get_args(Names)}:
             raise invalid_file(self._path)
-        elif found != head:
+        if found != head:
             raise FileExistsError(
                 f"{self._path.parent} holds {found['source']} of {found['server']}, not {head['source']} of"
                 f" {head['server']}. Choose another folder."
             )
+        if self.names not in {None, names}:
+            raise FileExistsError(
+                f"{self._path.parent} was pulled with {f'names={names!r}' if names else 'the usual names'}, and keeps"
+                " them. Leave out names, or choose another folder."
+            )
+        self.names = names
         for offset, entry in entries:
             pk, name = entry.get("pk"), entry.get("folder")
             if not (isinstance(pk, str) and isinstance(name, str)):

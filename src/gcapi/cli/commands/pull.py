@@ -52,6 +52,12 @@ _PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "
     help="Do not download cases with a title like this or, as socket:PATTERN, values of such sockets; can be repeated.",
 )
 @click.option(
+    "--names",
+    type=click.Choice(["title", "pk", "original"]),
+    help="Name folders and images after the titles of cases, or after pks; or images and files as they were uploaded."
+    " By default folders after titles and images after pks.",
+)
+@click.option(
     "--format",
     "table_format",
     type=click.Choice(TABLE_FORMATS),
