@@ -626,6 +626,30 @@ class Client(Namespaces):
         )
         return files[value.interface.slug]
 
+    def read_socket_value(self, value: models.HyperlinkedComponentInterfaceValue) -> Any:
+        """Return the content of a value, whatever its kind.
+
+        Args:
+            value: A value, input or output of an object that was read from the server.
+
+        Returns:
+            A `SimpleITK.Image` for an image (see `client.images.read`). For a file, the parsed JSON of one that ends in
+            ``.json``, the text of another that is UTF-8, or else its bytes. For any other kind, the JSON value.
+
+        Raises:
+            MissingExtra: The value is an image, and the extra `images` is not installed.
+            TransferError: A download was incomplete.
+
+        Examples:
+            >>> for value in case.values:
+            ...     content = client.read_socket_value(value)
+        """
+        if isinstance(value.image, str):
+            return self.images.read(value.image)
+        if isinstance(value.file, str):
+            return self.workflows.outputs.read_file(value.file)
+        return value.value
+
     if not TYPE_CHECKING:  # so that neither editors nor `dir` offer what is withdrawn
 
         def __getattr__(self, name: str) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from gcapi._util.html import ShownAsTable
+
 #: An error means that the server, or the next reader, cannot use the file; a warning that a person should look at it.
 Level = Literal["error", "warning"]
 #: What to do about findings: raise `FileInspectionError` for errors and warn of warnings, warn of both, or not inspect.
@@ -22,8 +24,8 @@ def check_inspect_mode(mode: str) -> None:
         raise ValueError(f"inspect={mode!r} must be 'error', 'warn' or 'off'.")
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, repr=False)
+class Finding(ShownAsTable):
     """One remark about the files of a socket value.
 
     Attributes:

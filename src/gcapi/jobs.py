@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcapi import models
+from gcapi._util.html import ShownAsTable
 from gcapi._util.messages import format_duration
 from gcapi._util.polling import poll
 from gcapi.exceptions import JobFailed, JobTimeout
@@ -22,8 +23,8 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class AlgorithmRun:
+@dataclass(frozen=True, repr=False)
+class AlgorithmRun(ShownAsTable):
     """A successful job and its downloaded outputs.
 
     Attributes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar, overload
 
+from gcapi._api.notebook import page_html
+
 T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT_PAGE_SIZE = 100
@@ -43,3 +45,6 @@ class Page(Sequence[T_co]):
 
     def __repr__(self) -> str:
         return f"<Page of {len(self)} from {self.offset}, of {self.total_count}>"
+
+    def _repr_html_(self) -> str:
+        return page_html(self._results, f"{len(self)} from {self.offset}, of {self.total_count}")

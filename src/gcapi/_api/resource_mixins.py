@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from gcapi._api.dataframes import CATEGORIES, dataframe, object_rows
+from gcapi._api.notebook import namespace_html
 from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
@@ -44,6 +45,12 @@ Params = Mapping[str, Any]
 _UPLOAD_URL = re.compile(r"/uploads/([^/]+)/$")
 #: Query parameters that select a part of the list, rather than objects.
 _PAGING = frozenset({"limit", "offset"})
+_MAX_REPR_CHARACTERS = 190
+
+
+def _first_line(namespace: object) -> str:
+    """Return the first line of the docstring of an object's class."""
+    return (type(namespace).__doc__ or "").partition("\n")[0]
 
 
 class Namespace:
@@ -55,6 +62,22 @@ class Namespace:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+
+    def __repr__(self) -> str:
+        shown = f"<{type(self).__name__} of {self._calls.settings.base_url}: {_first_line(self)}"
+        return f"{shown[:_MAX_REPR_CHARACTERS]}>"
+
+    def _repr_html_(self) -> str:
+        methods = [
+            name
+            for name in dir(type(self))
+            if not name.startswith("_") and callable(getattr(type(self), name))
+        ]
+        filters = sorted(self._known_filters())
+        return namespace_html(type(self).__name__, _first_line(self), methods, filters)
+
+    def _known_filters(self) -> set[str]:
+        return set()
 
 
 class PageModel(Protocol[T_co]):

@@ -9,7 +9,7 @@ import array
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,15 @@ class Thumbnail:
         modality: The code of the modality, such as ``"CT"``; empty if it is unknown.
     """
 
-    png: bytes = b""
+    png: bytes = field(default=b"", repr=False)
     reason: str = ""
     shape: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
     components: int = 1
     modality: str = ""
+
+    def _repr_png_(self) -> bytes | None:
+        return self.png or None
 
 
 def draw_thumbnail(files: Sequence[Path], max_side: int = MAX_SIDE) -> Thumbnail:

@@ -20,6 +20,14 @@ def config_dir() -> Path:
     return _system_dir() or _xdg_dir("XDG_CONFIG_HOME", ".config")
 
 
+def cache_dir() -> Path:
+    """Return the directory for what can be downloaded again."""
+    if sys.platform == "darwin":
+        return _home() / "Library" / "Caches" / "gcapi"
+    system = _system_dir()
+    return system / "Cache" if system else _xdg_dir("XDG_CACHE_HOME", ".cache")
+
+
 def _system_dir() -> Path | None:
     """Return the one directory that Windows and macOS have for both purposes."""
     if os.name == "nt":

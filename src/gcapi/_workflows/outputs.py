@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gcapi import models
 from gcapi._api.operations import Calls, plain
@@ -14,6 +15,7 @@ from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.file_names import inside, name_of
 from gcapi._transfer.image_files import files_of_image
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
+from gcapi._util.owner_locks import private_directory
 from gcapi.exceptions import UnexpectedAnswer
 from grand_challenge_api import api
 
@@ -89,6 +91,20 @@ class Outputs:
             name = name_of(parse_server_url(value.file).path)
             return name, [(ApiFile(self._calls.transport, value.file), target)]
         return "", [(json.dumps(plain(value.value), indent=2).encode(), target)]
+
+    def read_file(self, url: str) -> Any:
+        """Return the file at a URL: parsed if its name ends in ``.json``, as text if it is UTF-8, or else as bytes."""
+        with private_directory() as folder:
+            (path,) = self._downloads.fetch(
+                [(ApiFile(self._calls.transport, url), folder / "file")]
+            )
+            content = path.read_bytes()
+        if name_of(parse_server_url(url).path).lower().endswith(".json"):
+            return json.loads(content)
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            return content
 
     def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
         """Return the files of the image at an API URL."""

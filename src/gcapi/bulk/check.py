@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gcapi import models
 from gcapi._transfer.parts import part_size, split
+from gcapi._util.html import ShownAsTable
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi.bulk._push.case_worker import find_parent
@@ -43,8 +44,8 @@ _REQUESTS_PER_CASE = 2
 _REQUESTS_PER_UPLOAD = 3
 
 
-@dataclass
-class CheckReport:
+@dataclass(repr=False)
+class CheckReport(ShownAsTable):
     """Result of checking a manifest.
 
     Attributes:

@@ -20,6 +20,7 @@ from gcapi import models
 from gcapi._http.urls import last_segment
 from gcapi._inspect.folders import is_litter
 from gcapi._util.disk_space import is_disk_full
+from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
@@ -93,8 +94,8 @@ class PullProgress:
     total: int
 
 
-@dataclass
-class PullReport:
+@dataclass(repr=False)
+class PullReport(ShownAsTable):
     """The result of a pull.
 
     Attributes:

@@ -25,6 +25,7 @@ from typing import Literal
 
 from gcapi import models
 from gcapi._util.disk_space import is_disk_full
+from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi._util.user_dirs import state_dir
 from gcapi._util.user_warnings import calling_line, warn_at
@@ -104,8 +105,8 @@ class PushProgress:
 PushListener = Callable[[PushProgress], None]
 
 
-@dataclass
-class PushReport:
+@dataclass(repr=False)
+class PushReport(ShownAsTable):
     """The result of a push.
 
     Attributes:

@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gcapi._api.page import Page as Page
+from gcapi._pictures.thumbnails import Thumbnail as Thumbnail
+from gcapi._pictures.volumes import ImageArray as ImageArray
 from gcapi.resources.account import Notifications as Notifications
 from gcapi.resources.account import Profiles as Profiles
 from gcapi.resources.account import Subscriptions as Subscriptions

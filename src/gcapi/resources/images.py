@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
+from gcapi._api.notebook import offer_pictures
 from gcapi._api.operations import LazyOperation
 from gcapi._api.resource_mixins import PageModel, ReadMixin
+from gcapi._pictures.volumes import as_array
 from gcapi._transfer.image_files import choose_files, files_of_image
+from gcapi.resources._image_reading import ImageReader
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from gcapi import models
     from gcapi._api.operations import Calls
+    from gcapi._pictures.thumbnails import Thumbnail
+    from gcapi._pictures.volumes import ImageArray
     from gcapi._transfer.atomic_file import ExistingFile
     from gcapi._transfer.downloads import Downloads
     from grand_challenge_api.api.cases import cases_images_list
@@ -63,6 +68,8 @@ class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
     def __init__(self, calls: Calls, downloads: Downloads) -> None:
         super().__init__(calls)
         self._downloads = downloads
+        self._reader = ImageReader(calls, downloads)
+        offer_pictures(f"{calls.settings.root_url}/", self._reader)
 
     @overload
     def download(self, *, pk: str, **options: Unpack[_DownloadOptions]) -> list[Path]: ...
@@ -149,3 +156,69 @@ class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
                 self._calls, files, directory, filename=name, image_type=image_type
             )
         return self._downloads.fetch(chosen, existing=existing)
+
+    def read(self, image: models.HyperlinkedImage | str) -> Any:
+        """Return an image as a `SimpleITK.Image`, with its spacing, origin and direction.
+
+        Its files are kept in a cache folder that processes share: ``GCAPI_CACHE_DIR``, by default in the cache
+        directory of your account. It holds at most ``GCAPI_CACHE_BYTES`` (4 GiB); what was not used for the longest
+        time is removed.
+
+        Args:
+            image: The image, its primary key or its API URL.
+
+        Raises:
+            MissingExtra: The extra `images` is not installed.
+            ValueError: SimpleITK cannot read the format, as of whole slides of several levels.
+            TransferError: A file arrived incomplete or corrupt; it was not kept.
+
+        Examples:
+            >>> image = client.images.page(limit=1)[0]
+            >>> client.images.read(image).GetDimension()
+            2
+        """
+        return self._reader.volume(self._image(image))
+
+    def array(self, image: models.HyperlinkedImage | str) -> ImageArray:
+        """Return the pixels of an image as a NumPy array, with their spacing.
+
+        Args:
+            image: The image, its primary key or its API URL; see `read`.
+
+        Raises:
+            MissingExtra: The extra `images` is not installed.
+            ValueError: SimpleITK cannot read the format.
+            TransferError: A file arrived incomplete or corrupt; it was not kept.
+
+        Examples:
+            >>> image = client.images.page(limit=1)[0]
+            >>> client.images.array(image).pixels.ndim
+            2
+        """
+        return as_array(self.read(image))
+
+    def preview(self, image: models.HyperlinkedImage | str, max_side: int = 512) -> Thumbnail:
+        """Return the middle slice of an image as a picture, which notebooks show.
+
+        Args:
+            image: The image, its primary key or its API URL; see `read`.
+            max_side: The longer side in pixels.
+
+        Returns:
+            A picture, whose ``png`` is empty if there is none; ``reason`` says why.
+
+        Raises:
+            MissingExtra: The extra `images` is not installed.
+            TransferError: A file arrived incomplete or corrupt; it was not kept.
+
+        Examples:
+            >>> image = client.images.page(limit=1)[0]
+            >>> len(client.images.preview(image, max_side=128).shape)
+            2
+        """
+        return self._reader.preview(self._image(image), max_side)
+
+    def _image(self, image: models.HyperlinkedImage | str) -> models.HyperlinkedImage:
+        if not isinstance(image, str):
+            return image
+        return self.detail(api_url=image) if "/" in image else self.detail(pk=image)

@@ -32,7 +32,7 @@ CHANGE = {"update", "partial_update"}
 
 #: The methods of each namespace other than reading; the writes are exactly those of the API.
 NAMESPACES: dict[str, set[str]] = {
-    "images": {"download"},
+    "images": {"download", "read", "array", "preview"},
     "uploads": {
         "create",
         "generate_presigned_urls",
