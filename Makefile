@@ -47,6 +47,7 @@ check-mypy: $(INSTALLED)
 
 check-generated: $(INSTALLED)
 	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python scripts/reference.py --check
 
 check-style: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -62,6 +63,7 @@ bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 8 minutes)
 
 generate: $(INSTALLED) ## Generate generated/ from openapi/ (offline, reproducible)
 	$(BIN)/python scripts/generate.py
+	$(BIN)/python scripts/reference.py
 
 schema: $(INSTALLED) ## Pull the schema from SCHEMA_URL, list the changes, and generate (FORCE=1 to override)
 	$(BIN)/python scripts/schema.py

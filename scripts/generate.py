@@ -57,6 +57,11 @@ class Layout:
         return self.root / "openapi" / "overlay.yaml"
 
     @property
+    def meanings(self) -> Path:
+        """The meaning of fields, for docstrings and the model reference."""
+        return self.root / "openapi" / "meanings.yaml"
+
+    @property
     def settings(self) -> Path:
         """The generator's settings."""
         return self.root / "openapi" / "generator.yaml"
@@ -139,6 +144,21 @@ def _require_all(models: Json, exceptions: Mapping[str, list[str]]) -> None:
             model["required"] = sorted(always | set(model.get("required", ())))
 
 
+def meanings(layout: Layout) -> Json:
+    """Return the meaning of fields, by name or by model and name."""
+    found: Json = YAML(typ="safe", pure=True).load(layout.meanings)
+    return found
+
+
+def describe(schema: Json, known: Mapping[str, str]) -> None:
+    """Describe the fields that have no description, in place."""
+    for name, model in schema["components"]["schemas"].items():
+        for field, content in model.get("properties", {}).items():
+            meaning = known.get(f"{name.removesuffix('Request')}.{field}") or known.get(field)
+            if meaning and "$ref" not in content:
+                content.setdefault("description", meaning)
+
+
 def compact(schema: Json) -> str:
     """Return the schema as canonical JSON in one line."""
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
@@ -165,6 +185,7 @@ def build(layout: Layout, published: Json, target: Path) -> list[str]:
         GenerationError: The overlay does not fit, or the generator fails.
     """
     corrected, skipped = correct(published, YAML(typ="safe", pure=True).load(layout.overlay))
+    describe(corrected, meanings(layout))
     _generate_code(layout, corrected, target)
     _format(target)
     for path in sorted(target.rglob("*.py")):

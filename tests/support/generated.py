@@ -104,6 +104,7 @@ def tiny_project(root: Path) -> None:
         copy = shutil.copytree if name == "templates" else shutil.copy
         copy(ROOT / "openapi" / name, root / "openapi" / name)
     (root / "openapi" / "overlay.yaml").write_text(TINY_OVERLAY, encoding="utf-8")
+    (root / "openapi" / "meanings.yaml").write_text("{}\n", encoding="utf-8")
     snapshot = json.dumps(tiny_schema(), indent=2, sort_keys=True) + "\n"
     (root / "openapi" / "grand-challenge.json").write_text(snapshot, encoding="utf-8")
     package = root / "src" / "gcapi"

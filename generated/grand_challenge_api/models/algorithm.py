@@ -15,15 +15,16 @@ class Algorithm(Model):
     """The fields of `Algorithm`.
 
     Attributes:
-        api_url (str):
-        average_duration (float | None):
-        description (None | str):
-        interfaces (list[AlgorithmInterface]):
-        logo (str):
-        pk (str):
-        slug (str):
-        title (str):
-        url (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        average_duration (float | None): The mean duration of its successful jobs in seconds.
+        description (None | str): What it is, in words.
+        interfaces (list[AlgorithmInterface]): The interfaces: which input sockets go together,
+            and the outputs.
+        logo (str): The address of the logo.
+        pk (str): The primary key.
+        slug (str): The name in addresses.
+        title (str): The title.
+        url (str): The address of its page on the platform.
     """
 
     api_url: str

@@ -17,13 +17,13 @@ class AlgorithmImage(Model):
     """The fields of `AlgorithmImage`.
 
     Attributes:
-        algorithm (str):
-        api_url (str):
-        created (datetime.datetime):
-        image (None | str):
+        algorithm (str): The API URL of the algorithm.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        created (datetime.datetime): When it was created.
+        image (None | str): The address of the container image.
         import_status (ImageImportStatus):
-        pk (str):
-        url (str):
+        pk (str): The primary key.
+        url (str): The address of its page on the platform.
     """
 
     algorithm: str

@@ -15,8 +15,8 @@ class AlgorithmInterface(Model):
     """The fields of `AlgorithmInterface`.
 
     Attributes:
-        inputs (list[ComponentInterface]):
-        outputs (list[ComponentInterface]):
+        inputs (list[ComponentInterface]): The input sockets.
+        outputs (list[ComponentInterface]): The output sockets.
     """
 
     inputs: list[ComponentInterface]

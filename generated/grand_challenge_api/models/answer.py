@@ -17,19 +17,21 @@ class Answer(Model):
     """The fields of `Answer`.
 
     Attributes:
-        answer (Any):
-        answer_image (None | str):
-        api_url (str):
-        created (datetime.datetime):
-        creator (str):
-        display_set (None | str):
-        is_ground_truth (bool):
-        last_edit_duration (None | datetime.timedelta):
-        modified (datetime.datetime):
-        pk (str):
-        question (str):
-        total_edit_duration (None | datetime.timedelta):
-        score (float | None | Unset):
+        answer (Any): The answer, in the JSON form of the question's type.
+        answer_image (None | str): The API URL of the mask, for questions about masks.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        created (datetime.datetime): When it was created.
+        creator (str): The name of the user who created it.
+        display_set (None | str): The API URL of the display set.
+        is_ground_truth (bool): Whether it is a correct answer rather than a reader's.
+        last_edit_duration (None | datetime.timedelta): How long the reader took for the last
+            change.
+        modified (datetime.datetime): When it was last changed.
+        pk (str): The primary key.
+        question (str): The API URL of the question.
+        total_edit_duration (None | datetime.timedelta): How long the reader took in all.
+        score (float | None | Unset): The score of the answer, from 0 to 1; `None` without a
+            correct answer.
     """
 
     answer: Any

@@ -17,11 +17,13 @@ class AnswerRequest(Model):
     """The fields of `AnswerRequest`.
 
     Attributes:
-        display_set (str):
-        question (str):
-        answer (Any | Unset):
-        last_edit_duration (None | datetime.timedelta | Unset):
-        score (float | None | Unset):
+        display_set (str): The API URL of the display set.
+        question (str): The API URL of the question.
+        answer (Any | Unset): The answer, in the JSON form of the question's type.
+        last_edit_duration (None | datetime.timedelta | Unset): How long the reader took for the
+            last change.
+        score (float | None | Unset): The score of the answer, from 0 to 1; `None` without a
+            correct answer.
     """
 
     display_set: str

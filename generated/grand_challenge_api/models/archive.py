@@ -15,12 +15,12 @@ class Archive(Model):
     """The fields of `Archive`.
 
     Attributes:
-        api_url (str):
-        description (None | str):
-        logo (str):
-        pk (str):
-        title (str):
-        url (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        description (None | str): What it is, in words.
+        logo (str): The address of the logo.
+        pk (str): The primary key.
+        title (str): The title.
+        url (str): The address of its page on the platform.
     """
 
     api_url: str

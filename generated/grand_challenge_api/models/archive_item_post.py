@@ -15,13 +15,15 @@ class ArchiveItemPost(Model):
     """The fields of `ArchiveItemPost`.
 
     Attributes:
-        archive (str):
-        hanging_protocol (HangingProtocol | None):
-        optional_hanging_protocols (list[HangingProtocol]):
-        pk (str):
-        title (str):
-        values (list[ComponentInterfaceValuePost]):
-        view_content (Any):
+        archive (str): The API URL of the archive.
+        hanging_protocol (HangingProtocol | None): How the viewer lays out the images; `None`
+            for its default.
+        optional_hanging_protocols (list[HangingProtocol]): Other layouts that a reader may
+            choose.
+        pk (str): The primary key.
+        title (str): The title.
+        values (list[ComponentInterfaceValuePost]): The values of the case, one for each socket.
+        view_content (Any): Which sockets each viewport shows.
     """
 
     archive: str

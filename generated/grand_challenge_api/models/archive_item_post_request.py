@@ -16,8 +16,8 @@ class ArchiveItemPostRequest(Model):
     """The fields of `ArchiveItemPostRequest`.
 
     Attributes:
-        archive (str):
-        title (str | Unset):
+        archive (str): The API URL of the archive.
+        title (str | Unset): The title.
     """
 
     archive: str

@@ -15,9 +15,9 @@ class CategoricalOption(Model):
     """The fields of `CategoricalOption`.
 
     Attributes:
-        default (bool):
-        id (int):
-        title (str):
+        default (bool): Whether the option is chosen at first.
+        id (int): The number by which answers refer to the option.
+        title (str): The title.
     """
 
     default: bool

@@ -15,8 +15,8 @@ class Challenge(Model):
     """The fields of `Challenge`.
 
     Attributes:
-        short_name (str):
-        title (str):
+        short_name (str): The name in the addresses of the challenge.
+        title (str): The title.
     """
 
     short_name: str

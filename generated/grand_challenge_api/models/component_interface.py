@@ -16,16 +16,17 @@ class ComponentInterface(Model):
     """The fields of `ComponentInterface`.
 
     Attributes:
-        default_value (Any):
-        description (str):
-        kind (str):
-        look_up_table (LookUpTable | None):
-        overlay_segments (Any):
-        pk (int):
-        relative_path (str):
-        slug (str):
+        default_value (Any): The value that forms show at first.
+        description (str): What it is, in words.
+        kind (str): The kind of the socket's values, such as `Image` or `Float`.
+        look_up_table (LookUpTable | None): The lookup table for overlays; `None` for the
+            default.
+        overlay_segments (Any): The segments of an overlay: values, names and colours.
+        pk (int): The primary key.
+        relative_path (str): The path of the value's file among a job's inputs or outputs.
+        slug (str): The name in addresses.
         super_kind (SuperKind):
-        title (str):
+        title (str): The title.
     """
 
     default_value: Any

@@ -16,11 +16,11 @@ class ComponentInterfaceValue(Model):
     """The fields of `ComponentInterfaceValue`.
 
     Attributes:
-        file (None | str):
-        image (None | SimpleImage):
+        file (None | str): The address of the file.
+        image (None | SimpleImage): The API URL of the image; `None` if the value is no image.
         interface (ComponentInterface):
-        pk (int):
-        value (Any):
+        pk (int): The primary key.
+        value (Any): The JSON value; `None` for images and files.
         socket (ComponentInterface | Unset):
     """
 

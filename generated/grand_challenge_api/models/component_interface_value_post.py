@@ -15,12 +15,12 @@ class ComponentInterfaceValuePost(Model):
     """The fields of `ComponentInterfaceValuePost`.
 
     Attributes:
-        file (None | str):
-        image (None | str):
-        image_name (None | str):
-        interface (str):
-        pk (int):
-        value (Any):
+        file (None | str): The address of the file.
+        image (None | str): The API URL of the image; `None` if the value is no image.
+        image_name (None | str): The name of the image that an upload becomes.
+        interface (str): The socket of the value.
+        pk (int): The primary key.
+        value (Any): The JSON value; `None` for images and files.
     """
 
     file: None | str

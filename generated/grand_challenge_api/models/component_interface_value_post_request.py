@@ -16,13 +16,13 @@ class ComponentInterfaceValuePostRequest(Model):
     """The fields of `ComponentInterfaceValuePostRequest`.
 
     Attributes:
-        interface (str):
-        image (None | str | Unset):
-        image_name (None | str | Unset):
-        upload_session (None | str | Unset):
-        user_upload (None | str | Unset):
-        user_uploads (list[str] | None | Unset):
-        value (Any | Unset):
+        interface (str): The socket of the value.
+        image (None | str | Unset): The API URL of the image; `None` if the value is no image.
+        image_name (None | str | Unset): The name of the image that an upload becomes.
+        upload_session (None | str | Unset): The API URL of the import that becomes the value.
+        user_upload (None | str | Unset): The API URL of the upload that becomes the value.
+        user_uploads (list[str] | None | Unset): The API URLs of the uploads to import.
+        value (Any | Unset): The JSON value; `None` for images and files.
     """
 
     interface: str

@@ -17,7 +17,7 @@ class DICOMFrame(Model):
     Attributes:
         get_image_frame (DICOMRequest): A presigned request to the image store, valid for a
             short time. Send it unchanged, without the API token.
-        image_frame_id (str):
+        image_frame_id (str): The identifier of the frame.
     """
 
     get_image_frame: DICOMRequest

@@ -17,8 +17,8 @@ class DICOMFrames(Model):
     Attributes:
         get_image_set_metadata (DICOMRequest): A presigned request to the image store, valid for
             a short time. Send it unchanged, without the API token.
-        image_frames (list[DICOMFrame]):
-        image_set_id (str):
+        image_frames (list[DICOMFrame]): The frames.
+        image_set_id (str): The identifier of the image set.
     """
 
     get_image_set_metadata: DICOMRequest

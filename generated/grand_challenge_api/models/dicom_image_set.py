@@ -15,7 +15,7 @@ class DICOMImageSet(Model):
     """The fields of `DICOMImageSet`.
 
     Attributes:
-        image_set_id (str):
+        image_set_id (str): The identifier of the image set.
     """
 
     image_set_id: str

@@ -17,7 +17,7 @@ class DICOMInstance(Model):
     Attributes:
         get_instance (DICOMRequest): A presigned request to the image store, valid for a short
             time. Send it unchanged, without the API token.
-        sop_instance_uid (str):
+        sop_instance_uid (str): The SOP instance UID.
     """
 
     get_instance: DICOMRequest

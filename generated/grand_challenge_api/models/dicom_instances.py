@@ -15,8 +15,8 @@ class DICOMInstances(Model):
     """The requests for the files of a DICOM image.
 
     Attributes:
-        image_set_id (str):
-        instances (list[DICOMInstance]):
+        image_set_id (str): The identifier of the image set.
+        instances (list[DICOMInstance]): The DICOM instances.
     """
 
     image_set_id: str

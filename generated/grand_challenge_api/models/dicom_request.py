@@ -16,10 +16,10 @@ class DICOMRequest(Model):
     the API token.
 
     Attributes:
-        data (Any):
-        headers (DICOMRequestHeaders):
-        method (str):
-        url (str):
+        data (Any): The body to send.
+        headers (DICOMRequestHeaders): The headers to send.
+        method (str): The HTTP method.
+        url (str): The address of its page on the platform.
     """
 
     data: Any

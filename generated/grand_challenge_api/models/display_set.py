@@ -16,18 +16,22 @@ class DisplaySet(Model):
     """The fields of `DisplaySet`.
 
     Attributes:
-        api_url (str):
-        description (str):
-        hanging_protocol (HangingProtocol | None):
-        index (int | None):
-        optional_hanging_protocols (list[HangingProtocol]):
-        order (int):
-        pk (str):
-        reader_study (str):
-        title_safe (str):
-        values (list[HyperlinkedComponentInterfaceValue]):
-        view_content (Any):
-        descriptions_map_safe (DisplaySetDescriptionsMapSafe | Unset):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        description (str): What it is, in words.
+        hanging_protocol (HangingProtocol | None): How the viewer lays out the images; `None`
+            for its default.
+        index (int | None): The position among the cases of the study, from 0.
+        optional_hanging_protocols (list[HangingProtocol]): Other layouts that a reader may
+            choose.
+        order (int): The position among the cases; lower numbers come first.
+        pk (str): The primary key.
+        reader_study (str): The API URL of the reader study.
+        title_safe (str): The title, as HTML.
+        values (list[HyperlinkedComponentInterfaceValue]): The values of the case, one for each
+            socket.
+        view_content (Any): Which sockets each viewport shows.
+        descriptions_map_safe (DisplaySetDescriptionsMapSafe | Unset): The description of each
+            image, as HTML, by image name.
         title (str | Unset): Deprecated; newer servers omit it. Use title_safe.
     """
 

@@ -16,9 +16,9 @@ class DisplaySetPostRequest(Model):
     """The fields of `DisplaySetPostRequest`.
 
     Attributes:
-        reader_study (str):
-        order (int | Unset):
-        title (str | Unset):
+        reader_study (str): The API URL of the reader study.
+        order (int | Unset): The position among the cases; lower numbers come first.
+        title (str | Unset): The title.
     """
 
     reader_study: str

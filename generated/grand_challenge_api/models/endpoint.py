@@ -15,11 +15,11 @@ class Endpoint(Model):
     """The fields of `Endpoint`.
 
     Attributes:
-        algorithm (str):
-        api_url (str):
-        pk (str):
-        remaining_lifetime (str):
-        status (str):
+        algorithm (str): The API URL of the algorithm.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        pk (str): The primary key.
+        remaining_lifetime (str): How long the endpoint keeps running.
+        status (str): The state.
     """
 
     algorithm: str

@@ -15,7 +15,7 @@ class EndpointPostRequest(Model):
     """The fields of `EndpointPostRequest`.
 
     Attributes:
-        algorithm (str):
+        algorithm (str): The API URL of the algorithm.
     """
 
     algorithm: str

@@ -17,19 +17,21 @@ class Evaluation(Model):
     """The fields of `Evaluation`.
 
     Attributes:
-        created (datetime.datetime):
-        exec_duration (None | datetime.timedelta):
-        invoke_duration (None | datetime.timedelta):
-        method (None | str):
-        outputs (list[ComponentInterfaceValue]):
-        pk (str):
-        published (bool):
-        rank (int):
-        rank_per_metric (Any):
-        rank_score (float):
+        created (datetime.datetime): When it was created.
+        exec_duration (None | datetime.timedelta): How long the container ran; `None` before it
+            has ended.
+        invoke_duration (None | datetime.timedelta): How long the algorithm itself ran; `None`
+            before it has ended.
+        method (None | str): The API URL of the evaluation method.
+        outputs (list[ComponentInterfaceValue]): The output values.
+        pk (str): The primary key.
+        published (bool): Whether the result is on the leaderboard.
+        rank (int): The place on the leaderboard.
+        rank_per_metric (Any): The place for each metric.
+        rank_score (float): The score that the rank comes from.
         status (JobStatus):
         submission (Submission):
-        title (str):
+        title (str): The title.
     """
 
     created: datetime.datetime

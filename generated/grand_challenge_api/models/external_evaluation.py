@@ -17,23 +17,27 @@ class ExternalEvaluation(Model):
     """The fields of `ExternalEvaluation`.
 
     Attributes:
-        algorithm_image (ExternalEvaluationAlgorithmImage):
-        algorithm_model (ExternalEvaluationAlgorithmModel | None):
-        claimed_by (int | None):
-        created (datetime.datetime):
-        exec_duration (None | datetime.timedelta):
-        invoke_duration (None | datetime.timedelta):
-        method (None | str):
-        outputs (list[ComponentInterfaceValue]):
-        phase_pk (str):
-        pk (str):
-        published (bool):
-        rank (int):
-        rank_per_metric (Any):
-        rank_score (float):
+        algorithm_image (ExternalEvaluationAlgorithmImage): The container image to evaluate,
+            with a presigned URL.
+        algorithm_model (ExternalEvaluationAlgorithmModel | None): The model to evaluate with
+            the image; `None` if there is none.
+        claimed_by (int | None): The name of the user whose machine evaluates it.
+        created (datetime.datetime): When it was created.
+        exec_duration (None | datetime.timedelta): How long the container ran; `None` before it
+            has ended.
+        invoke_duration (None | datetime.timedelta): How long the algorithm itself ran; `None`
+            before it has ended.
+        method (None | str): The evaluation method, with a presigned URL.
+        outputs (list[ComponentInterfaceValue]): The output values.
+        phase_pk (str): The primary key of the phase.
+        pk (str): The primary key.
+        published (bool): Whether the result is on the leaderboard.
+        rank (int): The place on the leaderboard.
+        rank_per_metric (Any): The place for each metric.
+        rank_score (float): The score that the rank comes from.
         status (JobStatus):
         submission (Submission):
-        title (str):
+        title (str): The title.
     """
 
     algorithm_image: ExternalEvaluationAlgorithmImage

@@ -16,8 +16,8 @@ class ExternalEvaluationUpdate(Model):
     """The fields of `ExternalEvaluationUpdate`.
 
     Attributes:
-        error_message (str):
-        metrics (Any):
+        error_message (str): What went wrong, in the server's words; empty if nothing did.
+        metrics (Any): The results, as JSON.
         status (StatusEnum):
     """
 

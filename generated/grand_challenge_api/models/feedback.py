@@ -15,10 +15,10 @@ class Feedback(Model):
     """The fields of `Feedback`.
 
     Attributes:
-        context (Any):
-        screenshot (None | str):
-        session (str):
-        user_comment (str):
+        context (Any): What the viewer showed.
+        screenshot (None | str): The address of the screenshot.
+        session (str): The viewer session.
+        user_comment (str): What the user wrote.
     """
 
     context: Any

@@ -16,9 +16,9 @@ class FeedbackRequest(Model):
     """The fields of `FeedbackRequest`.
 
     Attributes:
-        session (str):
-        user_comment (str):
-        context (Any | Unset):
+        session (str): The viewer session.
+        user_comment (str): What the user wrote.
+        context (Any | Unset): What the viewer showed.
     """
 
     session: str

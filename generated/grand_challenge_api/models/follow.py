@@ -15,8 +15,8 @@ class Follow(Model):
     """The fields of `Follow`.
 
     Attributes:
-        flag (str):
-        pk (int):
+        flag (str): Whether you follow it.
+        pk (int): The primary key.
     """
 
     flag: str

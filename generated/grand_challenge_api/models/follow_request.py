@@ -16,7 +16,7 @@ class FollowRequest(Model):
     """The fields of `FollowRequest`.
 
     Attributes:
-        flag (str | Unset):
+        flag (str | Unset): Whether you follow it.
     """
 
     flag: str | Unset = UNSET

@@ -15,8 +15,9 @@ class GCAPIVersion(Model):
     """The fields of `GCAPIVersion`.
 
     Attributes:
-        latest_version (str):
-        lowest_supported_version (str):
+        latest_version (str): The newest release of the client.
+        lowest_supported_version (str): The oldest release of the client that the server
+            accepts.
     """
 
     latest_version: str

@@ -15,11 +15,11 @@ class GroundTruthAnswer(Model):
     """The correct answer to a question for a display set.
 
     Attributes:
-        answer (Any):
-        answer_text (str):
-        explanation (str):
-        options (GroundTruthAnswerOptions):
-        question_text (str):
+        answer (Any): The answer, in the JSON form of the question's type.
+        answer_text (str): The answer in words.
+        explanation (str): Why the answer is the correct one.
+        options (GroundTruthAnswerOptions): The options to choose from.
+        question_text (str): The question.
     """
 
     answer: Any

@@ -15,10 +15,10 @@ class HangingProtocol(Model):
     """The fields of `HangingProtocol`.
 
     Attributes:
-        json (Any):
-        pk (str):
-        svg_icon (str):
-        title (str):
+        json (Any): The layout, as JSON.
+        pk (str): The primary key.
+        svg_icon (str): A picture of the layout, as SVG.
+        title (str): The title.
     """
 
     json: Any

@@ -15,8 +15,8 @@ class HangingProtocolRequest(Model):
     """The fields of `HangingProtocolRequest`.
 
     Attributes:
-        json (Any):
-        title (str):
+        json (Any): The layout, as JSON.
+        title (str): The title.
     """
 
     json: Any

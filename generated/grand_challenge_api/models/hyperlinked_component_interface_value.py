@@ -16,11 +16,11 @@ class HyperlinkedComponentInterfaceValue(Model):
     """The fields of `HyperlinkedComponentInterfaceValue`.
 
     Attributes:
-        file (None | str):
-        image (None | str):
+        file (None | str): The address of the file.
+        image (None | str): The API URL of the image; `None` if the value is no image.
         interface (ComponentInterface):
-        pk (int):
-        value (Any):
+        pk (int): The primary key.
+        value (Any): The JSON value; `None` for images and files.
         socket (ComponentInterface | Unset):
     """
 

@@ -22,26 +22,28 @@ class HyperlinkedImage(Model):
     """The fields of `HyperlinkedImage`.
 
     Attributes:
-        api_url (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
         color_space (ColorSpaceEnum):
-        depth (int | None):
-        dicom_image_set (DICOMImageSet | None):
+        depth (int | None): The number of slices; `None` for a plane.
+        dicom_image_set (DICOMImageSet | None): The image set; `None` for an image of another
+            format.
         eye_choice (EyeChoiceEnum):
-        field_of_view (FieldOfViewEnum | None):
-        files (list[ImageFile]):
-        height (int | None):
-        modality (ImagingModality | None):
-        name (str):
-        pk (str):
-        segments (Any):
-        shape_without_color (list[int | None]):
-        stereoscopic_choice (None | StereoscopicChoiceEnum):
-        voxel_depth_mm (float | None):
-        voxel_height_mm (float | None):
-        voxel_width_mm (float | None):
-        width (int | None):
-        window_center (float | None):
-        window_width (float | None):
+        field_of_view (FieldOfViewEnum | None): The field of view of a retinal image.
+        files (list[ImageFile]): The files of the image, one for each format.
+        height (int | None): The number of rows of pixels.
+        modality (ImagingModality | None): The modality, such as CT.
+        name (str): The name of the image.
+        pk (str): The primary key.
+        segments (Any): The values of the segments of a mask.
+        shape_without_color (list[int | None]): The number of pixels along the axes z, y and x.
+        stereoscopic_choice (None | StereoscopicChoiceEnum): Which image of a stereoscopic pair
+            it is.
+        voxel_depth_mm (float | None): The distance of slices in mm; `None` if it is unknown.
+        voxel_height_mm (float | None): The height of a pixel in mm; `None` if it is unknown.
+        voxel_width_mm (float | None): The width of a pixel in mm; `None` if it is unknown.
+        width (int | None): The number of columns of pixels.
+        window_center (float | None): The centre of the window at first.
+        window_width (float | None): The width of the window at first.
         patient_age (str | Unset): Deprecated; newer servers omit it.
         patient_birth_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
         patient_id (str | Unset): Deprecated; newer servers omit it.
@@ -49,7 +51,7 @@ class HyperlinkedImage(Model):
         patient_sex (PatientSexEnum | Unset): Deprecated.
         series_description (str | Unset): Deprecated; newer servers omit it.
         series_instance_uid (str | Unset): Deprecated; newer servers omit it.
-        shape (list[int] | Unset):
+        shape (list[int] | Unset): The number of pixels along each axis, colours last.
         study_date (datetime.date | None | Unset): Deprecated; newer servers omit it.
         study_description (str | Unset): Deprecated; newer servers omit it.
         study_instance_uid (str | Unset): Deprecated; newer servers omit it.

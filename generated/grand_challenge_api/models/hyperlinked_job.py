@@ -17,19 +17,23 @@ class HyperlinkedJob(Model):
     """The fields of `HyperlinkedJob`.
 
     Attributes:
-        algorithm (str):
-        algorithm_image (str):
-        api_url (str):
-        exec_duration (None | datetime.timedelta):
-        hanging_protocol (HangingProtocol | None):
-        inputs (list[HyperlinkedComponentInterfaceValue]):
-        invoke_duration (None | datetime.timedelta):
-        optional_hanging_protocols (list[HangingProtocol]):
-        outputs (list[HyperlinkedComponentInterfaceValue]):
-        pk (str):
+        algorithm (str): The API URL of the algorithm.
+        algorithm_image (str): The API URL of the container image that runs.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        exec_duration (None | datetime.timedelta): How long the container ran; `None` before it
+            has ended.
+        hanging_protocol (HangingProtocol | None): How the viewer lays out the images; `None`
+            for its default.
+        inputs (list[HyperlinkedComponentInterfaceValue]): The input values.
+        invoke_duration (None | datetime.timedelta): How long the algorithm itself ran; `None`
+            before it has ended.
+        optional_hanging_protocols (list[HangingProtocol]): Other layouts that a reader may
+            choose.
+        outputs (list[HyperlinkedComponentInterfaceValue]): The output values.
+        pk (str): The primary key.
         status (JobStatus):
-        url (str):
-        view_content (Any):
+        url (str): The address of its page on the platform.
+        view_content (Any): Which sockets each viewport shows.
     """
 
     algorithm: str

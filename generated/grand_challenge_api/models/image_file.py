@@ -16,10 +16,10 @@ class ImageFile(Model):
     """The fields of `ImageFile`.
 
     Attributes:
-        file (str):
-        image (None | str):
+        file (str): The address of the file.
+        image (None | str): The API URL of the image; `None` if the value is no image.
         image_type (ImageTypeEnum):
-        pk (str):
+        pk (str): The primary key.
     """
 
     file: str

@@ -15,7 +15,7 @@ class ImagingModality(Model):
     """The fields of `ImagingModality`.
 
     Attributes:
-        modality (str):
+        modality (str): The code of the modality, such as `CT`.
     """
 
     modality: str

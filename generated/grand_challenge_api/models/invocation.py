@@ -15,12 +15,12 @@ class Invocation(Model):
     """The fields of `Invocation`.
 
     Attributes:
-        endpoint (str):
-        error_message (str):
-        inputs (list[HyperlinkedComponentInterfaceValue]):
-        outputs (list[HyperlinkedComponentInterfaceValue]):
-        pk (str):
-        status (str):
+        endpoint (str): The API URL of the endpoint.
+        error_message (str): What went wrong, in the server's words; empty if nothing did.
+        inputs (list[HyperlinkedComponentInterfaceValue]): The input values.
+        outputs (list[HyperlinkedComponentInterfaceValue]): The output values.
+        pk (str): The primary key.
+        status (str): The state.
     """
 
     endpoint: str

@@ -15,10 +15,10 @@ class InvocationPost(Model):
     """The fields of `InvocationPost`.
 
     Attributes:
-        endpoint (str):
-        inputs (list[ComponentInterfaceValuePost]):
-        pk (str):
-        status (str):
+        endpoint (str): The API URL of the endpoint.
+        inputs (list[ComponentInterfaceValuePost]): The input values.
+        pk (str): The primary key.
+        status (str): The state.
     """
 
     endpoint: str

@@ -15,8 +15,8 @@ class InvocationPostRequest(Model):
     """The fields of `InvocationPostRequest`.
 
     Attributes:
-        endpoint (str):
-        inputs (list[ComponentInterfaceValuePostRequest]):
+        endpoint (str): The API URL of the endpoint.
+        inputs (list[ComponentInterfaceValuePostRequest]): The input values.
     """
 
     endpoint: str

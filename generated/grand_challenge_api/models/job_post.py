@@ -16,8 +16,8 @@ class JobPost(Model):
     """The fields of `JobPost`.
 
     Attributes:
-        inputs (list[ComponentInterfaceValuePost]):
-        pk (str):
+        inputs (list[ComponentInterfaceValuePost]): The input values.
+        pk (str): The primary key.
         status (JobStatus):
     """
 

@@ -15,8 +15,8 @@ class JobPostRequest(Model):
     """The fields of `JobPostRequest`.
 
     Attributes:
-        algorithm (str):
-        inputs (list[ComponentInterfaceValuePostRequest]):
+        algorithm (str): The API URL of the algorithm.
+        inputs (list[ComponentInterfaceValuePostRequest]): The input values.
     """
 
     algorithm: str

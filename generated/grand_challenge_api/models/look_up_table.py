@@ -16,19 +16,19 @@ class LookUpTable(Model):
     """The fields of `LookUpTable`.
 
     Attributes:
-        alpha (str):
-        alpha_invert (str):
-        color (str):
+        alpha (str): The opacities of the table.
+        alpha_invert (str): The opacities of the inverted table.
+        color (str): The colours of the table.
         color_interpolation (ColorInterpolationEnum):
         color_interpolation_invert (ColorInterpolationEnum):
-        color_invert (str):
-        description (None | str):
-        pk (int):
-        range_max (int):
-        range_min (int):
-        relative (bool):
-        slug (str):
-        title (str):
+        color_invert (str): The colours of the inverted table.
+        description (None | str): What it is, in words.
+        pk (int): The primary key.
+        range_max (int): The value that gets the last colour.
+        range_min (int): The value that gets the first colour.
+        relative (bool): Whether the range is relative to that of the image.
+        slug (str): The name in addresses.
+        title (str): The title.
     """
 
     alpha: str

@@ -15,7 +15,7 @@ class Notification(Model):
     """The fields of `Notification`.
 
     Attributes:
-        read (bool):
+        read (bool): Whether it was read.
     """
 
     read: bool

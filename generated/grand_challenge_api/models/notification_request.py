@@ -16,7 +16,7 @@ class NotificationRequest(Model):
     """The fields of `NotificationRequest`.
 
     Attributes:
-        read (bool | Unset):
+        read (bool | Unset): Whether it was read.
     """
 
     read: bool | Unset = UNSET

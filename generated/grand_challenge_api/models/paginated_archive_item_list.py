@@ -15,10 +15,10 @@ class PaginatedArchiveItemList(Model):
     """The fields of `PaginatedArchiveItemList`.
 
     Attributes:
-        count (int):
-        next_ (None | str):
-        previous (None | str):
-        results (list[ArchiveItem]):
+        count (int): The number of objects in the whole list.
+        next_ (None | str): The address of the next page; `None` on the last.
+        previous (None | str): The address of the previous page; `None` on the first.
+        results (list[ArchiveItem]): The objects of the page.
     """
 
     count: int

@@ -15,10 +15,10 @@ class PaginatedEvaluationList(Model):
     """The fields of `PaginatedEvaluationList`.
 
     Attributes:
-        count (int):
-        next_ (None | str):
-        previous (None | str):
-        results (list[Evaluation]):
+        count (int): The number of objects in the whole list.
+        next_ (None | str): The address of the next page; `None` on the last.
+        previous (None | str): The address of the previous page; `None` on the first.
+        results (list[Evaluation]): The objects of the page.
     """
 
     count: int

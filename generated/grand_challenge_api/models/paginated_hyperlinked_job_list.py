@@ -15,10 +15,10 @@ class PaginatedHyperlinkedJobList(Model):
     """The fields of `PaginatedHyperlinkedJobList`.
 
     Attributes:
-        count (int):
-        next_ (None | str):
-        previous (None | str):
-        results (list[HyperlinkedJob]):
+        count (int): The number of objects in the whole list.
+        next_ (None | str): The address of the next page; `None` on the last.
+        previous (None | str): The address of the previous page; `None` on the first.
+        results (list[HyperlinkedJob]): The objects of the page.
     """
 
     count: int

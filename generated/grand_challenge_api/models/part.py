@@ -16,10 +16,10 @@ class Part(Model):
     """The fields of `Part`.
 
     Attributes:
-        e_tag (str):
-        last_modified (datetime.datetime):
-        part_number (int):
-        size (int):
+        e_tag (str): The MD5 of the part, in quotes.
+        last_modified (datetime.datetime): When the part arrived.
+        part_number (int): The number of the part, from 1.
+        size (int): The length of the part in bytes.
     """
 
     e_tag: str

@@ -15,8 +15,8 @@ class PartRequest(Model):
     """The fields of `PartRequest`.
 
     Attributes:
-        e_tag (str):
-        part_number (int):
+        e_tag (str): The MD5 of the part, in quotes.
+        part_number (int): The number of the part, from 1.
     """
 
     e_tag: str

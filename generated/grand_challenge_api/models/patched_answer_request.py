@@ -17,9 +17,11 @@ class PatchedAnswerRequest(Model):
     """The fields of `PatchedAnswerRequest`.
 
     Attributes:
-        answer (Any):
-        last_edit_duration (None | datetime.timedelta | Unset):
-        score (float | None | Unset):
+        answer (Any): The answer, in the JSON form of the question's type.
+        last_edit_duration (None | datetime.timedelta | Unset): How long the reader took for the
+            last change.
+        score (float | None | Unset): The score of the answer, from 0 to 1; `None` without a
+            correct answer.
     """
 
     answer: Any

@@ -16,9 +16,10 @@ class PatchedArchiveItemPostRequest(Model):
     """The fields of `PatchedArchiveItemPostRequest`.
 
     Attributes:
-        archive (str | Unset):
-        title (str | Unset):
-        values (list[ComponentInterfaceValuePostRequest] | Unset):
+        archive (str | Unset): The API URL of the archive.
+        title (str | Unset): The title.
+        values (list[ComponentInterfaceValuePostRequest] | Unset): The values of the case, one
+            for each socket.
     """
 
     archive: str | Unset = UNSET

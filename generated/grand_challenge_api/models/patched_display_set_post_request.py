@@ -16,10 +16,11 @@ class PatchedDisplaySetPostRequest(Model):
     """The fields of `PatchedDisplaySetPostRequest`.
 
     Attributes:
-        order (int | Unset):
-        reader_study (str | Unset):
-        title (str | Unset):
-        values (list[ComponentInterfaceValuePostRequest] | Unset):
+        order (int | Unset): The position among the cases; lower numbers come first.
+        reader_study (str | Unset): The API URL of the reader study.
+        title (str | Unset): The title.
+        values (list[ComponentInterfaceValuePostRequest] | Unset): The values of the case, one
+            for each socket.
     """
 
     order: int | Unset = UNSET

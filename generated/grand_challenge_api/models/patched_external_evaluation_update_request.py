@@ -18,8 +18,9 @@ class PatchedExternalEvaluationUpdateRequest(Model):
 
     Attributes:
         status (StatusEnum):
-        error_message (str | Unset):
-        metrics (Any | Unset):
+        error_message (str | Unset): What went wrong, in the server's words; empty if nothing
+            did.
+        metrics (Any | Unset): The results, as JSON.
     """
 
     status: StatusEnum

@@ -16,7 +16,7 @@ class PatchedFollowRequest(Model):
     """The fields of `PatchedFollowRequest`.
 
     Attributes:
-        flag (str | Unset):
+        flag (str | Unset): Whether you follow it.
     """
 
     flag: str | Unset = UNSET

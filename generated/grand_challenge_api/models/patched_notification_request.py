@@ -16,7 +16,7 @@ class PatchedNotificationRequest(Model):
     """The fields of `PatchedNotificationRequest`.
 
     Attributes:
-        read (bool | Unset):
+        read (bool | Unset): Whether it was read.
     """
 
     read: bool | Unset = UNSET

@@ -15,7 +15,7 @@ class PatchedUserUploadCompleteRequest(Model):
     """The fields of `PatchedUserUploadCompleteRequest`.
 
     Attributes:
-        parts (list[PartRequest]):
+        parts (list[PartRequest]): The parts that have arrived.
     """
 
     parts: list[PartRequest]

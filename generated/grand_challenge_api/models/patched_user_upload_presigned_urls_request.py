@@ -15,7 +15,7 @@ class PatchedUserUploadPresignedURLsRequest(Model):
     """The fields of `PatchedUserUploadPresignedURLsRequest`.
 
     Attributes:
-        part_numbers (list[int]):
+        part_numbers (list[int]): The numbers of the parts to presign.
     """
 
     part_numbers: list[int]

@@ -16,8 +16,8 @@ class Phase(Model):
 
     Attributes:
         challenge (Challenge):
-        slug (str):
-        title (str):
+        slug (str): The name in addresses.
+        title (str): The title.
     """
 
     challenge: Challenge

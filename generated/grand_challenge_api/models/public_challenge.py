@@ -16,21 +16,21 @@ class PublicChallenge(Model):
     """The fields of `PublicChallenge`.
 
     Attributes:
-        api_url (str):
-        created (datetime.datetime):
-        description (str):
-        end_date (datetime.datetime | None):
-        incentives (list[str]):
-        logo (None | str):
-        modified (datetime.datetime):
-        public (bool):
-        publications (list[str]):
-        slug (str):
-        start_date (datetime.datetime | None):
-        status (str):
-        submission_types (list[str]):
-        title (str):
-        url (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        created (datetime.datetime): When it was created.
+        description (str): What it is, in words.
+        end_date (datetime.datetime | None): When the challenge ends.
+        incentives (list[str]): What the challenge offers to participants.
+        logo (None | str): The address of the logo.
+        modified (datetime.datetime): When it was last changed.
+        public (bool): Whether everybody can see it.
+        publications (list[str]): The publications about the challenge.
+        slug (str): The name in addresses.
+        start_date (datetime.datetime | None): When the challenge begins.
+        status (str): The state.
+        submission_types (list[str]): What participants submit.
+        title (str): The title.
+        url (str): The address of its page on the platform.
     """
 
     api_url: str

@@ -16,31 +16,34 @@ class Question(Model):
     """The fields of `Question`.
 
     Attributes:
-        answer_match_pattern (str):
-        answer_max_length (int | None):
-        answer_max_value (int | None):
-        answer_min_length (int | None):
-        answer_min_value (int | None):
-        answer_step_size (None | str):
-        answer_type (str):
-        api_url (str):
-        default_annotation_color (str):
-        empty_answer_confirmation (bool):
-        empty_answer_confirmation_label_safe (str):
-        form_direction (str):
-        help_text_safe (str):
-        image_port (str):
-        interactive_algorithms (list[str]):
-        interface (ComponentInterface | None):
-        look_up_table (LookUpTable | None):
-        options (list[CategoricalOption]):
-        overlay_segments (Any):
-        pk (str):
-        question_text_safe (str):
-        reader_study (str):
-        required (bool):
-        widget (str):
-        algorithms (list[ReaderStudyAlgorithmImplementation] | Unset):
+        answer_match_pattern (str): The regular expression that a text must match.
+        answer_max_length (int | None): The largest length of a text; `None` for no limit.
+        answer_max_value (int | None): The largest number; `None` for no limit.
+        answer_min_length (int | None): The smallest length of a text; `None` for no limit.
+        answer_min_value (int | None): The smallest number; `None` for no limit.
+        answer_step_size (None | str): The step between numbers; `None` for any number.
+        answer_type (str): The type of the answers.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        default_annotation_color (str): The colour of annotations, as `#rrggbb`.
+        empty_answer_confirmation (bool): Whether readers must confirm an empty answer.
+        empty_answer_confirmation_label_safe (str): The words of the confirmation, as HTML.
+        form_direction (str): Whether the form of the question is laid out in a row or a column.
+        help_text_safe (str): Help for readers, as HTML.
+        image_port (str): The image that the question is about.
+        interactive_algorithms (list[str]): The algorithms that help to answer.
+        interface (ComponentInterface | None): The socket that has the question's default
+            answer.
+        look_up_table (LookUpTable | None): The lookup table for overlays; `None` for the
+            default.
+        options (list[CategoricalOption]): The options to choose from.
+        overlay_segments (Any): The segments of an overlay: values, names and colours.
+        pk (str): The primary key.
+        question_text_safe (str): The question, as HTML.
+        reader_study (str): The API URL of the reader study.
+        required (bool): Whether a case is complete only with an answer.
+        widget (str): The form element for the answer.
+        algorithms (list[ReaderStudyAlgorithmImplementation] | Unset): The algorithms that
+            readers can run to answer.
         empty_answer_confirmation_label (str | Unset): Deprecated; newer servers omit it. Use
             the field of the same name that ends in _safe.
         help_text (str | Unset): Deprecated; newer servers omit it. Use the field of the same

@@ -16,14 +16,14 @@ class RawImageUploadSession(Model):
     """The fields of `RawImageUploadSession`.
 
     Attributes:
-        api_url (str):
-        creator (int | None):
-        error_message (str):
-        image_set (list[str]):
-        pk (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        creator (int | None): The name of the user who created it.
+        error_message (str): What went wrong, in the server's words; empty if nothing did.
+        image_set (list[str]): The address of the images that the import made.
+        pk (str): The primary key.
         status (UploadSessionStatus):
-        uploads (list[str]):
-        user_uploads (list[str]):
+        uploads (list[str]): The API URLs of the uploads to import.
+        user_uploads (list[str]): The API URLs of the uploads to import.
     """
 
     api_url: str

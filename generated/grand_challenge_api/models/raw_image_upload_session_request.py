@@ -16,13 +16,14 @@ class RawImageUploadSessionRequest(Model):
     """The fields of `RawImageUploadSessionRequest`.
 
     Attributes:
-        uploads (list[str]):
-        answer (str | Unset):
-        archive (str | Unset):
-        archive_item (str | Unset):
-        display_set (str | Unset):
-        error_message (str | Unset):
-        interface (str | Unset):
+        uploads (list[str]): The API URLs of the uploads to import.
+        answer (str | Unset): The pk of the answer that gets the image.
+        archive (str | Unset): The slug of the archive that gets the images.
+        archive_item (str | Unset): The pk of the archive item that gets the image.
+        display_set (str | Unset): The pk of the display set that gets the image.
+        error_message (str | Unset): What went wrong, in the server's words; empty if nothing
+            did.
+        interface (str | Unset): The slug of the socket that gets the image.
     """
 
     uploads: list[str]

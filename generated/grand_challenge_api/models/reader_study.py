@@ -16,24 +16,25 @@ class ReaderStudy(Model):
     """The fields of `ReaderStudy`.
 
     Attributes:
-        allow_answer_modification (bool):
-        allow_case_navigation (bool):
-        allow_show_all_annotations (bool):
-        api_url (str):
-        description (None | str):
-        enable_autosaving (bool):
-        end_of_study_text_safe (str):
-        has_ground_truth (bool):
-        help_text_safe (str):
-        instant_verification (bool):
-        is_educational (bool):
-        logo (str):
-        pk (str):
-        questions (list[Question]):
-        roll_over_answers_for_n_cases (int):
-        slug (str):
-        title_safe (str):
-        url (str):
+        allow_answer_modification (bool): Whether readers may change their answers.
+        allow_case_navigation (bool): Whether readers may go to any case.
+        allow_show_all_annotations (bool): Whether readers may see all annotations of a case at
+            once.
+        api_url (str): The address in the API, by which other objects refer to this one.
+        description (None | str): What it is, in words.
+        enable_autosaving (bool): Whether answers are saved as they are given.
+        end_of_study_text_safe (str): What readers see after the last case, as HTML.
+        has_ground_truth (bool): Whether there are correct answers.
+        help_text_safe (str): Help for readers, as HTML.
+        instant_verification (bool): Whether readers see at once whether an answer is correct.
+        is_educational (bool): Whether readers see the correct answers.
+        logo (str): The address of the logo.
+        pk (str): The primary key.
+        questions (list[Question]): The questions of the study.
+        roll_over_answers_for_n_cases (int): For how many cases answers are carried over.
+        slug (str): The name in addresses.
+        title_safe (str): The title, as HTML.
+        url (str): The address of its page on the platform.
         help_text (str | Unset): Deprecated; newer servers omit it. Use the field of the same
             name that ends in _safe.
         title (str | Unset): Deprecated; newer servers omit it. Use the field of the same name

@@ -15,7 +15,8 @@ class ReaderStudyAlgorithm(Model):
     """The fields of `ReaderStudyAlgorithm`.
 
     Attributes:
-        interfaces (list[AlgorithmInterface]):
+        interfaces (list[AlgorithmInterface]): The interfaces: which input sockets go together,
+            and the outputs.
     """
 
     interfaces: list[AlgorithmInterface]

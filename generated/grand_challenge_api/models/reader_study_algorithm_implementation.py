@@ -15,7 +15,7 @@ class ReaderStudyAlgorithmImplementation(Model):
     """The fields of `ReaderStudyAlgorithmImplementation`.
 
     Attributes:
-        algorithm (str):
+        algorithm (str): The algorithm.
         reader_study_algorithm (ReaderStudyAlgorithm):
     """
 

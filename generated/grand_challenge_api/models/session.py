@@ -15,8 +15,8 @@ class Session(Model):
     """The fields of `Session`.
 
     Attributes:
-        pk (str):
-        status (str):
+        pk (str): The primary key.
+        status (str): The state.
     """
 
     pk: str

@@ -15,7 +15,7 @@ class SessionKeepAlive(Model):
     """The confirmation that a session was extended.
 
     Attributes:
-        status (str):
+        status (str): The state.
     """
 
     status: str

@@ -15,8 +15,8 @@ class SimpleImage(Model):
     """The fields of `SimpleImage`.
 
     Attributes:
-        name (str):
-        pk (str):
+        name (str): The name of the image.
+        pk (str): The primary key.
     """
 
     name: str

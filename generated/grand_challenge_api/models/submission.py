@@ -16,15 +16,15 @@ class Submission(Model):
     """The fields of `Submission`.
 
     Attributes:
-        algorithm_image (str):
-        comment (str):
-        created (datetime.datetime):
+        algorithm_image (str): The API URL of the submitted container image.
+        comment (str): A comment of the participant.
+        created (datetime.datetime): When it was created.
         creator (User):
         phase (Phase):
-        pk (str):
-        predictions_file (str):
-        supplementary_file (None | str):
-        supplementary_url (str):
+        pk (str): The primary key.
+        predictions_file (str): The address of the submitted predictions.
+        supplementary_file (None | str): The address of a supplementary file.
+        supplementary_url (str): The address of a publication or the like.
     """
 
     algorithm_image: str

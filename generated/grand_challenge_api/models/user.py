@@ -15,7 +15,7 @@ class User(Model):
     """The fields of `User`.
 
     Attributes:
-        username (str):
+        username (str): The user's name.
     """
 
     username: str

@@ -16,12 +16,12 @@ class UserProfile(Model):
     """The fields of `UserProfile`.
 
     Attributes:
-        department (str):
-        institution (str):
+        department (str): The user's department.
+        institution (str): The user's institution.
         location (LocationEnum):
-        mugshot (str):
+        mugshot (str): The address of the user's picture.
         user (User):
-        website (str):
+        website (str): The user's website.
     """
 
     department: str

@@ -17,12 +17,12 @@ class UserUploadComplete(Model):
     """The fields of `UserUploadComplete`.
 
     Attributes:
-        api_url (str):
-        created (datetime.datetime):
-        filename (str):
-        key (str):
-        pk (str):
-        s3_upload_id (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        created (datetime.datetime): When it was created.
+        filename (str): The name of the file.
+        key (str): The key of the file in the object store.
+        pk (str): The primary key.
+        s3_upload_id (str): The identifier of the upload in the object store.
         status (UploadStatus):
     """
 

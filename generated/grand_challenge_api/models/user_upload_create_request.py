@@ -15,7 +15,7 @@ class UserUploadCreateRequest(Model):
     """The fields of `UserUploadCreateRequest`.
 
     Attributes:
-        filename (str):
+        filename (str): The name of the file.
     """
 
     filename: str

@@ -17,13 +17,13 @@ class UserUploadParts(Model):
     """The fields of `UserUploadParts`.
 
     Attributes:
-        api_url (str):
-        created (datetime.datetime):
-        filename (str):
-        key (str):
-        parts (list[Part]):
-        pk (str):
-        s3_upload_id (str):
+        api_url (str): The address in the API, by which other objects refer to this one.
+        created (datetime.datetime): When it was created.
+        filename (str): The name of the file.
+        key (str): The key of the file in the object store.
+        parts (list[Part]): The parts that have arrived.
+        pk (str): The primary key.
+        s3_upload_id (str): The identifier of the upload in the object store.
         status (UploadStatus):
     """
 

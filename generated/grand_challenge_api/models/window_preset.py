@@ -15,14 +15,14 @@ class WindowPreset(Model):
     """The fields of `WindowPreset`.
 
     Attributes:
-        center (int | None):
-        description (None | str):
-        lower_percentile (int | None):
-        pk (int):
-        slug (str):
-        title (str):
-        upper_percentile (int | None):
-        width (int | None):
+        center (int | None): The centre of the window.
+        description (None | str): What it is, in words.
+        lower_percentile (int | None): The lower end of the window as a percentile.
+        pk (int): The primary key.
+        slug (str): The name in addresses.
+        title (str): The title.
+        upper_percentile (int | None): The upper end of the window as a percentile.
+        width (int | None): The width of the window.
     """
 
     center: int | None

@@ -15,10 +15,10 @@ class Workstation(Model):
     """The fields of `Workstation`.
 
     Attributes:
-        pk (str):
-        slug (str):
-        title (str):
-        url (str):
+        pk (str): The primary key.
+        slug (str): The name in addresses.
+        title (str): The title.
+        url (str): The address of its page on the platform.
     """
 
     pk: str

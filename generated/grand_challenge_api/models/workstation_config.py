@@ -16,57 +16,60 @@ class WorkstationConfig(Model):
     """The fields of `WorkstationConfig`.
 
     Attributes:
-        auto_jump_center_of_gravity (bool):
-        created (datetime.datetime):
-        creator (None | str):
-        default_annotation_color (None | str):
-        default_annotation_line_width (int | None):
-        default_brush_size (None | str):
-        default_image_interpolation (str):
-        default_limit_view_area_to_image_volume (bool):
-        default_orientation (str):
-        default_overlay_alpha (float | None):
-        default_overlay_interpolation (str):
-        default_overlay_lut (LookUpTable | None):
-        default_slab_render_method (str):
-        default_slab_thickness_mm (float | None):
-        default_window_preset (None | WindowPreset):
-        default_zoom_scale (float | None):
-        description (None | str):
-        enabled_preprocessors (list[str]):
-        ghosting_slice_depth (int):
-        image_context (str):
-        key_bindings (Any):
-        link_flipping (bool):
-        link_images (bool):
-        link_inverting (bool):
-        link_orienting (bool):
-        link_panning (bool):
-        link_slicing (bool):
-        link_windowing (bool):
-        link_zooming (bool):
-        modified (datetime.datetime):
-        overlay_luts (list[LookUpTable]):
-        overlay_segments (Any):
-        pk (str):
-        point_bounding_box_size_mm (float | None):
-        show_algorithm_output_plugin (bool):
-        show_annotation_counter_tool (bool):
-        show_annotation_statistics_plugin (bool):
-        show_display_plugin (bool):
-        show_flip_tool (bool):
-        show_image_info_plugin (bool):
-        show_image_switcher_plugin (bool):
-        show_invert_tool (bool):
-        show_lut_selection_tool (bool):
-        show_overlay_plugin (bool):
-        show_overlay_selection_tool (bool):
-        show_reset_tool (bool):
-        show_swivel_tool (bool):
-        show_window_level_tool (bool):
-        slug (str):
-        title (str):
-        window_presets (list[WindowPreset]):
+        auto_jump_center_of_gravity (bool): Whether the viewer jumps to the centre of an
+            overlay.
+        created (datetime.datetime): When it was created.
+        creator (None | str): The name of the user who created it.
+        default_annotation_color (None | str): The colour of annotations, as `#rrggbb`.
+        default_annotation_line_width (int | None): The width of the lines of annotations in
+            pixels.
+        default_brush_size (None | str): The size of the brush in mm.
+        default_image_interpolation (str): How pixels of images are interpolated.
+        default_limit_view_area_to_image_volume (bool): Whether the view stays within the image.
+        default_orientation (str): The orientation of images at first.
+        default_overlay_alpha (float | None): The opacity of overlays at first, from 0 to 1.
+        default_overlay_interpolation (str): How pixels of overlays are interpolated.
+        default_overlay_lut (LookUpTable | None): The lookup table of overlays at first.
+        default_slab_render_method (str): How the slices of a slab are combined.
+        default_slab_thickness_mm (float | None): The thickness of a slab in mm.
+        default_window_preset (None | WindowPreset): The window preset at first.
+        default_zoom_scale (float | None): The zoom at first.
+        description (None | str): What it is, in words.
+        enabled_preprocessors (list[str]): The preprocessors that the viewer offers.
+        ghosting_slice_depth (int): The number of slices on which annotations shine through.
+        image_context (str): The kind of images that the configuration is for.
+        key_bindings (Any): The keyboard shortcuts.
+        link_flipping (bool): Whether images flip together.
+        link_images (bool): Whether images are linked.
+        link_inverting (bool): Whether images are inverted together.
+        link_orienting (bool): Whether images turn together.
+        link_panning (bool): Whether images move together.
+        link_slicing (bool): Whether images change slices together.
+        link_windowing (bool): Whether images change windows together.
+        link_zooming (bool): Whether images zoom together.
+        modified (datetime.datetime): When it was last changed.
+        overlay_luts (list[LookUpTable]): The lookup tables that the viewer offers for overlays.
+        overlay_segments (Any): The segments of an overlay: values, names and colours.
+        pk (str): The primary key.
+        point_bounding_box_size_mm (float | None): The size of the box around a point in mm.
+        show_algorithm_output_plugin (bool): Whether the viewer shows outputs of algorithms.
+        show_annotation_counter_tool (bool): Whether the viewer has a counter of annotations.
+        show_annotation_statistics_plugin (bool): Whether the viewer shows statistics of
+            annotations.
+        show_display_plugin (bool): Whether the viewer shows display settings.
+        show_flip_tool (bool): Whether the viewer can flip images.
+        show_image_info_plugin (bool): Whether the viewer shows facts about the image.
+        show_image_switcher_plugin (bool): Whether the viewer can switch images.
+        show_invert_tool (bool): Whether the viewer can invert images.
+        show_lut_selection_tool (bool): Whether the viewer can choose lookup tables.
+        show_overlay_plugin (bool): Whether the viewer shows settings of overlays.
+        show_overlay_selection_tool (bool): Whether the viewer can choose overlays.
+        show_reset_tool (bool): Whether the viewer can reset the view.
+        show_swivel_tool (bool): Whether the viewer can swivel volumes.
+        show_window_level_tool (bool): Whether the viewer can change the window.
+        slug (str): The name in addresses.
+        title (str): The title.
+        window_presets (list[WindowPreset]): The window presets that the viewer offers.
     """
 
     auto_jump_center_of_gravity: bool
