@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -52,3 +53,17 @@ def test_no_block_is_left_out_without_a_reason() -> None:
     assert reasons.keys() <= REASONS
     programs = sum(written[language] for language in PROGRAMS)
     assert 6 * reasons.total() < programs
+
+
+def test_every_page_begins_with_an_example() -> None:
+    """Before the first heading of the second level, a page shows a program, except those that are included."""
+    included = {"changelog.md", "contributing.md", "performance.md"}
+    without = [
+        page.name
+        for page in PAGES
+        if page.name not in included
+        and page.name != "README.md"
+        and "```"
+        not in re.split(r"^## ", page.read_text("utf-8"), maxsplit=1, flags=re.MULTILINE)[0]
+    ]
+    assert without == []

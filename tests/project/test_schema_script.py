@@ -413,6 +413,7 @@ def test_all_fields_that_are_read_with_getattr_are_watched() -> None:
     found = {
         (path.relative_to(ROOT / "src/gcapi").as_posix(), name)
         for path in (ROOT / "src/gcapi").rglob("*.py")
+        if path.name != "notebook.py"  # shows what an object has, whatever that is
         for name in re.findall(r'\b(?:getattr|hasattr)\([^"\n]*"(\w+)"', path.read_text("utf-8"))
         if name in fields
     }
