@@ -67,6 +67,15 @@ def test_a_check_reports_all_problems(sandbox: Sandbox, client: Client, tmp_path
     assert reported[10, table] == "2 files are given for a CSV file"
     assert len(reported) == len(report.problems) == 12
     assert all(each.fix for each in report.problems)
+    planned = plan_push(client, path, f"archive:{archive}", journal=tmp_path / "j")
+    pushed = push(client, path, f"archive:{archive}", journal=tmp_path / "j")
+    for notes in (
+        {each.row.line: each.note for each in planned},
+        {each.row.line: " ".join(str(each.error).split()) for each in pushed.failed},
+    ):
+        told = [(each, notes[each.line]) for each in report.errors if each.line and not each.lines]
+        assert len(told) > 5
+        assert [each for each, note in told if each.what not in note or each.fix not in note] == []
     assert (report.rows, report.files, report.bytes) == (9, 1, 3)
     assert report.requests == 9 * 2 + 4
 

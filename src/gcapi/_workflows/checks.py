@@ -46,7 +46,9 @@ def check_order(order: int) -> int:
     if isinstance(order, bool) or not isinstance(order, int):
         raise SpecTypeError(f"order must be a whole number, not {order!r}.")
     if not 0 <= order <= MAX_ORDER:
-        raise SpecError(f"order={order} must be from 0 to {MAX_ORDER}.")
+        raise SpecError(
+            f"order={order} must be from 0 to {MAX_ORDER}. Choose another order, or 0 for the last place."
+        )
     return order
 
 

@@ -433,7 +433,12 @@ class _PushRun:
 
     def _push_row(self, row: Row) -> Decision:
         with self.journal.in_use():
-            return self.worker.push_row(self.reader.read(row))
+            return self.worker.push_row(self._read(row))
+
+    def _read(self, row: Row) -> ParsedRow:
+        parsed, errors = self.reader.read_valid(row)
+        self.planner.check(parsed, errors)
+        return parsed
 
     def wait(self, report: PushReport, timeout: float | None) -> None:
         """Wait for imports and jobs, and move the rows that failed or took too long in the report."""
@@ -453,7 +458,7 @@ class _PushRun:
 
     def plan_row(self, row: Row) -> PlannedRow:
         try:
-            parsed = self.reader.read(row)
+            parsed = self._read(row)
             decision = self.worker.decide(parsed)
             if decision.action == "refuse":
                 return PlannedRow(row, "fail", note=decision.note)

@@ -91,8 +91,25 @@ class RowPlanner:
         """Return the plans of a row's values of some sockets.
 
         Raises:
-            SpecError: A value cannot be sent, or its files have errors; see `inspect`.
+            SpecError: Values cannot be sent, or their files have errors; see `inspect`. The error has all of them.
         """
+        plans, errors = self.plan_valid(row, slugs)
+        _raise_all(errors)
+        return plans
+
+    def check(self, row: ParsedRow, errors: Sequence[tuple[str, Exception]]) -> None:
+        """Check that a row has no errors; if it has, the errors of its valid cells are added, as a check does.
+
+        Raises:
+            SpecError: It has errors.
+        """
+        if errors:
+            _raise_all([*errors, *self.plan_valid(row, row.slugs)[1]])
+
+    def plan_valid(
+        self, row: ParsedRow, slugs: frozenset[str]
+    ) -> tuple[list[Plan], list[tuple[str, Exception]]]:
+        """Return the plans of a row's values of some sockets, and the errors of the others by column."""
 
         def warn(socket: models.ComponentInterface, finding: Finding) -> None:
             message = f"{row.row.name}: {message_of(socket, finding)}"
@@ -100,9 +117,15 @@ class RowPlanner:
 
         for slug in slugs & row.findings.keys():
             warn(self.values.lookup.socket(slug), row.findings[slug])
-        plans = self.values.plan(row.only(slugs), Inspection(self.inspect, warn=warn))
-        check_file_count(upload_sizes(plans))
-        return plans
+        inspection = Inspection(self.inspect, warn=warn)
+        plans: list[Plan] = []
+        errors: list[tuple[str, Exception]] = []
+        for spec in row.only(slugs):
+            with _collected(errors, column_of(spec.socket_slug)):
+                plans += self.values.plan([spec], inspection)
+        with _collected(errors, ""):
+            check_file_count(upload_sizes(plans))
+        return plans, errors
 
 
 class RowReader:
@@ -137,10 +160,7 @@ class RowReader:
             OSError: A file cannot be read.
         """
         parsed, errors = self.read_valid(row)
-        if len(errors) == 1:
-            raise errors[0][1]
-        if errors:
-            raise SpecError(" ".join(f"{column}: {error}" for column, error in errors))
+        _raise_all(errors)
         return parsed
 
     def read_valid(self, row: Row) -> tuple[ParsedRow, list[tuple[str, Exception]]]:
@@ -201,6 +221,16 @@ def _collected(errors: list[tuple[str, Exception]], column: str) -> Generator[No
         yield
     except (SpecError, SocketNotFound, OSError) as error:
         errors.append((column, error))
+
+
+def _raise_all(errors: Sequence[tuple[str, Exception]]) -> None:
+    """Raise the error of a row's columns, or one error that has all of them."""
+    if len(errors) == 1:
+        raise errors[0][1]
+    if errors:
+        raise SpecError(
+            " ".join(f"{column}: {error}" if column else str(error) for column, error in errors)
+        )
 
 
 def _image_name(row: Row, slug: str) -> str:
