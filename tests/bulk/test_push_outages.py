@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from gcapi import Client
-from gcapi.bulk import push
+from gcapi.bulk import push, read_manifest, write_manifest
 from gcapi.cli.error_reports import exit_code_of
 from gcapi.cli.exit_codes import LIMIT
 from gcapi.exceptions import AuthenticationError, OutOfCredits, StatusError
 from gcapi.retries import PatientStrategy
-from gcapi_sandbox import Sandbox
+from gcapi_sandbox import Faults, Rule, Sandbox
 from tests.support.data import add_collection, found, unique
 from tests.support.push import make_sockets, pushed, told, write_cases
 from tests.support.servers.loopback import Answer, Seen
@@ -118,3 +118,25 @@ def test_a_push_without_credits_ends_before_further_uploads(
     monkeypatch.setattr(sandbox.limits, "credits", 10**6)
     report = start(workers=8)
     assert (report.is_complete, len(report.done) + len(report.skipped)) == (True, ROWS)
+
+
+def test_the_next_run_frees_the_quota_of_rows_that_are_gone(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """Uploads that a killed run left incomplete are aborted if their row is no longer in the manifest."""
+    collection = add_collection(sandbox, client, "archive")
+    sockets = make_sockets(sandbox)
+    manifest = write_cases(tmp_path, sockets, 2)
+    sandbox.faults = Faults(rules=(Rule(origin="storage", failure="status", status=403),))
+    assert told(pushed(collection, manifest)) == (0, 0, 2, 0)  # as a kill would leave them
+    sandbox.faults = Faults()
+    left = [one for one in client.uploads.iterate_all() if one.status == "Initialized"]
+    ours = {one.pk for one in left if one.filename in {"0.csv", "1.csv"}}
+
+    first = [row for row in read_manifest(manifest).rows if row.title == "case 00000"]
+    write_manifest(manifest, first)
+    assert told(pushed(collection, manifest)) == (1, 0, 0, 0)
+
+    statuses = {one.pk: one.status for one in client.uploads.iterate_all() if one.pk in ours}
+    assert len(ours) == 2
+    assert set(statuses.values()) <= {"Completed", "Aborted"}

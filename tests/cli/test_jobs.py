@@ -197,6 +197,19 @@ def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Pa
     assert ready("uploads", "resume", upload.pk, written(tmp_path / "b.bin", b"other")).code == 4
     other = client.uploads.create(filename="gone.bin")
     assert ready("uploads", "resume", other.pk, tmp_path / "gone.bin").code == 4
+    third = client.uploads.create(filename="third.bin")
+    unfinished = ready("uploads", "list", "--unfinished", "--json").lines
+    assert {other.pk, third.pk} <= {one["pk"] for one in unfinished}
+    assert upload.pk not in {one["pk"] for one in unfinished}
+    assert (
+        ready("uploads", "abort").code == ready("uploads", "abort", "x", "--unfinished").code == 2
+    )
+    assert ready("uploads", "abort", "--unfinished", "--until", "1 hour ago").code == 0
+    assert client.uploads.detail(pk=other.pk).status == "Initialized"
+    one = ready("uploads", "abort", other.pk, upload.pk)
+    assert (one.code, client.uploads.detail(pk=other.pk).status) == (6, "Aborted")
+    assert ready("uploads", "abort", "--unfinished").code == 0
+    assert client.uploads.detail(pk=third.pk).status == "Aborted"
     assert ready("uploads", "resume", "00000000-0000-0000-0000-000000000000", path).code == 3
 
 

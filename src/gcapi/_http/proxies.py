@@ -17,6 +17,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from gcapi._http.header_deadline import bound_headers
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import ConfigurationError, MissingExtra
 
@@ -135,6 +136,8 @@ class ProxyTransport(httpx.BaseTransport):
         self._proxied = httpx.HTTPTransport(
             verify=tls, limits=limits, trust_env=False, proxy=through
         )
+        for transport in (self._direct, self._proxied):
+            bound_headers(transport)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""

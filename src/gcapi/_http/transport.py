@@ -17,6 +17,7 @@ import httpx
 
 from gcapi._http.bounded_read import read_body, read_error_body
 from gcapi._http.file_hosts import ConnectionCheck, check_file_url
+from gcapi._http.header_deadline import bound_headers
 from gcapi._http.proxies import ProxyTransport, environment_proxy
 from gcapi._http.retrying import send_with_retries
 from gcapi._http.server_state import ServerState
@@ -205,6 +206,7 @@ class _RetryingClient(httpx.Client):
             trust_env=False,
             event_hooks={"response": [_check_redirect]},
         )
+        bound_headers(self._transport)
         self._owner = transport
 
     def send(

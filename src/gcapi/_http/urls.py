@@ -52,8 +52,8 @@ def parse_user_url(text: str) -> httpx.URL:
         url = _parse_resolvable(text)
     except ValueError as error:
         raise InvalidTarget(f"{str(text)[:200]!r} is not a valid URL: {error}.") from error
-    if bool(url.scheme) != bool(url.host):
-        # httpx would take it for a path on the API's host.
+    if bool(url.scheme) != bool(url.host) or not (url.host or url.path.startswith("/")):
+        # httpx would take it, such as a host without https://, for a path on the API's host.
         raise InvalidTarget(f"{str(text)[:200]!r} is not a URL of a server.")
     return url
 

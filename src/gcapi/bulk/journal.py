@@ -28,7 +28,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -348,6 +348,14 @@ class Journal:
         """Return the pks of all noted uploads."""
         return {pk for (pk,) in self._run("SELECT pk FROM uploads")}
 
+    def uploads_of_unmet_rows(self) -> list[tuple[bytes, str]]:
+        """Return the fingerprint and the upload of each row that `find` was not asked for, nor has taken over."""
+        found = self._run("SELECT fingerprint, uploads.pk FROM uploads JOIN rows ON row = id")
+        with self._finding:
+            return [
+                (fingerprint, pk) for fingerprint, pk in found if fingerprint not in self._found
+            ]
+
     def pending_pks(self) -> set[str]:
         """Return the cases whose files, and the jobs whose end, no run has waited for."""
         found = self._run(
@@ -379,9 +387,11 @@ def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return _damaged(path, error)
     if is_disk_full(error) or name.startswith("SQLITE_IOERR"):
-        free = shutil.disk_usage(path.parent).free / 2**20
+        free = ""
+        with suppress(OSError):  # of a disk that is no longer there
+            free = f"; its disk has {shutil.disk_usage(path.parent).free / 2**20:,.1f} MiB free"
         return (
-            f"The journal {path} cannot be written ({error}); its disk has {free:,.1f} MiB free. Make room, or raise"
+            f"The journal {path} cannot be written ({error}){free}. Make room, or raise"
             " your quota or file size limit, and run the same command again: it continues, and nothing is lost."
         )
     return (

@@ -351,7 +351,7 @@ def _opened_run(
         else:
             worker = CaseWorker(workflows, owner, planner, uploads, existing)
         reader = RowReader(workflows.lookup, manifest, algorithm)
-        yield _PushRun(manifest, reader, planner, opened, worker)
+        yield _PushRun(manifest, reader, planner, opened, uploads, worker)
 
 
 @dataclass(frozen=True)
@@ -363,6 +363,7 @@ class _PushRun:
         reader: Turns rows into specifications.
         planner: Plans their values.
         journal: The journal.
+        uploads: Uploads the files of rows.
         worker: Makes the cases or jobs.
     """
 
@@ -370,6 +371,7 @@ class _PushRun:
     reader: RowReader
     planner: RowPlanner
     journal: Journal
+    uploads: RowUploads
     worker: CaseWorker | JobWorker
 
     def _usable_rows(self) -> Iterator[ParsedRow]:
@@ -406,6 +408,7 @@ class _PushRun:
                         " continue."
                     )
                     raise reason
+        self.uploads.abort_abandoned()
         return report
 
     def find_existing(self) -> None:

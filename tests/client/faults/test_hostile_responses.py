@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -232,6 +234,29 @@ def test_slow_bodies_are_read() -> None:
         assert client(path="whole/")["count"] == 0
         with pytest.raises(httpx.ReadTimeout):
             client(path="half/")
+
+
+@pytest.mark.parametrize("before", ["", "HTTP/1.1 102 Processing\r\n\r\n"])
+def test_headers_that_drip_do_not_outlive_the_timeout(before: str) -> None:
+    """A header of which a byte arrives now and then is given up after the timeout."""
+    header = f"{before}HTTP/1.1 200 OK\r\nX-Padding: {'x' * 200}\r\n".encode()
+
+    over = threading.Event()
+
+    def drops() -> Iterator[bytes]:
+        for byte in header:
+            yield bytes([byte])
+            over.wait(0.03)
+
+    with (
+        Loopback(lambda _: Answer(blocks=drops())) as server,
+        connect(server, timeout=0.2, retry_strategy=ONCE) as client,
+    ):
+        begun = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout):
+            client(path="x/")
+        assert time.monotonic() - begun < 3
+        over.set()
 
 
 # ---------------------------------------------------------------- redirects of API calls

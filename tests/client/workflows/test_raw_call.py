@@ -191,6 +191,13 @@ def test_other_hosts_get_nothing(url: str, how: str) -> None:
     assert server.seen == []
 
 
+@pytest.mark.parametrize("url", ["example.org/api/v1/archives/", "localhost:1/x", "archives/"])
+def test_an_address_without_a_scheme_is_no_path(client: Client, url: str) -> None:
+    """A URL without `https://` is refused rather than taken for a path on the API's host."""
+    with pytest.raises(InvalidTarget, match="is not a URL of a server"):
+        client(url=url)
+
+
 def test_paths_to_other_hosts_are_refused(sandbox: Sandbox, client: Client) -> None:
     """A path that names another host is refused."""
     sandbox.requests.clear()

@@ -13,7 +13,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 
+import httpx
+
 from gcapi import models
+from gcapi._util.disk_space import is_disk_full
 from gcapi._util.scheduler import Scheduler
 from gcapi._workflows.import_sessions import images_of
 from gcapi._workflows.inspection import Inspection
@@ -27,6 +30,7 @@ from gcapi.bulk._push.rows import ParsedRow, RowPlanner
 from gcapi.bulk.journal import JournalError, RowRecord
 from gcapi.exceptions import GCAPIError, ObjectNotFound, SpecError
 from gcapi.jobs import CANCELLED, SUCCEEDED, failure, watch_jobs
+from grand_challenge_api.base import AbsentFieldError
 
 STARTED_AGAIN = (
     "its values or files have changed since job {} was started, so another job is started"
@@ -86,7 +90,9 @@ class JobWorker:
                     )
                 except JournalError:
                     raise
-                except GCAPIError as error:
+                except (GCAPIError, AbsentFieldError, httpx.HTTPError, OSError) as error:
+                    if is_disk_full(error):
+                        raise
                     if (reason := common_cause(error)) is not None:
                         raise reason from error
                     self._ambiguous[row.fingerprint] = error

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,7 +38,7 @@ from gcapi.bulk._push.identity import RowIdentity
 from gcapi.bulk._push.rows import ParsedRow
 from gcapi.bulk.journal import Journal, NotedUpload
 from gcapi.client import Client
-from gcapi.exceptions import LimitWarning, UploadLimitReached
+from gcapi.exceptions import LimitWarning, StatusError, UploadLimitReached
 
 #: How often an image set is sent whose uploads change meanwhile.
 IMAGE_SET_ATTEMPTS = 3
@@ -86,6 +86,19 @@ class RowUploads:
             for upload in (client.uploads.iterate_all() if noted else ())
             if upload.pk in noted and upload.status in {INITIALIZED, COMPLETED}
         }
+
+    def abort_abandoned(self) -> None:
+        """Abort the incomplete uploads of earlier runs that no row of this run has used, so that they free the quota.
+
+        Called when all rows have ended. An upload of a row that failed is kept, since the next run resumes it.
+        """
+        for fingerprint, pk in self.journal.uploads_of_unmet_rows():
+            upload = self._usable.get(pk)
+            if upload is not None and upload.status == INITIALIZED:
+                # The server purges an upload that cannot be aborted after a day.
+                with suppress(StatusError):
+                    self._client.workflows.file_uploads.abort(pk, upload.s3_upload_id)
+                    self.journal.forget_uploads(fingerprint)
 
     def wait_for_others(self, plans: Sequence[Plan]) -> bool:
         """Wait while another process may be giving the files of plans to a case; return whether one was.

@@ -12,6 +12,8 @@ from gcapi.cli.dates import local_date
 from gcapi.cli.listing import ObjectKind, limit_option
 from gcapi.cli.session import Session, command
 
+#: The status of an upload that was not completed.
+UNFINISHED = "Initialized"
 UPLOADS: ObjectKind[gcapi.models.UserUpload] = ObjectKind(
     lambda client: client.uploads,
     (
@@ -26,7 +28,7 @@ UPLOADS: ObjectKind[gcapi.models.UserUpload] = ObjectKind(
 
 @click.group()
 def uploads() -> None:
-    """List and resume unused uploads.
+    """List, resume and abort unused uploads.
 
     The server deletes an upload that no case has used after a day.
     """
@@ -43,6 +45,9 @@ def uploads() -> None:
     "--until", type=local_date, metavar="DATE", help="Only uploads created before this time."
 )
 @click.option("--status", help="Only uploads with this status, such as Initialized or Completed.")
+@click.option(
+    "--unfinished", "status", flag_value=UNFINISHED, help="Only uploads that were not completed."
+)
 @limit_option
 def uploads_list(
     session: Session,
@@ -76,3 +81,47 @@ def resume(session: Session, *, pk: str, file: Path) -> None:
     """Resume an interrupted upload of a file."""
     with session.client(progress=True) as client:
         session.show(client.uploads.resume(pk=pk, file=file).to_dict())
+
+
+@command(uploads)
+@click.argument("pks", metavar="PK...", nargs=-1)
+@click.option(
+    "--unfinished",
+    is_flag=True,
+    help="Abort all that were not completed, also those that a running program is sending.",
+)
+@click.option(
+    "--until",
+    type=local_date,
+    metavar="DATE",
+    help="With --unfinished: only uploads created before this time, such as '1 hour ago'.",
+)
+def abort(
+    session: Session, *, pks: tuple[str, ...], unfinished: bool, until: datetime | None
+) -> int:
+    """Abort uploads that were not completed, which count against your quota for a day.
+
+    A push that was killed leaves such uploads; run again, it resumes or aborts its own.
+    """
+    if bool(pks) == unfinished or (until and not unfinished):
+        raise click.UsageError("Give the PKs of uploads, or --unfinished, which --until limits.")
+    with session.client() as client:
+        found = (
+            [
+                upload
+                for upload in client.uploads.iterate_all()
+                if upload.status == UNFINISHED and (until is None or upload.created < until)
+            ]
+            if unfinished
+            else list(pks)
+        )
+
+        def abort_one(given: str | gcapi.models.UserUpload) -> gcapi.models.UserUpload:
+            upload = client.uploads.detail(pk=given) if isinstance(given, str) else given
+            return client.uploads.abort_multipart_upload(
+                pk=upload.pk, s3_upload_id=upload.s3_upload_id
+            )
+
+        failures = session.failures(len(found))
+        session.show_all(failures.map(abort_one, found), UPLOADS.columns)
+    return failures.exit_code
