@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from gcapi import Client, SocketValueSpec
+from gcapi.bulk import pull, verify
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
+from gcapi.bulk._pull.file_records import announce_files
 from gcapi.bulk._pull.pull_index import CaseRecord
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.exceptions import StorageError
+from gcapi_sandbox import Sandbox
 from tests.support.api_objects import socket_value
+from tests.support.data import add_collection, noise, unique, written
 from tests.support.servers.api_and_store import served, store_answer
 from tests.support.servers.loopback import Answer, Seen, connect
 
@@ -54,6 +59,49 @@ def test_without_an_md5_or_a_record_a_file_is_fetched(script: object, tmp_path: 
     assert (first.files, first.size, target.read_bytes()) == (1, len(CONTENT), CONTENT)
     again = pulled(script, tmp_path, "verify", first.record)
     assert (again.files, again.record) == (0, first.record)
+
+
+@pytest.mark.parametrize("is_case_left", [True, False])
+@pytest.mark.parametrize("kind", ["CSV file", "Image"])
+def test_a_file_that_a_killed_pull_wrote_is_known_as_its_own(
+    sandbox: Sandbox, client: Client, tmp_path: Path, kind: str, *, is_case_left: bool
+) -> None:
+    """A file that was renamed before its record was written is removed if its value, or its case, is gone meanwhile."""
+    slug = sandbox.add_socket(unique("value"), kind)
+    archive, other = (add_collection(sandbox, client, "archive") for _ in range(2))
+    first, second = (
+        SocketValueSpec(
+            slug,
+            file=noise(tmp_path / f"{name}.mha", size)
+            if kind == "Image"
+            else written(tmp_path / f"{name}.csv", name),
+        )
+        for name, size in (("a", 8), ("b", 16))
+    )
+    home, source = tmp_path / "home", f"archive:{archive.slug}"
+    case = archive.filled(archive.add(first, title="case").pk)
+    pull(client, source, home)
+    index = home / ".gcapi-pull.jsonl"
+    lines = index.read_bytes().splitlines(keepends=True)
+    (own,) = [path for path in (home / "case").rglob("*.*") if path.is_file()]
+    content = own.read_bytes()
+    # The state after a kill between the rename and the record.
+    index.write_bytes(b"".join(line for line in lines if b'"values"' not in line))
+    own.unlink()
+    announce_files(home / "case", [own.relative_to(home).as_posix()])
+    own.write_bytes(content)
+
+    if is_case_left:
+        archive.filled(archive.update(case.pk, second).pk)
+    else:
+        other_url = client.archives.detail(slug=other.slug).api_url
+        client.archive_items.partial_update(case.pk, archive=other_url)
+    pull(client, source, home, existing="skip")
+
+    assert verify(home) == []
+    left = [path for path in (home / "case").rglob("*.*") if path.is_file()]
+    assert len(left) == is_case_left
+    assert content not in [path.read_bytes() for path in left]
 
 
 @pytest.mark.parametrize("script", [of_store, without_ranges])

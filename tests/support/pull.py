@@ -143,7 +143,7 @@ def cases_below(folder: Path) -> Iterator[Path]:
 
 def leftovers(folder: Path) -> list[Path]:
     """Return the temporary files below a folder."""
-    return list(folder.rglob(LEFTOVERS))
+    return [*folder.rglob(LEFTOVERS), *folder.rglob(".gcapi-writing.json")]
 
 
 def from_storage(sandbox: Sandbox) -> int:

@@ -34,7 +34,11 @@ from gcapi.bulk._pull.answers import (
 from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_naming import Names
-from gcapi.bulk._pull.file_records import remove_partial_files
+from gcapi.bulk._pull.file_records import (
+    forget_announcement,
+    remove_announced_files,
+    remove_partial_files,
+)
 from gcapi.bulk._pull.json_lines import JsonLinesFile
 from gcapi.bulk._pull.json_lines import PulledFolderError as PulledFolderError
 from gcapi.bulk._pull.planning import PlannedCase as PlannedCase
@@ -338,6 +342,10 @@ class _PullRun:
                     text = "other cases would have the same folder, so its pk was appended"
                     self.report.remarks.append(Difference("renamed", folder, text))
             self.index.assign_folders(folders)
+            gone = self.index.folders.keys() - self.index.offsets.keys() - self.titles.keys()
+            for pk in gone:
+                if not is_mask(pk):
+                    remove_announced_files(self.report.folder, self.index.folders[pk])
             listed = (RemoteCase.from_json(entry) for _, entry in cases)
             tasks = (self._task(case, folders[case.pk]) for case in listed)
             listener.begin(selected)
@@ -358,6 +366,8 @@ class _PullRun:
             case, pulled = ended.item.case, ended.result
             if pulled is not None:
                 self.index.put(pulled.record)
+                if pulled.is_announced:
+                    forget_announcement(self.report.folder, pulled.record.folder)
                 self.report.files += pulled.files
                 self.report.size += pulled.size
                 self.report.remarks += pulled.remarks

@@ -15,7 +15,13 @@ from gcapi._transfer.file_names import case_folded, inside
 from gcapi._transfer.remote_files import RemoteFile, stored
 from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.file_naming import Names, distinct_files, named_files
-from gcapi.bulk._pull.file_records import record_of_file, remove_partial_files, sha256_and_md5
+from gcapi.bulk._pull.file_records import (
+    announce_files,
+    announced_files,
+    record_of_file,
+    remove_partial_files,
+    sha256_and_md5,
+)
 from gcapi.bulk._pull.pull_index import CaseRecord, FileRecord, ValueRecord
 from gcapi.bulk._pull.remote_cases import CaseValue, RemoteCase, RemoteValue, ValueKey, reload_case
 from gcapi.bulk._pull.selection import EVERYTHING, Selection
@@ -85,12 +91,14 @@ class PulledCase:
         files: The number of files that were downloaded.
         size: Their size in bytes.
         remarks: The differences that were found and left.
+        is_announced: Whether its folder has an announcement, to forget once the record is in the index.
     """
 
     record: CaseRecord
     files: int
     size: int
     remarks: tuple[Difference, ...]
+    is_announced: bool = False
 
 
 class _CasePuller:
@@ -108,6 +116,8 @@ class _CasePuller:
         self._known = {value.key: value for value in known if selects(value.slug)}
         self._unselected = [value for value in known if not selects(value.slug)]
         self._files = {file.path: file for value in self._known.values() for file in value.files}
+        #: Files that a killed pull wrote; the value of some may have been replaced since.
+        self._announced = announced_files(self._folder)
         self._remarks: list[Difference] = []
         #: The names that images and files have on the server.
         self._names: dict[ValueKey, str] = {}
@@ -128,6 +138,11 @@ class _CasePuller:
             for output in outputs.get(value.key, ())
             if self._is_wanted(value, output)
         ]
+        announced = self._announced | {
+            self._path_of(target) for _, target in wanted if not target.exists()
+        }
+        if announced:
+            announce_files(self._folder, announced)
         # A file that another worker has written meanwhile has the same content.
         fetched = set(self._outputs.write(wanted, existing="overwrite"))
         values = self._record_values(outputs, fetched)
@@ -135,8 +150,11 @@ class _CasePuller:
         record = CaseRecord(
             **self._case.details(), folder=self._task.folder, values=(*values, *self._unselected)
         )
+        recorded = {file.path for value in record.values for file in value.files}
+        for path in announced - recorded:
+            inside(self._root, path).unlink(missing_ok=True)
         size = sum(target.stat().st_size for target in fetched)
-        return PulledCase(record, len(fetched), size, tuple(self._remarks))
+        return PulledCase(record, len(fetched), size, tuple(self._remarks), bool(announced))
 
     # ------------------------------------------------------------ planning
 
@@ -195,7 +213,8 @@ class _CasePuller:
         if self._task.policy == "skip" and self._path_of(target) in self._files:
             return False
         is_current = self._is_current(value, source, target)
-        if self._task.policy == "skip" and not is_current:
+        is_ours = self._path_of(target) in self._announced
+        if self._task.policy == "skip" and not (is_current or is_ours):
             raise FileExistsError(
                 f"{target} exists, and differs from the server's file. Move it away, or pass existing='verify' to"
                 " replace it."

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gcapi._transfer.atomic_file import PARTIAL_NAME
+from gcapi._transfer.file_names import inside
 from gcapi.bulk._pull.pull_index import FileRecord
 
 _READ_SIZE = 1024 * 1024
+#: A hidden file in the folder of a case: the files that a pull is about to write, until the case is in the index.
+_ANNOUNCEMENT = ".gcapi-writing.json"
 
 
 def sha256_and_md5(path: Path) -> tuple[str, str]:
@@ -42,6 +47,39 @@ def record_of_file(root: Path, path: Path, known: FileRecord | None = None) -> F
         return known
     name = path.relative_to(root).as_posix()
     return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
+
+
+def announced_files(folder: Path) -> set[str]:
+    """Return the files, by their paths below the pulled folder, that a killed pull wrote or was about to write.
+
+    Args:
+        folder: The folder of a case.
+    """
+    with suppress(
+        OSError, ValueError
+    ):  # a killed pull writes nothing before the announcement is complete
+        names = json.loads((folder / _ANNOUNCEMENT).read_bytes())
+        return {name for name in names if isinstance(name, str)}
+    return set()
+
+
+def announce_files(folder: Path, names: Iterable[str]) -> None:
+    """Record files, which do not exist yet, before they are written into the folder of a case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without a flush to the disk, because it is for kills, not for power failures.
+    (folder / _ANNOUNCEMENT).write_text(json.dumps(sorted(names)), encoding="utf-8")
+
+
+def forget_announcement(root: Path, folder: str) -> None:
+    """Forget the announced files of the folder of a case, which are recorded now."""
+    (inside(root, folder) / _ANNOUNCEMENT).unlink(missing_ok=True)
+
+
+def remove_announced_files(root: Path, folder: str) -> None:
+    """Remove the announced files of a case that the server no longer has, so that they will not be recorded."""
+    for name in announced_files(inside(root, folder)):
+        inside(root, name).unlink(missing_ok=True)
+    forget_announcement(root, folder)
 
 
 def remove_partial_files(folder: Path) -> None:
