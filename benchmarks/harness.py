@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,8 +27,11 @@ from sizes import (
     INSTANCES,
     ITEMS,
     LARGE,
+    SLICE_SIDE,
+    SLICES,
     upload_name,
 )
+from slices import write_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +40,8 @@ HERE = Path(__file__).parent
 PUBLISHED = "0.16.1"
 #: The seconds after which a measurement is stopped.
 LIMIT = 180.0
+#: The seconds between two looks at the temporary files of a client.
+WATCH_INTERVAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ MODES = {mode.name: mode for mode in (LINK, LOOPBACK)}
 
 @dataclass(frozen=True)
 class Figures:
-    """A measurement of a client: seconds, CPU seconds, bytes of memory, and the server's counts."""
+    """A measurement of a client: seconds, CPU seconds, bytes of memory, the server's counts, and temporary bytes."""
 
     seconds: float
     cpu: float
@@ -67,6 +73,7 @@ class Figures:
     growth: int
     connections: int
     requests: int
+    temporary: int
 
 
 class BenchmarkError(Exception):
@@ -149,7 +156,7 @@ def checkout_python(directory: Path) -> Path:
 
     The development environment differs, because httpx imports further packages if they are installed.
     """
-    return python_with(str(HERE.parent), directory, "this", replace=True)
+    return python_with(f"{HERE.parent}[dicom]", directory, "this", replace=True)
 
 
 class Files:
@@ -173,6 +180,8 @@ class Files:
         self.cases.mkdir()
         for offset in range(0, CASES * CASE_SIZE, CASE_SIZE):
             pattern.write(self.cases / upload_name(offset, "sqreg"), offset, CASE_SIZE)
+        self.slices = directory / "slices"
+        write_slices(self.slices)
 
     def bundle(self, authority: str) -> Path:
         """Return a CA bundle with the server's authority only."""
@@ -205,13 +214,18 @@ class Bench:
         Raises:
             BenchmarkError: It failed, or its result is wrong.
         """
-        with tempfile.TemporaryDirectory(dir=self._files.directory) as output:
+        with (
+            tempfile.TemporaryDirectory(dir=self._files.directory) as output,
+            tempfile.TemporaryDirectory(dir=self._files.directory) as temporary,
+            _largest_size(Path(temporary)) as largest,
+        ):
             place = {
                 "base_url": self._server.ready["base_url"],
                 "verify": str(self._bundle),
                 "large": str(self._files.large),
                 "small": str(self._files.small),
                 "cases": str(self._files.cases),
+                "slices": str(self._files.slices),
                 "output": output,
                 "objects": self._server.ready["objects"],
             }
@@ -220,6 +234,7 @@ class Bench:
                 place,
                 # The published client downloads DICOM instances with the defaults of httpx.
                 SSL_CERT_FILE=str(self._bundle),
+                TMPDIR=temporary,
             )
             seen = self._server.take()
             problem = _problem(workload, cost["result"], seen, Path(output))
@@ -233,6 +248,7 @@ class Bench:
             growth=cost["growth"],
             connections=seen["api"]["connections"] + seen["store"]["connections"],
             requests=seen["api"]["requests"] + seen["store"]["requests"],
+            temporary=max(largest),
         )
 
     def ceiling(self, work: str) -> float:
@@ -244,6 +260,29 @@ class Bench:
         ]
         self._server.take()
         return seconds
+
+
+@contextmanager
+def _largest_size(folder: Path) -> Iterator[list[int]]:
+    """Yield a list of the sizes of a folder in bytes, to which a thread adds in intervals until the block ends."""
+    sizes = [0]
+    end = threading.Event()
+
+    def watch() -> None:
+        while not end.wait(WATCH_INTERVAL):
+            size = 0
+            for path in folder.rglob("*"):
+                with suppress(OSError):  # deleted by now
+                    size += path.stat().st_size
+            sizes.append(size)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        end.set()
+        thread.join()
 
 
 def run_json(command: list[str], given: object, **variables: str) -> dict[str, Any]:
@@ -292,9 +331,9 @@ def _problem(workload: str, result: int, seen: dict[str, Any], output: Path) -> 
     refused = seen["api"]["problems"] + seen["store"]["problems"]
     if refused:
         return f"the server refused {refused[:3]}"
-    if workload == "cases" and seen["filled"] != CASES:
+    if workload in {"cases", "loop"} and seen["filled"] != CASES:
         return f"{seen['filled']} cases were filled, of {CASES}"
-    if workload in EXPECTED_UPLOADS:
+    if workload == "dicom-upload" or workload in EXPECTED_UPLOADS:
         return _upload_problem(workload, seen["uploads"])
     if workload in {"download", "dicom"}:
         return _download_problem(workload, output)
@@ -308,10 +347,17 @@ EXPECTED_UPLOADS = {
     "upload": [LARGE],
     "files": [FILE_SIZE] * FILES,
     "cases": [CASE_SIZE] * CASES,
+    "loop": [CASE_SIZE] * CASES,
+    "object": [LARGE],
 }
 
 
 def _upload_problem(workload: str, uploads: list[dict[str, Any]]) -> str:
+    if workload == "dicom-upload":
+        # Of a de-identified file, only the length of its pixels is known.
+        sizes = [each["bytes"] for each in uploads if each["status"] == "Completed"]
+        is_whole = len(sizes) == SLICES and min(sizes) > 2 * SLICE_SIDE**2
+        return "" if is_whole else f"{len(sizes)} slices came, of {SLICES}, or some are too short"
     expected = EXPECTED_UPLOADS[workload]
     whole = [
         upload["bytes"]

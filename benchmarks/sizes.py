@@ -12,6 +12,8 @@ LARGE = 256 * MIB
 FILES, FILE_SIZE = 200, MIB // 2
 #: The number of cases with a file and a value.
 CASES, CASE_SIZE = 60, MIB // 16
+#: The number of slices of a DICOM set that is uploaded, and the number of rows and columns of each: 0.5 MiB.
+SLICES, SLICE_SIDE = 200, 512
 #: The number and size of the instances of a DICOM image set.
 INSTANCES, INSTANCE_SIZE = 300, MIB // 2
 #: The number of archive items in the list, and the server's largest page.

@@ -16,6 +16,8 @@ from sizes import (
     INSTANCE_SIZE,
     INSTANCES,
     LARGE,
+    SLICE_SIDE,
+    SLICES,
 )
 
 if TYPE_CHECKING:
@@ -54,10 +56,26 @@ class Row:
 
 
 ROWS = (
-    Row("upload", "upload one 256 MiB file", LARGE, faster=7, near=1.4, growth=100e6),
-    Row("files", "one case of 200 files of 0.5 MiB", FILES * FILE_SIZE, FILES, faster=1.8),
+    Row("upload", "upload one 256 MiB file", LARGE, faster=7, near=1.3, growth=100e6),
+    Row(
+        "object",
+        "upload 256 MiB from a file object",
+        LARGE,
+        faster=7,
+        growth=60e6,
+    ),
+    Row("files", "one case of 200 files of 0.5 MiB", FILES * FILE_SIZE, FILES, faster=3),
+    Row(
+        "dicom-upload",
+        "DICOM set of 200 slices, de-identified and uploaded",
+        SLICES * 2 * SLICE_SIDE**2,
+        SLICES,
+        faster=2.2,
+        growth=80e6,
+    ),
     Row("cases", "60 cases of one file and one value", CASES * CASE_SIZE, CASES, faster=7),
-    Row("download", "download one 256 MiB file", LARGE, faster=7, near=1.4, growth=60e6),
+    Row("loop", "the same cases in a plain loop", CASES * CASE_SIZE, CASES, faster=4),
+    Row("download", "download one 256 MiB file", LARGE, faster=7, near=1.3, growth=60e6),
     Row(
         "dicom",
         "DICOM set of 300 instances of 0.5 MiB",
@@ -67,7 +85,7 @@ ROWS = (
         cpu=0.7,
         connections=CONNECTIONS + 2,
     ),
-    Row("iterate", "`iterate_all` over 20,000 items", faster=4),
+    Row("iterate", "`iterate_all` over 20,000 items", faster=5, growth=25e6),
 )
 #: Rows without a server, which are measured once.
 LOCAL_ROWS = (
@@ -113,6 +131,10 @@ class Result:
     def requests(self, client: str) -> int:
         """Return the maximum of a client."""
         return max(figure.requests for figure in self.figures[client])
+
+    def temporary(self, client: str) -> int:
+        """Return the maximum of a client."""
+        return max(figure.temporary for figure in self.figures[client])
 
     @property
     def ratio(self) -> float:
@@ -192,6 +214,8 @@ def _figures(results: Sequence[Result]) -> str:
             "growth (peak): this",
             "connections / requests: published",
             "connections / requests: this",
+            "temporary files: published",
+            "temporary files: this",
         ),
     )
     return _table(head, [_figures_row(result) for result in results])
@@ -209,6 +233,7 @@ def _figures_row(result: Result) -> tuple[str, ...]:
         f"{result.md5:.2f}" if result.md5 else "",
         *(f"{_mb(result.growth(who))} ({_mb(result.peak(who))})" for who in (THEIRS, OURS)),
         *(f"{result.connections(who)} / {result.requests(who)}" for who in (THEIRS, OURS)),
+        *(_mb(result.temporary(who)) for who in (THEIRS, OURS)),
     )
 
 

@@ -35,6 +35,7 @@ class Place:
         large: The large file.
         small: The directory of the files of one case.
         cases: The directory of the files of many cases.
+        slices: The directory of a DICOM set.
         output: An empty directory.
         objects: The names of the server's objects, by role.
     """
@@ -44,6 +45,7 @@ class Place:
     large: str
     small: str
     cases: str
+    slices: str
     output: str
     objects: dict[str, str]
 
@@ -54,7 +56,7 @@ class Cost:
 
     Attributes:
         seconds: The elapsed seconds.
-        cpu: The seconds of user and system time of this process.
+        cpu: The seconds of user and system time of this process, and of those that it started.
         peak: The peak memory of this process in bytes.
         growth: The growth of the peak during the workload.
         result: The result of the workload, for checks.
@@ -80,6 +82,22 @@ def upload_small(client: Client, place: Place) -> int:
     return _add_case(client, place, socket=place.objects["image_socket"], files=files)
 
 
+def upload_object(client: Client, place: Place) -> int:
+    """Upload a large file from an open file object."""
+    path = Path(place.large)
+    with path.open("rb") as file:
+        client.uploads.upload_fileobj(fileobj=file, filename=path.name)
+    return 1
+
+
+def upload_dicom(client: Client, place: Place) -> int:
+    """Add a case with a DICOM set, which is de-identified first."""
+    files = [str(path) for path in sorted(Path(place.slices).iterdir())]
+    return _add_case(
+        client, place, socket=place.objects["dicom_socket"], files=files, image_name="Set"
+    )
+
+
 def _add_case(client: Client, place: Place, *, socket: str, **source: Any) -> int:
     import gcapi
 
@@ -103,6 +121,11 @@ def push_cases(client: Client, place: Place) -> int:
 
 def _cells(place: Place, file: Path) -> dict[str, Any]:
     return {place.objects["file_socket"]: file.name, place.objects["value_socket"]: 0.5}
+
+
+def loop(client: Client, place: Place) -> int:
+    """Add many cases with a file and a value, one by one."""
+    return _loop_over_cases(client, place, sorted(Path(place.cases).iterdir()))
 
 
 def _loop_over_cases(client: Client, place: Place, files: list[Path]) -> int:
@@ -138,6 +161,9 @@ def iterate(client: Client, _: Place) -> int:
 
 WORKLOADS: dict[str, Callable[[Client, Place], int]] = {
     "upload": upload_large,
+    "object": upload_object,
+    "dicom-upload": upload_dicom,
+    "loop": loop,
     "files": upload_small,
     "cases": push_cases,
     "download": download_large,
@@ -241,8 +267,8 @@ def _peak() -> int:
 
 
 def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _versions() -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from gcapi._workflows.dicom import Deidentifier
 
 _STUDY, _SERIES = generate_uid(), generate_uid()
 SIDE = 4
@@ -75,3 +78,13 @@ def dicom_series(directory: Path, count: int = 3, **attributes: Any) -> list[Pat
         dicom_file(directory / f"slice-{number}.dcm", dicom_dataset(number, **attributes))
         for number in range(count)
     ]
+
+
+def deidentified_files(files: Sequence[Path], directory: Path) -> list[Path]:
+    """De-identify the files of one image set into a new directory, and return the copies."""
+    directory.mkdir(exist_ok=True)
+    deidentifier = Deidentifier()
+    targets = [directory / f"{number}.dcm" for number in range(len(files))]
+    for source, target in zip(files, targets, strict=True):
+        deidentifier.clean(source, target)
+    return targets

@@ -192,9 +192,7 @@ class _ImageSet:
         """Add a file, and yield what is wrong with it beside the others."""
         self.count += 1
         for name, values in self.shared.items():
-            values.add(
-                header.text(name).lstrip("+0") if name == "SeriesNumber" else header.text(name)
-            )
+            values.add(header.shared(name))
         uid = header.text("SOPInstanceUID")
         first = self.instances.setdefault(uid, path)
         if uid and first is not path:

@@ -100,6 +100,11 @@ class DicomHeader:
         """Return the value of an attribute as text; empty if it has none."""
         return self.values.get(keyword, b"").decode("latin-1").strip(" \0")
 
+    def shared(self, keyword: str) -> str:
+        """Return the value of an attribute that is the same in all files of an image set, in one notation."""
+        text = self.text(keyword)
+        return text.lstrip("+0") if keyword == "SeriesNumber" else text
+
     def integer(self, keyword: str) -> int:
         """Return the value of a binary attribute of 16 bits; 0 if it has none."""
         return int.from_bytes(self.values.get(keyword, b"")[:2], self.byte_order)

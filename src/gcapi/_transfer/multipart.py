@@ -169,6 +169,8 @@ class FileUpload:
         self.counter = counter
         self.upload = upload
         self.is_being_created = False
+        #: How many of its parts are sent at once.
+        self.connections = calls.connections.count
         self.completed: models.UserUploadComplete | None = None
         self._parts: list[Part] = []
         self._calls = calls
@@ -190,6 +192,11 @@ class FileUpload:
         with self._lock:
             self._parts = parts
             return len(self._etags) == len(parts)
+
+    @property
+    def is_planned(self) -> bool:
+        """Return whether the parts are set."""
+        return bool(self._parts)
 
     def keep_if_same(self, part: Part, stored: Mapping[str, Any]) -> None:
         """Keep a part that the store has, if its length and MD5 match the file."""
@@ -303,6 +310,7 @@ class FileUpload:
                 else:
                     self._calls.sleep(pause)
             if self.completed is not None:
+                self.source.release()
                 return
 
 

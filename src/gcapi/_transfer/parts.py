@@ -79,17 +79,6 @@ def split_for_reading(size: int, start: int, connections: int) -> list[Part]:
     return ranges
 
 
-def plan_parts(size: int, *, total: int, connections: int) -> list[Part]:
-    """Return the parts of one of the files that a call uploads.
-
-    Args:
-        size: The file's length in bytes.
-        total: The length of all files of the call, in bytes.
-        connections: The number of parts that are sent at once.
-    """
-    return split(size, part_size(size, connections_for(size, total, connections)))
-
-
 def connections_for(size: int, total: int, connections: int) -> int:
     """Return a file's share of the connections, by its share of all bytes of the call; at least 1."""
     return max(1, round(connections * size / total)) if total else 1

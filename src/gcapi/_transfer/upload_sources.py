@@ -70,9 +70,11 @@ class Source:
     Attributes:
         name: The file name of the upload.
         size: The length in bytes; `None` if only reading tells.
+        is_made_anew: Whether `prepare` makes other bytes each time, so that parts which the store has are of no use.
     """
 
     size: int | None
+    is_made_anew: bool = False
 
     def __init__(self, name: str) -> None:
         self.name = check_upload_name(name)
@@ -80,6 +82,12 @@ class Source:
     def read(self, part: Part) -> Iterator[bytes]:
         """Yield the bytes of a part, `READ_SIZE` at a time."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make the content, if that is left to do; `size` is exact afterwards."""
+
+    def release(self) -> None:
+        """Delete what `prepare` made; called when the upload is complete."""
 
     def check_unchanged(self) -> None:
         """Raise `TransferError` if the content changed since the source was made."""

@@ -28,7 +28,7 @@ from gcapi._transfer.multipart import (
     UploadCalls,
     is_interruption,
 )
-from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, part_size, plan_parts, split
+from gcapi._transfer.parts import MAX_PARTS, MIN_PART_SIZE, Part, connections_for, part_size, split
 from gcapi._transfer.upload_sources import FileObjectSource, PathSource, Source, blocks_of
 from gcapi._util.scheduler import Scheduler
 from gcapi.exceptions import GCAPIError, LimitReached, SpecError, UploadInterrupted
@@ -64,15 +64,14 @@ class Uploads(UploadCalls):
             TransferError: A file changed, or arrived with a wrong checksum; all incomplete uploads are aborted.
         """
         files = [self._file(source) for source in sources]
-        self._plan_all(files)
+        self._share_connections(files)
         return self._run(files)
 
-    def _plan_all(self, files: Sequence[FileUpload]) -> None:
+    def _share_connections(self, files: Sequence[FileUpload]) -> None:
         total = sum(file.source.size or 0 for file in files)
-        connections = self.settings.max_concurrent_uploads
         for file in files:
-            if file.source.size is not None:
-                file.plan(plan_parts(file.source.size, total=total, connections=connections))
+            size = file.source.size or 0
+            file.connections = connections_for(size, total, self.settings.max_concurrent_uploads)
 
     def resume(self, pk: str, path: Path) -> models.UserUploadComplete:
         """Resume an incomplete upload of a file; see `UploadsNamespace.resume`."""
@@ -100,6 +99,8 @@ class Uploads(UploadCalls):
                 raise SpecError(
                     f"Upload {upload.pk} is {upload.status!r} and cannot be resumed; upload the file again."
                 )
+            if file.source.is_made_anew:
+                return
             answer = self._calls.call(
                 api.uploads_list_parts_retrieve, upload.pk, upload.s3_upload_id
             ).to_dict()
@@ -159,9 +160,8 @@ class Uploads(UploadCalls):
             httpx.TransportError: The network failed.
         """
         files = [self._file(source, upload) for source, upload in pairs]
-        if is_fresh:
-            self._plan_all(files)
-        else:
+        self._share_connections(files)
+        if not is_fresh:
             with self._scheduler() as scheduler:
                 scheduler.run_all(self._keep_stored_parts, files)
         self._run(files, keep=True)
@@ -212,11 +212,16 @@ class Uploads(UploadCalls):
 
     def _start(self, file: FileUpload, scheduler: Scheduler, quota: QuotaWait) -> None:
         """Create an upload, unless one is resumed, and submit its parts."""
+        file.source.prepare()
         if file.upload is None:
             quota.call(file.create)
         if isinstance(file.source, FileObjectSource):
             scheduler.submit(self._send_next, file, scheduler, file.source.parts(), list[Part]())
             return
+        if not file.is_planned:
+            size = file.source.size or 0
+            file.counter.set_total(size)
+            file.plan(split(size, part_size(size, file.connections)))
         missing = file.missing()
         for part in missing:
             scheduler.submit(file.send, part, partial(file.source.read, part))

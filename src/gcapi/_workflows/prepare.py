@@ -19,6 +19,7 @@ from gcapi._util.http_dates import parse_http_date
 from gcapi._util.owner_locks import private_directory
 from gcapi._workflows import dicom
 from gcapi._workflows.checks import check_image_kind, check_interface, check_specs
+from gcapi._workflows.dicom_uploads import deidentified
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Content, FileCopy, Inline, Plan, Upload, plan_value
 from gcapi._workflows.slug_lookup import Lookup
@@ -186,9 +187,15 @@ class ValuePreparer:
                 # The server would refuse an image of the wrong kind only after the case was created.
                 image = self.images.detail(api_url=plan.source["image"])
                 check_image_kind(image, sockets[plan.slug])
-        if any(isinstance(plan, Upload) and plan.image_name is not None for plan in plans):
+        image_sets = [
+            plan for plan in plans if isinstance(plan, Upload) and plan.image_name is not None
+        ]
+        if image_sets:
             dicom.check_installed()
         inspection.inspect(plans, sockets)
+        # The inspection has found whatever would be refused, unless its errors do not count.
+        for plan in image_sets if inspection.mode != "error" else ():
+            dicom.check_headers(file for file in plan.files if isinstance(file, Path))
         return plans
 
     def upload(self, plans: Sequence[Plan]) -> PreparedValues:
@@ -245,10 +252,9 @@ class ValuePreparer:
                 sources[plan.slug] = [self._source(file, stack) for file in plan.files]
             else:
                 paths = [file for file in plan.files if isinstance(file, Path)]
-                made = dicom.deidentify(
-                    paths, stack.enter_context(private_directory()), self.listener
-                )
-                sources[plan.slug] = [PathSource(path, stays=False) for path in made]
+                directory = stack.enter_context(private_directory())
+                made = deidentified(paths, directory, self.listener)
+                sources[plan.slug] = [*stack.enter_context(made)]
         return sources
 
     def _source(self, file: Path | Content | FileCopy, stack: ExitStack) -> Source:

@@ -20,11 +20,11 @@ from pydicom.uid import (
 )
 
 from gcapi import Client, SocketValueSpec
-from gcapi._workflows.dicom import check_written, deidentify
+from gcapi._workflows.dicom import check_written
 from gcapi.exceptions import DeidentificationError
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, add_collection, written
-from tests.support.dicom_files import SIDE, dicom_dataset, dicom_file
+from tests.support.dicom_files import SIDE, deidentified_files, dicom_dataset, dicom_file
 
 MARK = "VERSCHWIEGEN"
 #: The mark of attributes that are UIDs.
@@ -139,7 +139,7 @@ def test_envelope_is_new(tmp_path: Path, syntax: UID) -> None:
     """Preamble and file meta are new; transfer syntax, SOP class and pixels are those of the original."""
     original = marked_file(tmp_path / "a.dcm", 0, syntax)
 
-    (path,) = deidentify([original], _made(tmp_path / "out"), lambda _: None)
+    (path,) = deidentified_files([original], tmp_path / "out")
 
     dataset = dcmread(path)
     assert path.read_bytes()[:132] == bytes(128) + b"DICM"
@@ -155,7 +155,7 @@ def test_deflated_file_has_no_mark(tmp_path: Path) -> None:
     """A deflated data set is de-identified, and has no mark when it is inflated."""
     original = dicom_file(tmp_path / "a.dcm", marked_dataset(0), DeflatedExplicitVRLittleEndian)
 
-    (path,) = deidentify([original], _made(tmp_path / "out"), lambda _: None)
+    (path,) = deidentified_files([original], tmp_path / "out")
 
     content = path.read_bytes()
     start = 132 + 12 + int.from_bytes(content[140:144], "little")
@@ -171,7 +171,7 @@ def test_file_without_meta_gets_one(tmp_path: Path) -> None:
     original = tmp_path / "plain"
     dataset.save_as(original, implicit_vr=False, little_endian=True)
 
-    (path,) = deidentify([original], _made(tmp_path / "out"), lambda _: None)
+    (path,) = deidentified_files([original], tmp_path / "out")
 
     assert dcmread(path).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert marks_in(path.read_bytes()) == []
@@ -182,7 +182,7 @@ def test_private_transfer_syntax_is_refused(tmp_path: Path) -> None:
     path = dicom_file(tmp_path / "a.dcm", dicom_dataset())
     content = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.276.0.4711.1.11\0")
     with pytest.raises(DeidentificationError, match="transfer syntax that is not in") as refused:
-        deidentify([written(path, content)], _made(tmp_path / "out"), lambda _: None)
+        deidentified_files([written(path, content)], tmp_path / "out")
     assert "it was not sent" in str(refused.value)
 
 
@@ -191,14 +191,14 @@ def test_error_does_not_show_values(tmp_path: Path) -> None:
     path = dicom_file(tmp_path / "a.dcm", dicom_dataset(PatientID=f"{MARK}1"))
     content = path.read_bytes().replace(b"LO\x0e\0" + MARK.encode(), b"QQ\x0e\0" + MARK.encode())
     with pytest.raises(DeidentificationError, match=r"a\.dcm is not a DICOM file") as refused:
-        deidentify([written(path, content)], _made(tmp_path / "out"), lambda _: None)
+        deidentified_files([written(path, content)], tmp_path / "out")
     assert MARK not in str(refused.value)
 
 
 def test_written_file_is_checked_before_it_is_sent(tmp_path: Path) -> None:
     """A written file with a preamble, an instance UID or an attribute of the original is refused."""
-    (good,) = deidentify(
-        [dicom_file(tmp_path / "a.dcm", dicom_dataset())], _made(tmp_path / "out"), lambda _: None
+    (good,) = deidentified_files(
+        [dicom_file(tmp_path / "a.dcm", dicom_dataset())], tmp_path / "out"
     )
     uid = dcmread(good).SOPInstanceUID
     check_written(good, uid)
@@ -213,8 +213,3 @@ def test_written_file_is_checked_before_it_is_sent(tmp_path: Path) -> None:
     ):
         with pytest.raises(DeidentificationError, match="preamble or file meta is not new"):
             check_written(bad, new_uid)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory

@@ -27,12 +27,17 @@ from pydicom.uid import (
 )
 
 from gcapi._inspect.dicom import inspect_image_set
-from gcapi._workflows.dicom import deidentify
 from gcapi.exceptions import DeidentificationError, MissingExtra, SpecFileError
 from gcapi.findings import Finding
 from gcapi_sandbox._imaging.dicom import DicomError, read_image_set
 from tests.support.data import ct_slice, mr_slice, written
-from tests.support.dicom_files import SIDE, dicom_dataset, dicom_file, dicom_series
+from tests.support.dicom_files import (
+    SIDE,
+    deidentified_files,
+    dicom_dataset,
+    dicom_file,
+    dicom_series,
+)
 from tests.support.specs import make_socket
 
 SOCKET = make_socket("Image", "DICOM Image Set")
@@ -360,9 +365,8 @@ def inspect(files: list[Path], *, deep: bool = False) -> list[Finding]:
 
 def is_imported(files: list[Path], directory: Path) -> bool:
     """Return whether files can be de-identified and imported by the sandbox."""
-    directory.mkdir()
     try:
-        read_image_set(deidentify(files, directory, lambda _: None))
+        read_image_set(deidentified_files(files, directory))
     except (DeidentificationError, DicomError):
         return False
     return True

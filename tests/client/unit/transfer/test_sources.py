@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcapi._transfer import parts as _layout
-from gcapi._transfer.parts import Part, connections_for, part_size, plan_parts, split
+from gcapi._transfer.parts import Part, split
 from gcapi._transfer.upload_sources import (
     READ_SIZE,
     BytesSource,
@@ -164,11 +164,3 @@ def test_text_is_refused() -> None:
 
     with pytest.raises(SpecTypeError, match="gives str"):
         FileObjectSource(Text(), "a.txt").next_part(1)  # type: ignore[arg-type]
-
-
-@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(1, 50))
-def test_layout_follows_the_share_of_the_call(size: int, others: int, connections: int) -> None:
-    """The parts of a file follow its share of the bytes of the call."""
-    total = size + others
-    pieces = plan_parts(size, total=total, connections=connections)
-    assert pieces == split(size, part_size(size, connections_for(size, total, connections)))
