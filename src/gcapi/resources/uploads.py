@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from gcapi._api.operations import LazyOperation
 from gcapi._api.quota import QuotaWait
 from gcapi._api.resource_mixins import PageModel, ReadMixin, create_within_limit
-from gcapi._transfer.upload_sources import FileObjectSource
+from gcapi._transfer.open_files import file_object_source
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -114,8 +114,9 @@ class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     def upload_fileobj(self, *, fileobj: Readable, filename: str) -> models.UserUploadComplete:
         """Upload a binary file object from its current position to its end.
 
-        The file object need not be seekable. At most 2 × `max_concurrent_uploads` parts of 8 MiB are in memory. An
-        upload that the object store refuses is aborted.
+        A regular file that `open` or `tempfile` opened takes as little memory as a file by its path. Of others, which
+        need not be seekable, at most 2 × `max_concurrent_uploads` parts of 8 MiB are in memory. An upload that the
+        object store refuses is aborted.
 
         Args:
             fileobj: The file object.
@@ -136,7 +137,7 @@ class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     ) -> list[models.UserUploadComplete]:
         """Upload several binary file objects concurrently, and return the uploads in the same order.
 
-        At most 2 × `max_concurrent_uploads` parts of 8 MiB are in memory.
+        They take memory as for `upload_fileobj`, all together.
 
         Args:
             file_objects: The file objects.
@@ -151,7 +152,7 @@ class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
             )
         pairs = zip(file_objects, filenames, strict=True)
         return self._uploads.upload_all(
-            [FileObjectSource(fileobj, str(name)) for fileobj, name in pairs]
+            [file_object_source(fileobj, str(name)) for fileobj, name in pairs]
         )
 
 

@@ -29,7 +29,12 @@ with Client(base_url=sys.argv[1]) as client:
     send = client.uploads._uploads.upload_all
     send([BytesSource(b"small", "small")])
     before = peak()
-    (upload,) = send([PathSource(Path(sys.argv[2]))])
+    if sys.argv[3] == "path":
+        (upload,) = send([PathSource(Path(sys.argv[2]))])
+    else:
+        with open(sys.argv[2], "rb") as file:
+            upload = client.uploads.upload_fileobj(fileobj=file, filename="large.bin")
+            assert not file.read(1)
     print(upload.status, peak() - before)
 """
 
@@ -49,14 +54,14 @@ class Run:
     parts: list[int]
 
 
-def uploaded(sandbox: Sandbox, directory: Path, size: int) -> Run:
-    """Upload a sparse file of zeros."""
+def uploaded(sandbox: Sandbox, directory: Path, size: int, *, by: str = "path") -> Run:
+    """Upload a sparse file of zeros, by its path or as a file object."""
     path = directory / "large.bin"
     with path.open("wb") as file:
         file.truncate(size)
     sandbox.requests.clear()
     run = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, sandbox.base_url, str(path)],
+        [sys.executable, "-c", _SCRIPT, sandbox.base_url, str(path), by],
         env={**os.environ, "GRAND_CHALLENGE_AUTHORIZATION": sandbox.token},
         check=True,
         capture_output=True,
