@@ -178,6 +178,8 @@ def _parse_response(operation: Operation[T], response: httpx.Response) -> T:
             f" ({type(error).__name__}: {printable(without_keys(str(error)[:200]))})."
             f" It begins: {quote_body(response)!r}"
         ) from error
+    # A finished request is part of a reference cycle, which would keep the raw body for a while.
+    response._content = b""
     return result
 
 

@@ -1,4 +1,4 @@
-"""Iteration over lists: large pages, prefetching, and no object lost or repeated.
+"""Iteration over lists: large pages, two of them requested ahead, and no object lost or repeated.
 
 Some lists have no order on the server, so the boundary between two pages may repeat one object and skip another; and
 any list may change while it is read. So the keys of all objects are remembered: repeated objects are left out, and if
@@ -7,19 +7,24 @@ some are missing at the end, the list is read again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from gcapi._util.scheduler import Scheduler
+from gcapi._api.page import DEFAULT_PAGE_SIZE
+from gcapi._util.scheduler import Cancelled, Scheduler, result_of
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import StatusError, UnexpectedAnswer, UnstableListWarning
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+#: The number of objects of a page, and of pages that are requested while one is used: three of them take less memory
+#: than two of the largest, and hide the latency as well.
+ITERATED_PAGE_SIZE, PAGES_AHEAD = 500, 2
 #: How often a list is read again for missing objects.
 REPEATED_PASSES = 3
 #: How many pages in a row may bring no new object, and how many objects a list may gain beyond twice its first count.
@@ -43,7 +48,7 @@ Fetch = Callable[[int, int], Chunk[T]]
 def iterate(fetch: Fetch[T], *, name: str) -> Iterator[T]:
     """Yield every object of a list once.
 
-    Memory: at most two pages, and the keys of all objects.
+    Memory: at most 1 + `PAGES_AHEAD` pages of `ITERATED_PAGE_SIZE` objects, and the keys of all objects.
 
     Args:
         fetch: Returns the page at an offset, with at most a number of objects.
@@ -91,30 +96,42 @@ def _key_of(item: Any) -> Any:
 
 
 def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
-    """Yield the pages of a list, and fetch the next one while one is used.
+    """Yield the pages of a list, and fetch the next `PAGES_AHEAD` while one is used.
 
-    After a page of `MAX_PAGE_SIZE` took the server too long, pages have `DEFAULT_PAGE_SIZE`.
+    After a page of `ITERATED_PAGE_SIZE` took the server too long, pages have `DEFAULT_PAGE_SIZE`.
     """
-    limit = MAX_PAGE_SIZE
+    limit = ITERATED_PAGE_SIZE
 
     def get(offset: int) -> Chunk[T]:
         nonlocal limit
+        asked = limit
         try:
-            return fetch(offset, limit)
+            return fetch(offset, asked)
         except (httpx.TimeoutException, StatusError) as error:
             is_slow = not isinstance(error, StatusError) or error.status_code in _TOOK_TOO_LONG
-            if limit == DEFAULT_PAGE_SIZE or not is_slow:
+            if asked == DEFAULT_PAGE_SIZE or not is_slow:
                 raise
         limit = DEFAULT_PAGE_SIZE
         return fetch(offset, limit)
 
-    with Scheduler(1, "gcapi-list", grace=0.0) as scheduler:
+    with Scheduler(PAGES_AHEAD, "gcapi-list", grace=0.0) as scheduler:
         page = get(0)
-        offset = len(page)
+        offset = length = len(page)
+        following: deque[Future[Chunk[T]]] = deque()
         while len(page) and offset < page.total_count:
-            following = scheduler.submit(get, offset)
+            while len(following) < PAGES_AHEAD:
+                start = offset + len(following) * length
+                if start >= page.total_count:
+                    break
+                following.append(scheduler.submit(get, start))
             yield page
-            scheduler.wait()
-            page = following.result()
+            try:
+                page = result_of(following.popleft())
+            except Cancelled:
+                scheduler.wait()  # raises the error of the page that failed first
+                raise
             offset += len(page)
+            if len(page) != length:  # so the others were requested at wrong offsets
+                following.clear()
+                length = len(page)
     yield page

@@ -142,7 +142,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
     ) -> Iterator[T]:
         """Iterate over all objects of the list, each once.
 
-        The list is read in large pages; the next page is fetched while one is in use, so at most two are in memory. If
+        The list is read in pages of 500; two are fetched while one is in use, so at most three are in memory. If
         the list changes meanwhile, or has no stable order, it is read again for missing objects. If some are still
         missing then, an `UnstableListWarning` is issued.
 

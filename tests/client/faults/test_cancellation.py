@@ -238,7 +238,7 @@ def trap(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     # The grace period ends before the held requests do: what is checked does not depend on waiting for them.
     monkeypatch.setattr("gcapi._util.scheduler.GRACE_SECONDS", HELD / 8)
     # A larger page would hold the whole list.
-    monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", 2)
+    monkeypatch.setattr("gcapi._api.pagination.ITERATED_PAGE_SIZE", 2)
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda number: Trap(sandbox, number, monkeypatch)
     signal.signal(signal.SIGINT, former)

@@ -110,20 +110,20 @@ def test_iteration_gives_every_object_once(
     sandbox: Sandbox, client: Client, archive: models.Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Iteration over three pages yields each object once, and requests no empty page."""
-    monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", ITEMS // 2 - 10)
+    monkeypatch.setattr("gcapi._api.pagination.ITERATED_PAGE_SIZE", ITEMS // 2 - 10)
     sandbox.requests.clear()
     titles = [item.title for item in client.archive_items.iterate_all({"archive": archive.pk})]
     assert sorted(titles) == sorted(f"case {number}" for number in range(ITEMS))
-    assert [query["offset"] for query in queries(sandbox)] == ["0", "105", "210"]
+    assert {query["offset"] for query in queries(sandbox)} == {"0", "105", "210"}
 
 
 def test_iteration_asks_for_the_largest_page(
     sandbox: Sandbox, client: Client, archive: models.Archive
 ) -> None:
-    """Iteration requests pages of 1,000 objects, the server's maximum."""
+    """Iteration requests pages of 500 objects."""
     sandbox.requests.clear()
     assert len(list(client.archive_items.iterate_all({"archive": archive.pk}))) == ITEMS
-    assert [query["limit"] for query in queries(sandbox)] == ["1000"]
+    assert [query["limit"] for query in queries(sandbox)] == ["500"]
 
 
 def test_iteration_asks_as_it_goes(
@@ -216,7 +216,7 @@ def test_unknown_filter_warns_once_for_all_pages(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Iteration over several pages causes one warning, which points at the caller's line."""
-    monkeypatch.setattr("gcapi._api.pagination.MAX_PAGE_SIZE", 100)
+    monkeypatch.setattr("gcapi._api.pagination.ITERATED_PAGE_SIZE", 100)
     with pytest.warns(UnknownFilterWarning, match=WARNING) as seen:
         assert len(list(client.archive_items.iterate_all({"archive_slug": "x"}))) == ITEMS + 3
     assert [warning.filename for warning in seen] == [__file__]
