@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gcapi import Client, SocketValueSpec
-from gcapi.bulk import diff, pull, read_manifest, verify
+from gcapi.bulk import diff, pull, read_manifest, save_answers, verify
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, unique
 from tests.support.pull import contents, copy_image, from_storage, image_of, mask_of
@@ -127,6 +128,32 @@ def test_study_again_moves_no_file_and_brings_new_answers(
     report = pull(client, f"study:{study}", home, existing="skip")
     assert (report.answers, report.files, from_storage(sandbox)) == (5, 0, 0)
     assert (diff(client, home), verify(home)) == ([], [])
+
+
+def test_an_answer_too_long_for_a_workbook_is_cut_there(
+    client: Client, study: str, home: Path
+) -> None:
+    """The cell says that it was cut and where the whole answer is, in a pull and in a table of answers."""
+    openpyxl: Any = pytest.importorskip("openpyxl")
+    found = client.reader_studies.detail(slug=study)
+    sets = client.reader_studies.display_sets.iterate_all({"reader_study": found.pk})
+    first = next(each for each in sets if each.title == "first")
+    client.reader_studies.answers.create(
+        question=found.questions[0].pk, display_set=first.pk, answer="x" * 40_000
+    )
+    report = pull(client, f"study:{study}", home, table_format="xlsx")
+    assert (report.failed, report.manifest.name) == ([], "manifest.xlsx")
+    tables = {home / "answers.xlsx": "see answers.jsonl"}
+    table = client.reader_studies.answers_table(study)
+    other = home.with_suffix(".xlsx")
+    save_answers(other, table.columns, table.rows, "xlsx")
+    tables[other] = "use another format"
+    for path, remedy in tables.items():
+        rows = openpyxl.load_workbook(path).active.values
+        (cell,) = {cell for row in rows for cell in row if str(cell).startswith("xxx")}
+        assert len(cell) < 32_767
+        assert cell.endswith(f"x … [the first 32,500 of 40,000 characters; {remedy}]")
+    assert "x" * 40_000 in (home / "answers.jsonl").read_text()
 
 
 def test_a_mask_that_was_changed_is_found(client: Client, study: str, home: Path) -> None:

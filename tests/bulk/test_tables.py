@@ -14,6 +14,7 @@ import pytest
 from gcapi.bulk import ManifestError, Row, read_manifest, write_manifest
 from gcapi.bulk.cells import parse_value
 from gcapi.bulk.manifest import parse_manifest
+from tests.support.spreadsheets.make_spreadsheets import FOLDER, ROWS
 
 EXPECTED = [("ä", {"scan": "a.mha", "x": '["b", 1]'}), ("y", {"scan": "c;d"})]
 COMMAS = 'title,scan,x\nä,a.mha,"[""b"", 1]"\ny,c;d,\n'
@@ -52,6 +53,32 @@ def test_dialects_of_csv_are_read_alike(tmp_path: Path, name: str, content: byte
     path = tmp_path / name
     path.write_bytes(content)
     assert cells_of(path) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "libreoffice-commas.csv",
+        "libreoffice-semicolons.csv",
+        "libreoffice-tabs.csv",
+        "libreoffice.xlsx",
+        "libreoffice-from-csv.xlsx",
+    ],
+)
+def test_files_of_libreoffice_are_read_unchanged(name: str) -> None:
+    """Our tables, opened and saved by LibreOffice in any form, give back each title and text."""
+    if name.endswith(".xlsx"):
+        pytest.importorskip("openpyxl")
+    assert cells_of(FOLDER / name) == ROWS
+
+
+def test_formulas_of_libreoffice_are_read_by_their_values() -> None:
+    """A workbook of formulas that LibreOffice calculated is read by its values; its hidden first sheet is ignored."""
+    pytest.importorskip("openpyxl")
+    assert cells_of(FOLDER / "libreoffice-formulas.xlsx") == [
+        ("one", {"flag": "TRUE", "number": "0.1", "text": "2024-05-01"}),
+        ("one more", {"flag": "FALSE", "number": "0.3", "text": "2024-05-01"}),
+    ]
 
 
 @pytest.mark.parametrize(

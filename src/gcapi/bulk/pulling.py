@@ -170,7 +170,8 @@ def pull(
             after their pks. ``"original"``: folders after titles, images and files by the names that they had when they
             were uploaded. A folder keeps the names of its first pull.
         table_format: The format of the manifest and of the answers: ``"csv"``, ``"tsv"``, ``"xlsx"``, ``"jsonl"`` or
-            ``"parquet"``. The manifest is JSON Lines if a cell is too long for the format.
+            ``"parquet"``. The manifest is JSON Lines if a cell is too long for the format; an answer that is too long
+            for a workbook is cut there, and says so.
         workers: The number of cases that are pulled at the same time, each over up to `max_concurrent_downloads`
             connections.
         executor: The executor that pulls the cases; `None` for threads of this process. Its workers need a token of
@@ -186,7 +187,6 @@ def pull(
         FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
         PulledFolderError: Another pull into the folder is running, or its index cannot be read or written.
         MissingExtra: The package that writes the format is not installed; nothing was pulled.
-        SpecError: An answer is too long for a workbook; the other files are complete.
     """
     check_table_format(table_format)
     _check_names(names)

@@ -18,6 +18,8 @@ from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.bulk._tables.delimited import BYTE_ORDER_MARK, csv_lines
 from gcapi.bulk._tables.formats import TableFormat, encoder_of
+from gcapi.bulk._tables.table import as_text
+from gcapi.bulk._tables.workbook import MAX_CELL_LENGTH
 from gcapi.client import Client
 from gcapi.resources._answer_rows import COLUMNS
 from gcapi.resources.answer_table import AnswerTable
@@ -26,6 +28,8 @@ from gcapi.resources.answer_table import AnswerTable
 MASK_SOCKET: Final = "answer"
 #: The number of characters of a case, a question and a reader in the name of a mask.
 _MAX_NAME_PART = 60
+#: The characters that are kept of a cell that is too long for a workbook; the rest says so.
+_KEPT_CHARACTERS = MAX_CELL_LENGTH - 267
 
 
 def mask_of(answer: Mapping[str, Any]) -> RemoteCase | None:
@@ -57,13 +61,15 @@ def write_answers(
     with _atomic_writer(records) as write_json:
         for row in rows:
             write_json(json.dumps(row, ensure_ascii=False) + "\n")
-    shown = map(_flat, read_json_lines(records))
+    shown: Iterable[Mapping[str, Any]] = map(_flat, read_json_lines(records))
     if table_format in {"csv", "tsv"}:
         with _atomic_writer(target) as write_table:
             write_table(BYTE_ORDER_MARK)
             for line in csv_lines(COLUMNS, shown, "\t" if table_format == "tsv" else ","):
                 write_table(line)
     elif table_format != "jsonl":
+        if table_format == "xlsx":
+            shown = (cut_cells(row, f"see {ANSWERS_JSONL}") for row in shown)
         write_atomically(target, encoder_of(target)(COLUMNS, shown), existing="overwrite")
 
 
@@ -83,14 +89,29 @@ def read_answer_files(folder: Path) -> list[dict[str, str]]:
 def encode_answers(
     columns: Sequence[str], rows: Iterable[Mapping[str, Any]], suffix: TableFormat
 ) -> bytes:
-    """Return a table of answers as the content of a file, in a format."""
+    """Return a table of answers as the content of a file, in a format; cells too long for a workbook are cut."""
     records = rows if suffix == "jsonl" else map(_flat, rows)
+    if suffix == "xlsx":
+        records = (cut_cells(row, "use another format") for row in records)
     return encoder_of(Path(f"answers.{suffix}"))(columns, records)
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row with the paths of masks as text, without their checksums."""
     return {**row, "files": ";".join(row.get("files") or ())}
+
+
+def cut_cells(row: Mapping[str, Any], remedy: str) -> dict[str, Any]:
+    """Return a row whose cells fit into a workbook; the end of one that was cut says so, and what to do."""
+    return {name: _cut(cell, remedy) for name, cell in row.items()}
+
+
+def _cut(cell: Any, remedy: str) -> Any:
+    text = "" if cell is None else as_text(cell)
+    if len(text) <= MAX_CELL_LENGTH:
+        return cell
+    end = f" … [the first {_KEPT_CHARACTERS:,} of {len(text):,} characters; {remedy}]"
+    return text[:_KEPT_CHARACTERS] + end
 
 
 def save_answers(

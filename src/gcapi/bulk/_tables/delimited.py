@@ -24,6 +24,7 @@ from gcapi.bulk._tables.table import (
     header_problems,
     manifest_error,
     row_problems,
+    without_apostrophe,
 )
 
 #: What separates cells, and its name in messages.
@@ -36,7 +37,6 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*(?:\r\n|\r|\n|$)', re.IGNORECAS
 #: A name that the column of a case, a socket or a note may have.
 _COLUMN_NAME = re.compile(r"[\w.-]*|.*:.*", re.DOTALL)
 _FORMULA_START = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 #: A number begins like a formula, and must stay a number.
 _NEGATIVE_NUMBER = re.compile(r"-\d+(\.\d+)?([eE][+-]?\d+)?")
 _ENCODING_FIX = "Save it as UTF-8; in Excel, choose 'CSV UTF-8'"
@@ -77,7 +77,7 @@ def _read_delimited(path: Path, separator: str | None) -> Table:
     header: list[str] = []
     line = 1 + skipped
     try:
-        header = [_without_escape(name.strip()) for name in next(reader, list[str]())]
+        header = [without_apostrophe(name.strip()) for name in next(reader, list[str]())]
         problems += header_problems(header, line)
         line = reader.line_num + skipped + 1
         for cells in reader:
@@ -85,7 +85,7 @@ def _read_delimited(path: Path, separator: str | None) -> Table:
                 problems += row_problems(line, header, cells)
                 pairs = zip(header, cells, strict=False)
                 records.append(
-                    (line, {name: _without_escape(cell) for name, cell in pairs if name})
+                    (line, {name: without_apostrophe(cell) for name, cell in pairs if name})
                 )
             line = reader.line_num + skipped + 1
     except csv.Error as error:
@@ -131,10 +131,6 @@ def _separator(path: Path, text: str) -> str:
         fix = "Write a line such as sep=; above the column names, or separate all columns alike"
         raise manifest_error(path, Problem(1, "", what, fix))
     return fitting[0] if fitting else ","
-
-
-def _without_escape(cell: str) -> str:
-    return cell[1:] if _ESCAPED_FORMULA.match(cell) else cell
 
 
 # ---------------------------------------------------------------- writing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -14,6 +15,7 @@ from gcapi.findings import Level
 
 #: The number of problems that a message lists.
 SHOWN_PROBLEMS = 20
+_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 #: The number of groups of lines that a message lists.
 _SHOWN_LINES = 10
 #: The number of letters that name the columns of a workbook.
@@ -167,6 +169,16 @@ def row_problems(line: int, header: Sequence[str], cells: Sequence[str]) -> Iter
     nameless = [cell for name, cell in zip(header, cells, strict=False) if cell and not name]
     if nameless:
         yield Problem(line, "", f"{nameless[0]!r} is in a column without a name", "Name the column")
+
+
+def has_apostrophe(text: str) -> bool:
+    """Return whether a text has apostrophes before what a spreadsheet would take for a formula."""
+    return _ESCAPED_FORMULA.match(text) is not None
+
+
+def without_apostrophe(text: str) -> str:
+    """Return a text without the apostrophe with which a CSV file keeps it from being a formula."""
+    return text[1:] if has_apostrophe(text) else text
 
 
 def as_text(cell: Any) -> str:

@@ -3,8 +3,9 @@
 A sheet is read as Excel would save it as CSV, but with all digits: numbers, ``TRUE`` and ``FALSE`` become text, dates
 become ISO 8601, and formulas their last values. So a cell means the same in every format.
 
-Text is written as text, never as a formula. Control characters, which XML cannot hold, are written as Excel does it
-(``_x000D_``). Memory: the sheet as a whole.
+Text is written as text, never as a formula. Programs that convert CSV files keep the apostrophe of a text that begins
+like a formula, so it is removed here too, and one is added where there is one already. Control characters, which XML
+cannot hold, are written as Excel does it (``_x000D_``). Memory: the sheet as a whole.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from gcapi.bulk._tables.table import (
     Table,
     as_text,
     column_letters,
+    has_apostrophe,
     header_problems,
     manifest_error,
     row_problems,
+    without_apostrophe,
 )
 from gcapi.exceptions import MissingExtra, SpecError
 
@@ -166,7 +169,9 @@ def _text(cell: Any) -> str | None:
     """Return the value of a cell as text; dates have no time if it is midnight."""
     value = cell.value
     if isinstance(value, str):
-        return _WRITTEN_CHARACTER.sub(lambda match: chr(int(match[1], 16)), value)
+        text = _WRITTEN_CHARACTER.sub(lambda match: chr(int(match[1], 16)), value)
+        # A spreadsheet program that imports a CSV file keeps the apostrophe.
+        return without_apostrophe(text)
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float):
@@ -243,6 +248,8 @@ def write_cell(page: Any, line: int, position: int, content: Any, *, is_text: bo
     if number is not None:
         cell.value = number
         return cell
+    if has_apostrophe(text):
+        text = f"'{text}"
     if len(text) > MAX_CELL_LENGTH:
         raise SpecError(
             f"{cell.coordinate}: a text of {len(text)} characters is too long for a workbook, whose limit is"
