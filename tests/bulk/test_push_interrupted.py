@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import threading
@@ -15,9 +16,9 @@ from gcapi import Client
 from gcapi.bulk import JournalError, PushProgress, push
 from gcapi_sandbox import Sandbox
 from tests.support.data import CaseCollection, add_collection
-from tests.support.push import make_sockets, write_cases
+from tests.support.push import check_cases, make_sockets, write_cases
 from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import connected, relay
+from tests.support.servers.relay import AfterRequest, connected, relay
 
 ROWS, WORKERS = 12, 4
 CREATION = re.compile(r"/archives/items/$")
@@ -118,3 +119,67 @@ def finish(collection: CaseCollection, manifest: Path, target: str, journal: Pat
     report = push(collection.client, manifest, target, journal=journal)
     assert report.is_complete
     assert sorted(case.title for case in collection.all()) == [f"case {n:05}" for n in range(ROWS)]
+
+
+#: The steps of a push, by method and path.
+STEPS = (
+    r"GET .*/archives/items/$",
+    r"POST .*/uploads/$",
+    r"PATCH .*/generate-presigned-urls/$",
+    r"PATCH .*/complete-multipart-upload/$",
+    r"POST .*/archives/items/$",
+    r"PATCH .*/archives/items/[^/]+/$",
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "is_carried_out"),
+    [
+        pytest.param(
+            step, number, after, marks=[] if (number, after) == (5, True) else pytest.mark.long
+        )
+        for step in STEPS
+        for number in ((1,) if step == STEPS[0] else (1, 5))
+        for after in (False, True)
+    ],
+)
+def test_a_rerun_at_once_finds_every_state_of_an_interruption(
+    sandbox: Sandbox,
+    client: Client,
+    tmp_path: Path,
+    step: str,
+    number: int,
+    *,
+    is_carried_out: bool,
+) -> None:
+    """Wherever Ctrl-C comes, the same command run at once waits for its lock at most, and fails no row."""
+    sockets = make_sockets(sandbox)
+    manifest = write_cases(tmp_path, sockets, ROWS)
+    collection = add_collection(sandbox, client, "archive")
+    target, journal = f"archive:{collection.slug}", tmp_path / "journal"
+    pressed = threading.Event()
+    counted = itertools.count(1)
+
+    def press(seen: Seen) -> Answer | None:
+        request = f"{seen.method} {seen.path.partition('?')[0]}"
+        if pressed.is_set() or not re.search(step, request) or next(counted) < number:
+            return None
+        pressed.set()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return AfterRequest(reset=True) if is_carried_out else Answer(reset=True)
+
+    with relay(sandbox, press) as server, connected(sandbox, server, timeout=5.0) as relayed:
+        with pytest.raises(KeyboardInterrupt):
+            push(relayed, manifest, target, journal=journal, workers=WORKERS)
+        again = CaseCollection(relayed, sandbox, collection.slug, True)
+        end = time.monotonic() + 10
+        while True:
+            try:
+                finish(again, manifest, target, journal)
+                break
+            except JournalError:
+                # The lock is held until the last writer has ended.
+                assert push_threads()
+                assert time.monotonic() < end
+                time.sleep(0.01)
+    check_cases(collection, sockets, ROWS)

@@ -9,6 +9,7 @@ import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
+from tests.support.data import add_collection
 from tests.support.programs.cli_program import Program
 from tests.support.pull import Sockets, add_archive, add_sockets, many_cases
 
@@ -140,3 +141,25 @@ def test_clusters_that_are_none(ready: Program, archive: str, tmp_path: Path) ->
     assert run.code == 2
     assert f"no Dask scheduler at {address}" in run.err
     assert not (tmp_path / "here").exists()
+
+
+def test_a_table_that_cannot_be_written_hides_nothing(
+    ready: Program,
+    sandbox: Sandbox,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If something is in the manifest's place, the report appears, and the manifest is in the state directory."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    archive = add_collection(sandbox, client, "archive")
+    archive.add(title="case")
+    home = tmp_path / "home"
+    (home / "manifest.csv" / "x").mkdir(parents=True)
+
+    run = ready("pull", f"archive:{archive.slug}", home, "--existing", "verify", "--json")
+
+    assert (run.code, run.json["cases"]) == (6, 1)
+    (manifest,) = (tmp_path / "state").rglob("manifest.csv")
+    assert run.json["manifest"] == str(manifest)
+    assert "unwritten: manifest.csv" in run.json["remarks"][0]

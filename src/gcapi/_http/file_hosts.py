@@ -2,12 +2,15 @@
 
 A server must not make this machine read an internal service, whose answer a later call might send on. So https is
 required, and an address of the public internet, unless the base URL itself leads to a private network. The address is
-that of the connection, after the name is resolved; what a proxy connects to is the proxy's to decide.
+that of the connection, after the name is resolved; what a proxy connects to is the proxy's to decide. A user whose
+network leads the store's name to a private endpoint names that store in an environment variable.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +21,9 @@ from gcapi._http.settings import Settings
 from gcapi._http.urls import is_loopback, is_secure
 from gcapi._util.messages import shown_url
 from gcapi.exceptions import InvalidTarget
+
+#: The environment variable with the names of stores that may be at private addresses, separated by commas.
+PRIVATE_HOSTS_VARIABLE = "GCAPI_PRIVATE_FILE_HOSTS"
 
 
 def check_file_url(url: httpx.URL, settings: Settings) -> None:
@@ -57,9 +63,23 @@ class ConnectionCheck:
         elif event == "connection.connect_tcp.complete" and self._host == self._url.host:
             stream = info["return_value"]
             address = str(stream.get_extra_info("server_addr")[0])
-            if is_private(address) and not is_private_name(self._settings.base_url.host):
+            is_expected = self._host.lower() in expected_private_hosts()
+            if (
+                is_private(address)
+                and not is_expected
+                and not is_private_name(self._settings.base_url.host)
+            ):
                 stream.close()
                 raise _private_target(self._url, address, self._settings)
+
+
+def expected_private_hosts() -> set[str]:
+    """Return the names of stores that the user's network resolves to private addresses, such as a VPC endpoint.
+
+    Addresses do not count: of a name, the certificate shows that it is the store.
+    """
+    names = re.split(r"[\s,]+", os.environ.get(PRIVATE_HOSTS_VARIABLE, "").lower())
+    return {name for name in names if name and not is_private(name)}
 
 
 def is_private(host: str) -> bool:
@@ -88,5 +108,6 @@ def is_private_name(host: str) -> bool:
 def _private_target(url: httpx.URL, address: str, settings: Settings) -> InvalidTarget:
     return InvalidTarget(
         f"{shown_url(url)} is not fetched: {address} is an address of this machine or of a private network, and"
-        f" {settings.base_url.host} is not. Report this to the operators of the server."
+        f" {settings.base_url.host} is not. If your network leads {url.host} to a private endpoint of the store, set"
+        f" {PRIVATE_HOSTS_VARIABLE}={url.host}; else report this to the operators of the server."
     )

@@ -7,7 +7,9 @@ from typing import Literal
 
 #: A file is missing, was changed or is in neither the manifest nor the answers; or something changed, or exists only
 #: in the folder ("only here") or only on the server ("only there"); or a name was changed, since another is the same.
-DifferenceKind = Literal["missing", "changed", "unexpected", "only here", "only there", "renamed"]
+DifferenceKind = Literal[
+    "missing", "changed", "unexpected", "only here", "only there", "renamed", "unwritten"
+]
 
 
 @dataclass(frozen=True)

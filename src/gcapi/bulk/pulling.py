@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from gcapi import models
 from gcapi._http.urls import last_segment
@@ -22,6 +22,7 @@ from gcapi._inspect.folders import is_litter
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
+from gcapi._util.user_dirs import state_dir
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
@@ -31,7 +32,7 @@ from gcapi.bulk._pull.answers import (
     mask_of,
     write_answers,
 )
-from gcapi.bulk._pull.case_folders import INDEX, MANIFEST, name_folders
+from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_naming import Names
 from gcapi.bulk._pull.file_records import (
@@ -56,6 +57,7 @@ from gcapi.exceptions import ConfigurationError, InvalidTarget
 from gcapi.resources._answer_rows import AnswerRows
 from gcapi.resources.reader_studies import STUDY_PARAMETER
 
+T = TypeVar("T")
 #: What happens if the folder is not empty: an earlier pull of the same source goes on; an error; or its files are kept,
 #: downloaded again, or checked.
 ExistingFolder = Literal["resume", "error", "skip", "overwrite", "verify"]
@@ -374,7 +376,11 @@ class _PullRun:
             elif isinstance(ended.error, Exception) and not _concerns_all_cases(ended.error):
                 self.report.failed.append(CaseFailure(case.pk, case.title, ended.error))
             else:
-                raise ended.error or AssertionError(case)
+                error = ended.error or AssertionError(case)
+                error.add_note(
+                    f"{self.report.cases} cases are complete and recorded. Run the same again to continue."
+                )
+                raise error
             yield case.pk, pulled
 
     def pull_answers(self, client: Client, study: models.ReaderStudy) -> None:
@@ -394,8 +400,12 @@ class _PullRun:
             )
             for _ in self._pull_all(self._task(mask, mask.pk) for mask in masks):
                 pass
-            rows = (maker.row(answer, self._mask_files(mask_of(answer))) for _, answer in answers)
-            write_answers(self.report.folder, rows, self.table_format)
+
+            def write(folder: Path) -> None:
+                rows = (maker.row(one, self._mask_files(mask_of(one))) for _, one in answers)
+                write_answers(folder, rows, self.table_format)
+
+            self._write(ANSWERS_JSONL, write)
 
     def _has_mask(self, answer: Mapping[str, Any]) -> bool:
         """Return whether the mask of an answer is selected."""
@@ -420,7 +430,25 @@ class _PullRun:
         records = [record for record in map(self.index.get, self.titles) if record is not None]
         records.sort(key=lambda record: (record.order or 0, record.folder))
         rows = [row_of_case(record, report.source) for record in records]
-        report.manifest = write_pulled_manifest(report.folder, rows, self.table_format)
+        report.manifest = self._write(
+            MANIFEST, lambda folder: write_pulled_manifest(folder, rows, self.table_format)
+        )
+
+    def _write(self, name: str, write: Callable[[Path], T]) -> T:
+        """Write a table to the folder, else to the state directory, since what was done must be told all the same."""
+        try:
+            return write(self.report.folder)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            place = state_dir() / "pulled" / self.report.folder.name
+            # The table may identify patients.
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            text = (
+                f"it cannot be written here ({error}), and is in {place}; mend that, and pull again"
+            )
+            self.report.remarks.append(Difference("unwritten", name, text))
+            return write(place)
 
 
 def _concerns_all_cases(error: Exception) -> bool:

@@ -97,9 +97,19 @@ def test_names_are_checked_after_they_are_resolved(
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     public.location = public.internal_tls.origin.replace("localhost", STORE_HOST) + "/secret"
-    with pytest.raises(InvalidTarget, match=r"127\.0\.0\.1 is an address of this machine"):
+    with pytest.raises(
+        InvalidTarget, match=r"127\.0\.0\.1 is an address of this machine"
+    ) as caught:
         public.download()
     assert public.internal_tls.seen == []
+    # Only the user can say that this is a private endpoint of the store.
+    assert f"GCAPI_PRIVATE_FILE_HOSTS={STORE_HOST}" in str(caught.value)
+    monkeypatch.setenv("GCAPI_PRIVATE_FILE_HOSTS", f"localhost, {STORE_HOST}")
+    assert public.download() == SECRET
+    (public.folder / "a.mha").unlink()
+    public.location = f"{public.internal_tls.origin}/secret"
+    with pytest.raises(InvalidTarget):
+        public.download()
 
 
 def test_every_hop_is_checked(public: PublicApi) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gcapi import bulk
-from gcapi.cli.exit_codes import DONE
+from gcapi.cli.exit_codes import DONE, PART_FAILED
 from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER, TABLE_FORMATS, dask_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
@@ -132,7 +132,8 @@ def pull(
     failures = session.failures(report.cases + len(report.failed))
     for failure in report.failed:
         failures.report(failure.error, failure.title or failure.pk)
-    return failures.exit_code
+    is_unwritten = any(remark.kind == "unwritten" for remark in report.remarks)
+    return failures.exit_code or (PART_FAILED if is_unwritten else DONE)
 
 
 def _show_planned_cases(session: Session, plan: list[bulk.PlannedCase]) -> None:
