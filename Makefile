@@ -9,17 +9,18 @@ PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
 CHECKS := check-pyright check-mypy check-generated check-style
-.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench generate schema sandbox clean
+.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench generate schema sandbox lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Set up .venv with everything the other targets need
 
-$(INSTALLED): pyproject.toml requirements/dev.txt requirements/docs.txt
+# In two steps, because a folder has no hash. Without isolation, nothing is downloaded that has none.
+$(INSTALLED): pyproject.toml requirements/tools.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r requirements/dev.txt -r requirements/docs.txt -e '.[cli,dicom,progress,sandbox]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(INSTALLED) ## Add two cases to a sandbox, run a job on each, write the outputs to demo-output/
@@ -33,6 +34,13 @@ test-long: $(INSTALLED) ## Run the slow tests: files of gigabytes, 10,000 items,
 
 chaos: $(INSTALLED) ## Run workflows under 300 seeded fault schedules (about 2 minutes; RUNS=, SEED=)
 	$(BIN)/python -m tests.support.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+# uv is not among the tools: CONTRIBUTING.md says how to get it. It resolves for all systems and Python versions at once.
+lock: ## Pin the tools in requirements/*.in, and all that they need, with their hashes
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file requirements/tools.txt \
+		requirements/dev.in requirements/docs.in pyproject.toml \
+		--extra cli --extra dicom --extra progress --extra sandbox
 
 check: $(CHECKS) ## Check lint, format, types, layers and generated/ (-j2 is faster)
 

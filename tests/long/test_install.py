@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-#: The tools that the tests need, pinned in requirements/dev.txt.
+#: The tools that the tests need, pinned in requirements/dev.in.
 TOOLS = {
     "hypothesis",
     "nibabel",
@@ -112,7 +112,7 @@ def lowest(requirement: Requirement) -> str:
 
 def tools() -> list[str]:
     """Return the pinned requirements of the test tools."""
-    lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements" / "dev.in").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if re.split(r"[=\[]", line)[0] in TOOLS]
     assert len(pins) == len(TOOLS)
     return pins

@@ -244,3 +244,33 @@ def test_requests_are_recorded(web: Web) -> None:
     )
     assert (first.authorization, first.status, second.authorization) == ("Bearer", 200, "")
     assert web.sandbox.token not in repr(web.sandbox.requests)
+
+
+def test_bodies_without_a_token_are_bounded(sandbox: Sandbox, web: Web) -> None:
+    """A long body is read only with a valid token."""
+    url = f"{sandbox.base_url}archives/items/"
+    for token, status in ((None, 413), ("0" * 64, 413), (sandbox.token, 400)):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = {"title": "x" * 2**20}
+        assert httpx.post(url, json=body, headers=headers).status_code == status
+    assert web.get("archives/")
+
+
+@pytest.mark.parametrize("depth", [300, 100_000])
+def test_deeply_nested_json_is_refused(web: Web, depth: int) -> None:
+    """JSON that is nested too deeply is an error of the request, and not of the server."""
+    content = b'{"title":' + b"[" * depth + b"]" * depth + b"}"
+    headers = {"Content-Type": "application/json"}
+    refused = web.api.post("archives/items/", content=content, headers=headers)
+    assert (refused.status_code, "JSON parse error" in refused.text) == (400, True)
+
+
+def test_open_connections_are_bounded(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection beyond the limit is closed, and those that are open go on."""
+    web.get("archives/")
+    monkeypatch.setattr("gcapi_sandbox._app.server._MAX_CONNECTIONS", 0)
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{web.sandbox.base_url}gcapi/", trust_env=False)
+    assert web.get("archives/")
+    monkeypatch.undo()
+    assert httpx.get(f"{web.sandbox.base_url}gcapi/", trust_env=False).is_success

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 _log = logging.getLogger("gcapi_sandbox")
+#: The longest body of a request with a valid token, and of any other.
+_MAX_BODY_BYTES, _MAX_ANONYMOUS_BODY_BYTES = 64 * 2**20, 2**16
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 registry.import_handlers()
 registry.check_handlers(name for route in routes() for name in route.operations.values())
@@ -60,12 +62,35 @@ class ApiOrigin:
         """Respond to a request in a worker thread."""
         request = Request(scope, receive)
         try:
-            raw = await request.body()
+            raw = await self._read_body(request)
         except ClientDisconnect:
             return
         request.state.began = datetime.now(UTC)
-        response = await run_in_threadpool(self._respond, request, raw)
+        response: Response
+        if raw is None:
+            response = _error_page(413)
+        else:
+            response = await run_in_threadpool(self._respond, request, raw)
         await response(scope, receive, send)
+
+    async def _read_body(self, request: Request) -> bytes | None:
+        """Return the body; None if it is too long, which is less without a valid token."""
+        body, limit = bytearray(), _MAX_ANONYMOUS_BODY_BYTES
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit == _MAX_ANONYMOUS_BODY_BYTES and await run_in_threadpool(
+                self._has_token, request
+            ):
+                limit = _MAX_BODY_BYTES
+            if len(body) > limit:
+                return None
+        return bytes(body)
+
+    def _has_token(self, request: Request) -> bool:
+        try:
+            return self._authenticate(request) is not None
+        except UnauthenticatedError:
+            return False
 
     def _respond(self, request: Request, raw: bytes) -> Response:
         try:
@@ -160,7 +185,7 @@ def _response(
     return Response(content, reply.status, headers=headers)
 
 
-_TITLES = {403: "Forbidden", 404: "Page not found", 500: "Server error"}
+_TITLES = {413: "Content too large", 403: "Forbidden", 404: "Page not found", 500: "Server error"}
 
 
 def _error_page(status: int) -> Response:

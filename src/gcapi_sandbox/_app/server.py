@@ -21,6 +21,8 @@ _HOST = "127.0.0.1"
 _STARTUP_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 3
+#: Further connections are closed at once, so that the process does not run out of file descriptors.
+_MAX_CONNECTIONS = 512
 
 
 class _Protocol(H11Protocol):
@@ -36,6 +38,12 @@ class _Protocol(H11Protocol):
             await app(scope, receive, send)
 
         self.app = with_connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > _MAX_CONNECTIONS:
+            transport.abort()
 
     def _reset(self) -> None:
         linger_zero = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from gcapi_sandbox._http.errors import BadRequestError, UnsupportedMediaTypeError, non_field_error
-from gcapi_sandbox._util.json_types import Json, is_object
+from gcapi_sandbox._util.json_types import Json, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_MAX_DEPTH = 200
 
 
 def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
@@ -30,7 +33,8 @@ def parse_body(content_type: str, raw: bytes) -> dict[str, Json]:
 def _json(_: str, raw: bytes) -> dict[str, Json]:
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
-    except ValueError as error:
+        _check_depth(body)
+    except (ValueError, RecursionError) as error:
         raise BadRequestError({"detail": f"JSON parse error - {error}"}) from None
     if body is None:
         raise non_field_error("No data provided")
@@ -38,6 +42,20 @@ def _json(_: str, raw: bytes) -> dict[str, Json]:
         name = type(body).__name__
         raise non_field_error(f"Invalid data. Expected a dictionary, but got {name}.")
     return body
+
+
+def _check_depth(body: Json) -> None:
+    """Raise ValueError for JSON that is nested so deeply that functions which call themselves would fail."""
+    level: list[Json] = [body]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for one in level
+            for child in (one.values() if is_object(one) else one if is_array(one) else ())
+        ]
+        if not level:
+            return
+    raise ValueError(f"the body is nested more than {_MAX_DEPTH} deep")
 
 
 def _refuse_constant(name: str) -> Json:
