@@ -364,7 +364,8 @@ def test_workbooks_help_people(ready: Program, sandbox: Sandbox, tmp_path: Path)
     assert "Image" in book["Cases"]["B1"].comment.text
     assert [cell.value for cell in book["Columns"]["A"]] == ["column", "title", scan]
 
-    write_input_workbook(path, [Row(0, "a", cells={flag: "WAHR"})], {})
+    write_input_workbook(path, [Row(0, "a\nb", cells={flag: "WAHR"})], {})
+    assert openpyxl.load_workbook(path)["Cases"].row_dimensions[2].height == 30  # two lines
     checked = ready("manifest", "check", path, "--xlsx", marked)
     assert checked.code == 4
     assert "sheet 'Cases', cell B2" in checked.out

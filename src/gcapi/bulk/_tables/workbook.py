@@ -41,6 +41,8 @@ MAX_CELL_LENGTH = 32767
 #: The number of digits that Excel keeps when it saves a file.
 _KEPT_DIGITS = 15
 _WIDEST_COLUMN = 60
+#: The lines of text that a row shows at most, and the height of one in points.
+_MOST_LINES, _LINE_HEIGHT = 10, 15
 _DECIMAL_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _WRITTEN_CHARACTER = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -219,11 +221,15 @@ def fill_sheet(page: Any, columns: Sequence[str], records: Iterable[Record]) -> 
         cell = write_cell(page, 1, position, name)
         cell.font, cell.fill = bold, filling
     for line, record in enumerate(records, start=2):
+        height = 1
         for position, name in enumerate(columns):
             content = record.get(name)
             if content is not None:
                 write_cell(page, line, position, content, is_text=name == "title")
-                widths[position] = max(widths[position], len(as_text(content)))
+                widths[position] = max(widths[position], *map(len, as_text(content).split("\n")))
+                height = max(height, min(as_text(content).count("\n") + 1, _MOST_LINES))
+        if height > 1:  # LibreOffice would draw the lines over those of the next row
+            page.row_dimensions[line].height = _LINE_HEIGHT * height
     page.freeze_panes = "A2"
     for position, width in enumerate(widths):
         page.column_dimensions[column_letters(position)].width = min(width + 2, _WIDEST_COLUMN)
@@ -256,6 +262,9 @@ def write_cell(page: Any, line: int, position: int, content: Any, *, is_text: bo
             f" {MAX_CELL_LENGTH}. Use CSV, JSON Lines or Parquet."
         )
     cell.value = _UNWRITABLE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    if "\n" in text:
+        alignment = import_module("openpyxl.styles").Alignment
+        cell.alignment = alignment(wrap_text=True, vertical="top")
     cell.data_type = "s"  # not a formula, nor an error
     cell.number_format = "@"
     cell.quotePrefix = True  # so that it stays text when someone edits it
