@@ -29,6 +29,9 @@ MOST_FAULTS = 14
 BEFORE = ("reset", "502", "503", "504")
 AFTER = ("acted, reset", "acted, cut short", "acted, 502", "acted, 503", "acted, 504")
 DELAY = "late"
+#: Faults that no retry hides: 500 after the request was carried out, half a body that ends like a whole one, a request
+#: that is delivered after its connection broke, and the response to the same request as it was before.
+UNTOLERATED = ("acted, 500", "half, closed", "reset, delivered late", "stale")
 #: The parts of a path that differ between two requests of a kind: primary keys, unique names and signatures.
 _PARTICULAR = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|-[0-9a-f]{10}|\?.*|/[0-9a-f]{2}(?=/)|[^/]{40,}|\d+"
@@ -75,11 +78,76 @@ class Schedule:
                 likely = Random(f"{self.seed} {sort}").choice(self._at_deciding)
             if not self._left or rng.random() > likely:
                 return "", 0.0
-            fault = rng.choice([*BEFORE, *AFTER, *AFTER, DELAY])
+            hidden = [*BEFORE, *AFTER, *AFTER, DELAY]
+            fault = rng.choice([*hidden, *UNTOLERATED] if self.is_hard else hidden)
+            if fault == "acted, 500" and _DECIDING.search(sort):
+                fault = "acted, 502"  # of a 500, the client believes that nothing was done
             if fault != DELAY:
                 self._left -= 1
             self.log.append(f"{sort} #{number}: {fault}")
-            return fault, rng.uniform(0.005, 0.05) if fault == DELAY else 0.0
+            return fault, rng.uniform(0.005, 0.05) if "late" in fault else 0.0
+
+
+@dataclass
+class _Relays:
+    """The relays of both origins of a sandbox.
+
+    Attributes:
+        upstream: Sends the requests to the sandbox.
+        schedule: The faults.
+        storage: The address of the sandbox's store.
+        own_storage: The address of its relay.
+    """
+
+    upstream: httpx.Client
+    schedule: Schedule
+    storage: str
+    own_storage: str = ""
+    _earlier: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    _deliveries: list[threading.Timer] = field(default_factory=list[threading.Timer])
+
+    def answer(self, origin: str, root: str, seen: Seen) -> Answer:
+        """Return the answer to a request, with its fault."""
+        fault, delay = self.schedule.draw(origin, seen)
+        if fault == "reset, delivered late":
+            delivery = threading.Timer(delay, forward, (self.upstream, root, seen))
+            self._deliveries.append(delivery)
+            delivery.start()
+            return Answer(reset=True)
+        time.sleep(delay)
+        if fault in BEFORE:
+            return _broken(fault)
+        request = f"{origin} {seen.method} {seen.path}"
+        stale = self._earlier.get(request) if fault == "stale" else None
+        return stale or self._forwarded(fault, origin, root, seen)
+
+    def _forwarded(self, fault: str, origin: str, root: str, seen: Seen) -> Answer:
+        answer = forward(self.upstream, root, seen)
+        content = answer.content()
+        if fault == "acted, 500" or (
+            fault in AFTER and not (fault == "acted, cut short" and content)
+        ):
+            return _broken(fault.removeprefix("acted, "))
+        headers = {
+            name: value.replace(self.storage, self.own_storage)
+            for name, value in answer.headers.items()
+        }
+        if origin == "api":
+            content = content.replace(self.storage.encode(), self.own_storage.encode())
+        half = content[: len(content) // 2]
+        if fault in AFTER:
+            return Answer(answer.status, half, headers, len(content))
+        if fault == "half, closed" and origin == "api":
+            return Answer(answer.status, half, headers)
+        whole = Answer(answer.status, content, headers)
+        if seen.method == "GET" and answer.status == httpx.codes.OK:
+            self._earlier[f"{origin} GET {seen.path}"] = whole
+        return whole
+
+    def deliver(self) -> None:
+        """Wait for the requests that are delivered late."""
+        for delivery in self._deliveries:
+            delivery.join()
 
 
 @contextmanager
@@ -87,32 +155,16 @@ def faulty_relays(sandbox: Sandbox, upstream: httpx.Client, schedule: Schedule) 
     """Run relays with scheduled faults for both origins of a sandbox; yield the API's address."""
     api = sandbox.base_url.removesuffix("/api/v1/")
     storage = sandbox.storage_url.rstrip("/")
-    own_storage = ""
-
-    def script(origin: str, root: str, seen: Seen) -> Answer:
-        fault, delay = schedule.draw(origin, seen)
-        time.sleep(delay)
-        if fault in BEFORE:
-            return _broken(fault)
-        answer = forward(upstream, root, seen)
-        content = answer.content()
-        if fault in AFTER and not (fault == "acted, cut short" and content):
-            return _broken(fault.removeprefix("acted, "))
-        headers = {
-            name: value.replace(storage, own_storage) for name, value in answer.headers.items()
-        }
-        if origin == "api":
-            content = content.replace(storage.encode(), own_storage.encode())
-        if fault in AFTER:
-            return Answer(answer.status, content[: len(content) // 2], headers, len(content))
-        return Answer(answer.status, content, headers)
-
+    relays = _Relays(upstream, schedule, storage)
     with (
-        Loopback(partial(script, "storage", storage), with_version=False) as store,
-        Loopback(partial(script, "api", api), with_version=False) as server,
+        Loopback(partial(relays.answer, "storage", storage), with_version=False) as store,
+        Loopback(partial(relays.answer, "api", api), with_version=False) as server,
     ):
-        own_storage = store.origin
-        yield server.base_url
+        relays.own_storage = store.origin
+        try:
+            yield server.base_url
+        finally:
+            relays.deliver()
 
 
 def _broken(fault: str) -> Answer:

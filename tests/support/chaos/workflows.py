@@ -160,7 +160,7 @@ class Run:
             self.log.append(f"raised {type(error).__name__}: {error}")
             if not self.may_fail:
                 raise
-            if isinstance(error, StatusError) and error.status_code not in {502, 503, 504}:
+            if isinstance(error, StatusError) and error.status_code not in {500, 502, 503, 504}:
                 raise
             return None, error
         self.log.append("returned")
