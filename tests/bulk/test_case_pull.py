@@ -124,3 +124,26 @@ def test_a_store_that_has_lost_a_file(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         pulled(of_nothing, tmp_path, "verify")
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("place", ["case", "case/images"])
+@pytest.mark.parametrize("is_dangling", [True, False])
+def test_planted_links_are_not_followed(
+    sandbox: Sandbox, client: Client, tmp_path: Path, place: str, *, is_dangling: bool
+) -> None:
+    """A link in the target of a pull, in place of a folder, fails its case, and nothing is written through it."""
+    slug = sandbox.add_socket(unique("image"))
+    archive = add_collection(sandbox, client, "archive")
+    spec = SocketValueSpec(slug, file=noise(tmp_path / "a.mha", 8))
+    archive.filled(archive.add(spec, title="case").pk)
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "home" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    if not is_dangling:
+        elsewhere.mkdir()
+
+    report = pull(client, f"archive:{archive.slug}", tmp_path / "home", existing="verify")
+
+    (failure,) = report.failed
+    assert "is a symbolic link, which a pull does not follow" in str(failure.error)
+    assert not list(elsewhere.rglob("*"))

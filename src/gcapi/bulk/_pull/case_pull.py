@@ -18,6 +18,7 @@ from gcapi.bulk._pull.file_naming import Names, distinct_files, named_files
 from gcapi.bulk._pull.file_records import (
     announce_files,
     announced_files,
+    check_no_links,
     record_of_file,
     remove_partial_files,
     sha256_and_md5,
@@ -67,6 +68,7 @@ class CasePull:
             ObjectNotFound: The case no longer exists, or you have no access to one of its values.
             FileExistsError: The policy is ``"skip"``, and a file without a record differs from the server's.
         """
+        check_no_links(self.root, [inside(self.root, self.folder)])
         remove_partial_files(inside(self.root, self.folder))
         try:
             return _CasePuller(client, self).pull()
@@ -138,6 +140,7 @@ class _CasePuller:
             for output in outputs.get(value.key, ())
             if self._is_wanted(value, output)
         ]
+        check_no_links(self._root, (target.parent for _, target in wanted))
         announced = self._announced | {
             self._path_of(target) for _, target in wanted if not target.exists()
         }

@@ -12,6 +12,7 @@ from pathlib import Path
 from gcapi._transfer.atomic_file import PARTIAL_NAME
 from gcapi._transfer.file_names import inside
 from gcapi.bulk._pull.pull_index import FileRecord
+from gcapi.exceptions import UnsafeName
 
 _READ_SIZE = 1024 * 1024
 #: A hidden file in the folder of a case: the files that a pull is about to write, until the case is in the index.
@@ -47,6 +48,25 @@ def record_of_file(root: Path, path: Path, known: FileRecord | None = None) -> F
         return known
     name = path.relative_to(root).as_posix()
     return FileRecord(name, status.st_size, status.st_mtime_ns, sha256_of(path))
+
+
+def check_no_links(root: Path, paths: Iterable[Path]) -> None:
+    """Check that no folder below a pulled folder is a symbolic link, through which a pull would write elsewhere.
+
+    Args:
+        root: The pulled folder.
+        paths: The folders, and the files in them.
+
+    Raises:
+        UnsafeName: One is.
+    """
+    below = {folder for path in paths for folder in (path, *path.parents) if root in folder.parents}
+    for folder in sorted(below):
+        if folder.is_symlink() and (folder.is_dir() or not folder.exists()):
+            raise UnsafeName(
+                f"{folder} is a symbolic link, which a pull does not follow. Remove it, or pull into the folder that it"
+                " leads to."
+            )
 
 
 def announced_files(folder: Path) -> set[str]:
