@@ -173,11 +173,13 @@ def _read_dataset(source: Path) -> Any:
 
 def _is_after_pixel_data() -> Callable[[int, str | None, int], bool]:
     """Return a condition that is met by the first element after the pixel data."""
-    seen: set[int] = set()
+    was_seen = False
 
     def is_after(tag: int, _vr: str | None, _length: int) -> bool:
-        seen.add(tag)
-        return PIXEL_DATA_TAG in seen and tag != PIXEL_DATA_TAG
+        nonlocal was_seen
+        is_pixel_data = int(tag) == PIXEL_DATA_TAG
+        was_seen = was_seen or is_pixel_data
+        return was_seen and not is_pixel_data
 
     return is_after
 
