@@ -9,10 +9,10 @@ PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
 CHECKS := check-pyright check-mypy check-generated check-style
-.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench generate schema sandbox lock clean
+.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench bench-scale generate schema sandbox lock clean
 
 help: ## List every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Set up .venv with everything the other targets need
 
@@ -65,9 +65,12 @@ check-style: $(INSTALLED)
 docs: $(INSTALLED) ## Build the documentation into site/; fail on a broken link or reference
 	$(BIN)/zensical build --clean --strict
 
-bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 8 minutes)
+bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 12 minutes)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/run.py
+
+bench-scale: $(INSTALLED) ## Measure bulk transfers of up to 50,000 rows (less than 15 minutes)
+	$(BIN)/python benchmarks/scale.py
 
 generate: $(INSTALLED) ## Generate generated/ from openapi/ (offline, reproducible)
 	$(BIN)/python scripts/generate.py

@@ -94,8 +94,15 @@ class Server:
         self.ready = self._read()
 
     def take(self) -> dict[str, Any]:
-        """Return the server's counts since the last call."""
-        self._requests.write("\n")
+        """Return the server's counts since the last call, and forget the uploads and cases."""
+        return self._ask("take")
+
+    def count(self) -> dict[str, Any]:
+        """Return the server's counts since the last call, and keep the cases."""
+        return self._ask("count")
+
+    def _ask(self, command: str) -> dict[str, Any]:
+        self._requests.write(f"{command}\n")
         self._requests.flush()
         return self._read()
 
@@ -285,12 +292,15 @@ def _largest_size(folder: Path) -> Iterator[list[int]]:
         thread.join()
 
 
-def run_json(command: list[str], given: object, **variables: str) -> dict[str, Any]:
+def run_json(
+    command: list[str], given: object, *, limit: float = LIMIT, **variables: str
+) -> dict[str, Any]:
     """Run a program with JSON as input and output.
 
     Args:
         command: The program.
         given: Its standard input.
+        limit: The seconds after which it is stopped.
         variables: Additional environment variables.
 
     Raises:
@@ -302,12 +312,12 @@ def run_json(command: list[str], given: object, **variables: str) -> dict[str, A
             input=json.dumps(given),
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=limit,
             env={**_environment(), **variables},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{Path(command[1]).name} took longer than {LIMIT:.0f} s.") from error
+        raise BenchmarkError(f"{Path(command[1]).name} took longer than {limit:.0f} s.") from error
     if done.returncode:
         raise BenchmarkError(f"{' '.join(command[2:])} failed:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -243,20 +243,20 @@ IMPORTS = {"import": import_client, "import-httpx": import_http}
 
 
 def _cost(work: Callable[[], int]) -> Cost:
-    held, before, started = _peak(), _cpu(), time.perf_counter()
+    held, before, started = peak(), _cpu(), time.perf_counter()
     result = work()
-    seconds, after, peak = time.perf_counter() - started, _cpu(), _peak()
+    seconds, after, most = time.perf_counter() - started, _cpu(), peak()
     return Cost(
         seconds=seconds,
         cpu=after - before,
-        peak=peak,
-        growth=peak - held,
+        peak=most,
+        growth=most - held,
         result=result,
         versions=_versions(),
     )
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the peak memory of this process in bytes."""
     # On Linux ru_maxrss starts at the peak of the parent process, which would hide growth.
     status = Path("/proc/self/status")
