@@ -10,7 +10,7 @@ import pytest
 from gcapi import Client, SocketValueSpec
 from gcapi_sandbox import Sandbox
 from tests.support.api_objects import JOB, PK
-from tests.support.data import noise, nothing_written, unique, written
+from tests.support.data import DEADLINE, noise, nothing_written, unique, written
 from tests.support.programs.cli_program import Program
 from tests.support.servers.loopback import TOKEN, Answer, Loopback, in_turn
 
@@ -211,6 +211,28 @@ def test_uploads_are_taken_up_again(ready: Program, client: Client, tmp_path: Pa
     assert ready("uploads", "abort", "--unfinished").code == 0
     assert client.uploads.detail(pk=third.pk).status == "Aborted"
     assert ready("uploads", "resume", "00000000-0000-0000-0000-000000000000", path).code == 3
+
+
+def test_outputs_are_traced_to_the_names_of_inputs(
+    ready: Program, sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """`jobs pull` shows the names that the images and files of the inputs had, beside the paths of the outputs."""
+    sockets = [sandbox.add_socket(unique("scan")), sandbox.add_socket(unique("n"), "Float")]
+
+    def run(_: Path, outputs: Path) -> None:
+        (outputs / f"{sockets[1]}.json").write_text("1.5")
+
+    slug = sandbox.add_algorithm(unique("copy"), interfaces=[(sockets, sockets[1:])], run=run)
+    image = noise(tmp_path / "patient-7.mha", 16)
+    job = client.start_algorithm_job(
+        algorithm_slug=slug,
+        inputs=[SocketValueSpec(sockets[0], file=image), SocketValueSpec(sockets[1], value=2.5)],
+    )
+    client.wait_for_job(job, timeout=DEADLINE)
+    pulled = ready("jobs", "pull", job.pk, "-o", tmp_path, "--json")
+    assert pulled.lines[0]["inputs"] == {sockets[0]: "patient-7.mha", sockets[1]: 2.5}
+    table = ready("jobs", "pull", job.pk, "-o", tmp_path, "--existing", "skip").out
+    assert f"{sockets[0]}=patient-7.mha" in table
 
 
 def test_pull_writes_nothing_for_a_job_named_like_a_path(

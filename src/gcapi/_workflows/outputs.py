@@ -106,6 +106,13 @@ class Outputs:
         except UnicodeDecodeError:
             return content
 
+    def name_of_value(self, value: models.HyperlinkedComponentInterfaceValue) -> str:
+        """Return the name that the image or the uploaded file of a value had; empty for JSON values."""
+        if isinstance(value.image, str):
+            url = str(parse_server_url(value.image))
+            return self._calls.get(api.cases_images_retrieve, url).name
+        return name_of(parse_server_url(value.file).path) if isinstance(value.file, str) else ""
+
     def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
         """Return the files of the image at an API URL."""
         image = self._calls.get(api.cases_images_retrieve, str(parse_server_url(url)))

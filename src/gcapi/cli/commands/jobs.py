@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ JOBS: ObjectKind[gcapi.models.HyperlinkedJob] = ObjectKind(
     ),
     has_slug=False,
 )
+_FILE_COLUMNS = tuple(map(field, ("socket", "file", "inputs")))
 timeout_option: OptionDecorator = click.option(
     "--timeout",
     type=SECONDS,
@@ -117,15 +118,16 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
 def jobs_pull(
     session: Session, *, pks: tuple[str, ...], output: Path, existing: ExistingFile, timeout: float
 ) -> int:
-    """Download all outputs of jobs that succeeded."""
+    """Download all outputs of jobs that succeeded, and show the names of their input files."""
     end, failures = time.monotonic() + timeout, session.failures(len(pks))
     with session.client(progress=True) as client:
 
         def download(pk: str) -> dict[str, Any]:
             job = client.wait_for_job(pk, timeout=max(0.0, end - time.monotonic()))
-            return download_outputs(client, job, output / job.pk, existing)
+            document = download_outputs(client, job, output / job.pk, existing)
+            return {**document, "inputs": _inputs_of(client, job)}
 
-        show_files(session, failures.map(download, pks))
+        show_files(session, failures.map(download, pks), with_inputs=True)
     return failures.exit_code
 
 
@@ -142,12 +144,26 @@ def download_outputs(
     }
 
 
-def show_files(session: Session, documents: Iterable[dict[str, Any]]) -> None:
+def _inputs_of(client: gcapi.Client, job: gcapi.models.HyperlinkedJob) -> dict[str, Any]:
+    """Return the names of the images and files that a job had as inputs, and its other inputs, by socket."""
+    name_of = client.workflows.outputs.name_of_value
+    return {value.interface.slug: name_of(value) or value.value for value in job.inputs}
+
+
+def show_files(
+    session: Session, documents: Iterable[dict[str, Any]], *, with_inputs: bool = False
+) -> None:
     """Print the paths of outputs: in JSON one job per line, in a table one file per line."""
     rows = (
-        {"socket": slug, "file": path}
+        {"socket": slug, "file": path, "inputs": _as_text(document.get("inputs", {}))}
         for document in documents
         for slug, paths in document["files"].items()
         for path in paths
     )
-    session.show_all(documents if session.as_json else rows, (field("socket"), field("file")))
+    session.show_all(
+        documents if session.as_json else rows, _FILE_COLUMNS[: 3 if with_inputs else 2]
+    )
+
+
+def _as_text(inputs: Mapping[str, Any]) -> str:
+    return "; ".join(f"{slug}={value}" for slug, value in inputs.items())
