@@ -267,7 +267,7 @@ class Client(Namespaces):
     def add_case_to_archive(
         self,
         *,
-        archive_slug: str,
+        archive_slug: str | models.Archive,
         values: Sequence[SocketValueSpec],
         title: str | None = None,
         existing: ExistingCase = "error",
@@ -276,7 +276,7 @@ class Client(Namespaces):
         """Create an archive item and fill it.
 
         Args:
-            archive_slug: The archive, as in the URL of its page.
+            archive_slug: The archive, or its slug, the last part of the URL of its page.
             values: The values of the item; may be empty.
             title: At most 255 characters, unique in the archive unless it is empty; `None` for no title.
             existing: What to do if an item has this title already: ``"error"`` raises `TitleTaken`, ``"skip"`` keeps
@@ -352,7 +352,7 @@ class Client(Namespaces):
     def add_case_to_reader_study(
         self,
         *,
-        reader_study_slug: str,
+        reader_study_slug: str | models.ReaderStudy,
         values: Sequence[SocketValueSpec],
         title: str | None = None,
         order: int | None | Unset = UNSET,
@@ -362,7 +362,7 @@ class Client(Namespaces):
         """Create a display set and fill it.
 
         Args:
-            reader_study_slug: The reader study, as in the URL of its page.
+            reader_study_slug: The reader study, or its slug, the last part of the URL of its page.
             values: The values of the display set; may be empty.
             title: At most 255 characters, unique in the study unless it is empty; `None` for no title.
             order: The position; `None`, 0 or not given for the last.
@@ -473,14 +473,14 @@ class Client(Namespaces):
     def start_algorithm_job(
         self,
         *,
-        algorithm_slug: str,
+        algorithm_slug: str | models.Algorithm,
         inputs: Sequence[SocketValueSpec],
         inspect: InspectMode = "error",
     ) -> models.JobPost:
         """Start a job.
 
         Args:
-            algorithm_slug: The algorithm, as in the URL of its page.
+            algorithm_slug: The algorithm, or its slug, the last part of the URL of its page.
             inputs: A value for each input of one of the algorithm's interfaces.
             inspect: What to do about findings in local files; see `add_case_to_archive`.
 
@@ -524,7 +524,7 @@ class Client(Namespaces):
     def run_algorithm(
         self,
         *,
-        algorithm_slug: str,
+        algorithm_slug: str | models.Algorithm,
         inputs: Sequence[SocketValueSpec],
         output_directory: str | Path,
         timeout: float | None = A_DAY,
@@ -534,7 +534,7 @@ class Client(Namespaces):
         """Start a job, wait for it and download all its outputs.
 
         Args:
-            algorithm_slug: The algorithm, as in the URL of its page.
+            algorithm_slug: The algorithm, or its slug, the last part of the URL of its page.
             inputs: A value for each input of one of the algorithm's interfaces.
             output_directory: The directory for the outputs, each at the relative path of its socket; created if it is
                 missing.

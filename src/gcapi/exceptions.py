@@ -68,6 +68,7 @@ import httpx
 
 from gcapi._util.messages import describe_body, parsed_body, printable_lines
 from gcapi._util.redaction import without_secrets
+from gcapi._util.short_tracebacks import short_traceback
 
 if TYPE_CHECKING:
     from gcapi.findings import Finding
@@ -79,6 +80,10 @@ class GCAPIError(Exception):
     def __str__(self) -> str:
         # Whatever a server says in it cannot drive a terminal.
         return printable_lines(super().__str__())
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and notebooks show; `traceback` and the command line's --debug show all."""
+        return short_traceback(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The keyword arguments of each constructor are also attributes.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
-from gcapi._util.json_types import is_sequence
+from gcapi._util.json_types import is_sequence, without_arrays
+from gcapi._util.litter import is_litter
 from gcapi.exceptions import SpecError, SpecTypeError
 from grand_challenge_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
-    from gcapi.models import HyperlinkedComponentInterfaceValue
+    from gcapi.models import ComponentInterface, HyperlinkedComponentInterfaceValue
 
 #: The sources of a socket value; a specification has exactly one.
 SOURCES = ("value", "file", "files", "existing_socket_value", "existing_image_api_url")
@@ -25,13 +27,14 @@ MAX_IMAGE_NAME = 255
 class SocketValueSpec:
     """A value for one socket, and the one source that it comes from.
 
-    Files are checked by the call that uses the specification, so it can be made before its files exist.
+    Files are checked by the call that uses the specification, so it can be made before its files exist. In `files`, a
+    folder stands for the files in it, without subfolders and hidden files.
 
     Args:
-        socket_slug: The slug of the socket, the last part of its URL.
-        value: A JSON value; `None` is a value too (JSON ``null``).
+        socket_slug: The slug of the socket, the last part of its URL, or the socket.
+        value: A JSON value, whose numbers and arrays may be NumPy's; `None` is a value too (JSON ``null``).
         file: One local file. A JSON file is checked in full up to 64 MiB; see the documentation of archives.
-        files: Several local files that make one image, in any order.
+        files: Several local files that make one image, in any order, or their folder.
         image_name: The name of the image, 1 to 255 characters: required with the files of a DICOM image set, and
             refused for everything else.
         existing_image_api_url: The ``api_url`` of an image on the server, to reuse it.
@@ -49,7 +52,7 @@ class SocketValueSpec:
     socket_slug: str
     value: Any = UNSET
     file: str | PathLike[str] | Unset = UNSET
-    files: Sequence[str | PathLike[str]] | Unset = UNSET
+    files: Sequence[str | PathLike[str]] | PathLike[str] | Unset = UNSET
     image_name: str | Unset = UNSET
     existing_image_api_url: str | Unset = UNSET
     existing_socket_value: HyperlinkedComponentInterfaceValue | Unset = UNSET
@@ -57,37 +60,52 @@ class SocketValueSpec:
     if TYPE_CHECKING:
         # One for each source, so that type checkers refuse two.
         @overload
-        def __init__(self, socket_slug: str, value: Any) -> None: ...
+        def __init__(self, socket_slug: str | ComponentInterface, value: Any) -> None: ...
 
         @overload
         def __init__(
-            self, socket_slug: str, *, file: str | PathLike[str], image_name: str | Unset = UNSET
+            self,
+            socket_slug: str | ComponentInterface,
+            *,
+            file: str | PathLike[str],
+            image_name: str | Unset = UNSET,
         ) -> None: ...
 
         @overload
         def __init__(
             self,
-            socket_slug: str,
+            socket_slug: str | ComponentInterface,
             *,
-            files: Sequence[str | PathLike[str]],
+            files: Sequence[str | PathLike[str]] | PathLike[str],
             image_name: str | Unset = UNSET,
         ) -> None: ...
 
         @overload
-        def __init__(self, socket_slug: str, *, existing_image_api_url: str) -> None: ...
+        def __init__(
+            self, socket_slug: str | ComponentInterface, *, existing_image_api_url: str
+        ) -> None: ...
 
         @overload
         def __init__(
-            self, socket_slug: str, *, existing_socket_value: HyperlinkedComponentInterfaceValue
+            self,
+            socket_slug: str | ComponentInterface,
+            *,
+            existing_socket_value: HyperlinkedComponentInterfaceValue,
         ) -> None: ...
 
-        def __init__(self, socket_slug: str, *sources: Any, **named: Any) -> None: ...
+        def __init__(
+            self, socket_slug: str | ComponentInterface, *sources: Any, **named: Any
+        ) -> None: ...
 
     def __post_init__(self) -> None:
-        if not isinstance(self.socket_slug, str):
-            raise SpecTypeError(f"socket_slug must be a string, not {self.socket_slug!r}.")
+        slug: object = getattr(self.socket_slug, "slug", self.socket_slug)
+        if not isinstance(slug, str):
+            raise SpecTypeError(f"socket_slug must be a string or a socket, not {slug!r}.")
+        object.__setattr__(self, "socket_slug", slug)
         if not self.socket_slug:
             raise SpecError("socket_slug is empty. Use the last part of the socket's URL.")
+        with suppress(RecursionError):  # refused later, with the name of the socket
+            object.__setattr__(self, "value", without_arrays(self.value))
         try:
             self._check_source()
             self._check_image_name()
@@ -102,10 +120,13 @@ class SocketValueSpec:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The local files of `file` or `files`; empty for other sources."""
+        """The local files of `file` or `files`, or in a folder that is among these; empty for other sources."""
         if not isinstance(self.file, Unset):
             return (Path(self.file),)
-        return () if isinstance(self.files, Unset) else tuple(Path(path) for path in self.files)
+        if isinstance(self.files, Unset):
+            return ()
+        given = [self.files] if isinstance(self.files, str | PathLike) else self.files
+        return tuple(file for path in given for file in _files_in(Path(path)))
 
     def _given(self) -> list[str]:
         return [name for name in SOURCES if not isinstance(getattr(self, name), Unset)]
@@ -120,8 +141,12 @@ class SocketValueSpec:
             raise SpecTypeError(f"file must be a path, not {file!r}. Use files=[…] for several.")
         if isinstance(files, Unset):
             return
-        if isinstance(files, str | bytes | PathLike) or not isinstance(files, Sequence):
-            raise SpecTypeError(f"files must be a list of paths, not {files!r}. Use file= for one.")
+        if _is_path(files):
+            return
+        if isinstance(files, bytes) or not isinstance(files, Sequence):
+            raise SpecTypeError(
+                f"files must be a list of paths or a folder, not {files!r}. Use file= for one."
+            )
         for path in files:
             if not _is_path(path):
                 raise SpecTypeError(f"files has {path!r}, which is not a path.")
@@ -154,6 +179,17 @@ def _with_plain_paths(source: Any) -> Any:
     if is_sequence(source) and any(isinstance(item, PathLike) for item in source):
         return [fspath(path) for path in source]
     return source
+
+
+def _files_in(path: Path) -> Sequence[Path]:
+    """Return the files in a folder; anything else, or a folder that cannot be listed, as it is."""
+    try:
+        entries = sorted(path.iterdir()) if path.is_dir() else [path]
+    except OSError:
+        return [path]
+    return [
+        entry for entry in entries if entry == path or not (is_litter(entry.name) or entry.is_dir())
+    ]
 
 
 def _is_path(value: object) -> TypeGuard[str | PathLike[str]]:

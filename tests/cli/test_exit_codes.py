@@ -228,7 +228,7 @@ def test_3_not_found(ready: Program) -> None:
     run = ready("archives", "show", "no-such-archive")
     assert (run.code, run.out) == (3, "")
     assert run.err.startswith("gcapi: ")
-    assert "not found, or no access" in run.err
+    assert "or no access" in run.err
     assert len(run.err.splitlines()) == 1
 
 

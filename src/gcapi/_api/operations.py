@@ -18,7 +18,7 @@ from gcapi._http.raw_transport import RawTransport
 from gcapi._http.retrying import SAFE_METHODS
 from gcapi._http.transport import default_headers
 from gcapi._http.urls import is_pk, parse_user_url
-from gcapi._util.json_types import is_array, is_object, is_sequence
+from gcapi._util.json_types import is_array, is_object, is_sequence, without_arrays
 from gcapi._util.messages import is_json, printable, quote_body, shown_url
 from gcapi._util.redaction import without_keys
 from gcapi.exceptions import ObjectNotFound, UnexpectedAnswer
@@ -227,7 +227,9 @@ class LazyOperation(Generic[T_co]):
 
 
 def plain(value: Any) -> Any:
-    """Return a copy of JSON data in which every generated model is replaced by its plain data."""
+    """Return a copy of JSON data in which generated models and arrays are replaced by their plain data."""
+    if hasattr(value, "__array__"):
+        return without_arrays(value)
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if is_object(value):

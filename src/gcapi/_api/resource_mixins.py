@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from gcapi._api.dataframes import CATEGORIES, dataframe, object_rows
+from gcapi._api.identifiers import pk_of, slug_of
 from gcapi._api.notebook import namespace_html
 from gcapi._api.operations import LazyOperation, plain
 from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
@@ -19,7 +20,9 @@ from gcapi._api.quota import (
     note_unused_uploads,
     server_time,
 )
+from gcapi._api.similar_slugs import similar_slugs
 from gcapi._util.json_types import is_array, is_object
+from gcapi._util.near_names import did_you_mean
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
     MultipleObjectsReturned,
@@ -98,6 +101,14 @@ class ListMixin(Namespace, Generic[T, QueryT]):
     """Objects that can be listed."""
 
     list_operation: LazyOperation[PageModel[T]]
+    #: What an object is called in messages; by default the words of the class's name.
+    noun: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not cls.__dict__.get("noun"):
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
+            cls.noun = re.sub(r"s$", "", re.sub(r"ies$", "y", words))
 
     def page(
         self,
@@ -111,7 +122,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         Args:
             offset: The number of objects to skip.
             limit: The number of objects to get; the server returns at most 1,000.
-            params: Filters by their API names; `None` for everything that you may see.
+            params: Filters by their API names, whose values may be objects; `None` for everything that you may see.
             extra_params: Filters that only some servers honour, by their API names; `None` for none.
 
         Raises:
@@ -147,7 +158,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         missing then, an `UnstableListWarning` is issued.
 
         Args:
-            params: Filters by their API names; `None` for everything that you may see.
+            params: Filters by their API names, whose values may be objects; `None` for everything that you may see.
             extra_params: Filters that only some servers honour, by their API names; `None` for none.
 
         Examples:
@@ -168,7 +179,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         those of jobs begin with ``input:`` or ``output:``.
 
         Args:
-            params: Filters by their API names; `None` for everything that you may see.
+            params: Filters by their API names, whose values may be objects; `None` for everything that you may see.
             extra_params: Filters that only some servers honour, by their API names; `None` for none.
 
         Raises:
@@ -181,7 +192,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         """Count the objects of the list, in one small request.
 
         Args:
-            params: Filters by their API names; `None` for everything that you may see.
+            params: Filters by their API names, whose values may be objects; `None` for everything that you may see.
             extra_params: Filters that only some servers honour, by their API names; `None` for none.
         """
         return self.page(0, 1, params, extra_params).total_count
@@ -189,24 +200,21 @@ class ListMixin(Namespace, Generic[T, QueryT]):
     def _only(self, filters: Params) -> T:
         unknown = self._unknown_filters(filters)
         if unknown:
-            import difflib  # only for this message
-
             # With a filter that the server ignores, it would return any object.
-            known = sorted(self._known_filters())
-            similar = difflib.get_close_matches(unknown[0], known, n=1)
-            hint = f"Did you mean {similar[0]}?" if similar else f"Use {', '.join(known) or 'pk'}."
-            raise SpecTypeError(
-                f"{type(self).__name__}: the server has no filter {unknown[0]!r}. {hint}"
-            )
+            known = sorted({"pk", "api_url", *self._known_filters()})
+            hint = did_you_mean(unknown[0], known) or f"Use {', '.join(known)}."
+            raise SpecTypeError(f"The server cannot find one {self.noun} by {unknown[0]!r}. {hint}")
+        filters = _plain_filters(filters)
         page = self._page(0, 2, filters)
         shown = ", ".join(f"{name}={value!r}" for name, value in filters.items())
         if page.total_count == 0:
+            similar = similar_slugs(filters["slug"], self.page) if "slug" in filters else ""
             raise ObjectNotFound(
-                f"{type(self).__name__}: nothing with {shown}: not found, or no access."
+                f"There is no {self.noun} with {shown}, or no access to it. {similar}".rstrip()
             )
         if page.total_count > 1:
             raise MultipleObjectsReturned(
-                f"{type(self).__name__}: {page.total_count} objects with {shown}, and one was expected."
+                f"The server has {page.total_count} objects ({self.noun}) with {shown}, and one was expected."
                 " Use iterate_all to go through them."
             )
         return page[0]
@@ -215,13 +223,14 @@ class ListMixin(Namespace, Generic[T, QueryT]):
         """Return the filters of a list, and warn of those that the server ignores."""
         unknown = self._unknown_filters(params or {})
         if unknown:
+            known = sorted(self._known_filters())
+            similar = " ".join(filter(None, (did_you_mean(name, known) for name in unknown)))
             warn_user(
-                f"{type(self).__name__}: the server ignores {', '.join(unknown)} and returns unfiltered objects."
-                f" Filters: {', '.join(sorted(self._known_filters())) or 'none'}. Pass filters of other servers as"
-                " extra_params.",
+                f"The server ignores {', '.join(unknown)} and returns unfiltered objects ({self.noun}). {similar}"
+                f" Filters: {', '.join(known) or 'none'}. Pass filters of other servers as extra_params.",
                 UnknownFilterWarning,
             )
-        return {**(params or {}), **(extra_params or {})}
+        return _plain_filters({**(params or {}), **(extra_params or {})})
 
     def _known_filters(self) -> set[str]:
         return set(self.list_operation.query_parameters) - _PAGING
@@ -265,7 +274,7 @@ class ReadMixin(ListMixin[T, QueryT]):
         if sum((bool(pk), bool(api_url), bool(given))) != 1:
             raise ValueError("Give exactly one of pk, api_url, or filters such as slug=….")
         if pk:
-            return self._calls.call(self.detail_operation, pk)
+            return self._calls.call(self.detail_operation, pk_of(pk))
         if api_url:
             return self._calls.get(self.detail_operation, api_url)
         return self._only(given)
@@ -300,6 +309,13 @@ class SlugMixin(ReadMixin[T, QueryT]):
             'My Algorithm'
         """
         return self._one(pk, api_url, filters)
+
+
+def _plain_filters(filters: Params) -> dict[str, Any]:
+    """Return filters with the slug or the primary key in the place of each object."""
+    return {
+        name: slug_of(value) if name == "slug" else pk_of(value) for name, value in filters.items()
+    }
 
 
 def create_within_limit(calls: Calls, fields: Mapping[str, Any], create: Callable[[], T]) -> T:

@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gcapi._transfer.local_files import local_file_error
-
-#: Names of files and folders that no user made, in lower case; so are all names that begin with a dot.
-LITTER_NAMES = frozenset(
-    {"@eadir", "__macosx", "__pycache__", "$recycle.bin", "thumbs.db", "ehthumbs.db", "desktop.ini"}
-)
-
-
-def is_litter(name: str) -> bool:
-    """Return whether a file or folder is hidden, or was made by a system or a program, by its name."""
-    return name.startswith(".") or name.lower() in LITTER_NAMES
+from gcapi._util.litter import is_litter as is_litter
 
 
 @dataclass(frozen=True)

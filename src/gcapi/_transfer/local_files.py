@@ -41,7 +41,7 @@ def check_local_file(path: Path) -> os.stat_result:
         raise local_file_error(path, error) from error
     if stat.S_ISDIR(status.st_mode):
         raise SpecFileError(
-            f"{path} is a directory. Name its files: files=sorted(Path({str(path)!r}).iterdir())"
+            f"{path} is a directory. If its files make one image, use files={str(path)!r}."
         )
     if not stat.S_ISREG(status.st_mode):
         raise SpecFileError(f"{path} is not a regular file. Copy its content into one.")

@@ -120,7 +120,7 @@ def check_files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
         SpecFileError: One of them cannot be read.
     """
     if not paths:
-        raise SpecError("files is empty. Name at least one file.")
+        raise SpecError("files is empty, or a folder without files. Name at least one file.")
     for path in paths:
         check_local_file(path)
     return paths

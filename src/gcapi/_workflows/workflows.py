@@ -81,7 +81,7 @@ class Workflows:
         )
         self.jobs: JobStarter = JobStarter(calls, self.resources, recovery)
 
-    def archive(self, slug: str) -> CaseParent[models.ArchiveItemPost]:
+    def archive(self, slug: str | models.Archive) -> CaseParent[models.ArchiveItemPost]:
         """Return an archive as the parent of cases.
 
         Raises:
@@ -90,7 +90,7 @@ class Workflows:
         archive = self.lookup.archives.get(slug)
         return CaseParent(self.archive_items, archive.pk, {"archive": archive.api_url})
 
-    def reader_study(self, slug: str) -> CaseParent[models.DisplaySetPost]:
+    def reader_study(self, slug: str | models.ReaderStudy) -> CaseParent[models.DisplaySetPost]:
         """Return a reader study as the parent of cases.
 
         Raises:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gcapi import models
 from gcapi._transfer.atomic_file import write_atomically
+from gcapi._transfer.local_files import local_file_error
 from gcapi.bulk._tables.delimited import encode_csv
 from gcapi.bulk._tables.formats import encoder_of, read_table, split_sheet
 from gcapi.bulk._tables.input_workbook import encode_input_workbook, encode_marked_copy
@@ -26,6 +27,7 @@ from gcapi.bulk._tables.table import ManifestError as ManifestError
 from gcapi.bulk._tables.table import Origin
 from gcapi.bulk._tables.table import Problem as Problem
 from gcapi.bulk._tables.table import manifest_error as manifest_error
+from gcapi.exceptions import SpecFileError
 
 #: Marks a column as a socket's.
 SOCKET_PREFIX = "socket:"
@@ -95,7 +97,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ManifestError: The file is not a valid table; the error has everything that is wrong with it.
         MissingExtra: The package that reads the format is not installed.
-        OSError: The file cannot be read.
+        SpecFileError: The file cannot be read (also an `OSError`).
     """
     manifest, problems = parse_manifest(path)
     if problems:
@@ -109,10 +111,15 @@ def parse_manifest(path: Path) -> tuple[Manifest, list[Problem]]:
     Raises:
         ManifestError: The suffix is unknown, or the file is not a table at all.
         MissingExtra: The package that reads the format is not installed.
-        OSError: The file cannot be read.
+        SpecFileError: The file cannot be read (also an `OSError`).
     """
     path = Path(path)
-    table = read_table(path)
+    try:
+        table = read_table(path)
+    except SpecFileError:
+        raise
+    except OSError as error:
+        raise local_file_error(path, error) from error
     problems = table.problems
     rows = tuple(_row(line, record, problems) for line, record in table.records)
     problems.sort(key=lambda problem: problem.line)

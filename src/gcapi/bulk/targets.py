@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Self, cast, get_args
 
+from gcapi._util.near_names import did_you_mean
 from gcapi.exceptions import SpecError
 
 TargetKind = Literal["archive", "study", "algorithm"]
@@ -38,9 +39,10 @@ class Target:
         """
         kind, _, slug = text.strip().partition(":")
         if kind not in get_args(TargetKind) or not _SLUG.fullmatch(slug):
+            near = did_you_mean(text.strip(), [f"{one}:{slug}" for one in get_args(TargetKind)])
             raise TargetError(
                 f"{text!r} is not a target. Write archive:SLUG, study:SLUG or algorithm:SLUG, where SLUG is the last"
-                " part of its URL."
+                f" part of its URL. {near if _SLUG.fullmatch(slug) else ''}".rstrip()
             )
         return cls(cast("TargetKind", kind), slug)
 

@@ -172,6 +172,7 @@ class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocation
 class Interfaces(SlugMixin["models.ComponentInterface", "components_interfaces_list.Query"]):
     """Sockets, which the API calls component interfaces."""
 
+    noun = "socket"
     list_operation: LazyOperation[PageModel[models.ComponentInterface]] = LazyOperation(
         lambda: api.components_interfaces_list
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
 
+    noun = "upload"
     list_operation: LazyOperation[PageModel[models.UserUpload]] = LazyOperation(
         lambda: api.uploads_list
     )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gcapi import Client
-from gcapi._workflows import slug_lookup
+from gcapi._api import similar_slugs
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
 from tests.support.api_objects import SOCKET
 from tests.support.servers.loopback import Answer, Loopback, Script, Seen, connect
@@ -100,7 +100,7 @@ def test_slow_list_is_not_waited_for(
     noun: str, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list that takes too long is given up while the server still works on it."""
-    monkeypatch.setattr(slug_lookup, "SUGGESTION_SECONDS", 0.2)
+    monkeypatch.setattr(similar_slugs, "SUGGESTION_SECONDS", 0.2)
 
     def slow(_: Seen) -> Answer:
         release.wait(60)
@@ -115,4 +115,4 @@ def test_slow_list_is_not_waited_for(
 
 def test_suggestions_are_bounded_as_documented() -> None:
     """Similar slugs cost at most three requests and five seconds."""
-    assert (slug_lookup.SUGGESTION_PAGES, slug_lookup.SUGGESTION_SECONDS) == (3, 5.0)
+    assert (similar_slugs.SUGGESTION_PAGES, similar_slugs.SUGGESTION_SECONDS) == (3, 5.0)

@@ -70,10 +70,10 @@ BAD: dict[str, Bad] = {
         "cannot be read: No such file",
     ),
     "a directory as a file": Bad(
-        lambda s, d: SocketValueSpec(s.pdf, file=d), SpecFileError, "is a directory. Name its files"
+        lambda s, d: SocketValueSpec(s.pdf, file=d), SpecFileError, "is a directory. If its files"
     ),
     "a directory as an image": Bad(
-        lambda s, d: SocketValueSpec(s.image, files=[d]), SpecFileError, r"is a directory.*iterdir"
+        lambda s, d: SocketValueSpec(s.image, file=d), SpecFileError, r"is a directory.*use files="
     ),
     "a directory as a DICOM image set": Bad(
         lambda s, d: SocketValueSpec(s.dicom, file=d, image_name="CT"),
@@ -295,7 +295,7 @@ def test_a_named_pipe_is_refused(
         ({}, SpecError, "exactly one of .* none is given"),
         ({"value": 1, "file": "a"}, SpecError, "value and file are given"),
         ({"file": "a", "files": ["a"]}, SpecError, "file and files are given"),
-        ({"files": "a.dcm"}, SpecTypeError, "files must be a list of paths"),
+        ({"files": 3}, SpecTypeError, "files must be a list of paths or a folder"),
         ({"files": [1]}, SpecTypeError, "has 1, which is not a path"),
         ({"file": ["a"]}, SpecTypeError, "file must be a path"),
         ({"files": ["a"], "image_name": ""}, SpecError, "1 to 255 characters"),
