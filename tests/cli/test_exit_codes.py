@@ -294,9 +294,11 @@ def test_errors_have_no_traceback(broken: Loopback, gcapi: Program) -> None:
 def test_errors_of_the_system_name_the_file() -> None:
     """An error of the system is the file and the reason; notes of an error follow its message."""
     missing = FileNotFoundError(2, "No such file or directory", "/x/manifest.csv")
-    assert error_message(missing) == "/x/manifest.csv: No such file or directory"
+    assert error_message(missing) == (
+        "/x/manifest.csv cannot be read or written: No such file or directory. Check the path."
+    )
     missing.add_note("Nothing was written.")
-    assert error_message(missing).endswith("directory. Nothing was written.")
+    assert error_message(missing).endswith("directory. Check the path. Nothing was written.")
 
 
 def test_faults_of_its_own_say_how_to_report() -> None:

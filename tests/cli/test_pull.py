@@ -64,7 +64,7 @@ def test_dry_runs_and_selections(
     arguments = (*arguments, "--exclude", "case-0", "--only", sockets.number)
     planned = ready(*arguments, "--dry-run")
     assert (planned.code, planned.out) == (0, "pull\t1\tcase-1\tcase-1\t\n")
-    assert "1 cases, 0 of them complete; 1 values to download." in planned.err
+    assert "1 case, 0 of them complete; 1 value to download." in planned.err
     assert not folder.exists()
     run = ready(*arguments, "--json")
     assert (run.code, run.json["cases"], run.json["files"]) == (0, 1, 1)

@@ -270,7 +270,7 @@ def test_push_says_what_is_pending(ready: Program, sandbox: Sandbox, cases: Case
     line = ("push", cases.manifest, f"archive:{cases.archive}")
     with sandbox.hold_background():
         first = ready(*line)
-    assert "2 rows have files that the server may still import" in " ".join(first.err.split())
+    assert "The server may still import files of 2 rows" in " ".join(first.err.split())
     assert ready(*line, "--json").json["pending"] == 2
     waited = ready(*line, "--wait", "--json")
     assert (waited.code, waited.json["pending"]) == (0, 0)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
 
+from gcapi._http.proxies import environment_proxy
 from gcapi._http.urls import origin
 from gcapi._util.redaction import without_secrets
 from gcapi._util.scheduler import current_token
-from gcapi.exceptions import ConnectTimeoutError, ProxyRefusalError, UnreachableHostError
+from gcapi.exceptions import (
+    ConnectTimeoutError,
+    GCAPIError,
+    ProxyRefusalError,
+    UnreachableHostError,
+)
 
 #: The errors of a connection that cannot be made, and the exceptions of this package that take their place.
 _UNREACHABLE: dict[type[httpx.TransportError], type[UnreachableHostError]] = {
@@ -61,7 +68,7 @@ class ConnectionTrace:
         proxy = None
         if self._address is not None and self._address != (host, port):
             proxy = "{}:{}".format(*self._address)
-        way = f" through the proxy {proxy}" if proxy else ""
+        way = f" through the proxy {proxy}{_proxy_variable()}" if proxy else ""
         shown_host = f"[{host}]" if ":" in host else host
         reason = str(error) or "no answer in time"
         advice = "Check the address, the network and the proxy settings."
@@ -75,3 +82,11 @@ class ConnectionTrace:
             was_reached=was_reached,
             request=without_secrets(request),
         )
+
+
+def _proxy_variable() -> str:
+    """Return the variable that the proxy is from, in brackets; empty if it is not there any more."""
+    with suppress(GCAPIError):
+        settings = environment_proxy()
+        return f" ({settings.source})" if settings else ""
+    return ""

@@ -28,6 +28,11 @@ def shown_url(url: httpx.URL | str) -> str:
     return re.sub(r"//[^/]*@", "//", without_query, count=1)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 row`` or ``2 rows``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def size_text(count: float) -> str:
     """Return a size in the unit that fits, such as ``5.0 MiB``."""
     size = float(count)

@@ -17,7 +17,9 @@ from typing import Any
 
 import click
 
+from gcapi.cli.help_texts import Context
 from gcapi.cli.log_messages import count_verbosity
+from gcapi.cli.messages import tell
 
 PROGRAM = "gcapi"
 #: The environment variable through which shells ask for completions, by click's convention.
@@ -45,7 +47,7 @@ _COMMANDS = {
     "evaluations": ("evaluations", "Print the leaderboard of a phase of a challenge."),
     "verify": ("compare", "Compare a pulled folder with its manifest."),
     "diff": ("compare", "Compare a pulled folder's manifest with the server."),
-    "uploads": ("uploads", "List and resume unused uploads."),
+    "uploads": ("uploads", "List, resume and abort unused uploads."),
     "api": ("api", "Call any endpoint of the API."),
     "doctor": ("doctor", "Diagnose problems with the connection to the server."),
     "sandbox": ("sandbox", "Start a local Grand Challenge for testing."),
@@ -58,6 +60,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 class _LazyGroup(click.Group):
     """The commands of the table, each imported when it runs."""
 
+    context_class = Context
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""
         del ctx
@@ -68,7 +72,8 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        return click.Command(cmd_name, help=_COMMANDS[cmd_name][1])
+        summary = _COMMANDS[cmd_name][1]
+        return click.Command(cmd_name, help=summary, short_help=summary)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -77,6 +82,8 @@ class _LazyGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None:
             command = _load(f"commands.{_COMMANDS[name][0]}", name)
+            assert command is not None
+            command.context_class = Context
         return name, command, rest
 
 
@@ -178,12 +185,12 @@ def _exit_code(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as wanted:
         return wanted.exit_code
     except click.ClickException as error:
-        error.show()
+        _load("usage_errors", "show_usage_error")(error, arguments)
         return error.exit_code
     except BrokenPipeError:
         raise
     except KeyboardInterrupt as error:
-        click.echo(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]), err=True)
+        tell(" ".join(["gcapi: interrupted.", *getattr(error, "__notes__", [])]))
         return INTERRUPTED if not error.args else 128 + error.args[0]
     except Exception as error:  # noqa: BLE001 - each error has its exit code
         # --debug is read here because parsing may be what failed.

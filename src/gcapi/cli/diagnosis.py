@@ -22,7 +22,7 @@ from gcapi._http.settings import Settings
 from gcapi._http.tls import environment_certificates, make_context
 from gcapi._http.transport import Transport
 from gcapi._util.http_dates import parse_http_date
-from gcapi._util.messages import format_duration, shown_url
+from gcapi._util.messages import counted, format_duration, shown_url, size_text
 from gcapi.cli.commands.account import account_of
 from gcapi.cli.error_reports import ORDINARY_ERRORS, error_message, exit_code_of
 from gcapi.cli.exit_codes import TEMPORARY, USAGE
@@ -107,7 +107,7 @@ def _check_disk() -> Iterator[Diagnosis]:
     places = {"this folder": Path.cwd(), "temporary files": Path(tempfile.gettempdir())}
     for place, path in places.items():
         free = shutil.disk_usage(path).free
-        words = f"{free / 2**30:.1f} GiB free for {place} ({path})"
+        words = f"{size_text(free)} free for {place} ({path})"
         yield Diagnosis("disk", "ok" if free > _LOW_DISK_SPACE_BYTES else "warning", words)
 
 
@@ -145,7 +145,7 @@ def _catch(name: str, findings: Iterator[Diagnosis]) -> Iterator[Diagnosis]:
     try:
         yield from findings
     except ORDINARY_ERRORS as error:
-        yield Diagnosis(name, "failure", error_message(error), exit_code_of(error))
+        yield Diagnosis(name, "failure", error_message(error, in_doctor=True), exit_code_of(error))
 
 
 def _check_api(session: Session) -> Iterator[Diagnosis]:
@@ -195,7 +195,7 @@ def _check_account(client: Client) -> Iterator[Diagnosis]:
 def _check_schema(client: Client) -> Iterator[Diagnosis]:
     changes = client.check_schema().changes
     if changes:
-        words = f"{len(changes)} differences from the one of this release, which are harmless by themselves:"
+        words = f"{counted(len(changes), 'difference')} from the one of this release, harmless by itself:"
         yield Diagnosis("schema", "note", "\n".join([words, *changes]))
     else:
         yield Diagnosis("schema", "ok", "identical to the one of this release")

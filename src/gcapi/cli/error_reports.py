@@ -20,6 +20,7 @@ from gcapi.bulk._push.job_worker import JobExistsError
 from gcapi.bulk.journal import JournalError
 from gcapi.cli import exit_codes
 from gcapi.cli.exit_codes import CommandError, InvalidInput
+from gcapi.cli.messages import tell
 from grand_challenge_api.base import AbsentFieldError
 
 T = TypeVar("T")
@@ -127,14 +128,23 @@ def _is_about_certificate(error: BaseException | None) -> bool:
     return error is not None
 
 
-def error_message(error: BaseException) -> str:
-    """Return what failed, why, and what to do next, without characters that control a terminal."""
+def error_message(error: BaseException, *, in_doctor: bool = False) -> str:
+    """Return what failed, why, and what to do next, without characters that control a terminal.
+
+    Args:
+        error: The error.
+        in_doctor: Whether gcapi doctor tells of it, which does not recommend itself.
+    """
     advice = _exit_of(error)[1]
+    if in_doctor and "gcapi doctor" in advice:
+        advice = ""
     message = _OPTION.sub(r"--existing \1", str(error).strip())
     if isinstance(error, httpx.TransportError) and not isinstance(error, exceptions.GCAPIError):
         message = f"{_host_of(error)} could not be reached, or the connection broke ({type(error).__name__}: {message})"
     elif isinstance(error, OSError) and error.strerror and error.filename:
-        message = f"{error.filename}: {error.strerror}"
+        message = f"{error.filename} cannot be read or written: {error.strerror}."
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            message += " Check the path."
     elif advice is _BUG_ADVICE or not message:
         message = f"{type(error).__name__}: {message}"
     following = [*getattr(error, "__notes__", []), advice.format(error=error)]
@@ -159,7 +169,7 @@ def report_error(error: BaseException, *, debug: bool) -> int:
     """
     if debug:
         click.echo(printable_lines("".join(traceback.format_exception(error))), err=True)
-    click.echo(f"gcapi: {error_message(error)}", err=True)
+    tell(f"gcapi: {error_message(error)}")
     return exit_code_of(error)
 
 
@@ -196,9 +206,9 @@ class Failures:
         self._errors.append(error)
         if len(self._errors) <= _MAX_REPORTED:
             prefix = f"{printable(name)}: " if name else ""
-            click.echo(f"gcapi: {prefix}{error_message(error)}", err=True)
+            tell(f"gcapi: {prefix}{error_message(error)}")
         elif len(self._errors) == _MAX_REPORTED + 1:
-            click.echo("gcapi: More items failed; their errors are not shown.", err=True)
+            tell("gcapi: More items failed; their errors are not shown.")
 
     @property
     def exit_code(self) -> int:

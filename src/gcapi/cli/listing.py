@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 import gcapi
-from gcapi._api.page import MAX_PAGE_SIZE
 from gcapi.cli.options import OptionDecorator
 from gcapi.cli.output import Column
 from gcapi.cli.session import Session, command
@@ -73,6 +72,8 @@ class ObjectKind(Generic[T]):
             params: The query parameters; those without a value are left out.
             keep: A filter for what the server returns; `None` to keep everything.
         """
+        from gcapi._api.page import MAX_PAGE_SIZE
+
         namespace = self.namespace(client)
         query = {name: value for name, value in (params or {}).items() if value}
         if limit is not None and limit <= MAX_PAGE_SIZE and keep is None:

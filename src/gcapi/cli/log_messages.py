@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from gcapi._util.messages import printable_lines
+from gcapi.cli.messages import tell
 
 #: Seconds of silence after which a user is told of a retry.
 SILENCE_SECONDS = 5.0
@@ -44,7 +44,7 @@ class LogMessages(logging.Handler):
                 return
             self._next = now + SILENCE_SECONDS
         with suppress(OSError, ValueError):  # nobody may be listening
-            click.echo(f"gcapi: {printable_lines(record.getMessage())}", err=True)
+            tell(f"gcapi: {record.getMessage()}")
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import gcapi
-from gcapi._util.messages import printable_lines
+from gcapi.cli.help_texts import Command
 from gcapi.cli.log_messages import count_verbosity, log_messages
+from gcapi.cli.messages import tell
 from gcapi.cli.output import (
     Column,
     print_csv,
@@ -80,6 +81,9 @@ _SERVER_OPTIONS = [
     ),
 ]
 
+#: The options that are common to commands.
+COMMON_OPTIONS = (*_OUTPUT_OPTIONS, _CSV_OPTION, *_SERVER_OPTIONS)
+
 
 @dataclass(frozen=True)
 class Session:
@@ -106,7 +110,7 @@ class Session:
     def say(self, message: str) -> None:
         """Print a message to standard error, unless the user wants quiet."""
         if not self.quiet:
-            click.echo(printable_lines(message), err=True)
+            tell(message)
 
     def show(self, document: Any, table: Mapping[str, Any] | None = None) -> None:
         """Print an object.
@@ -224,7 +228,7 @@ def command(
             with _warnings_as_messages(session), log_messages(quiet=session.quiet):
                 return function(session, **options)
 
-        made = click.command(name or function.__name__)(run_command)
+        made = click.command(name or function.__name__, cls=Command)(run_command)
         made.params += [
             *(_SERVER_OPTIONS if server else ()),
             *(_OUTPUT_OPTIONS[:1]),

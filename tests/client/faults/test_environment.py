@@ -177,7 +177,7 @@ def test_proxy_that_is_down_is_named(world: World, monkeypatch: pytest.MonkeyPat
     assert (caught.value.host, caught.value.port) == (base.host, base.port)
     assert f"{base.host}:{base.port} could not be reached" in str(caught.value)
     assert caught.value.proxy == httpx.URL(proxy.origin).netloc.decode()
-    assert f"the proxy {caught.value.proxy}: " in str(caught.value)
+    assert f"the proxy {caught.value.proxy} (" in str(caught.value)
 
 
 # ---------------------------------------------------------------- certificates

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gcapi import bulk
+from gcapi._util.messages import counted
 from gcapi.cli.commands.objects import STUDIES
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.listing import field
@@ -97,7 +98,7 @@ def answers(
         sys.stdout.buffer.write(bulk.encode_answers(columns, rows, suffix))
     else:
         bulk.save_answers(output, columns, rows, suffix)
-        session.say(f"{output}: {len(rows)} rows.")
+        session.say(f"{output}: {counted(len(rows), 'row')}.")
 
 
 def _summary_row(one: QuestionSummary) -> dict[str, Any]:

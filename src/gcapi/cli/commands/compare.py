@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gcapi import bulk
+from gcapi._util.messages import counted
 from gcapi.cli.exit_codes import DONE, PART_FAILED
 from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER
@@ -42,5 +43,5 @@ def diff(session: Session, *, folder: Path) -> int:
 def _show_differences(session: Session, differences: Sequence[bulk.Difference]) -> int:
     session.show_all(map(asdict, differences), _COLUMNS)
     count = len(differences)
-    session.say("1 difference." if count == 1 else f"{count or 'No'} differences.")
+    session.say(f"{counted(count, 'difference')}." if count else "No differences.")
     return PART_FAILED if differences else DONE

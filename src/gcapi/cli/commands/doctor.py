@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gcapi._util.messages import printable_lines
+from gcapi.cli.messages import wrapped
 from gcapi.cli.output import print_json, write
 from gcapi.cli.session import Session, command
 
@@ -40,8 +42,9 @@ def doctor(session: Session, *, upload: bool) -> int:
 
 def _print_finding(finding: Diagnosis) -> None:
     first, *changes = printable_lines(finding.words).splitlines()
-    write(f"{finding.level:<11} {finding.check}: {first}")
+    indent = " " * 12
+    write(wrapped(f"{finding.level:<11} {finding.check}: {first}", sys.stdout, indent=indent))
     for line in changes[:_MAX_PRINTED_CHANGES]:
-        write(f"{'':<12}{line}")
+        write(f"{indent}{line}")
     if len(changes) > _MAX_PRINTED_CHANGES:
-        write(f"{'':<12}… and {len(changes) - _MAX_PRINTED_CHANGES} more: see --json")
+        write(f"{indent}… and {len(changes) - _MAX_PRINTED_CHANGES} more: see --json")

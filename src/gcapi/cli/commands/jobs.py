@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,25 @@ JOBS: ObjectKind[gcapi.models.HyperlinkedJob] = ObjectKind(
     has_slug=False,
 )
 _FILE_COLUMNS = tuple(map(field, ("socket", "file", "inputs")))
+
+
+def _with_titles(client: gcapi.Client) -> ObjectKind[gcapi.models.HyperlinkedJob]:
+    """Return the kind of jobs, with the titles of algorithms, each of which is requested once."""
+    *columns, (header, pk_of_algorithm) = JOBS.columns
+
+    @functools.cache
+    def title(url: str) -> str | None:
+        try:
+            return client.algorithms.detail(api_url=url).title
+        except gcapi.exceptions.GCAPIError:
+            return None
+
+    def value(job: gcapi.models.HyperlinkedJob) -> str:
+        return title(job.algorithm) or pk_of_algorithm(job)
+
+    return replace(JOBS, columns=(*columns, (header, value)))
+
+
 timeout_option: OptionDecorator = click.option(
     "--timeout",
     type=SECONDS,
@@ -77,7 +98,7 @@ def jobs_list(
     with session.client() as client:
         pk = algorithm and ALGORITHMS.find(client, algorithm).pk
         params = {"algorithm_image__algorithm": pk, **filters}
-        JOBS.print_list(session, client, limit, params, keep)
+        _with_titles(client).print_list(session, client, limit, params, keep)
 
 
 @command(jobs, lists=True)

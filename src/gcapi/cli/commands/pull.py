@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gcapi import bulk
+from gcapi._util.messages import counted, size_text
 from gcapi.cli.exit_codes import DONE, PART_FAILED
 from gcapi.cli.listing import field
 from gcapi.cli.options import FOLDER, TABLE_FORMATS, dask_option, transfer_arguments, workers_option
@@ -123,7 +124,10 @@ def pull(
             for failure in report.failed
         ],
     }
-    session.show(document, table={**document, "failed": len(report.failed) or None})
+    session.show(
+        document,
+        table={**document, "bytes": size_text(report.size), "failed": len(report.failed) or None},
+    )
     if not (report.cases or report.failed):
         kind = "such " if options["include"] or options["exclude"] else ""
         session.say(f"{report.source} has no {kind}cases; there is nothing to download.")
@@ -140,5 +144,6 @@ def _show_planned_cases(session: Session, plan: list[bulk.PlannedCase]) -> None:
     session.show_all(map(asdict, plan), _PLANNED_CASE_COLUMNS)
     values, here = sum(one.values for one in plan), sum(one.what == "nothing" for one in plan)
     session.say(
-        f"{len(plan)} cases, {here} of them complete; {values} values to download. A dry run changes nothing."
+        f"{counted(len(plan), 'case')}, {here} of them complete; {counted(values, 'value')} to download. A dry run"
+        " changes nothing."
     )

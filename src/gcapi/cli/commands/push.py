@@ -10,6 +10,7 @@ import click
 
 import gcapi
 from gcapi import bulk
+from gcapi._util.messages import counted, size_text
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
 from gcapi.cli.options import (
@@ -101,7 +102,8 @@ def _show_plan(session: Session, plan: list[bulk.PlannedRow]) -> int:
     )
     session.show_all(documents, _PLAN_COLUMNS)
     files, size = sum(one.files for one in plan), sum(one.size for one in plan)
-    session.say(f"{len(plan)} rows, {files} files, {size / 1e6:.1f} MB; a dry run changes nothing.")
+    counts = f"{counted(len(plan), 'row')}, {counted(files, 'file')}, {size_text(size)}"
+    session.say(f"{counts}; a dry run changes nothing.")
     return INVALID_INPUT if any(one.what == "fail" for one in plan) else DONE
 
 
@@ -142,8 +144,8 @@ def _show_push_report(session: Session, report: bulk.PushReport) -> int:
         session.say(f"The rows that failed could not be written to a manifest of their own: {lost}")
     if report.pending:
         session.say(
-            f"{report.pending} rows have files that the server may still import, or jobs that have not ended. To see"
-            " what became of them, add --wait to the same command: it sends nothing again."
+            f"The server may still import files of {counted(report.pending, 'row')}, or run the jobs. To see what"
+            " became of them, add --wait to the same command: it sends nothing again."
         )
     failures = session.failures(sum(map(len, groups.values())))
     for failed in sorted((*report.failed, *report.ambiguous, *report.waiting), key=_line_of):
