@@ -274,7 +274,12 @@ def open_keyring() -> Generator[Any]:
     from keyring.errors import KeyringError
 
     try:
-        yield None if isinstance(keyring.get_keyring(), NoBackend) else keyring
+        backend = keyring.get_keyring()
+    except RuntimeError:  # there is no home directory, which the package looks into
+        yield None
+        return
+    try:
+        yield None if isinstance(backend, NoBackend) else keyring
     except KeyringError as error:
         raise ConfigurationError(
             f"The system's keyring failed ({type(error).__name__}: {error}). Unlock it, or store the token in a file"

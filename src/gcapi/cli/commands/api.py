@@ -12,7 +12,6 @@ from urllib.parse import parse_qs
 import click
 
 import gcapi
-from gcapi._api.page import Page
 from gcapi._util.json_types import is_object
 from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import InvalidInput
@@ -94,6 +93,7 @@ def _iterate_pages(
     Raises:
         InvalidInput: The response is not a page of a list.
     """
+    from gcapi._api.page import Page
     from gcapi._api.pagination import iterate
 
     def fetch(offset: int, limit: int) -> Page[Any]:
