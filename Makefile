@@ -18,8 +18,9 @@ install: $(INSTALLED) ## Set up .venv with everything the other targets need
 
 # In two steps, because a folder has no hash. Without isolation, nothing is downloaded that has none.
 $(INSTALLED): pyproject.toml requirements/tools.txt
+	@echo "Setting up $(VENV) with the development tools; this takes about a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/tools.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -6,6 +6,7 @@ Run it with `make demo`. It uses a sandbox on a loopback port, so nothing leaves
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +68,24 @@ def show(event: ProgressEvent) -> None:
         print(f"  {event.phase:<9} {event.name:<45} {size}", flush=True)
 
 
-def main_job(client: Client, samples: Path, output: Path) -> list[tuple[str, str, Path]]:
-    """Process the images, and return the case, output and file of each result."""
-    rows: list[tuple[str, str, Path]] = []
+@dataclass(frozen=True)
+class Result:
+    """The outputs of one case.
+
+    Attributes:
+        title: The title of the case.
+        files: The downloaded files of each output, by socket.
+        previews: The input image and the output images as PNG.
+    """
+
+    title: str
+    files: dict[str, list[Path]]
+    previews: list[bytes]
+
+
+def main_job(client: Client, samples: Path, output: Path) -> list[Result]:
+    """Process the images, and return the outputs of each."""
+    results: list[Result] = []
     for title, path in sample_images(samples).items():
         print(f"{title}: {path.name}")
         values = [SocketValueSpec(IMAGE_SOCKET, file=path)]
@@ -80,16 +98,36 @@ def main_job(client: Client, samples: Path, output: Path) -> list[tuple[str, str
             timeout=60,
         )
         print(f"  job       {run.job.pk:<45} {run.job.status}")
-        rows += [(title, slug, file) for slug, files in run.files.items() for file in files]
-    return rows
+        images = [value.image for value in [*case.values, *run.job.outputs] if value.image]
+        previews = [client.images.preview(image, max_side=256).png for image in images]
+        results.append(Result(title, run.files, previews))
+    return results
 
 
-def print_table(rows: list[tuple[str, str, Path]], output: Path) -> None:
-    """Print a table of the results."""
-    print(f"\n{'case':<10} {'output':<20} {'bytes':>9}  file")
-    for title, slug, file in rows:
-        place = file.relative_to(output.parent)
-        print(f"{title:<10} {slug:<20} {file.stat().st_size:>9,}  {place}")
+def print_table(results: list[Result], output: Path) -> None:
+    """Print a table of at most 80 columns, with the files below the output directory."""
+    print(f"\n{'case':<10} {'output':<18} {'bytes':>8}  file in {output.name}")
+    for result in results:
+        for slug, files in result.files.items():
+            for file in files:
+                folder = file.relative_to(output).parts[0]
+                # Images are named after their pks, which are too long for the table.
+                name = f"…/{file.name[:8]}…{file.suffix}" if file.suffix == ".mha" else file.name
+                place = f"{folder}/{name}"
+                print(f"{result.title:<10.10} {slug:<18.18} {file.stat().st_size:>8,}  {place}")
+
+
+def write_contact_sheet(results: list[Result], path: Path) -> None:
+    """Write one picture: a row for each case, with its input and its output."""
+    sitk: Any = import_module("SimpleITK")
+    tiles: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for png in (png for result in results for png in result.previews):
+            tile = Path(folder) / f"{len(tiles)}.png"
+            tile.write_bytes(png)
+            tiles.append(sitk.ReadImage(str(tile), sitk.sitkUInt8))
+    columns = max(len(result.previews) for result in results)
+    sitk.WriteImage(sitk.Tile(tiles, [columns, 0]), str(path))
 
 
 def main() -> None:
@@ -99,11 +137,17 @@ def main() -> None:
     if output == OUTPUT:
         shutil.rmtree(OUTPUT, ignore_errors=True)  # what an earlier demo left
     with running_sandbox() as sandbox, tempfile.TemporaryDirectory() as samples:
+        os.environ["GCAPI_CACHE_DIR"] = str(Path(samples) / "cache")  # it is of no use later
         print(f"A sandbox is running at {sandbox['base_url']}")
         with Client(sandbox["token"], sandbox["base_url"], progress=show) as client:
-            rows = main_job(client, Path(samples), output)
-    print_table(rows, output)
-    print(f"\nDone in {time.monotonic() - began:.1f} s.")
+            results = main_job(client, Path(samples), output)
+    print_table(results, output)
+    sheet = output / "contact-sheet.png"
+    write_contact_sheet(results, sheet)
+    print(f"\nInputs and outputs side by side: {os.path.relpath(sheet)}")
+    print(f"Done in {time.monotonic() - began:.1f} s. What next:")
+    print("  make sandbox   look at archives, reader studies and jobs in a browser")
+    print("  make docs      build the documentation; site/index.html is the first page")
 
 
 if __name__ == "__main__":

@@ -142,14 +142,16 @@ def crawl(browser: httpx.Client) -> dict[str, Document]:
         if address in found:
             continue
         found[address] = read(browser, address)
-        waiting += [urljoin(address, link) for link in found[address].links() if link[0] != "#"]
+        links = (one for one in found[address].links() if not one.startswith(("#", "/_pages/")))
+        waiting += [urljoin(address, link) for link in links]
     return found
 
 
 def test_every_page_is_linked_and_accessible(browser: httpx.Client) -> None:
     """Every kind of page is linked from the overview, and is accessible without sight or a mouse."""
     pages = crawl(browser)
-    kinds = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "*", address) for address in pages}
+    plain = (address.partition("?")[0] for address in pages)
+    kinds = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "*", address) for address in plain}
     assert kinds == {
         "/",
         "/archives/",
@@ -158,6 +160,7 @@ def test_every_page_is_linked_and_accessible(browser: httpx.Client) -> None:
         "/reader-studies/",
         "/reader-studies/study/",
         "/reader-studies/study/display-sets/*/",
+        "/images/*/",
         "/algorithms/",
         "/algorithms/failing/",
         "/algorithms/failing/jobs/*/",
@@ -181,7 +184,10 @@ def test_text_is_escaped(browser: httpx.Client) -> None:
     """Titles, texts, answers, file names and messages of users are shown as text, never as markup."""
     pages = crawl(browser)
     for page in pages.values():
-        assert [one.get("src") for one in page.all("script")] == ["/_pages/page.js"]
+        assert [one.get("src") for one in page.all("script")] == [
+            "/_pages/page.js",
+            "/_pages/slices.js",
+        ]
         assert page.all("style") == []
         attributes = {name for _, one in page.elements for name in one}
         assert [name for name in attributes if name.startswith("on") or name == "style"] == []
@@ -205,8 +211,9 @@ def test_pages_show_the_contents(browser: httpx.Client, web: Web) -> None:
     assert archive["pk"] in read(browser, "/archives/cases/").text
     display_set = web.get("reader-studies/display-sets/")["results"][0]["pk"]
     page = read(browser, f"/reader-studies/study/display-sets/{display_set}/")
-    assert "Second" in page.text
-    assert "First" not in page.text
+    shown = page.text[page.text.index("Save answers") :]
+    assert "Second" in shown
+    assert "First" not in shown
     page = read(browser, "/uploads/")
     assert all(text in page.text for text in ("no-image.mha", "1 file could not be imported"))
 
@@ -251,10 +258,85 @@ def test_security_headers(browser: httpx.Client, address: str) -> None:
     policy = dict(one.split(" ", 1) for one in headers["content-security-policy"].split("; "))
     assert {*policy.values()} == {"'none'", "'self'"}
     assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
-    assert policy["frame-ancestors"] == policy["form-action"] == policy["base-uri"] == "'none'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in headers
+
+
+def test_imports_name_their_files_and_cases(browser: httpx.Client) -> None:
+    """An import names its files, also when its uploads are gone, and links its case."""
+    page = read(browser, "/uploads/")
+    imports = page.text[page.text.index("Imports") :]
+    assert f"{MARKUP.replace('/', '')}.mha" in imports
+    cases = {link for link in page.links() if link.startswith("/archives/cases/items/")}
+    assert len(cases) == 2
+    assert all(browser.get(link).status_code == 200 for link in cases)
+
+
+def test_files_are_downloads(sandbox: Sandbox, web: Web, browser: httpx.Client) -> None:
+    """The files of values and images are links, which browsers save under their names and never show."""
+    sandbox.add_socket("Paper", "PDF file")
+    item = web.item("cases", "Filed")
+    content = b"%PDF-1.4\n%%EOF"
+    web.patch(item, {"interface": "paper", "user_upload": web.upload("a b.pdf", content)})
+    sandbox.wait_idle()
+    image = web.get("cases/images/")["results"][0]["pk"]
+    for address, name in (
+        (f"/archives/cases/items/{item.strip('/').rpartition('/')[2]}/", "a%20b.pdf"),
+        (f"/images/{image}/", ".mha"),
+    ):
+        (link,) = (one for one in read(browser, address).links() if "files/" in one)
+        reply = browser.get(link)
+        assert reply.headers["content-disposition"].startswith("attachment")
+        assert name in reply.headers["content-disposition"]
+        assert reply.headers["content-type"] == "application/octet-stream"
+        assert reply.content == content or name == ".mha"
+    assert browser.get("/_pages/files/0").status_code == 404
+    assert browser.get("/_pages/image-files/none").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ("axial/3", 200),
+        ("coronal/0", 200),
+        ("sagittal/7", 200),
+        ("axial/4", 404),
+        ("up/0", 404),
+        ("axial/-1", 404),
+        ("axial", 404),
+    ],
+)
+def test_slices_are_pictures(web: Web, browser: httpx.Client, place: str, status: int) -> None:
+    """Each slice along each axis is a PNG, and there are no others."""
+    image = next(one for one in web.get("cases/images/")["results"] if one["depth"] == 4)
+    reply = browser.get(f"/_pages/slices/{image['pk']}/{place}.png")
+    assert reply.status_code == status
+    assert (reply.content[:4] == b"\x89PNG") == (status == 200)
+
+
+def test_answers_are_given_in_the_browser(web: Web, browser: httpx.Client) -> None:
+    """A form stores answers by the API's rules, shows what is refused, and cannot be sent by another site."""
+    question = web.get("reader-studies/questions/")["results"][0]
+    shown = web.post("reader-studies/display-sets/", {"reader_study": "study"})["pk"]
+    page = f"/reader-studies/study/display-sets/{shown}/"
+    which = next(one for one in web.get("reader-studies/questions/")["results"] if one["options"])
+    form = {
+        "reader": "sandbox",
+        question["pk"]: MARKUP,
+        which["pk"]: str(which["options"][0]["id"]),
+    }
+    own = {"Sec-Fetch-Site": "same-origin"}
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+        assert browser.post(page, data=form, headers=headers).status_code == 403
+    refused = browser.post(page, data={**form, which["pk"]: "999"}, headers=own)
+    assert refused.status_code == 400
+    assert "Provided option is not valid for this question" in refused.text
+    again = browser.post(page, data=form, headers=own)
+    assert (again.status_code, again.headers["location"]) == (303, f"{page}?reader=sandbox")
+    given = web.get("reader-studies/answers/", display_set=shown)["results"]
+    assert {one["answer"] for one in given} == {MARKUP, which["options"][0]["id"]}
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8000", "LOCALHOST:1"])

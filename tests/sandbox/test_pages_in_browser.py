@@ -145,3 +145,56 @@ def test_pages_fit_a_phone(chromium: Chrome, sandbox: Sandbox, client: Client) -
             assert chromium.execute_script(widths) == [360, 360]
     finally:
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_slices_are_paged_with_the_keyboard(
+    chromium: Chrome, sandbox: Sandbox, client: Client
+) -> None:
+    """Keys choose the axis and the slice, and a refresh of the page keeps both."""
+    from selenium.webdriver import Keys
+
+    archive, socket = sandbox.add_archive(unique("a")), sandbox.add_socket(unique("p"))
+    image = add_case(client, archive, socket, volume(), "Brain").rstrip("/").rpartition("/")[2]
+    chromium.get(f"{sandbox.base_url.removesuffix('api/v1/')}images/{image}/")
+    shown = "return [document.querySelector('.slice').alt, document.querySelector('output').textContent]"
+    assert chromium.execute_script(shown) == ["Axial slice 13 of 25", "13 of 25"]
+    press(chromium, Keys.ARROW_UP)
+    assert chromium.execute_script(shown) == ["Axial slice 14 of 25", "14 of 25"]
+    press(chromium, "s", Keys.ARROW_LEFT)
+    assert chromium.execute_script(shown) == ["Sagittal slice 16 of 33", "16 of 33"]
+    assert chromium.current_url.endswith("?axis=sagittal&slice=15")
+    width = "return document.querySelector('.slice').naturalWidth"
+    until(chromium, lambda page: page.execute_script(width) == 640)
+    chromium.execute_async_script("refresh().then(arguments[0])")
+    assert chromium.execute_script(shown)[0] == "Sagittal slice 16 of 33"
+    assert problems(chromium) == []
+
+
+def test_a_study_is_answered_with_the_keyboard(
+    chromium: Chrome, sandbox: Sandbox, client: Client
+) -> None:
+    """A reader answers simple questions with keys alone, and goes on to the next case."""
+    from selenium.webdriver import Keys
+
+    questions = [
+        {"question_text": "Nodule?", "answer_type": "Bool"},
+        {"question_text": "Remarks", "answer_type": "Text"},
+    ]
+    study = sandbox.add_reader_study(unique("Study"), readers=["sandbox"], questions=questions)
+    first, _ = (
+        client.add_case_to_reader_study(reader_study_slug=study, values=[], title=title)
+        for title in ("First", "Second")
+    )
+    root = sandbox.base_url.removesuffix("api/v1/")
+    chromium.get(f"{root}reader-studies/{study}/display-sets/{first.pk}/")
+    chromium.execute_script("document.querySelector('input[type=radio]').focus()")
+    press(chromium, Keys.SPACE, Keys.TAB, "two <b>", Keys.TAB, Keys.ENTER)
+    until(chromium, lambda page: page.current_url.endswith("?reader=sandbox"))
+    pk = client.reader_studies.detail(slug=study).pk
+    given = client.reader_studies.answers.iterate_all({"question__reader_study": pk})
+    assert {str(one.answer) for one in given} == {"True", "two <b>"}
+    tab_to(chromium, "Next case: Second")
+    press(chromium, Keys.ENTER)
+    heading = "return document.querySelector('h1').textContent"
+    until(chromium, lambda page: page.execute_script(heading) == "Second")
+    assert problems(chromium) == []

@@ -94,7 +94,7 @@ class ApiOrigin:
 
     def _respond(self, request: Request, raw: bytes) -> Response:
         try:
-            if page := self._pages.respond(request):
+            if page := self._pages.respond(request, raw):
                 return page
             self._housekeeping.run_if_due()
             with self._state.store.transaction():

@@ -96,7 +96,7 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
     _wait_before_import(state)
     session = state.store.get(UploadSession, task.payload["session"])
     socket = _target_socket(state, session)
-    _fetch_uploads(state, task, session.uploads, folder / "files")
+    files = _fetch_uploads(state, task, session.uploads, folder / "files")
     outcome = import_images(folder / "files", folder)
     if outcome.failed and not outcome.images:
         raise TaskError(_import_problem(outcome))
@@ -105,6 +105,7 @@ def import_session(state: State, task: Task, folder: Path) -> Callable[[], None]
 
     def finish() -> None:
         _consume(state, session.uploads)
+        session.target = {**session.target, "filenames": [path.name for path in files]}
         session.uploads = []  # once an image was built, even if the socket does not take it
         images = [
             store_image(state, imported, file, session.pk)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gcapi_sandbox._state import State
 
 _MAX_SIDE = 256  # pixels
-_MAX_VOXELS = 2**28  # half a gigabyte of CT
+MAX_VOXELS = 2**28  # half a gigabyte of CT
 _PLANE, _VOLUME = 2, 3
 _COLOR_COMPONENTS = (3, 4)
 _LOW, _HIGH = 0.01, 0.99  # quantiles that are shown black and white
@@ -84,18 +84,19 @@ def _source(state: State, pk: str) -> Path | None:
 
 def _draw(path: Path, work: Path) -> bytes:
     sitk = load_sitk()
-    if _voxels(sitk, path) > _MAX_VOXELS:
+    if count_voxels(sitk, str(path)) > MAX_VOXELS:
         return b""
-    plane = _resize(sitk, _middle_slice(sitk, sitk.ReadImage(str(path))))
+    plane = resize(sitk, _middle_slice(sitk, sitk.ReadImage(str(path))), _MAX_SIDE)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         target = Path(folder) / "thumbnail.png"
         sitk.WriteImage(_to_bytes(sitk, plane, Path(folder)), str(target), useCompression=True)
         return target.read_bytes()
 
 
-def _voxels(sitk: Any, path: Path) -> int:
+def count_voxels(sitk: Any, path: str) -> int:
+    """Return the number of values of an image, from its header."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(path)
     reader.ReadImageInformation()
     count: int = reader.GetNumberOfComponents()
     for size in reader.GetSize():
@@ -117,12 +118,12 @@ def _middle_slice(sitk: Any, image: Any) -> Any:
     return slab[tuple(0 if axis == across else slice(None) for axis in range(_VOLUME))]
 
 
-def _resize(sitk: Any, plane: Any) -> Any:
-    """Return the slice with square pixels in the size of a thumbnail."""
+def resize(sitk: Any, plane: Any, max_side: int) -> Any:
+    """Return a slice with square pixels, whose longer side is `max_side`."""
     extent = [
         size * spacing for size, spacing in zip(plane.GetSize(), plane.GetSpacing(), strict=True)
     ]
-    pixel = max(extent) / _MAX_SIDE
+    pixel = max(extent) / max_side
     size = [max(1, round(length / pixel)) for length in extent]
     shrink = [max(1, old // new) for old, new in zip(plane.GetSize(), size, strict=True)]
     grid = sitk.Image(plane.GetSize(), sitk.sitkUInt8)
@@ -153,11 +154,11 @@ def _to_bytes(sitk: Any, plane: Any, folder: Path) -> Any:
     if parts > 1:
         plane = sitk.VectorMagnitude(plane)
     plane = sitk.Cast(plane, sitk.sitkFloat32)
-    low, high = _window(sitk, plane, folder / "plane.mha")
+    low, high = window(sitk, plane, folder / "plane.mha")
     return sitk.Cast(sitk.IntensityWindowing(plane, low, high, 0.0, 255.0), sitk.sitkUInt8)
 
 
-def _window(sitk: Any, plane: Any, path: Path) -> tuple[float, float]:
+def window(sitk: Any, plane: Any, path: Path) -> tuple[float, float]:
     """Return the values shown black and white; a file is the fast way to the pixels without NumPy."""
     sitk.WriteImage(plane, str(path))
     count = plane.GetNumberOfPixels()

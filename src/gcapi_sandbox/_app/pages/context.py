@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
 
-from gcapi_sandbox._database.records import Image, Socket, User
+from gcapi_sandbox._database.records import (
+    Archive,
+    ArchiveItem,
+    DisplaySet,
+    Image,
+    ReaderStudy,
+    Socket,
+    User,
+)
 from gcapi_sandbox._http.errors import HtmlError
 from gcapi_sandbox._socket_values.stored_values import values_of
 from gcapi_sandbox._socket_values.validation import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gcapi_sandbox._database.records import Value
     from gcapi_sandbox._database.store import R, Rows, Store
+    from gcapi_sandbox._imaging.slices import Slices
     from gcapi_sandbox._state import State
 
 T = TypeVar("T")
@@ -40,21 +50,24 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class ShownValue:
-    """A value of a socket: JSON or a file name as text, or an image."""
+    """A value of a socket: JSON or a file name as text, or an image; `file` is the pk of the value of a file."""
 
     socket: Socket
     kind: str
     text: str
     image: Image | None
+    file: int | None
 
 
 @dataclass(frozen=True)
 class ViewContext:
-    """The state of the sandbox, the parameters of the path, and the requested page number."""
+    """The state of the sandbox, the parameters of the path, the query, and the requested page number."""
 
     state: State
     params: dict[str, str]
     number: int
+    query: Mapping[str, str]
+    slices: Slices
 
     @property
     def store(self) -> Store:
@@ -93,8 +106,25 @@ class ViewContext:
         image = self.store.get(Image, value.image) if value.image else None
         text = value.filename if value.key else json.dumps(value.value, ensure_ascii=False)
         return ShownValue(
-            socket, kind_of(socket).label, "" if image else shorten(text or ""), image
+            socket,
+            kind_of(socket).label,
+            "" if image else shorten(text or ""),
+            image,
+            value.pk if value.key else None,
         )
+
+    def case(self, pk: str) -> tuple[str, str] | None:
+        """Return the address and the name of an archive item or a display set."""
+        item = self.store.find(ArchiveItem, "pk = ?", pk)
+        if item is not None:
+            slug = self.store.get(Archive, item.archive).slug
+            return f"/archives/{quote(slug)}/items/{pk}/", item.title or f"Untitled {pk[:8]}"
+        found = self.store.find(DisplaySet, "pk = ?", pk)
+        if found is None:
+            return None
+        slug = self.store.get(ReaderStudy, found.reader_study).slug
+        address = f"/reader-studies/{quote(slug)}/display-sets/{pk}/"
+        return address, found.title or f"Untitled {pk[:8]}"
 
     def username(self, pk: int) -> str:
         """Return the name of a user."""

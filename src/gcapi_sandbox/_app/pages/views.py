@@ -7,14 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gcapi_sandbox._app.pages.answering import SIMPLE_TYPES, answers_of, readers_of
 from gcapi_sandbox._app.pages.context import PAGE_SIZE, Page, ViewContext, shorten
 from gcapi_sandbox._database.records import (
     Algorithm,
     Answer,
     Archive,
     ArchiveItem,
+    Attachment,
     DisplaySet,
     Image,
+    ImageFile,
     Interface,
     Job,
     Notification,
@@ -121,8 +124,20 @@ def uploads(context: ViewContext) -> dict[str, Any]:
     messages = context.store.rows(Notification, order=_NEWEST).slice(PAGE_SIZE, 0)
     return {
         **_LISTINGS["uploads"].view(context),
-        "sessions": [{"record": one, "creator": context.username(one.creator)} for one in sessions],
+        "sessions": [_show_session(context, one) for one in sessions],
         "messages": [{"record": one, "user": context.username(one.user)} for one in messages],
+    }
+
+
+def _show_session(context: ViewContext, session: UploadSession) -> dict[str, Any]:
+    """Show an import with the names of its files, which are kept when its uploads are deleted."""
+    uploads = (context.store.find(Upload, "pk = ?", pk) for pk in session.uploads)
+    names = [upload.filename for upload in uploads if upload is not None]
+    return {
+        "record": session,
+        "creator": context.username(session.creator),
+        "files": shorten(", ".join(names or session.target.get("filenames", []))),
+        "case": context.case(session.target.get("owner") or ""),
     }
 
 
@@ -186,10 +201,36 @@ def display_set(context: ViewContext) -> dict[str, Any]:
     found = context.one(DisplaySet, "pk = ? AND reader_study = ?", context.params["pk"], study.pk)
     questions = {question.pk: question for question in _questions(context, study)}
     answers = context.store.rows(Answer, "display_set = ?", found.pk)
+    readers = readers_of(context.store, study.pk)
+    names = [reader.username for reader in readers]
+    wanted = context.query.get("reader", "")
+    reader = readers[names.index(wanted)] if wanted in names else next(iter(readers), None)
+    own = answers_of(context.store, found.pk, reader.pk) if reader else {}
+    after = context.store.rows(
+        DisplaySet,
+        'reader_study = ? AND ("order", created, pk) > (?, ?, ?)',
+        study.pk,
+        found.order,
+        found.created,
+        found.pk,
+        order='"order", created, pk',
+    ).slice(1, 0)
     return {
         "study": study,
         "display_set": found,
         "values": context.values(found.pk),
+        "readers": names,
+        "reader": reader.username if reader else "",
+        "form": [
+            {
+                "record": one,
+                "is_simple": one.answer_type in SIMPLE_TYPES,
+                "answer": own[pk].answer if pk in own else None,
+            }
+            for pk, one in questions.items()
+            if one.answer_type != "HEAD"
+        ],
+        "next": context.case(after[0].pk) if after else None,
         "page": context.page(answers).map(
             lambda answer: _show_answer(context, answer, questions[answer.question])
         ),
@@ -215,6 +256,28 @@ def answer_text(question: Question, answer: Answer) -> str:
         chosen = given if is_array(given) else [given]
         return ", ".join(str(titles.get(one, one)) for one in chosen)
     return shorten(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
+
+
+def image(context: ViewContext) -> dict[str, Any]:
+    """Show one slice of an image, and its files."""
+    found = context.one(Image, "pk = ?", context.params["pk"])
+    counts = context.slices.counts(found.pk)
+    axis = context.query.get("axis", "")
+    axis = axis if axis in counts else next(iter(counts), "")
+    wanted = context.query.get("slice", "")
+    last = counts.get(axis, 1) - 1
+    owners = context.store.rows(
+        Attachment, "value IN (SELECT pk FROM Value WHERE image = ?)", found.pk
+    ).slice(1, 0)
+    case = context.case(owners[0].owner) if owners else None
+    return {
+        "image": found,
+        "counts": counts,
+        "axis": axis,
+        "index": min(int(wanted), last) if re.fullmatch("[0-9]{1,6}", wanted) else (last + 1) // 2,
+        "files": list(context.store.rows(ImageFile, "image = ?", found.pk)),
+        "cases": [case] if case else [],
+    }
 
 
 def algorithm(context: ViewContext) -> dict[str, Any]:
@@ -260,6 +323,7 @@ _VIEWS: tuple[tuple[str, str, View], ...] = (
     ("/algorithms/", "algorithms", _LISTINGS["algorithms"].view),
     ("/algorithms/{slug}/", "algorithm", algorithm),
     ("/algorithms/{slug}/jobs/{pk}/", "job", job),
+    ("/images/{pk}/", "image", image),
     ("/jobs/", "jobs", _LISTINGS["jobs"].view),
     ("/uploads/", "uploads", uploads),
 )
