@@ -9,7 +9,7 @@ PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
 CHECKS := check-pyright check-mypy check-generated check-style
-.PHONY: help install demo test test-long chaos check $(CHECKS) docs bench bench-scale generate schema sandbox lock clean
+.PHONY: help install demo test test-long chaos check $(CHECKS) docs screenshots bench bench-scale generate schema sandbox lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ check-style: $(INSTALLED)
 
 docs: $(INSTALLED) ## Build the documentation into site/; fail on a broken link or reference
 	$(BIN)/zensical build --clean --strict
+
+screenshots: $(INSTALLED) ## Make the screenshots and the notebook of the documentation (needs Chromium)
+	$(BIN)/python scripts/screenshots.py
 
 bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 12 minutes)
 	$(BIN)/python benchmarks/startup.py

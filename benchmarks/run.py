@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import chart
 from harness import (
     HERE,
     LINK,
@@ -162,6 +163,7 @@ def _write(text: str) -> None:
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    chart.main()
     _say(f"Written to {README.name}.")
 
 

@@ -47,4 +47,4 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 def problems(chromium: Chrome) -> list[str]:
     """Return the problems that the browser logged, such as violations of the content security policy."""
-    return [str(entry["message"]) for entry in chromium.get_log("browser")]
+    return [str(entry["message"]) for entry in chromium.get_log("browser")]  # type: ignore[no-untyped-call]

@@ -65,7 +65,7 @@ def fill(folder: Path) -> None:
         sandbox.add_archive("My Archive")
         sandbox.add_reader_study(
             "My Study",
-            readers=["sandbox"],
+            readers=["sandbox", "second-reader"],
             questions=QUESTIONS,
             allow_answer_modification=True,
         )
