@@ -20,7 +20,7 @@ install: $(INSTALLED) ## Set up .venv with everything the other targets need
 $(INSTALLED): pyproject.toml requirements/tools.txt
 	@echo "Setting up $(VENV) with the development tools; this takes about a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements/tools.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Iterable
 from typing import Any
 
-import httpcore
 import httpx
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -23,28 +21,28 @@ def bound_headers(transport: httpx.BaseTransport) -> None:
     """Bound the headers of all responses over the connections that a transport will make."""
     assert isinstance(transport, httpx.HTTPTransport)
     pool = transport._pool  # noqa: SLF001 - httpx passes no network backend on
-    pool._network_backend = _Backend()  # noqa: SLF001
+    backend: Any = _Backend(pool._network_backend)  # noqa: SLF001
+    pool._network_backend = backend  # noqa: SLF001
 
 
-class _Backend(httpcore.SyncBackend):
-    """Connections with bounded headers."""
+class _Backend:
+    """The connections of a pool, with bounded headers."""
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def connect_tcp(self, *args: Any, **options: Any) -> _Stream:
         """Connect to a host."""
-        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        return _Stream(self._backend.connect_tcp(*args, **options))
 
 
-class _Stream(httpcore.NetworkStream):
+class _Stream:
     """A connection whose reads share one timeout from the end of a request to the end of the response's header."""
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         #: The beginning of the header that is awaited; `None` in a body.
         self._header: bytes | None = None
@@ -54,18 +52,17 @@ class _Stream(httpcore.NetworkStream):
         """Read some bytes.
 
         Raises:
-            httpcore.ReadTimeout: None arrived in time, or the header was not complete in time.
+            httpx.ReadTimeout: None arrived in time, or the header was not complete in time.
         """
         if self._header is None or timeout is None:
-            return self._stream.read(max_bytes, timeout)
+            unbounded: bytes = self._stream.read(max_bytes, timeout)
+            return unbounded
         now = time.monotonic()
         self._begun = now if self._begun is None else self._begun
         left = self._begun + timeout - now
         if left <= 0:
-            raise httpcore.ReadTimeout(
-                f"the header of the response was not complete in {timeout:g} s"
-            )
-        data = self._stream.read(max_bytes, left)
+            raise httpx.ReadTimeout(f"the header of the response was not complete in {timeout:g} s")
+        data: bytes = self._stream.read(max_bytes, left)
         self._header += data
         while self._header is not None and (end := _BLANK_LINE.search(self._header)):
             is_final = not _INFORMATIONAL.match(self._header)
@@ -86,7 +83,7 @@ class _Stream(httpcore.NetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> _Stream:
         """Return the connection with TLS."""
         return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
