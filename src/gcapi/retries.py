@@ -210,6 +210,7 @@ def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:
         raise ConfigurationError(f"retry_strategy={factory!r} cannot be called: {error}") from error
     if isinstance(strategy, type) or not callable(getattr(strategy, "get_delay", None)):
         raise ConfigurationError(
-            f"retry_strategy={factory!r} returns {strategy!r}, which has no method get_delay()."
+            f"retry_strategy={factory!r} returns {strategy!r}, which has no method get_delay(). Derive from"
+            " BaseRetryStrategy."
         )
     return factory

@@ -49,7 +49,7 @@ def dataframe(
         pandas: Any = import_module("pandas")
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "A data frame needs pandas. Install it with: pip install 'gcapi[pandas]'"
+            "A data frame needs pandas. Install it with: pip install pandas"
         ) from error
     given = list(rows)
     names = (

@@ -67,6 +67,9 @@ def _read_versions(response: httpx.Response) -> dict[str, str]:
         ) from error
 
 
+_UPGRADE = "pip install --upgrade gcapi"
+
+
 def compare_versions(current: str, *, lowest: str, latest: str) -> None:
     """Warn if a newer version than the installed one is available.
 
@@ -80,10 +83,11 @@ def compare_versions(current: str, *, lowest: str, latest: str) -> None:
     """
     if version_key(current) < version_key(lowest):
         raise UnsupportedVersionError(
-            f"This is gcapi {current}, and the server supports {lowest} and newer. Upgrade gcapi."
+            f"This is gcapi {current}, and the server supports {lowest} and newer. Upgrade it: {_UPGRADE}"
         )
     if version_key(current) < version_key(latest):
-        warn_user(f"This is gcapi {current}; version {latest} is available.", UserWarning)
+        message = f"This is gcapi {current}; version {latest} is available. Upgrade it: {_UPGRADE}"
+        warn_user(message, UserWarning)
 
 
 #: https://packaging.python.org/en/latest/specifications/version-specifiers/#appendix-parsing-version-strings-with-regular-expressions

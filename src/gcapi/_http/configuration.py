@@ -158,7 +158,9 @@ def _read_profile(profile: str, *, required: bool) -> str:
     except OSError as error:
         if not required:
             return ""
-        raise ConfigurationError(f"The profile {path} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"The profile {path} cannot be read: {error.strerror}. Run 'gcapi login' again."
+        ) from error
 
 
 # ---------------------------------------------------------------- the token

@@ -84,7 +84,7 @@ def bare_token(token: str) -> str:
         )
     if len(words) > len(("scheme", "token")):
         raise ConfigurationError(
-            f"The API token has {len(words)} words; expected a token, or a scheme and a token."
+            f"The API token has {len(words)} words; expected a token, or a scheme and a token. Copy it again."
         )
     token = words[-1]
     if not (token.isascii() and token.isprintable()):
@@ -103,7 +103,9 @@ def _check_verify(verify: Verify) -> None:
             f"verify={verify!r} must be True, False, the path to a CA bundle, or an ssl.SSLContext."
         )
     if not os.fspath(verify) or not Path(verify).exists():
-        raise ConfigurationError(f"verify={os.fspath(verify)!r}: there is no such CA bundle.")
+        raise ConfigurationError(
+            f"verify={os.fspath(verify)!r}: there is no such CA bundle. Correct the path."
+        )
 
 
 def _check_seconds(name: str, value: Any) -> None:

@@ -29,15 +29,17 @@ def parse_base_url(base_url: str) -> httpx.URL:
     try:
         url = _parse(base_url)
     except ValueError as error:
-        raise ConfigurationError(f"The base URL {base_url!r} is not a URL: {error}") from error
+        raise ConfigurationError(
+            f"The base URL {base_url!r} is not a URL: {error}. Correct it."
+        ) from error
     if url.query or url.fragment or url.userinfo:
         raise ConfigurationError(
-            f"The base URL {shown_url(url)!r} must not have a user name, a query or a fragment."
+            f"The base URL {shown_url(url)!r} must not have a user name, a query or a fragment. Remove it."
         )
     if not is_secure(url):
         raise ConfigurationError(
             f"The base URL {base_url!r} must be https, so that the token is encrypted"
-            " (http is only for a server on this machine)."
+            " (http is only for a server on this machine). Write https:// before the host."
         )
     return url if url.path.endswith("/") else url.copy_with(path=url.path + "/")
 

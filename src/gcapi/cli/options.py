@@ -117,7 +117,7 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
         cluster = DaskClient(address)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise gcapi.exceptions.ConfigurationError(
-            f"There is no Dask scheduler at {address}: {error}."
+            f"There is no Dask scheduler at {address}: {error}. Correct the address, or start 'dask scheduler'."
         ) from error
     with cluster:
         yield cluster.get_executor()  # type: ignore[no-untyped-call]
