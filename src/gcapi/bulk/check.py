@@ -18,7 +18,7 @@ from gcapi._util.html import ShownAsTable
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi.bulk._push.case_worker import find_parent
-from gcapi.bulk._push.rows import RowReader, check_file_count, upload_sizes
+from gcapi.bulk._push.rows import COLUMN_FIX, RowReader, check_file_count, upload_sizes
 from gcapi.bulk.cells import CellError, ValueCellError
 from gcapi.bulk.manifest import Manifest, Problem, Row, column_of, parse_manifest
 from gcapi.bulk.targets import Target
@@ -234,8 +234,8 @@ def _problems_of(line: int, column: str, error: Exception) -> list[Problem]:
     elif isinstance(error, InterfaceMismatch):
         what, fix = str(error), "Fill exactly the sockets of one interface"
     elif isinstance(error, SocketNotFound):
-        line, what = 0, str(error)  # which is the same in every row
-        fix = "Name the column after a socket's slug, or put a colon in it to make it a note"
+        line = 0  # it is the same in every row
+        what, fix = str(error).removesuffix(f" {COLUMN_FIX}."), COLUMN_FIX
     elif isinstance(error, ObjectNotFound):
         what, fix = str(error), "Correct the target's slug, or ask for access"
     else:

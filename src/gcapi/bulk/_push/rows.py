@@ -35,6 +35,8 @@ from gcapi.sockets import MAX_IMAGE_NAME, SocketValueSpec
 
 #: Begins the note column that names a DICOM image set; its socket's slug follows.
 IMAGE_NAME_PREFIX = "name:"
+#: What to do about a column that is no socket.
+COLUMN_FIX = "Name the column after a socket's slug, or put a colon in it to make it a note"
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ class RowReader:
                 return self._lookup.socket(slug)
             except SocketNotFound as error:
                 self._missing[slug] = error
-        raise SocketNotFound(*self._missing[slug].args, slug=slug)
+        raise SocketNotFound(f"{self._missing[slug]} {COLUMN_FIX}.", slug=slug)
 
 
 @contextmanager
