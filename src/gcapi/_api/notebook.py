@@ -79,14 +79,18 @@ def page_html(objects: Sequence[Any], summary: str) -> str:
         summary: How many there are.
     """
     pictures = _Pictures()
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (_shown_title(one), _shown_status(one), table(_shown_rows(one, pictures)))
         for one in objects[:MAX_OBJECTS]
     ]
+    heads = ["title", "status", "content"]
+    if not any(row[1] for row in rows):
+        heads.remove("status")
+        rows = [(row[0], row[2]) for row in rows]
     kind = type(objects[0]).__name__ if objects else "Nothing"
     left_out = len(objects) - len(rows)
     more = [as_html(f"… and {left_out} more")] if left_out else []
-    return card(kind, summary, table(rows, ("title", "status", "content")), *more)
+    return card(kind, summary, table(rows, heads), *more)
 
 
 def namespace_html(
