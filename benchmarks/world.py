@@ -137,6 +137,7 @@ class World:
         self._items: dict[str, dict[str, Any]] = {}
         self._filled = 0
         self._value_pks = count(1)
+        self._titles: set[str | None] = set()
         self._listed = [json.dumps(self._listed_item(number)).encode() for number in range(ITEMS)]
         self._instances = json.dumps(self._recipes()).encode()
 
@@ -165,6 +166,7 @@ class World:
         """Check and return the uploads since the last call."""
         with self._lock:
             uploads, self._uploads, self._items = self._uploads, {}, {}
+            self._titles.clear()
         return [
             {"status": upload.status, "bytes": upload.size(), "intact": upload.intact()}
             for upload in uploads.values()
@@ -241,6 +243,11 @@ class World:
     def create_item(self, request: Request) -> Reply:
         """Create an empty archive item."""
         body = json.loads(request.body)
+        with self._lock:
+            if body.get("title") in self._titles:
+                words = "The fields title, archive must make a unique set."
+                return _json({"non_field_errors": [words]}, 400)
+            self._titles.add(body.get("title"))
         item = {
             "pk": str(uuid.uuid4()),
             "title": body.get("title") or "",

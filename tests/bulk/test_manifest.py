@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -133,3 +135,29 @@ def test_a_target_has_three_forms(text: str) -> None:
     with pytest.raises(TargetError, match="archive:SLUG, study:SLUG or algorithm:SLUG"):
         Target.parse(text)
     assert str(Target.parse("study:a-b_1")) == "study:a-b_1"
+
+
+class CountedRows:
+    """Rows that are made anew for each iteration, and how many of them there were at most at once."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.most = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        made: list[ReferenceType[Row]] = []
+        for number in range(self.count):
+            row = Row(number, title=f"Case {number}", cells={"score": number})
+            made.append(ref(row))
+            yield row
+            self.most = max(self.most, sum(each() is not None for each in made))
+
+
+def test_rows_that_can_be_iterated_again_are_not_held(tmp_path: Path) -> None:
+    """A manifest is written row by row, so that a large one takes little memory."""
+    rows = CountedRows(200)
+    write_manifest(tmp_path / "manifest.csv", rows)
+    assert rows.most <= 2
+    assert [row.title for row in read_manifest(tmp_path / "manifest.csv").rows] == [
+        f"Case {number}" for number in range(200)
+    ]

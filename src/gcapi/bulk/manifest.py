@@ -11,7 +11,7 @@ A manifest is held in memory as a whole, at about 1 KB a row; the files that it 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,8 +169,8 @@ def write_manifest(path: Path, rows: Iterable[Row], *, delimiter: str = ",") -> 
 
     Args:
         path: The file; its suffix determines the format.
-        rows: The cases. In CSV and workbooks, cells that are not text are written as JSON; in Parquet too, if their
-            column has text.
+        rows: The cases; they are held in memory only if they cannot be iterated again. In CSV and workbooks, cells that
+            are not text are written as JSON; in Parquet too, if their column has text.
         delimiter: What separates the cells of a CSV file.
 
     Raises:
@@ -182,8 +182,10 @@ def write_manifest(path: Path, rows: Iterable[Row], *, delimiter: str = ",") -> 
     encode = encoder_of(path)
     if encode is encode_csv:
         encode = partial(encode_csv, delimiter=delimiter)
-    records = [record_of(row) for row in rows]
-    write_atomically(path, encode(columns_of(records), records), existing="overwrite")
+    if isinstance(rows, Iterator):
+        rows = list(rows)
+    columns = columns_of(map(record_of, rows))
+    write_atomically(path, encode(columns, map(record_of, rows)), existing="overwrite")
 
 
 def write_input_workbook(

@@ -4,7 +4,8 @@ Each case gets a folder that is named after its title (its pk if it has no title
 socket's relative path; inputs and outputs of a job are in folders of their own. Beside the cases are the manifest, the
 answers of a reader study, and an index by which an interrupted pull resumes.
 
-Memory: about 1 KB for each case, the rows of the manifest at the end, and `workers` cases with their downloads.
+Memory: about 1 KB for each case, and `workers` cases with their downloads; a manifest in Parquet or Excel is made as a
+whole.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from gcapi.bulk._pull.selection import Selection
 from gcapi.bulk._tables.formats import TableFormat, check_table_format
 from gcapi.bulk._transfer_display import RowListener, row_listener
 from gcapi.bulk.differences import Difference
+from gcapi.bulk.manifest import Row
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.exceptions import ConfigurationError, InvalidTarget
@@ -427,9 +429,13 @@ class _PullRun:
                 text = "the server no longer has this case; its files are still here"
                 folder = self.index.folders[pk]
                 report.remarks.append(Difference("only here", folder, text))
-        records = [record for record in map(self.index.get, self.titles) if record is not None]
-        records.sort(key=lambda record: (record.order or 0, record.folder))
-        rows = [row_of_case(record, report.source) for record in records]
+        keys = sorted(
+            (record.order or 0, record.folder, record.pk)
+            for record in map(self.index.get, self.titles)
+            if record is not None
+        )
+
+        rows = _CaseRows(self.index, [pk for *_, pk in keys], report.source)
         report.manifest = self._write(
             MANIFEST, lambda folder: write_pulled_manifest(folder, rows, self.table_format)
         )
@@ -449,6 +455,20 @@ class _PullRun:
             )
             self.report.remarks.append(Difference("unwritten", name, text))
             return write(place)
+
+
+@dataclass(frozen=True)
+class _CaseRows:
+    """The rows of complete cases, which are read from the index each time rather than held."""
+
+    index: PullIndex
+    pks: Sequence[str]
+    source: str
+
+    def __iter__(self) -> Iterator[Row]:
+        for record in map(self.index.get, self.pks):
+            if record is not None:
+                yield row_of_case(record, self.source)
 
 
 def _concerns_all_cases(error: Exception) -> bool:

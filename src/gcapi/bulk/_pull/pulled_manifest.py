@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,15 @@ def _sha256_note(value: ValueRecord) -> str | dict[str, str]:
 
 
 def write_pulled_manifest(
-    folder: Path, rows: Sequence[Row], table_format: TableFormat = "csv"
+    folder: Path, rows: Iterable[Row], table_format: TableFormat = "csv"
 ) -> Path:
-    """Write the manifest, as JSON Lines if a cell is too long for the format, and return its path."""
+    """Write the manifest, as JSON Lines if a cell is too long for the format, and return its path.
+
+    Args:
+        folder: The folder.
+        rows: The rows, which are iterated three times rather than held.
+        table_format: The format.
+    """
     limit = {"xlsx": MAX_CELL_LENGTH, "csv": csv.field_size_limit(), "tsv": csv.field_size_limit()}
     cells = (cell for row in rows for cell in (row.title, *row.cells.values(), *row.notes.values()))
     longest = max((len(as_text(cell)) for cell in cells), default=0)

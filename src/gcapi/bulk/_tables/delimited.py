@@ -138,7 +138,11 @@ def _separator(path: Path, text: str) -> str:
 
 def encode_csv(columns: Sequence[str], records: Iterable[Record], delimiter: str = ",") -> bytes:
     """Return the table as CSV with a byte order mark, without which Excel does not read it as UTF-8."""
-    return "".join(csv_lines(columns, records, delimiter)).encode("utf-8-sig")
+    content = io.BytesIO()
+    content.write(codecs.BOM_UTF8)
+    # One by one, because the lines of a large archive take more memory than its table.
+    content.writelines(line.encode() for line in csv_lines(columns, records, delimiter))
+    return content.getvalue()
 
 
 def encode_tsv(columns: Sequence[str], records: Iterable[Record]) -> bytes:
