@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from gcapi import Client
 from gcapi.bulk import JournalError, plan_push, push
+from gcapi.bulk.journal import _explained
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, add_collection, unique
 from tests.support.push import PROGRAM, make_sockets, write_cases
@@ -82,3 +84,9 @@ def test_a_journal_that_cannot_be_opened_is_named(
         with pytest.raises(JournalError, match="cannot be used") as refused:
             plan_push(client, manifest, target, journal=journal)
         assert str(journal) in str(refused.value)
+
+
+def test_a_full_disk_that_is_gone_is_told_without_its_free_space(tmp_path: Path) -> None:
+    """If the free space cannot be found out, the message says what to do all the same."""
+    message = _explained(tmp_path / "gone" / "journal", OSError(errno.ENOSPC, "No space left"))
+    assert "cannot be written ([Errno 28] No space left). Make room" in message
