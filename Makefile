@@ -66,7 +66,7 @@ check-style: $(INSTALLED)
 docs: $(INSTALLED) ## Build the documentation into site/; fail on a broken link or reference
 	$(BIN)/zensical build --clean --strict
 
-screenshots: $(INSTALLED) ## Make the screenshots and the notebook of the documentation (needs Chromium)
+screenshots: $(INSTALLED) ## Make the screenshots and the notebook of the documentation (needs Chromium, LibreOffice)
 	$(BIN)/python scripts/screenshots.py
 
 bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 12 minutes)
