@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/.installed
 PYRIGHT := PATH="$$(cd $(BIN) && pwd):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 # `make test PYTEST="-n0 -k …"` runs a single test in one process.
 PYTEST ?= -n 2
+# Without bytecode, every program that a test starts would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 CHECKS := check-pyright check-mypy check-generated check-style
@@ -20,7 +22,7 @@ install: $(INSTALLED) ## Set up .venv with everything the other targets need
 $(INSTALLED): pyproject.toml requirements/tools.txt
 	@echo "Setting up $(VENV) with the development tools; this takes about a minute."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/tools.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
