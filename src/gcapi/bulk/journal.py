@@ -160,7 +160,7 @@ class Journal:
             self._connection.execute(statement)
         known = dict(self._connection.execute("SELECT name, value FROM facts"))
         wanted = {"format": FORMAT, **facts}
-        self.is_new = not known
+        self.is_new: bool = not known
         if not known:
             self._connection.executemany("INSERT INTO facts VALUES (?, ?)", wanted.items())
         self._connection.execute("COMMIT")

@@ -60,7 +60,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 class _LazyGroup(click.Group):
     """The commands of the table, each imported when it runs."""
 
-    context_class = Context
+    context_class: type[click.Context] = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""

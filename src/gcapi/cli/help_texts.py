@@ -68,13 +68,13 @@ class Formatter(click.HelpFormatter):
 class Context(click.Context):
     """A context with that format."""
 
-    formatter_class = Formatter
+    formatter_class: type[click.HelpFormatter] = Formatter
 
 
 class Command(click.Command):
     """A command whose help ends with an example."""
 
-    context_class = Context
+    context_class: type[click.Context] = Context
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Return the first paragraph of the help, which the help of the group wraps rather than cuts."""
