@@ -39,7 +39,7 @@ def test_jobs_without_a_journal_are_started_again_only_if_wanted(
     push(client, manifest, algorithm, journal=tmp_path / "first")
     sandbox.wait_idle(20)
     sandbox.requests.clear()
-    with pytest.raises(JobExistsError, match=r"has the same inputs.*again=True"):
+    with pytest.raises(JobExistsError, match=r"has the same values and file names.*again=True"):
         push(client, manifest, algorithm, journal=tmp_path / "second")
     assert not [one for one in sandbox.requests if one.method != "GET"]
     assert told(push(client, manifest, algorithm, journal=tmp_path / "first")) == (0, 2, 0, 0)
@@ -75,13 +75,13 @@ def test_a_damaged_journal_is_named(
     else:
         change = {
             "state": "UPDATE rows SET state = 'odd'",
-            "format": "UPDATE facts SET value = '2' WHERE name = 'format'",
+            "format": "UPDATE facts SET value = '0' WHERE name = 'format'",
         }[damage]
         connection = sqlite3.connect(journal)
         connection.execute(change)
         connection.commit()
         connection.close()
-    words = "of format 2" if damage == "format" else "is damaged"
+    words = "of format 0" if damage == "format" else "is damaged"
     with pytest.raises(JournalError, match=words) as refused:
         push(client, manifest, target, journal=journal)
     assert str(journal) in str(refused.value)

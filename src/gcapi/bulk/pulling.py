@@ -38,6 +38,7 @@ from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_naming import Names
 from gcapi.bulk._pull.file_records import (
     forget_announcement,
+    forget_unused_announcement,
     remove_announced_files,
     remove_partial_files,
 )
@@ -238,7 +239,7 @@ def plan_pull(
         existing: Its policy for a folder that is not empty.
         include: The cases and values to pull.
         exclude: The cases and values that are not pulled.
-        names: How it names folders and files.
+        names: How it names folders and files; `None` for the default of `pull`.
 
     Raises:
         TargetError: The source has none of the three forms.
@@ -376,6 +377,7 @@ class _PullRun:
                 self.report.size += pulled.size
                 self.report.remarks += pulled.remarks
             elif isinstance(ended.error, Exception) and not _concerns_all_cases(ended.error):
+                forget_unused_announcement(self.report.folder, ended.item.folder)
                 self.report.failed.append(CaseFailure(case.pk, case.title, ended.error))
             else:
                 error = ended.error or AssertionError(case)

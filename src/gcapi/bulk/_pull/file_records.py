@@ -95,6 +95,12 @@ def forget_announcement(root: Path, folder: str) -> None:
     (inside(root, folder) / _ANNOUNCEMENT).unlink(missing_ok=True)
 
 
+def forget_unused_announcement(root: Path, folder: str) -> None:
+    """Forget the announced files of a case that failed, if none of them was written."""
+    if not any(inside(root, name).exists() for name in announced_files(inside(root, folder))):
+        forget_announcement(root, folder)
+
+
 def remove_announced_files(root: Path, folder: str) -> None:
     """Remove the announced files of a case that the server no longer has, so that they will not be recorded."""
     for name in announced_files(inside(root, folder)):
