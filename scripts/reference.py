@@ -184,7 +184,7 @@ class Reference:
             return f"list of {self._type(inner['items'])}{suffix}"
         if inner.get("type") == "object":
             return f"`dict`{suffix}"
-        formats = {"date-time": "datetime", "date": "date", "duration": "timedelta"}
+        formats = {"date-time": "datetime", "date": "date", "django-duration": "timedelta"}
         types = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
         name = formats.get(inner.get("format", "")) or types.get(inner.get("type", ""), "JSON")
         return f"`{name}`{suffix}"

@@ -37,6 +37,7 @@ CACHE_DIRECTORY: Path | None = None
 #: The fields that each module reads by name, which mypy does not see: those that a server may leave out, and those of
 #: JSON that is kept in a file. A model can be a pattern.
 READ_BY_NAME = {
+    "_api/identifiers.py": "Archive.url Archive.pk Algorithm.slug ComponentInterface.slug ReaderStudy.slug",
     "_api/resource_mixins.py": "Paginated*.count Paginated*.results",
     "_api/version_check.py": "GCAPIVersion.lowest_supported_version GCAPIVersion.latest_version",
     "_transfer/image_files.py": """DICOMInstances.instances DICOMInstance.sop_instance_uid DICOMInstance.get_instance
@@ -48,7 +49,6 @@ READ_BY_NAME = {
     "_workflows/prepare.py": "UserUpload.created UserUploadComplete.created",
     "_workflows/plans.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
         HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.pk""",
-    "_workflows/slug_lookup.py": """Archive.url Algorithm.slug ComponentInterface.slug ReaderStudy.slug""",
     "_workflows/workflows.py": """ArchiveItem.archive ArchiveItemPost.archive DisplaySet.reader_study
         DisplaySetPost.reader_study""",
     "bulk/_pull/answers.py": "Answer.pk Answer.answer_image Answer.api_url",
@@ -59,6 +59,7 @@ READ_BY_NAME = {
         HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
         HyperlinkedComponentInterfaceValue.file HyperlinkedComponentInterfaceValue.image ComponentInterface.kind
         ComponentInterface.slug""",
+    "sockets.py": "ComponentInterface.slug",
     "resources/_answer_rows.py": """Answer.pk Answer.question Answer.display_set Answer.creator Answer.answer
         Answer.created Answer.modified Answer.last_edit_duration Answer.total_edit_duration Answer.is_ground_truth
         Answer.score""",

@@ -18,7 +18,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
+    JPEGLSLossless,
     MediaStorageDirectoryStorage,
     MRImageStorage,
     RLELossless,
@@ -424,7 +424,7 @@ def test_format_without_a_decoder_is_not_decoded(tmp_path: Path) -> None:
     """Compressed frames that nothing installed can decode are accepted by a deep inspection."""
     dataset = slide(BitsAllocated=8, BitsStored=8, HighBit=7)
     dataset.PixelData = encapsulate([b"no JPEG"])
-    path = dicom_file(tmp_path / "a.dcm", dataset, JPEGBaseline8Bit)
+    path = dicom_file(tmp_path / "a.dcm", dataset, JPEGLSLossless)
     assert inspect([path], deep=True) == []
 
 
