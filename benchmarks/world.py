@@ -137,7 +137,7 @@ class World:
         self._items: dict[str, dict[str, Any]] = {}
         self._filled = 0
         self._value_pks = count(1)
-        self._titles: set[str | None] = set()
+        self._titles: set[str] = set()
         self._listed = [json.dumps(self._listed_item(number)).encode() for number in range(ITEMS)]
         self._instances = json.dumps(self._recipes()).encode()
 
@@ -244,10 +244,12 @@ class World:
         """Create an empty archive item."""
         body = json.loads(request.body)
         with self._lock:
-            if body.get("title") in self._titles:
+            title = body.get("title") or ""
+            if title in self._titles:
                 words = "The fields title, archive must make a unique set."
                 return _json({"non_field_errors": [words]}, 400)
-            self._titles.add(body.get("title"))
+            if title:
+                self._titles.add(title)
         item = {
             "pk": str(uuid.uuid4()),
             "title": body.get("title") or "",
