@@ -23,7 +23,7 @@ from gcapi import Client, SocketValueSpec  # noqa: E402
 from gcapi.bulk import check_manifest, write_check_page, write_marked_copy  # noqa: E402
 from gcapi_sandbox import Sandbox  # noqa: E402
 from tests.support.browser import FLAGS  # noqa: E402
-from tests.support.data import ct_slice, volume  # noqa: E402
+from tests.support.data import ct_slice  # noqa: E402
 from tests.support.documentation.public_server import fill, run_public_server  # noqa: E402
 
 NOTEBOOK = ROOT / "examples" / "reader_study.ipynb"
@@ -52,6 +52,25 @@ _QUESTIONS: list[dict[str, Any]] = [
 ]
 
 
+def write_phantom(path: Path) -> None:
+    """Write a computed image: a body with two lungs, a spine and a nodule."""
+    import nibabel
+    import numpy as np
+
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in (64, 64, 33)), indexing="ij")
+    pixels = np.full(x.shape, -1000, np.int16)
+    for (a, b, c), radii, value in (
+        ((0, 0, 0), (0.95, 0.7, 1.5), 40),
+        ((-0.45, 0.05, 0), (0.33, 0.45, 0.9), -850),
+        ((0.45, 0.05, 0), (0.33, 0.45, 0.9), -850),
+        ((0, -0.5, 0), (0.12, 0.12, 1.5), 500),
+        ((0.5, 0.2, 0.05), (0.08, 0.08, 0.2), 30),
+    ):
+        distance = ((x - a) / radii[0]) ** 2 + ((y - b) / radii[1]) ** 2 + ((z - c) / radii[2]) ** 2
+        pixels[distance <= 1] = value
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([5.0, 5.0, 10.0, 1.0])), path)
+
+
 def run_notebook() -> Any:
     """Return the executed notebook."""
     import nbformat
@@ -61,7 +80,8 @@ def run_notebook() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder) / "filled")
         with run_public_server(Path(folder) / "filled", Path(folder)) as server:
-            _let_two_readers_answer(server.sandbox)
+            write_phantom(Path(folder) / "phantom.nii")
+            _let_two_readers_answer(server.sandbox, Path(folder) / "phantom.nii")
             os.environ.update(server.environment)
             os.environ.pop("PYTHONWARNINGS")
             resources = {"metadata": {"path": str(server.folder)}}
@@ -69,8 +89,8 @@ def run_notebook() -> Any:
     return notebook
 
 
-def _let_two_readers_answer(sandbox: Sandbox) -> None:
-    """Add real cases to the study of the documentation, and the answers of two readers, who mostly agree."""
+def _let_two_readers_answer(sandbox: Sandbox, image: Path) -> None:
+    """Add cases to the study of the documentation, and the answers of two readers, who mostly agree."""
     tokens = sandbox.token, sandbox.add_user("second-reader")
     with (
         Client(tokens[0], sandbox.base_url) as editor,
@@ -78,9 +98,9 @@ def _let_two_readers_answer(sandbox: Sandbox) -> None:
     ):
         (*_, question) = editor.reader_studies.detail(slug="my-study").questions
         for number, answers in enumerate(_ANSWERS, start=1):
-            values = [SocketValueSpec("generic-medical-image", file=volume())]
+            values = [SocketValueSpec("generic-medical-image", file=image)]
             added = editor.add_case_to_reader_study(
-                reader_study_slug="my-study", values=values, title=f"Brain {number}"
+                reader_study_slug="my-study", values=values, title=f"Chest {number}"
             )
             editor.wait_for_values(added, values=values, timeout=60)
             for reader, option in zip((editor, other), answers, strict=True):
@@ -164,9 +184,9 @@ def sandbox_screenshots(browser: Any, images: Path) -> None:
         sandbox.add_archive("Chest")
         sandbox.add_reader_study("Nodules", readers=["sandbox"], questions=_QUESTIONS)
         shutil.copy(ct_slice(), folder / "slice.dcm")
-        shutil.copy(volume(), folder / "brain.nii")
+        write_phantom(folder / "phantom.nii")
         values = [
-            SocketValueSpec("scan", file=folder / "brain.nii"),
+            SocketValueSpec("scan", file=folder / "phantom.nii"),
             SocketValueSpec("lung-volume", value=1.9),
         ]
         item = client.add_case_to_archive(archive_slug="chest", values=values, title="Case 1")
@@ -183,7 +203,9 @@ def sandbox_screenshots(browser: Any, images: Path) -> None:
         address = f"{root}reader-studies/nodules/display-sets/{shown.pk}/"
         shoot(browser, address, 1150, images / "sandbox-answer.png")
         manifest = folder / "manifest.csv"
-        manifest.write_text("title,scan,lung-volume\nCase 2,brain.nii,2.1\nCase 3,slice.dcm,many\n")
+        manifest.write_text(
+            "title,scan,lung-volume\nCase 2,phantom.nii,2.1\nCase 3,slice.dcm,many\n"
+        )
         report = check_manifest(client, manifest, "archive:chest")
         page = write_check_page(client, manifest, report, folder / "report.html")
         shoot(browser, page.as_uri(), 800, images / "check-report.png")
