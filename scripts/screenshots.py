@@ -68,7 +68,8 @@ def write_phantom(path: Path) -> None:
     ):
         distance = ((x - a) / radii[0]) ** 2 + ((y - b) / radii[1]) ** 2 + ((z - c) / radii[2]) ** 2
         pixels[distance <= 1] = value
-    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([5.0, 5.0, 10.0, 1.0])), path)
+    image = nibabel.Nifti1Image(pixels, np.diag([5.0, 5.0, 10.0, 1.0]))  # type: ignore[no-untyped-call]
+    nibabel.save(image, path)
 
 
 def run_notebook() -> Any:
