@@ -97,7 +97,8 @@ def forget_announcement(root: Path, folder: str) -> None:
 
 def forget_unused_announcement(root: Path, folder: str) -> None:
     """Forget the announced files of a case that failed, if none of them was written."""
-    if not any(inside(root, name).exists() for name in announced_files(inside(root, folder))):
+    names = announced_files(inside(root, folder))
+    if names and not any(inside(root, name).exists() for name in names):
         forget_announcement(root, folder)
 
 
