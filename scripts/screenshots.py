@@ -1,7 +1,7 @@
 """Make the screenshots of the documentation and the page with the executed notebook, from programs that really run.
 
-`make screenshots` runs it; it needs Chromium, chromedriver and LibreOffice. `tests/docs/test_screenshots.py` checks
-that the page has the cells of the notebook, and that every picture is used.
+`make screenshots` runs it; it needs Chromium, chromedriver, LibreOffice and pdftoppm. `tests/docs/test_screenshots.py`
+checks that the page has the cells of the notebook, and that every picture is used.
 """
 
 import base64
@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gcapi import Client, SocketValueSpec  # noqa: E402
-from gcapi.bulk import check_manifest, write_check_page, write_marked_copy  # noqa: E402
+from gcapi.bulk import Row, check_manifest, write_check_page, write_marked_copy  # noqa: E402
+from gcapi.bulk.manifest import write_input_workbook  # noqa: E402
+from gcapi.models import ComponentInterface  # noqa: E402
 from gcapi_sandbox import Sandbox  # noqa: E402
 from tests.support.browser import FLAGS  # noqa: E402
 from tests.support.data import ct_slice  # noqa: E402
@@ -38,6 +40,18 @@ _ROWS = (
     ("Case 1", 1.9, True),
     ("Case 2", "many", False),
     ("Case 3", 2.4, "maybe"),
+)
+#: The sockets and the rows of a workbook to fill.
+_INPUT_SOCKETS = {
+    "ct": ("Image", "CT", "A CT of the thorax with contrast"),
+    "lesion-found": ("Bool", "Lesion found", "Whether a radiologist saw a lesion"),
+    "lung-volume": ("Float", "Lung volume", "Volume of both lungs in litres"),
+    "report": ("String", "Report", "Findings, without names"),
+}
+_INPUT_ROWS = (
+    ("P001", "P001/ct.mha", "TRUE", "4.35", "A nodule of 8 mm, left"),
+    ("P002", "P002/ct.mha", "FALSE", "5.1", "No finding"),
+    ("P003", "P003/ct.mha", "TRUE", "3.875", "Größe unverändert"),
 )
 #: The numbers of the options that two readers choose for each case.
 _ANSWERS = ((0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 1), (2, 2))
@@ -172,14 +186,20 @@ def shoot(
     browser.save_screenshot(str(target))
 
 
-def sandbox_screenshots(browser: Any, images: Path) -> None:
-    """Write the screenshots of the sandbox's pages and of the report of a check."""
+@contextmanager
+def workplace() -> Iterator[tuple[Sandbox, Client, Path]]:
+    """Yield a sandbox, a client of it and a temporary folder."""
     with (
         Sandbox() as sandbox,
         Client(sandbox.token, sandbox.base_url) as client,
         tempfile.TemporaryDirectory() as name,
     ):
-        folder = Path(name)
+        yield sandbox, client, Path(name)
+
+
+def sandbox_screenshots(browser: Any, images: Path) -> None:
+    """Write the screenshots of the sandbox's pages and of the report of a check."""
+    with workplace() as (sandbox, client, folder):
         sandbox.add_socket("Scan")
         sandbox.add_socket("Lung Volume", "Float")
         sandbox.add_archive("Chest")
@@ -216,12 +236,7 @@ def workbook_screenshot(browser: Any, images: Path) -> None:
     """Write the screenshot of a workbook with marked cells, as LibreOffice shows it."""
     from openpyxl import Workbook
 
-    with (
-        Sandbox() as sandbox,
-        Client(sandbox.token, sandbox.base_url) as client,
-        tempfile.TemporaryDirectory() as name,
-    ):
-        folder = Path(name)
+    with workplace() as (sandbox, client, folder):
         sandbox.add_socket("Lung Volume", "Float")
         sandbox.add_socket("Is Suspicious", "Bool")
         sandbox.add_archive("Chest")
@@ -231,17 +246,63 @@ def workbook_screenshot(browser: Any, images: Path) -> None:
         workbook.save(folder / "manifest.xlsx")
         report = check_manifest(client, folder / "manifest.xlsx", "archive:chest")
         write_marked_copy(folder / "manifest.xlsx", folder / "marked.xlsx", report.problems)
-        profile = f"-env:UserInstallation={(folder / 'profile').as_uri()}"
-        command = ["soffice", profile, "--headless", "--convert-to", "html", "--outdir", name]
-        subprocess.run([*command, str(folder / "marked.xlsx")], check=True, capture_output=True)
         shoot(
             browser,
-            (folder / "marked.html").as_uri(),
+            convert(folder / "marked.xlsx", "html").as_uri(),
             115,
             images / "workbook.png",
             width=270,
             scale=2,
         )
+
+
+def convert(workbook: Path, suffix: str) -> Path:
+    """Convert a workbook with LibreOffice, and return the file beside it."""
+    folder = workbook.parent
+    profile = f"-env:UserInstallation={(folder / 'profile').as_uri()}"
+    command = ["soffice", profile, "--headless", "--convert-to", suffix, "--outdir", str(folder)]
+    subprocess.run([*command, str(workbook)], check=True, capture_output=True)
+    return workbook.with_suffix(f".{suffix}")
+
+
+def write_input_example(path: Path) -> None:
+    """Write the workbook of `gcapi manifest init --xlsx` for made-up cases, to be printed as it looks on a screen."""
+    from openpyxl import load_workbook
+
+    sockets = {
+        slug: ComponentInterface.from_dict(
+            {"pk": 1, "slug": slug, "kind": kind, "super_kind": kind, "title": title}
+            | {"default_value": None, "description": description, "look_up_table": None}
+            | {"overlay_segments": None, "relative_path": slug}
+        )
+        for slug, (kind, title, description) in _INPUT_SOCKETS.items()
+    }
+    rows = [
+        Row(0, title, None, dict(zip(sockets, cells, strict=True))) for title, *cells in _INPUT_ROWS
+    ]
+    write_input_workbook(path, rows, sockets)
+    book: Any = load_workbook(path)
+    for sheet in book:
+        sheet.print_options.gridLines = sheet.print_options.headings = True
+        sheet.page_setup.orientation = "landscape"
+        sheet.page_setup.fitToHeight = 0
+        sheet.sheet_properties.pageSetUpPr.fitToPage = True
+        sheet.oddFooter.center.text = sheet.oddHeader.center.text = ""
+    book.save(path)
+
+
+def input_workbook_screenshots(images: Path) -> None:
+    """Write a picture of each sheet of the workbook to fill."""
+    with tempfile.TemporaryDirectory() as name:
+        write_input_example(Path(name) / "manifest.xlsx")
+        pages = convert(Path(name) / "manifest.xlsx", "pdf")
+        for page, (sheet, width, height) in enumerate(
+            (("cases", 825, 120), ("columns", 1060, 208)), start=1
+        ):
+            area = ["-x", "70", "-y", "105", "-W", str(width), "-H", str(height)]
+            options = ["-png", "-singlefile", "-r", "110", "-f", str(page), *area]
+            picture = images / f"manifest-workbook-{sheet}"
+            subprocess.run(["pdftoppm", *options, str(pages), str(picture)], check=True)
 
 
 def main() -> int:
@@ -252,6 +313,7 @@ def main() -> int:
     with chromium() as browser:
         sandbox_screenshots(browser, images)
         workbook_screenshot(browser, images)
+    input_workbook_screenshots(images)
     (docs / PAGE).write_text(notebook_page(run_notebook(), images), encoding="utf-8", newline="\n")
     return 0
 

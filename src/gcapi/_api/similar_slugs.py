@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,6 @@ def similar_slugs(slug: str, get_page: Callable[[int, int], Page[Any]]) -> str:
     try:
         with Scheduler(1, "gcapi-similar-slugs") as scheduler:
             scheduler.submit(collect).result(SUGGESTION_SECONDS)
-    except Exception:  # noqa: BLE001, S110 - any failure of the list, and the timeout
-        pass
+    except Exception as error:  # noqa: BLE001 - any failure of the list, and the timeout
+        logging.getLogger("gcapi").debug("No similar slugs: %s", type(error).__name__)
     return did_you_mean(slug, list(slugs))

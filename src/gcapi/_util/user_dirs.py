@@ -15,6 +15,16 @@ def state_dir() -> Path:
     return _system_dir() or _xdg_dir("XDG_STATE_HOME", ".local/state")
 
 
+def private_state_dir(*names: str) -> Path:
+    """Create a directory in the state directory that only this user can read, and return it.
+
+    It is for tables and the like, which may identify patients.
+    """
+    folder = state_dir().joinpath(*names)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def config_dir() -> Path:
     """Return the directory for configuration, such as tokens."""
     return _system_dir() or _xdg_dir("XDG_CONFIG_HOME", ".config")

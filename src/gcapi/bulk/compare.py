@@ -7,10 +7,11 @@ from pathlib import Path
 
 from gcapi._inspect.folders import is_litter
 from gcapi._transfer.file_names import inside
+from gcapi._util.file_digests import sha256_of
 from gcapi._util.scheduler import cancel_scope
 from gcapi.bulk._pull.answers import read_answer_files
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, RESERVED_NAMES
-from gcapi.bulk._pull.file_records import files_below, sha256_of
+from gcapi.bulk._pull.file_records import files_below
 from gcapi.bulk._pull.pull_index import read_source
 from gcapi.bulk._pull.pulled_manifest import PulledRow, read_pulled_manifest
 from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases

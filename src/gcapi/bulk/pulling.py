@@ -23,7 +23,7 @@ from gcapi._inspect.folders import is_litter
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
-from gcapi._util.user_dirs import state_dir
+from gcapi._util.user_dirs import private_state_dir
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._pull.answers import (
@@ -443,18 +443,14 @@ class _PullRun:
         )
 
     def _write(self, name: str, write: Callable[[Path], T]) -> T:
-        """Write a table to the folder, else to the state directory, since what was done must be told all the same."""
+        """Write a table to the folder of the pull, or to the state directory if the folder refuses it."""
         try:
             return write(self.report.folder)
         except OSError as error:
             if is_disk_full(error):
                 raise
-            place = state_dir() / "pulled" / self.report.folder.name
-            # The table may identify patients.
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            text = (
-                f"it cannot be written here ({error}), and is in {place}; mend that, and pull again"
-            )
+            place = private_state_dir("pulled", self.report.folder.name)
+            text = f"it cannot be written here ({error}), and was written to {place}; correct the cause and pull again"
             self.report.remarks.append(Difference("unwritten", name, text))
             return write(place)
 

@@ -27,7 +27,7 @@ from gcapi import models
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
-from gcapi._util.user_dirs import state_dir
+from gcapi._util.user_dirs import private_state_dir
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
 from gcapi.bulk._common_cause import common_cause
@@ -169,9 +169,7 @@ class PushReport(ShownAsTable):
         except OSError:
             if path is not None:
                 raise
-            target = state_dir() / "failed" / target.name
-            # The table may identify patients.
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target = private_state_dir("failed") / target.name
             write_manifest(target, rows, delimiter=delimiter)
         return target
 

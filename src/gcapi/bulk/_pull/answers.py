@@ -11,9 +11,9 @@ from typing import Any, Final
 from gcapi._http.urls import last_segment
 from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, write_atomically
 from gcapi._transfer.file_names import case_folded, folder_name, full_suffix
+from gcapi._util.file_digests import sha256_of
 from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_JSONL
-from gcapi.bulk._pull.file_records import sha256_of
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
 from gcapi.bulk._tables.delimited import BYTE_ORDER_MARK, csv_lines

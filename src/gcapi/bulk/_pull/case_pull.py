@@ -13,6 +13,7 @@ from typing import Literal
 
 from gcapi._transfer.file_names import case_folded, inside
 from gcapi._transfer.remote_files import RemoteFile, stored
+from gcapi._util.file_digests import file_digests
 from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.file_naming import Names, distinct_files, named_files
 from gcapi.bulk._pull.file_records import (
@@ -21,7 +22,6 @@ from gcapi.bulk._pull.file_records import (
     check_no_links,
     record_of_file,
     remove_partial_files,
-    sha256_and_md5,
 )
 from gcapi.bulk._pull.pull_index import CaseRecord, FileRecord, ValueRecord
 from gcapi.bulk._pull.remote_cases import CaseValue, RemoteCase, RemoteValue, ValueKey, reload_case
@@ -233,7 +233,7 @@ class _CasePuller:
         recorded = self._known.get(value.key)
         is_same_value = recorded is not None and recorded.pk == value.pk
         known = self._files.get(self._path_of(target)) if is_same_value else None
-        sha256, md5 = sha256_and_md5(target)
+        sha256, md5 = file_digests(target, "sha256", "md5")
         if known is not None and known.sha256 != sha256:
             return False
         size, checksum = stored(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -11,28 +10,12 @@ from pathlib import Path
 
 from gcapi._transfer.atomic_file import PARTIAL_NAME
 from gcapi._transfer.file_names import inside
+from gcapi._util.file_digests import sha256_of
 from gcapi.bulk._pull.pull_index import FileRecord
 from gcapi.exceptions import UnsafeName
 
-_READ_SIZE = 1024 * 1024
 #: A hidden file in the folder of a case: the files that a pull is about to write, until the case is in the index.
 _ANNOUNCEMENT = ".gcapi-writing.json"
-
-
-def sha256_and_md5(path: Path) -> tuple[str, str]:
-    """Return the SHA-256 and the MD5 of a file in hexadecimal."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_READ_SIZE):
-            sha256.update(block)
-            md5.update(block)
-    return sha256.hexdigest(), md5.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def record_of_file(root: Path, path: Path, known: FileRecord | None = None) -> FileRecord:
@@ -75,9 +58,8 @@ def announced_files(folder: Path) -> set[str]:
     Args:
         folder: The folder of a case.
     """
-    with suppress(
-        OSError, ValueError
-    ):  # a killed pull writes nothing before the announcement is complete
+    # A killed pull writes nothing before the announcement is complete.
+    with suppress(OSError, ValueError):
         names = json.loads((folder / _ANNOUNCEMENT).read_bytes())
         return {name for name in names if isinstance(name, str)}
     return set()

@@ -17,12 +17,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from gcapi._util.scheduler import current_token
+from gcapi._util.file_digests import sha256_of
 
 #: Begins the titles of cases that have none of their own.
 GENERATED_TITLE_PREFIX = "gcapi-"
 _DIGEST_BYTES = 16
-_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class RowIdentity:
         """
         digest = hashlib.sha256(self.shape)
         for path in self.paths:
-            digest.update(_sha256(path))
+            digest.update(bytes.fromhex(sha256_of(path)))
         return digest.digest()[:_DIGEST_BYTES]
 
     @property
@@ -106,13 +105,3 @@ class RowIdentity:
 def _digest(parts: list[Any]) -> bytes:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:_DIGEST_BYTES]
-
-
-def _sha256(path: Path) -> bytes:
-    token = current_token()
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK_BYTES):
-            token.raise_if_cancelled()
-            digest.update(block)
-    return digest.digest()
