@@ -7,10 +7,11 @@ with the creation of our uploads, both by the server's clock.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from gcapi import models
@@ -53,6 +54,8 @@ class ImportSessions:
         self._lookup = lookup
         #: The names of the images of sessions, and when the first of them was stored.
         self._built: dict[str, tuple[frozenset[str], datetime]] = {}
+        #: When uploads of other processes were seen first, in seconds of the monotonic clock.
+        self._first_seen: dict[str, float] = {}
 
     def read(self) -> list[UploadSession]:
         """List the sessions that name uploads or have a message."""
@@ -141,12 +144,16 @@ class ImportSessions:
         ]
         sessions = self._resources.raw_image_upload_sessions.iterate_all() if uploads else ()
         statuses = {pk: session.status for session in sessions for pk in session.user_uploads or ()}
-        young = datetime.now(UTC) - timedelta(seconds=FILE_IMPORT_SECONDS)
+        # The age is that since this process saw it: it may have been created long before its last part was sent.
+        now = time.monotonic()
         return {
             (upload.filename, upload.pk in statuses)
             for upload in uploads
             if statuses.get(upload.pk, FAILED) not in _ENDED
-            or (upload.pk not in statuses and upload.created > young)
+            or (
+                upload.pk not in statuses
+                and now - self._first_seen.setdefault(upload.pk, now) < FILE_IMPORT_SECONDS
+            )
         }
 
     def wait_for_others(self, plans: Iterable[Plan], own: Callable[[], Collection[str]]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gcapi import Client, SocketValueSpec
@@ -19,6 +21,8 @@ from tests.support.data import (
     unique,
     written,
 )
+from tests.support.servers.loopback import Answer, Seen
+from tests.support.servers.relay import connected, forward, relay
 
 
 @pytest.mark.parametrize(
@@ -69,4 +73,43 @@ def test_skip_does_not_repeat_a_pending_import_of_another_process(
 
     assert not found(sandbox, "POST", "/uploads/$")
     assert [one.pk for one in archive.all()] == [case.pk]
+    assert [value.interface.slug for value in archive.filled(case.pk).values] == [slug]
+
+
+def test_an_unused_upload_of_an_ended_process_is_not_waited_for_whatever_the_clocks_show(
+    client: Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """An upload that nobody uses delays a case by seconds, even if its creation is ages ahead of the local clock."""
+    slug = sandbox.add_socket(unique("file"), "CSV file")
+    path = written(tmp_path / f"{unique('scan')}.csv", "a;b")
+    archive = add_collection(sandbox, client, "archive")
+    case = archive.add(title="A")
+    with path.open("rb") as file:
+        client.uploads.upload_fileobj(fileobj=file, filename=path.name)
+    root = sandbox.base_url.removesuffix("/api/v1/")
+
+    with httpx.Client(trust_env=False) as upstream:
+
+        def ahead(seen: Seen) -> Answer | None:
+            if seen.method != "GET" or not seen.path.startswith("/api/v1/uploads/?"):
+                return None
+            page = forward(upstream, root, seen)
+            listed = json.loads(page.content())
+            for upload in listed["results"]:
+                upload["created"] = upload["created"].replace(upload["created"][:4], "2999", 1)
+            return Answer(page.status, json.dumps(listed).encode(), page.headers)
+
+        def add() -> None:
+            other.add_case_to_archive(
+                archive_slug=archive.slug,
+                title="A",
+                values=[SocketValueSpec(slug, file=path)],
+                existing="skip",
+            )
+
+        with relay(sandbox, ahead) as server, connected(sandbox, server) as other:
+            second = threading.Thread(target=add, daemon=True)
+            second.start()
+            second.join(DEADLINE / 2)
+            assert not second.is_alive()
     assert [value.interface.slug for value in archive.filled(case.pk).values] == [slug]
