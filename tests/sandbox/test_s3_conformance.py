@@ -19,18 +19,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
-import boto3
 import httpx
 import pytest
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.client import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from gcapi_sandbox import Sandbox
 from gcapi_sandbox._object_store.signatures import _KEY_ID, _REGION
+from tests.support.servers.aws_store import aws_client, create_bucket
 from tests.support.servers.raw_http import Web
 
 BUCKET, KEY = "uploads", "scan.bin"
@@ -133,22 +131,9 @@ Begin = Callable[[], Upload]
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Any]:
     """Yield a client of `moto` on a local port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name=_REGION,
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )
-    place = {"LocationConstraint": _REGION}
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
-    yield client
-    client.close()
-    server.stop()
+    with aws_client() as client:
+        create_bucket(client, BUCKET)
+        yield client
 
 
 @pytest.fixture(scope="module")

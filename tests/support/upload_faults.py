@@ -72,8 +72,13 @@ def planned(client: Client, source: PathSource) -> list[Any]:
 
 
 def garbled(number: int, times: int) -> Callable[[int, Seen], Answer | None]:
-    """Answer with the ETag of other bytes, the first times that a part comes."""
-    return first_time(Answer(headers={"ETag": etag_of(b"other")}), number, times)
+    """Answer as a store does that got other bytes, the first times that a part comes."""
+    without_digest = Answer(headers={"ETag": etag_of(b"other")})
+    refused = Answer(status=400, body=b"<Error><Code>BadDigest</Code></Error>")
+    is_garbled = first_time(without_digest, number, times)
+    return lambda at, seen: (
+        is_garbled(at, seen) and (refused if seen.header("Content-MD5") else without_digest)
+    )
 
 
 def only(step: str, answer: Answer) -> Callable[[str, Seen], Answer | None]:

@@ -1,4 +1,4 @@
-"""State of a server, shared by all threads of a client: whether it was reached, and the current outage.
+"""State of a server, shared by all threads of a client: whether it was reached, its ETags, and the current outage.
 
 During an outage one request is retried, and the others that failed wait for its result. So a server that is down gets
 the retries of one request, however many threads a call has, and all of them give up together.
@@ -15,10 +15,12 @@ class ServerState:
 
     Attributes:
         was_reached: Whether it has responded in this process.
+        has_md5_etags: Whether ETags of 32 hex digits are MD5 checksums; `None` until a transfer has shown it.
     """
 
     def __init__(self) -> None:
         self.was_reached = False
+        self.has_md5_etags: bool | None = None
         self._lock = threading.Lock()
         self._outage: Future[bool] | None = None
 

@@ -13,8 +13,9 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from gcapi.exceptions import TransferError
+from gcapi._http.server_state import ServerState
 
 #: How much is read again at once to hash it, in bytes: hashing more at once waits less often for the GIL.
 READ_BACK_BLOCK = 4 * 1024 * 1024
@@ -42,9 +43,21 @@ class Checksum:
     algorithm: str
     value: str
 
+    @property
+    def is_etag(self) -> bool:
+        """Return whether it is the ETag, which only looks like an MD5 checksum at some stores."""
+        return self.algorithm == "md5"
 
-def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
-    """Return the checksum that the store tells of an object; `None` if it tells none that can be checked."""
+
+def checksum_of(headers: Mapping[str, str], server: ServerState) -> Checksum | None:
+    """Return the checksum that the store tells of an object; `None` if it tells none that can be checked.
+
+    S3 sends `x-amz-checksum-…` only if the signature of the request asks for it.
+
+    Args:
+        headers: The headers of the response.
+        server: The store.
+    """
     for name, algorithm in _CHECKSUM_HEADERS.items():
         # That of an object in several parts is made of their checksums, and ends in the number of parts.
         if (value := headers.get(name, "")) and "-" not in value:
@@ -52,12 +65,14 @@ def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
                 return Checksum(algorithm, b64decode(value, validate=True).hex())
             except Base64Error:
                 continue
-    md5 = md5_of(headers)
+    md5 = md5_of(headers, server)
     return None if md5 is None else Checksum("md5", md5)
 
 
-def md5_of(headers: Mapping[str, str]) -> str | None:
+def md5_of(headers: Mapping[str, str], server: ServerState) -> str | None:
     """Return the MD5 checksum that the ETag in a response consists of, or `None` if it is something else."""
+    if server.has_md5_etags is False:
+        return None
     md5 = md5_of_etag(headers.get("ETag", ""))
     has_key = _CUSTOMER_KEY_HEADER in headers or headers.get(_ENCRYPTION_HEADER, "").startswith(
         "aws:"  # with a key of the key management service
@@ -82,6 +97,21 @@ def _log_encryption() -> None:
     )
 
 
+def note_opaque_etags(server: ServerState, origin: str) -> None:
+    """Take the ETags of a store for no checksums from now on."""
+    server.has_md5_etags = False
+    _log_opaque_etags(origin)
+
+
+@cache  # said once
+def _log_opaque_etags(origin: str) -> None:
+    logging.getLogger("gcapi").warning(
+        "The ETags of %s look like MD5 checksums and are none: the same bytes were transferred twice, and differ from"
+        " them. Only the lengths of files are verified there.",
+        origin,
+    )
+
+
 class _Crc32:
     """CRC-32 with the interface of `hashlib`."""
 
@@ -95,6 +125,11 @@ class _Crc32:
     def hexdigest(self) -> str:
         """Return the checksum in hexadecimal."""
         return f"{self._value:08x}"
+
+
+def new_digest(algorithm: str) -> Any:
+    """Return an empty digest, with the interface of `hashlib`, for the algorithm of a `Checksum`."""
+    return _Crc32() if algorithm == "crc32" else hashlib.new(algorithm, usedforsecurity=False)
 
 
 class OrderedDigest:
@@ -120,10 +155,7 @@ class OrderedDigest:
         #: Guards the three above, and is never held while hashing.
         self._lock = threading.Lock()
         if checksum is not None:
-            is_crc = checksum.algorithm == "crc32"
-            self._digest = (
-                _Crc32() if is_crc else hashlib.new(checksum.algorithm, usedforsecurity=False)
-            )
+            self._digest = new_digest(checksum.algorithm)
 
     def add_block(self, offset: int, block: memoryview) -> bool:
         """Hash a block that was written if it is the next one, or leave it to `catch_up`.
@@ -164,16 +196,8 @@ class OrderedDigest:
     def _is_next_waiting(self) -> bool:
         return bool(self._waiting) and self._waiting[0][0] == self._position
 
-    def check(self, name: str) -> None:
-        """Check the digest of the whole file.
-
-        Args:
-            name: The file's name for the message.
-
-        Raises:
-            TransferError: It differs from the checksum.
-        """
-        if self._checksum is not None and self._digest.hexdigest() != self._checksum.value:
-            raise TransferError(
-                f"{name} arrived with another checksum than it has in the store. Nothing was kept; download it again."
-            )
+    def checksum(self) -> Checksum | None:
+        """Return the checksum of the whole file; `None` if nothing was hashed."""
+        if self._checksum is None:
+            return None
+        return Checksum(self._checksum.algorithm, self._digest.hexdigest())

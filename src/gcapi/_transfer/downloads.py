@@ -24,7 +24,7 @@ from gcapi._transfer.atomic_file import (
     check_targets,
     remove_abandoned_files,
 )
-from gcapi._transfer.checksums import OrderedDigest
+from gcapi._transfer.checksums import Checksum, OrderedDigest, note_opaque_etags
 from gcapi._transfer.parts import Part, split_for_reading
 from gcapi._transfer.range_reader import FIRST_RANGE, ByteRange, RangeReader
 from gcapi._transfer.remote_files import ApiFile, RemoteFile
@@ -108,6 +108,8 @@ class _FileDownload:
     digest: OrderedDigest = field(init=False)
     others: Iterator[Part] = field(init=False)
     restarts: int = 0
+    #: The checksum of what arrived before the last restart, if it differed from the store's.
+    wrong_checksum: Checksum | None = None
     #: The ranges, and the hashing of blocks that were written before their turn.
     unfinished_tasks: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -164,9 +166,8 @@ class _FileDownload:
             if self.unfinished_tasks:
                 return
         current_token().raise_if_cancelled()
-        reason = self.reader.restart_reason
+        reason = self.reader.restart_reason or self._check_checksum()
         if not reason:
-            self.digest.check(self.file.target.name)
             published = self.file.publish()
             if self.reader.size is None:
                 self.progress.set_total(published.stat().st_size)
@@ -180,3 +181,20 @@ class _FileDownload:
         self.progress.reset()
         self.file.clear()
         self.scheduler.submit(self.read_first)
+
+    def _check_checksum(self) -> str:
+        """Return the reason to read the file again if its checksum differs from the store's, else nothing.
+
+        If the same bytes arrive again, and no ETag of this store was an MD5 checksum yet, this one is none either.
+        """
+        expected, found = self.reader.checksum, self.digest.checksum()
+        server = self.reader.server
+        if expected is None or found == expected:
+            if expected is not None and expected.is_etag:
+                server.has_md5_etags = True
+            return ""
+        if expected.is_etag and not server.has_md5_etags and found == self.wrong_checksum:
+            note_opaque_etags(server, self.reader.origin)
+            return ""
+        self.wrong_checksum = found
+        return "It arrived with another checksum than it has in the store."

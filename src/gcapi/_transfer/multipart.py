@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._http.retrying import REPEATABLE
 from gcapi._http.settings import Settings
 from gcapi._http.urls import parse_server_url
-from gcapi._transfer.checksums import md5_of, md5_of_etag
+from gcapi._transfer.checksums import checksum_of, md5_of_etag, note_opaque_etags
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.parts import Part
 from gcapi._transfer.upload_sources import PartBody, Source
@@ -122,11 +123,16 @@ class UploadCalls:
         """Abort an upload; the store deletes its parts."""
         return self._calls.call(api.uploads_abort_multipart_upload_partial_update, pk, s3_upload_id)
 
-    def put(self, url: str, body: PartBody) -> tuple[str, str | None]:
+    def put(self, url: str, body: PartBody, *, is_repeat: bool) -> str | None:
         """Send a part to its presigned URL; call it with one of the `connections`.
 
+        Args:
+            url: The presigned URL.
+            body: The part.
+            is_repeat: Whether the part arrived with another checksum before. The store is then asked to compare it.
+
         Returns:
-            The part's ETag, and the MD5 checksum that it is; `None` if it is something else.
+            The part's ETag; `None` if the part arrived with another checksum.
 
         Raises:
             StorageError: The store refused the part.
@@ -135,17 +141,33 @@ class UploadCalls:
         target = parse_server_url(url)
         client = self._calls.transport.client_for(target)
         headers = {"Content-Length": str(body.length)}
+        known_md5 = body.md5 if is_repeat else ""
+        if known_md5:
+            headers["Content-MD5"] = b64encode(bytes.fromhex(known_md5)).decode("ascii")
         # A part that is sent again replaces itself.
         request = client.build_request(
             "PUT", target, content=body, headers=headers, extensions={REPEATABLE: True}
         )
         response = client.send(request)
         if not response.is_success:
-            raise status_error(response, storage=True)
+            error = status_error(response, storage=True)
+            if known_md5 and error.words.startswith("BadDigest"):
+                return None
+            raise error
         etag = response.headers.get("ETag")
         if not etag:
             raise TransferError(f"The store returned no ETag for the part at {shown_url(url)}.")
-        return str(etag), md5_of(response.headers)
+        server = self._calls.transport.server(target)
+        checksum = checksum_of(response.headers, server)
+        if checksum is None or body.has(checksum):
+            if checksum is not None and checksum.is_etag:
+                server.has_md5_etags = True
+            return str(etag)
+        if known_md5 and checksum.is_etag and not server.has_md5_etags:
+            # The store found the part to be right, so that its ETags are no MD5 checksums.
+            note_opaque_etags(server, target.netloc.decode("ascii"))
+            return str(etag)
+        return None
 
 
 class FileUpload:
@@ -240,24 +262,24 @@ class FileUpload:
             self.complete()
 
     def _send_checked(self, part: Part, body: PartBody) -> str:
-        for _ in range(CHECKSUM_ATTEMPTS):
-            etag, md5 = self._put_with_fresh_url(part, body)
-            if md5 in {None, body.md5}:
+        for attempt in range(CHECKSUM_ATTEMPTS):
+            etag = self._put_with_fresh_url(part, body, is_repeat=attempt > 0)
+            if etag is not None:
                 return etag
         raise TransferError(
             f"Part {part.number} of {self.source.name!r} reached the store with another checksum"
             f" {CHECKSUM_ATTEMPTS} times; something on the way changes it."
         )
 
-    def _put_with_fresh_url(self, part: Part, body: PartBody) -> tuple[str, str | None]:
+    def _put_with_fresh_url(self, part: Part, body: PartBody, *, is_repeat: bool) -> str | None:
         try:
-            return self._calls.put(self._url(part.number), body)
+            return self._calls.put(self._url(part.number), body, is_repeat=is_repeat)
         except StorageError as error:
             if error.status_code != _FORBIDDEN:
                 raise
         # A presigned URL expires after an hour. A refusal of a fresh one has another cause.
         try:
-            return self._calls.put(self._url(part.number, fresh=True), body)
+            return self._calls.put(self._url(part.number, fresh=True), body, is_repeat=is_repeat)
         except StorageError as error:
             if error.status_code == _FORBIDDEN:
                 error.add_note(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from gcapi._http.server_state import ServerState
 from gcapi._transfer.checksums import Checksum, checksum_of
 from gcapi._transfer.parts import MEBI
 from gcapi._transfer.remote_files import (
@@ -55,6 +56,8 @@ class RangeReader:
     Attributes:
         size: The length of the file in bytes; `None` if it is unknown.
         checksum: The checksum of the file; `None` if the store tells none.
+        server: The state of the store.
+        origin: The store, for messages.
         restart_reason: The reason to read the file again from its beginning; empty if there is none.
     """
 
@@ -68,6 +71,8 @@ class RangeReader:
         self._validator = ""
         self.size: int | None = None
         self.checksum: Checksum | None = None
+        self.server = ServerState()
+        self.origin = ""
         self.restart_reason = ""
 
     def open_first(self) -> tuple[httpx.Response, ByteRange]:
@@ -88,7 +93,9 @@ class RangeReader:
             response = open_range(self._remote, 0, None)
             self.size, self._validator = file_size(response, 0, None), validator_of(response)
             is_longer = False
-        self.checksum = checksum_of(response.headers)
+        self.server = self._remote.server(response.url)
+        self.origin = response.url.netloc.decode("ascii")
+        self.checksum = checksum_of(response.headers, self.server)
         return response, ByteRange(0, FIRST_RANGE if is_longer else self.size)
 
     def read(self, wanted: ByteRange, response: httpx.Response | None = None) -> None:

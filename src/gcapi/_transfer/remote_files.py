@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import httpx
 
 from gcapi._api.error_mapping import status_error
+from gcapi._http.server_state import ServerState
 from gcapi._http.transport import Transport
 from gcapi._http.urls import parse_server_url
 from gcapi._transfer.checksums import md5_of
@@ -80,6 +81,10 @@ class ApiFile:
         """Return whether a response from a URL is the object store's rather than the API's."""
         return not self._transport.settings.is_api(url)
 
+    def server(self, url: httpx.URL) -> ServerState:
+        """Return the state of the server of a response's URL."""
+        return self._transport.server(url)
+
 
 @dataclass(frozen=True)
 class SignedFile:
@@ -106,6 +111,10 @@ class SignedFile:
     def is_store(self, _: httpx.URL) -> bool:
         """Return true: the API does not answer signed requests."""
         return True
+
+    def server(self, url: httpx.URL) -> ServerState:
+        """Return the state of the server of a response's URL."""
+        return self.transport.server(url)
 
 
 #: A file on a server.
@@ -184,4 +193,5 @@ def stored(remote: RemoteFile) -> tuple[int | None, str | None]:
         StatusError: The file does not exist, or access is denied.
     """
     with closing(open_range(remote, 0, 1)) as response:
-        return file_size(response, 0, 1), md5_of(response.headers)
+        server = remote.server(response.url)
+        return file_size(response, 0, 1), md5_of(response.headers, server)

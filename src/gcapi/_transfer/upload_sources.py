@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from gcapi._transfer.checksums import Checksum, new_digest
 from gcapi._transfer.file_names import check_upload_name
 from gcapi._transfer.local_files import check_local_file
 from gcapi._transfer.parts import MEBI, Part, stream_part_size
@@ -62,6 +63,16 @@ class PartBody:
             self._on_sent(len(block))
             yield block
         self.md5 = digest.hexdigest()
+
+    def has(self, checksum: Checksum) -> bool:
+        """Return whether the bytes have a checksum; they are read again for any but the MD5 of the last iteration."""
+        if checksum.is_etag:
+            return self.md5 == checksum.value
+        digest = new_digest(checksum.algorithm)
+        for block in self._read():
+            digest.update(block)
+        found: str = digest.hexdigest()
+        return found == checksum.value
 
 
 class Source:

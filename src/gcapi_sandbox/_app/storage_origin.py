@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import uuid
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -103,6 +104,7 @@ class StorageOrigin:
         temporary = self._state.incoming / uuid.uuid4().hex
         try:
             etag, size = await _write_body(request, temporary)
+            _check_digest(request, etag)
             self._store_part(Part(upload=upload.pk, number=number, etag=etag, size=size), temporary)
         finally:
             temporary.unlink(missing_ok=True)
@@ -199,6 +201,14 @@ async def _write_body(request: Request, target: Path) -> tuple[str, int]:
     except ClientDisconnect:
         raise StorageError(400, "RequestTimeout", "The connection was closed.") from None
     return f'"{digest.hexdigest()}"', size
+
+
+def _check_digest(request: Request, etag: str) -> None:
+    """Raise StorageError if the client's checksum of a body is not that of the body, whose quoted MD5 is given."""
+    told = request.headers.get("content-md5")
+    if told is not None and told != b64encode(bytes.fromhex(etag.strip('"'))).decode():
+        message = "The Content-MD5 you specified did not match what we received."
+        raise StorageError(400, "BadDigest", message)
 
 
 def _error_response(request: Request, error: StorageError) -> Response:

@@ -407,13 +407,29 @@ def md5_tag(content: bytes) -> str:
     return f'"{hashlib.md5(content).hexdigest()}"'
 
 
+def garbling(content: bytes, place: int, times: int = 99) -> Script:
+    """Return a store behind a connection that changes a byte to another one each time it sends it."""
+    numbers = iter(range(1, 100))
+
+    def script(seen: Seen) -> Answer:
+        answer = store_answer(seen, content, md5_tag(content))
+        at = place - start_of(seen)
+        if not 0 <= at < len(answer.body) or (number := next(numbers)) > times:
+            return answer
+        body = bytearray(answer.body)
+        body[at] ^= number
+        return replace(answer, body=bytes(body))
+
+    return script
+
+
 @pytest.mark.parametrize("status", [200, 206])
 def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
     """A file in one stream, resumed or not, is compared with the store's MD5 checksum."""
+    store = garbling(SMALL, len(SMALL) - 1)
 
     def script(seen: Seen) -> Answer:
-        good = store_answer(seen, SMALL, md5_tag(SMALL))
-        garbled = replace(good, status=status, body=good.body[:-1] + b"?")
+        garbled = replace(store(seen), status=status)
         return garbled if status == 200 or start_of(seen) else broken(garbled, 150_000)
 
     assert_fails(script, tmp_path, TransferError, "another checksum")
@@ -424,14 +440,50 @@ def test_other_checksum_is_refused(tmp_path: Path, status: int) -> None:
 )
 def test_one_garbled_byte_of_a_large_file_is_refused(tmp_path: Path, place: int) -> None:
     """A file in several ranges is compared with the store's MD5 checksum, wherever the wrong byte is."""
-    content = bytearray(LARGE)
-    content[place] ^= 1
-    assert_fails(
-        store_of(bytes(content), md5_tag(LARGE)), tmp_path, TransferError, "another checksum"
-    )
-    with served(store_of(LARGE, md5_tag(LARGE))) as pair:
+    assert_fails(garbling(LARGE, place), tmp_path, TransferError, "another checksum")
+    with served(garbling(LARGE, place, times=1)) as pair:
         (path,) = pair.download(tmp_path)
+        assert pair.ranges().count((0, FIRST_RANGE)) == 2
     assert path.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_etags_that_only_look_like_md5_are_found_out(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the same bytes arrive twice, the store's ETags are compared no more, which is said once."""
+    with (
+        served(store_of(content, md5_tag(b"cipher text"))) as pair,
+        connect(pair.api) as client,
+    ):
+        for name, count in (("first", 2), ("second", 1)):
+            (path,) = client.images.download(
+                files=[pair.file()], output_directory=tmp_path, filename=name
+            )
+            assert path.read_bytes() == content
+            assert pair.ranges().count((0, FIRST_RANGE)) == count
+            pair.store.seen.clear()
+    (record,) = [one for one in caplog.records if "look like MD5" in one.message]
+    assert record.levelname == "WARNING"
+
+
+def test_file_that_the_store_itself_changed_is_refused(tmp_path: Path) -> None:
+    """If an ETag of the store was an MD5 checksum before, the same wrong bytes are refused however often they come."""
+
+    def script(seen: Seen) -> Answer:
+        return store_answer(seen, SMALL, md5_tag(SMALL if "good" in seen.path else b"other"))
+
+    with served(script) as pair, connect(pair.api) as client:
+        for name in ("good", "bad", "good-too"):
+            files = [pair.file(f"{name}.mha")]
+            if name == "bad":
+                with pytest.raises(TransferError, match="another checksum"):
+                    client.images.download(
+                        files=files, output_directory=tmp_path / name, filename=name
+                    )
+            else:
+                client.images.download(files=files, output_directory=tmp_path, filename=name)
+        assert everything_below(tmp_path) == {"good.mha", "good-too.mha"}
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE])

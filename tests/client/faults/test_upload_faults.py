@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import threading
+import zlib
+from base64 import b64decode, b64encode
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -356,6 +359,43 @@ def test_etag_of_an_encrypted_part_is_taken(path: Path) -> None:
     with UploadServer(lambda *_: Answer(headers=headers)) as server, server.client() as client:
         upload(client, PathSource(path))
     assert numbers(server) == [1, 2, 3, 4, 5]
+
+
+def test_etags_that_only_look_like_md5_are_found_out(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store compares a part that it names another ETag for; then its ETags are compared no more, said once."""
+
+    def on_put(_: int, seen: Seen) -> Answer:
+        return Answer(headers={"ETag": etag_of(b"key" + seen.body)})
+
+    with UploadServer(on_put) as server, server.client(max_concurrent_uploads=1) as client:
+        upload(client, PathSource(path), PathSource(path))
+    assert Counter(numbers(server)) == {1: 3}
+    first, second, *others = server.store.seen
+    assert b64decode(second.header("Content-MD5")) == hashlib.md5(first.body).digest()
+    assert not any(seen.header("Content-MD5") for seen in (first, *others))
+    (record,) = [one for one in caplog.records if "look like MD5" in one.message]
+    assert record.levelname == "WARNING"
+
+
+def test_other_checksum_of_a_part_is_compared(path: Path) -> None:
+    """Where the store tells a CRC-32 of a part, that is compared, and the ETag is not."""
+
+    def answer(seen: Seen, *, is_right: bool) -> Answer:
+        crc32 = zlib.crc32(seen.body if is_right else b"other")
+        told = b64encode(crc32.to_bytes(4, "big")).decode()
+        return Answer(headers={"ETag": etag_of(b"key"), "x-amz-checksum-crc32": told})
+
+    with (
+        UploadServer(lambda _, seen: answer(seen, is_right=True)) as server,
+        server.client() as client,
+    ):
+        upload(client, PathSource(path))
+        assert numbers(server) == [1, 2, 3, 4, 5]
+        server.on_put = lambda number, seen: answer(seen, is_right=number != 2)
+        with pytest.raises(TransferError, match=r"Part 2 of 'a.bin' .* another checksum 3 times"):
+            upload(client, PathSource(path))
 
 
 @pytest.mark.parametrize("bare", [True, False])

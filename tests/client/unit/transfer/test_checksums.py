@@ -11,9 +11,9 @@ from random import Random
 
 import pytest
 
+from gcapi._http.server_state import ServerState
 from gcapi._transfer import checksums
 from gcapi._transfer.checksums import Checksum, OrderedDigest, checksum_of, md5_of
-from gcapi.exceptions import TransferError
 
 CONTENT = os.urandom(10_000)
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -41,14 +41,24 @@ SHA256 = hashlib.sha256(CONTENT)
 )
 def test_checksum_of_headers(headers: dict[str, str], expected: Checksum | None) -> None:
     """A checksum of the whole object is used before an ETag, and an ETag only where it is an MD5."""
-    assert checksum_of(headers) == expected
+    assert checksum_of(headers, ServerState()) == expected
+
+
+def test_etags_of_a_store_that_were_found_out() -> None:
+    """Where ETags are no MD5 checksums, only other checksums are compared."""
+    server = ServerState()
+    server.has_md5_etags = False
+    headers = {"ETag": f'"{MD5}"'}
+    assert checksum_of(headers, server) is None
+    headers["x-amz-checksum-sha256"] = b64encode(SHA256.digest()).decode()
+    assert checksum_of(headers, server) == Checksum("sha256", SHA256.hexdigest())
 
 
 def test_encryption_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """That files cannot be verified is logged once in a process."""
     checksums._log_encryption.cache_clear()
     headers = {"ETag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms"}
-    assert [md5_of(headers) for _ in range(3)] == [None] * 3
+    assert [md5_of(headers, ServerState()) for _ in range(3)] == [None] * 3
     assert [record.name for record in caplog.records] == ["gcapi"]
 
 
@@ -80,11 +90,9 @@ def test_digest_does_not_depend_on_the_order(seed: int) -> None:
         Checksum("sha256", SHA256.hexdigest()),
         Checksum("crc32", crc32),
     ):
-        digest_in_random_order(checksum, CONTENT, seed).check("a.mha")
-        with pytest.raises(TransferError, match="another checksum"):
-            digest_in_random_order(checksum, CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), seed).check(
-                "a.mha"
-            )
+        assert digest_in_random_order(checksum, CONTENT, seed).checksum() == checksum
+        other = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+        assert digest_in_random_order(checksum, other, seed).checksum() != checksum
 
 
 def test_blocks_are_hashed_before_the_last_one_arrives() -> None:
@@ -103,7 +111,7 @@ def test_blocks_are_hashed_before_the_last_one_arrives() -> None:
     ]
     assert needed == [False, True, False, False, False, True]
     assert read == [(1000, 1000), (3000, 7000)]
-    digest.check("a.mha")
+    assert digest.checksum() == Checksum("md5", MD5)
 
 
 def _block(content: memoryview, start: int, end: int) -> tuple[int, memoryview]:
