@@ -94,24 +94,44 @@ def _instances(calls: Calls, pk: str, directory: Path) -> list[FileDownload]:
         UnsafeName: An instance has an invalid UID.
         UnexpectedAnswer: The response has no list of instances.
     """
+    signed_requests: dict[str, Any] = {}
+    for uid, request in _listed_instances(calls, pk):
+        signed_requests.setdefault(uid, request)
+    return [_instance(calls, uid, request, directory) for uid, request in signed_requests.items()]
+
+
+def one_instance(
+    calls: Calls, image: models.HyperlinkedImage, directory: Path
+) -> FileDownload | None:
+    """Return one instance of a DICOM image set; `None` if it has several frames, and may be large."""
+    instances = _listed_instances(calls, image.pk)
+    if not instances:
+        return None
+    uid, request = instances[len(instances) // 2]
+    if sum(each == uid for each, _ in instances) > 1:
+        return None
+    return _instance(calls, uid, request, directory)
+
+
+def _listed_instances(calls: Calls, pk: str) -> list[tuple[str, Any]]:
+    """Return the UIDs of a DICOM image set's instances and their presigned requests, once for each frame."""
     answer = calls.call(api.cases_images_dicom_instances_retrieve, pk).to_dict()
     instances = answer.get("instances")
     if not is_array(instances) or not all(is_object(instance) for instance in instances):
         raise UnexpectedAnswer(f"The server lists the instances of image {pk} as {instances!r}.")
-    # The server lists an instance once for each of its frames.
-    signed_requests: dict[str, Any] = {}
-    for instance in instances:
-        uid = str(instance.get("sop_instance_uid"))
+    listed = [
+        (str(instance.get("sop_instance_uid")), instance.get("get_instance"))
+        for instance in instances
+    ]
+    for uid, _ in listed:
         if not _UID.fullmatch(uid):
             raise UnsafeName(f"The server names an instance {uid!r}, which is not a DICOM UID.")
-        signed_requests.setdefault(uid, instance.get("get_instance"))
-    return [
-        (
-            SignedFile(calls.transport, *check_signed_request(request, calls.settings)),
-            inside(directory, f"{uid}.dcm"),
-        )
-        for uid, request in signed_requests.items()
-    ]
+    return listed
+
+
+def _instance(calls: Calls, uid: str, request: Any, directory: Path) -> FileDownload:
+    signed = SignedFile(calls.transport, *check_signed_request(request, calls.settings))
+    return signed, inside(directory, f"{uid}.dcm")
 
 
 def check_signed_request(request: Any, settings: Settings) -> tuple[httpx.URL, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import httpx
 from gcapi._pictures.thumbnails import Thumbnail, draw_thumbnail
 from gcapi._pictures.volumes import read_volume
 from gcapi._transfer.file_cache import FileCache
-from gcapi._transfer.image_files import files_of_image
+from gcapi._transfer.image_files import files_of_image, one_instance
 from gcapi._util.scheduler import Cancelled, cancel_scope
 from gcapi._util.user_dirs import cache_dir
 from gcapi.exceptions import ConfigurationError, GCAPIError
@@ -107,17 +108,26 @@ class ImageReader:
             try:
                 if isinstance(image, str):
                     image = self._calls.get(api.cases_images_retrieve, image)
-                shape = image.shape_without_color
-                is_small = (
-                    not image.dicom_image_set
-                    and None not in shape
-                    and math.prod(size or 0 for size in shape) <= MAX_THUMBNAIL_PIXELS
-                )
-                if not is_small and not self.cache.has(self._key(image)):
-                    return None
-                return self.preview(image, _THUMBNAIL_SIDE).png or None
+                return self._thumbnail_of(image).png or None
             finally:
                 timer.cancel()
+
+    def _thumbnail_of(self, image: models.HyperlinkedImage) -> Thumbnail:
+        if not self.cache.has(self._key(image)):
+            if image.dicom_image_set:
+                return self._thumbnail_of_instance(image)
+            shape = image.shape_without_color
+            if None in shape or math.prod(size or 0 for size in shape) > MAX_THUMBNAIL_PIXELS:
+                return Thumbnail(reason="it is too large")
+        return self.preview(image, _THUMBNAIL_SIDE)
+
+    def _thumbnail_of_instance(self, image: models.HyperlinkedImage) -> Thumbnail:
+        """Return the picture of one slice of a DICOM image set, which may have thousands."""
+        with tempfile.TemporaryDirectory(prefix="gcapi-") as folder:
+            file = one_instance(self._calls, image, Path(folder))
+            if file is None:
+                return Thumbnail(reason="it has several frames in one file")
+            return draw_thumbnail(self._downloads.fetch([file]), _THUMBNAIL_SIDE)
 
     def _read(self, image: models.HyperlinkedImage, read: Callable[[Sequence[Path]], T]) -> T:
         def fill(folder: Path) -> list[Path]:

@@ -145,11 +145,13 @@ def test_cases_show_values_and_thumbnails(
     assert HOSTILE not in shown
     assert "<script" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
-    assert shown.count("data:image/png;base64,") == 1  # the image set is not fetched for it
+    assert shown.count("data:image/png;base64,") == 2
+    # One of the three instances of the image set is fetched.
+    assert len(found(sandbox, "GET", r"/series/.+/instances/")) == 1
     requested = len(sandbox.requests)
     assert case._repr_html_() == shown
     assert len(sandbox.requests) == requested
-    assert client.archive_items.page()._repr_html_().count("data:image/png") == 1
+    assert client.archive_items.page()._repr_html_().count("data:image/png") == 2
     assert len(repr(case)) < 200
 
 
