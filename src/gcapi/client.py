@@ -19,9 +19,7 @@ from gcapi._transfer.atomic_file import ExistingFile, check_existing_file
 from gcapi._transfer.downloads import Downloads
 from gcapi._transfer.uploads import Uploads
 from gcapi._util.fork_safety import Lock
-from gcapi._util.installation import conflict_message
 from gcapi._workflows.namespaces import Namespaces
-from gcapi.exceptions import ConfigurationError
 from gcapi.findings import InspectMode
 from gcapi.progress import Listener, listener_for
 from gcapi.retries import RetryStrategyFactory, check_factory
@@ -97,8 +95,6 @@ class Client(Namespaces):
         on_limit: OnLimit = "wait",
         profile: str = "",
     ) -> None:
-        if message := conflict_message():
-            raise ConfigurationError(message)
         server = find_server(base_url, profile, with_token=bool(token))
         self._settings = Settings(
             token=bare_token(find_token(server, token).value),

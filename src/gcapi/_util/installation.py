@@ -7,15 +7,18 @@ __version__ = "1.0.0a1"
 _MODULE_OF_PUBLISHED_CLIENT = "apibase.py"
 
 
-def conflict_message() -> str:
-    """Return what to do if the published client is installed over this one, or under it; empty if it is not.
+def check_installation() -> None:
+    """Check that the published client is not installed over this one, or under it.
 
     It imports nothing of gcapi, because any module may be that of the published client.
+
+    Raises:
+        ImportError: It is; the message says what to do.
     """
     folder = Path(__file__).parents[1]
-    if not (folder / _MODULE_OF_PUBLISHED_CLIENT).exists():
-        return ""
-    return (
-        f"{folder} has files of two releases of gcapi, which are installed over each other. Run `pip uninstall gcapi`,"
-        f" delete {folder} if it is still there, and install one of them."
-    )
+    if (folder / _MODULE_OF_PUBLISHED_CLIENT).exists():
+        raise ImportError(
+            f"{folder} has files of two releases of gcapi, which are installed over each other. Run"
+            f" `pip uninstall gcapi`, delete {folder} if it is still there, and install one of them.",
+            name="gcapi",
+        )

@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gcapi._util.installation import conflict_message
-
 _MISSING_CLICK = (
     "gcapi: the command line needs click: pip install '.[cli]' in a checkout of gcapi.\n"
 )
@@ -24,14 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments after the program's name; `None` for those of this process.
     """
-    if message := conflict_message():
-        sys.stderr.write(f"gcapi: {message}\n")
-        return 2
     try:
         from gcapi.cli import app
-    except ModuleNotFoundError as error:
-        if error.name != "click":
+    except ImportError as error:
+        if error.name == "click":
+            sys.stderr.write(_MISSING_CLICK)
+        elif error.name == "gcapi":  # two releases are installed over each other
+            sys.stderr.write(f"gcapi: {error}\n")
+        else:
             raise
-        sys.stderr.write(_MISSING_CLICK)
         return 2
     return app.run_program(sys.argv[1:] if arguments is None else list(arguments))
