@@ -19,6 +19,7 @@ def check_installation() -> None:
     if (folder / _MODULE_OF_PUBLISHED_CLIENT).exists():
         raise ImportError(
             f"{folder} has files of two releases of gcapi, which are installed over each other. Run"
-            f" `pip uninstall gcapi`, delete {folder} if it is still there, and install one of them.",
+            f" `pip uninstall gcapi` until pip finds none, delete {folder} if it is still there, and install one of"
+            " them.",
             name="gcapi",
         )
