@@ -380,7 +380,7 @@ def test_etags_that_only_look_like_md5_are_found_out(
 
 
 def test_other_checksum_of_a_part_is_compared(path: Path) -> None:
-    """Where the store tells a CRC-32 of a part, that is compared, and the ETag is not."""
+    """A CRC-32 that the store tells of a part is compared in the place of its ETag."""
 
     def answer(seen: Seen, *, is_right: bool) -> Answer:
         crc32 = zlib.crc32(seen.body if is_right else b"other")

@@ -45,7 +45,7 @@ def test_checksum_of_headers(headers: dict[str, str], expected: Checksum | None)
 
 
 def test_etags_of_a_store_that_were_found_out() -> None:
-    """Where ETags are no MD5 checksums, only other checksums are compared."""
+    """Only other checksums are compared at a store whose ETags are no MD5 checksums."""
     server = ServerState()
     server.has_md5_etags = False
     headers = {"ETag": f'"{MD5}"'}
