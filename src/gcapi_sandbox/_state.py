@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gcapi_sandbox._database.records import TABLES, Notification, Setting, Task
 from gcapi_sandbox._database.store import Store
+from gcapi_sandbox._util.clock import Clock
 from gcapi_sandbox.limits import Limits
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class State:
     storage_url: str = ""
     pickles: dict[str, bytes] = field(default_factory=dict[str, bytes])
     import_seconds: float = 0.0
+    clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         self.objects = self.folder / "objects"
@@ -57,7 +59,7 @@ class State:
             shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.objects, self.parts, self.work, self.incoming):
             folder.mkdir(exist_ok=True)
-        self.store = Store(self.folder / "sandbox.sqlite3")
+        self.store = Store(self.folder / "sandbox.sqlite3", self.clock)
         try:
             self.store.create(*TABLES)
         except RuntimeError:
@@ -68,6 +70,7 @@ class State:
         self._changed = threading.Condition()
         self.version = 0
         self.holds = 0
+        self.deliveries = 0
 
     def close(self) -> None:
         """Close the database and unlock the folder."""
@@ -110,6 +113,18 @@ class State:
         with self._changed:
             self.holds += change
         self.notify_workers()
+
+    @contextmanager
+    def deliver_late(self) -> Generator[None]:
+        """Count the block as background work."""
+        with self._changed:
+            self.deliveries += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.deliveries -= 1
+            self.notify_workers()
 
     def notify_user(self, user: int, message: str) -> None:
         """Store a notification about a failed background task, and log it."""

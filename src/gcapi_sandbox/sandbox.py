@@ -21,6 +21,7 @@ from gcapi_sandbox.faults import Faults
 from gcapi_sandbox.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from gcapi_sandbox._app.fault_middleware import FaultInjector
-    from gcapi_sandbox._app.request_log import Origin
+    from gcapi_sandbox._app.request_log import Origin, RecordedRequest
+    from gcapi_sandbox.faults import Rule
 
 _INSTALL = "The sandbox needs its extra: pip install '.[sandbox]' in a checkout of gcapi"
 _EXTRA = ("starlette", "uvicorn", "SimpleITK", "jsonschema", "jinja2", "cloudpickle", "ruamel")
@@ -128,13 +130,14 @@ class Sandbox(SandboxBuilder):
             undo.callback(injector.set_faults, Faults())
 
             def with_middleware(app: ASGIApp, origin: Origin) -> ASGIApp:
-                faulty = FaultMiddleware(app, origin, injector)
+                faulty = FaultMiddleware(app, injector)
                 return RequestLogMiddleware(faulty, origin, self.requests)
 
             api_app = with_middleware(ApiOrigin(state), "api")
             storage_app = with_middleware(StorageOrigin(state), "storage")
             server = ServerThread(
-                [(FaultControlMiddleware(api_app, injector), api), (storage_app, storage)]
+                [(FaultControlMiddleware(api_app, injector), api), (storage_app, storage)],
+                state.clock,
             )
             undo.callback(server.stop)
             self._running = _Running(state, worker, injector)
@@ -177,6 +180,27 @@ class Sandbox(SandboxBuilder):
         return self._parts.injector.struck
 
     @property
+    def are_faults_paused(self) -> bool:
+        """Whether requests pass without faults, and without being counted by the rules."""
+        return self._parts.injector.is_paused
+
+    @are_faults_paused.setter
+    def are_faults_paused(self, is_paused: bool) -> None:
+        self._parts.injector.is_paused = is_paused
+
+    @property
+    def on_strike(self) -> Callable[[Rule, RecordedRequest], object] | None:
+        """A function to call in a thread with each rule that strikes a request, and the request.
+
+        The request is not carried out until it returns. `None` to call nothing.
+        """
+        return self._parts.injector.on_strike
+
+    @on_strike.setter
+    def on_strike(self, function: Callable[[Rule, RecordedRequest], object] | None) -> None:
+        self._parts.injector.on_strike = function
+
+    @property
     def token(self) -> str:
         """The token of the user `sandbox`."""
         return self.add_user(DEFAULT_USER)
@@ -186,5 +210,8 @@ class Sandbox(SandboxBuilder):
         return self._state.hold()
 
     def wait_idle(self, timeout: float = 30.0) -> None:
-        """Wait until no background task is left; raise TimeoutError after `timeout` seconds."""
+        """Wait until no background task or late request is left.
+
+        Raise TimeoutError after `timeout` seconds.
+        """
         self._parts.worker.wait_idle(timeout)

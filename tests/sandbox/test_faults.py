@@ -6,13 +6,15 @@ import json
 import socket
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from gcapi_sandbox import Faults, Rule, Sandbox
+from gcapi_sandbox import Faults, RecordedRequest, Rule, Sandbox
 from tests.support.servers.raw_http import Web, image_bytes
 
 if TYPE_CHECKING:
@@ -227,6 +229,141 @@ def test_rules_add_up(web: Web) -> None:
     assert web.sandbox.struck == [0, 0, 1, 1, 2]
 
 
+def test_half_a_body_ends_like_a_whole_one(web: Web) -> None:
+    """Half of a response has the length of the half, and its connection goes on."""
+    whole = web.api.get("gcapi/").content
+    web.sandbox.faults = faults_with(failure="half", times=1)
+    half, again = (web.api.get("gcapi/") for _ in range(2))
+    assert (half.status_code, half.content) == (200, whole[: len(whole) // 2])
+    assert again.content == whole
+
+
+@pytest.mark.parametrize("failure", ["status", "reset"])
+def test_requests_that_are_carried_out_later(web: Web, failure: str) -> None:
+    """A request is carried out after its failure, and counts as background work until then."""
+    before = count_items(web)
+    web.sandbox.faults = faults_with(
+        path=ITEMS, method="POST", failure=failure, when="later", status=504, latency=0.2
+    )
+    if failure == "status":
+        assert create(web).status_code == 504
+    else:
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            create(web)
+    assert count_items(web) == before
+    web.sandbox.wait_idle()
+    assert count_items(web) == before + 1
+
+
+def test_stale_responses(web: Web) -> None:
+    """A stale response is that to the same request before; without one, the response is a new one."""
+    web.sandbox.faults = faults_with(
+        path=ITEMS, method="GET", failure="stale", per="kind", skip=1, times=1
+    )
+    before = count_items(web)
+    create(web)
+    assert [count_items(web) for _ in range(2)] == [before, before + 1]
+    web.sandbox.faults = faults_with(path=ITEMS, method="GET", failure="stale")
+    assert count_items(web) == before + 1
+
+
+def test_responses_in_place_of_the_servers(web: Web) -> None:
+    """A failure `status` can have any body, as that of a login page or of an error of the API."""
+    web.sandbox.faults = Faults(
+        rules=(
+            Rule(failure="status", status=200, body="<h1>Log in</h1>", times=1),
+            Rule(failure="status", status=403, body='{"detail": "No."}', content_type="text/json"),
+        )
+    )
+    login, refusal = (web.api.get("gcapi/") for _ in range(2))
+    assert (login.status_code, login.text) == (200, "<h1>Log in</h1>")
+    assert (refusal.status_code, refusal.json()) == (403, {"detail": "No."})
+    assert refusal.headers["Content-Type"] == "text/json; charset=utf-8"
+
+
+def test_kinds_of_requests_are_counted_apart(web: Web) -> None:
+    """A rule per kind meets each kind of request in the same way, in whatever order they arrive."""
+    paths = ["gcapi/", f"uploads/{web.create_upload()[0]['pk']}/", "archives/"]
+    rule = Rule(origin="api", per="kind", failure="status", probability=0.5, skip=1, times=3)
+
+    def statuses(order: list[str]) -> dict[str, list[int]]:
+        web.sandbox.faults = Faults(seed=3, rules=(rule,))
+        found: dict[str, list[int]] = {path: [] for path in paths}
+        for path in order:
+            found[path].append(web.api.get(path).status_code)
+        return found
+
+    one_by_one = statuses([path for path in paths for _ in range(20)])
+    assert all(each[0] == 200 and each.count(503) == 3 for each in one_by_one.values())
+    assert len({tuple(each) for each in one_by_one.values()}) > 1
+    assert web.sandbox.struck == [9]
+    assert statuses(paths * 20) == one_by_one
+    other = web.create_upload()[0]["pk"]
+    assert web.api.get(f"uploads/{other}/").status_code == 200  # of the same kind as the first
+
+
+def test_the_budget_limits_failures_but_not_delays(web: Web) -> None:
+    """After as many failing requests as the budget has, no request fails, and delays go on."""
+    rules = (Rule(latency=0.001), Rule(failure="status", times=1), Rule(failure="reset", skip=1))
+    web.sandbox.faults = Faults(budget=2, rules=rules)
+    assert web.api.get("gcapi/").status_code == 503
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        web.api.get("gcapi/")
+    assert web.api.get("gcapi/").status_code == 200
+    assert web.sandbox.struck == [3, 1, 1]
+
+
+def test_the_clock_jumps(web: Web) -> None:
+    """The server's times follow its clock: those of responses and of objects, and the ends of lifetimes."""
+
+    def server_time(reply: httpx.Response) -> datetime:
+        return parsedate_to_datetime(reply.headers["Date"])
+
+    def jump(seconds: float) -> datetime:
+        web.sandbox.faults = faults_with(clock_jump=seconds, times=1)
+        return server_time(web.api.get("gcapi/"))
+
+    day = timedelta(days=1)
+    before, _ = web.create_upload()
+    _, path = web.create_upload()
+    url = web.presign(path, 1)["1"]
+    start = server_time(web.api.get("gcapi/"))
+    assert abs(jump(-day.total_seconds()) - (start - day)) < timedelta(minutes=1)
+    earlier, _ = web.create_upload()
+    assert datetime.fromisoformat(earlier["created"]) < start - day / 2
+    assert abs(jump(2 * 3600) - (start + day / 12)) < timedelta(minutes=1)
+    assert web.storage.put(url, content=b"late").status_code == 403
+    jump(86_400 + 60)
+    assert web.api.get(before["api_url"]).status_code == 404
+    web.sandbox.faults = Faults(clock_offset=-60)
+    assert server_time(web.api.get("gcapi/")) < start
+    web.sandbox.faults = Faults()
+    assert start <= server_time(web.api.get("gcapi/")) < start + timedelta(minutes=1)
+
+
+def test_a_struck_request_is_shown_before_its_fault(web: Web) -> None:
+    """A function is called with each rule and its request, which waits for it, and can pause the faults."""
+    seen: list[tuple[str, int, int]] = []
+    rule = Rule(method="POST", path=ITEMS, failure="status", when="after")
+
+    def on_strike(struck: Rule, request: RecordedRequest) -> None:
+        assert struck is rule
+        web.sandbox.are_faults_paused = True
+        seen.append((request.path, request.status, count_items(web)))
+        assert create(web).status_code == 201
+        web.sandbox.are_faults_paused = False
+
+    before = count_items(web)
+    web.sandbox.faults, web.sandbox.on_strike = Faults(rules=(rule,)), on_strike
+    assert create(web).status_code == 503
+    web.sandbox.on_strike = None
+    assert (seen, count_items(web)) == ([(ITEMS, 0, before)], before + 2)
+    assert [one.faults for one in web.sandbox.requests if one.method == "POST"][-2:] == [
+        (rule,),
+        (),
+    ]
+
+
 def test_http_and_python_are_equivalent(sandbox: Sandbox, control: httpx.Client) -> None:
     """Faults set over HTTP equal those set in Python, and are returned unchanged."""
     faults = Faults(
@@ -242,11 +379,18 @@ def test_http_and_python_are_equivalent(sandbox: Sandbox, control: httpx.Client)
     ("body", "message"),
     [
         ([], "must be a mapping"),
-        ({"rule": []}, "rule: is unknown; known are seed, rules, import_seconds, limits"),
+        (
+            {"rule": []},
+            "rule: is unknown; known are seed, rules, budget, import_seconds, clock_offset, limits",
+        ),
         ({"rules": {}}, "rules: must be a list"),
         ({"rules": [{}, {"failure": "explode"}]}, "rules[1].failure: must be one of 'none'"),
         ({"rules": [{"status": "502"}]}, "rules[0].status: must be an integer, is '502'"),
-        ({"rules": [{"status": 200}]}, "rules[0]: status must be from 400 to 599"),
+        ({"rules": [{"status": 199}]}, "rules[0]: status must be from 200 to 599"),
+        ({"rules": [{"per": "path"}]}, "rules[0].per: must be one of 'rule', 'kind'"),
+        ({"rules": [{"clock_jump": -1e10}]}, "clock_jump must be at most 1000000000 s either way"),
+        ({"budget": -1}, "budget must be at least 0"),
+        ({"clock_offset": 1e10}, "clock_offset must be at most 1000000000 s either way"),
         ({"rules": [{"probability": 2}]}, "probability must be at most 1"),
         ({"rules": [{"times": True}]}, "rules[0].times: must be an integer"),
         ({"rules": [{"rate": 0}]}, "rate must be at least 1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -65,7 +64,7 @@ class ApiOrigin:
             raw = await self._read_body(request)
         except ClientDisconnect:
             return
-        request.state.began = datetime.now(UTC)
+        request.state.began = self._state.clock.now()
         response: Response
         if raw is None:
             response = _error_page(413)

@@ -14,13 +14,28 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gcapi_sandbox.faults import Rule
+
 Origin = Literal["api", "storage"]
 _MAX_REQUESTS = 20_000
+#: Key of the `RecordedRequest` in the `extensions` of an ASGI scope.
+RECORD_EXTENSION = "gcapi_sandbox.record"
 
 
 @dataclass(slots=True)
 class RecordedRequest:
-    """A request; `status` is 0 until the response, `authorization` is the scheme without the token."""
+    """A request.
+
+    Attributes:
+        origin: The origin that received it.
+        method: The method.
+        path: The path.
+        query: The query.
+        authorization: The scheme of the token, without the token.
+        status: The status of the response; 0 until then.
+        body_size: Number of bytes of the body that were received.
+        faults: The rules that struck it.
+    """
 
     origin: Origin
     method: str
@@ -29,6 +44,7 @@ class RecordedRequest:
     authorization: str
     status: int = 0
     body_size: int = 0
+    faults: tuple[Rule, ...] = ()
 
 
 class RequestLog:
@@ -87,6 +103,7 @@ class RequestLogMiddleware:
             authorization=authentication.scheme(dict(scope["headers"]).get(b"authorization")),
         )
         self._log.append(record)
+        scope["extensions"][RECORD_EXTENSION] = record
 
         async def receive_and_count() -> Message:
             message = await receive()

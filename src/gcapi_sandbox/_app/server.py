@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -15,7 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from gcapi_sandbox._app.fault_middleware import CONNECTION_EXTENSION, Connection
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from gcapi_sandbox._util.clock import Clock
 
 _HOST = "127.0.0.1"
 _STARTUP_SECONDS = 30
@@ -56,6 +59,25 @@ class _Protocol(H11Protocol):
         self.transport.close()
 
 
+class _DateMiddleware:
+    """ASGI middleware that adds the `Date` of a clock, which uvicorn would take from the machine."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+
+        async def send_with_date(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._clock.timestamp(), usegmt=True).encode()
+                message = {**message, "headers": [*message["headers"], (b"date", date)]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_date)
+
+
 class _Server(uvicorn.Server):
     """A server with an event for its start."""
 
@@ -69,6 +91,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
@@ -91,11 +114,11 @@ def listen(port: int) -> socket.socket:
 
 
 class ServerThread:
-    """A thread that serves each application on its socket."""
+    """A thread that serves each application on its socket, with the `Date` of a clock."""
 
-    def __init__(self, apps: list[tuple[ASGIApp, socket.socket]]) -> None:
+    def __init__(self, apps: list[tuple[ASGIApp, socket.socket]], clock: Clock) -> None:
         self._sockets = [bound for _, bound in apps]
-        self._servers = [_Server(app) for app, _ in apps]
+        self._servers = [_Server(_DateMiddleware(app, clock)) for app, _ in apps]
         self._thread = threading.Thread(target=self._run, name="sandbox-origins", daemon=True)
         self._thread.start()
         if not all(server.ready.wait(_STARTUP_SECONDS) for server in self._servers):

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from gcapi_sandbox._database.records import Image, Instance, Part, StoredObject, Upload, now
+from gcapi_sandbox._database.records import Image, Instance, Part, StoredObject, Upload
 from gcapi_sandbox._http import authentication
 from gcapi_sandbox._imaging.dicom import frame_ids, read_frame
 from gcapi_sandbox._object_store import objects
@@ -115,7 +115,7 @@ class StorageOrigin:
         with store.transaction():
             if not store.rows(Upload, "pk = ? AND status = 'Initialized'", part.upload):
                 raise _no_such_upload()
-            part.modified = now()
+            part.modified = self._state.clock.text()
             objects.store_part(self._state, part, temporary)
 
     def _upload(self, path: str, s3_upload_id: str) -> Upload:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gcapi_sandbox._database.records import Evaluation, Upload
@@ -23,15 +21,16 @@ class Housekeeping:
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = threading.Lock()
-        self._last = -math.inf
+        self._last: datetime | None = None
 
     def run_if_due(self) -> None:
         """Clean up if the last time is long enough ago."""
         limits = self._state.limits
         interval = min(_HOUR, limits.upload_seconds, limits.evaluation_seconds)
         with self._lock:
-            now = time.monotonic()
-            if now < self._last + interval:
+            now = self._state.clock.now()
+            # A clock that was set back postpones nothing.
+            if self._last and abs((now - self._last).total_seconds()) < interval:
                 return
             self._last = now
         with self._state.store.transaction():
@@ -40,16 +39,21 @@ class Housekeeping:
 
     def _delete_uploads(self, lifetime: float) -> None:
         uploads = self._state.store.rows(Upload)
-        old = [upload.pk for upload in uploads if _is_older(upload.created, lifetime)]
+        old = [
+            upload.pk
+            for upload in uploads
+            if self._is_older(upload.created, lifetime)
+            and not objects.is_claimed(self._state, upload.pk)
+        ]
         objects.delete_uploads(self._state, old)
 
     def _cancel_claims(self, lifetime: float) -> None:
         claimed = "status = 'External Execution In Progress'"
         for evaluation in self._state.store.rows(Evaluation, claimed):
-            if evaluation.claimed and _is_older(evaluation.claimed, lifetime):
+            if evaluation.claimed and self._is_older(evaluation.claimed, lifetime):
                 evaluation.status = "Cancelled"
                 self._state.store.save(evaluation)
 
-
-def _is_older(moment: str, seconds: float) -> bool:
-    return datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(seconds=seconds)
+    def _is_older(self, moment: str, seconds: float) -> bool:
+        now = self._state.clock.now()
+        return datetime.fromisoformat(moment) < now - timedelta(seconds=seconds)

@@ -90,11 +90,13 @@ class Worker:
             thread.join()
 
     def wait_idle(self, timeout: float) -> None:
-        """Wait until no task is left; raise TimeoutError after `timeout` seconds."""
+        """Wait until no task or late request is left; raise TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
             seen = self._state.version
-            pending = self._state.store.rows(Task).count()
+            # A request that was carried out may have added a task.
+            pending = self._state.deliveries
+            pending += self._state.store.rows(Task).count()
             if pending == 0:
                 return
             if not self._state.wait_for_change(seen, deadline - time.monotonic()):

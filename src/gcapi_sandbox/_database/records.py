@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from gcapi_sandbox._database.store import Record
+from gcapi_sandbox._database.store import NOW, Record
 
 VALIDATING_INPUTS = "Validating inputs"
 
@@ -18,16 +17,6 @@ VALIDATING_INPUTS = "Validating inputs"
 def new_pk() -> str:
     """Return a random uuid."""
     return str(uuid.uuid4())
-
-
-def format_time(moment: datetime) -> str:
-    """Return a time as the API writes it: in UTC with `Z`, without a fraction of zero."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def now() -> str:
-    """Return the current time as the API writes it."""
-    return format_time(datetime.now(UTC))
 
 
 @dataclass(kw_only=True)
@@ -110,7 +99,7 @@ class Archive(Record):
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     slug: str
     description: str = ""
@@ -122,7 +111,7 @@ class ArchiveItem(Record):
 
     indexes: ClassVar = ("archive, title",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str = ""
     archive: str
 
@@ -133,7 +122,7 @@ class ReaderStudy(Record):
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     slug: str
     description: str = ""
@@ -149,7 +138,7 @@ class Question(Record):
 
     indexes: ClassVar = ("reader_study",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     reader_study: str
     order: int
     question_text: str
@@ -166,7 +155,7 @@ class DisplaySet(Record):
 
     indexes: ClassVar = ("reader_study, title", 'reader_study, "order", created')
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str = ""
     reader_study: str
     order: int = 0
@@ -178,8 +167,8 @@ class Answer(Record):
 
     indexes: ClassVar = ("question, creator", "display_set", "creator", "answer_image")
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
-    modified: str = field(default_factory=now)
+    created: str = NOW
+    modified: str = NOW
     creator: int
     question: str
     display_set: str
@@ -198,7 +187,7 @@ class Upload(Record):
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     creator: int
     filename: str
     s3_upload_id: str
@@ -226,7 +215,7 @@ class Part(Record):
     number: int
     etag: str
     size: int
-    modified: str = field(default_factory=now)
+    modified: str = NOW
 
 
 @dataclass(kw_only=True)
@@ -235,7 +224,7 @@ class UploadSession(Record):
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     creator: int
     status: str = "Queued"
     error_message: str = ""
@@ -249,7 +238,7 @@ class Image(Record):
 
     indexes: ClassVar = ("origin", "name")
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     name: str
     origin: str | None = None
     image_set_id: str | None = None
@@ -301,7 +290,7 @@ class Algorithm(Record):
 
     indexes: ClassVar = ("slug",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     slug: str
     description: str = ""
@@ -328,7 +317,7 @@ class AlgorithmImage(Record):
 
     indexes: ClassVar = ("algorithm",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     algorithm: str
     import_status: str = "Completed"
 
@@ -339,7 +328,7 @@ class Job(Record):
 
     indexes: ClassVar = ("creator, kind", "algorithm", "endpoint")
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     kind: str = "job"
     creator: int
     algorithm: str
@@ -359,7 +348,7 @@ class Endpoint(Record):
 
     indexes: ClassVar = ("creator",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     creator: int
     algorithm: str
     status: str = "Running"
@@ -372,7 +361,7 @@ class Notification(Record):
 
     indexes: ClassVar = ("user",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     user: int
     message: str
     read: bool = False
@@ -393,7 +382,7 @@ class Workstation(Record):
     """A viewer."""
 
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     slug: str
 
@@ -403,7 +392,7 @@ class WorkstationConfig(Record):
     """The settings of a viewer."""
 
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     slug: str
     settings: Any = field(default_factory=dict[str, Any])
@@ -439,7 +428,7 @@ class Challenge(Record):
     """A public challenge; `pk` is its short name."""
 
     pk: str
-    created: str = field(default_factory=now)
+    created: str = NOW
     title: str
     description: str = ""
 
@@ -450,7 +439,7 @@ class Evaluation(Record):
 
     indexes: ClassVar = ("phase",)
     pk: str = field(default_factory=new_pk)
-    created: str = field(default_factory=now)
+    created: str = NOW
     creator: int
     challenge: str
     phase: str

@@ -13,6 +13,8 @@ import typing
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from gcapi_sandbox._util.clock import Clock
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
@@ -27,6 +29,9 @@ class Record:
 
 
 R = TypeVar("R", bound=Record)
+
+#: A time that the store replaces by that of its clock when the record is added.
+NOW = "(now)"
 
 _AFFINITY = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
 
@@ -74,9 +79,15 @@ def _columns(table: type[Record]) -> tuple[_Column, ...]:
 
 
 class Store:
-    """One SQLite file in WAL mode, shared by all threads, one transaction at a time."""
+    """One SQLite file in WAL mode, shared by all threads, one transaction at a time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        clock: The clock of the times of new records; `None` for that of the machine.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._lock = threading.RLock()
         self._depth = 0
         self._callbacks: list[Callable[[], object]] = []
@@ -144,8 +155,11 @@ class Store:
             return self._connection.execute(sql, params).fetchall()
 
     def add(self, record: R) -> R:
-        """Insert a record; the pk 0 is replaced by the next integer."""
+        """Insert a record; the pk 0 is replaced by the next integer, and `NOW` by the time."""
         columns = _columns(type(record))
+        for column in columns:
+            if getattr(record, column.name) is NOW:
+                setattr(record, column.name, self._clock.text())
         cells = [column.to_cell(getattr(record, column.name)) for column in columns]
         if record.pk == 0:
             cells[[column.name for column in columns].index("pk")] = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -199,7 +198,7 @@ def store_algorithm(
 def create_endpoint(state: State, slug: str, creator: int) -> Endpoint:
     """Create a running endpoint of an algorithm."""
     found = get_by_slug(state, Algorithm, slug)
-    expires = time.time() + state.limits.endpoint_seconds
+    expires = state.clock.timestamp() + state.limits.endpoint_seconds
     return state.store.add(Endpoint(creator=creator, algorithm=found.pk, expires=expires))
 
 
@@ -242,7 +241,7 @@ def create_viewer_session(state: State, username: str) -> Session:
         state.store.add(Workstation(title="Viewer", slug="viewer"))
         state.store.add(WorkstationConfig(title="Default", slug="default"))
     creator = get_or_create_user(state, username).pk
-    return state.store.add(Session(created=time.time(), creator=creator))
+    return state.store.add(Session(created=state.clock.timestamp(), creator=creator))
 
 
 def create_subscription(state: State, username: str) -> Follow:

@@ -45,6 +45,8 @@ def store_object(state: State, key: str, staged: StagedFile) -> None:
         shutil.copyfile(staged.path, target)
     else:
         shutil.move(staged.path, target)
+    moment = state.clock.timestamp()
+    os.utime(target, (moment, moment))  # the `Last-Modified` of its downloads
     guessed = mimetypes.guess_type(key)[0] or "application/octet-stream"
     # The server looks at the bytes, and takes a table for text.
     content_type = "text/plain" if guessed == "text/csv" else guessed

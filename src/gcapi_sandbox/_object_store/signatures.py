@@ -6,10 +6,12 @@ import hashlib
 import hmac
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
+
+from gcapi_sandbox._util.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,12 +40,13 @@ class Signer:
     secret: str
     host: str
     service: str = "s3"
+    clock: Clock = field(default_factory=Clock)
 
     def sign_url(
         self, method: str, path: str, seconds: int, query: Mapping[str, str] | None = None
     ) -> str:
         """Return a presigned URL that is valid for some seconds."""
-        moment = _issued(seconds)
+        moment = self._issued(seconds)
         signed = {
             **(query or {}),
             "X-Amz-Algorithm": ALGORITHM,
@@ -63,14 +66,14 @@ class Signer:
         moment = _parse_time(given.get("X-Amz-Date", ""))
         expected = self._sign(moment, method, path, given, {"host": self.host})
         _check_signature(expected, signature)
-        _check_age(moment, int(given["X-Amz-Expires"]))
+        self._check_age(moment, int(given["X-Amz-Expires"]))
         return given
 
     def sign_headers(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> dict[str, str]:
         """Return the given headers and those that sign them."""
-        moment = _issued(_SECONDS_A_DAY)
+        moment = self._issued(_SECONDS_A_DAY)
         dated = {**headers, "X-Amz-Date": moment.strftime(_TIME_FORMAT)}
         lowered = {"host": self.host, **{name.lower(): value for name, value in dated.items()}}
         signature = self._sign(moment, method, path, query, lowered)
@@ -93,7 +96,15 @@ class Signer:
         pairs = dict(parse_qsl(query, keep_blank_values=True))
         expected = self._sign(moment, method, path, pairs, {**signed, "host": self.host})
         _check_signature(expected, given[2])
-        _check_age(moment, seconds)
+        self._check_age(moment, seconds)
+
+    def _issued(self, seconds: int) -> datetime:
+        """Return the time of signing: now, or so long ago that the signature has expired."""
+        return self.clock.now() - timedelta(seconds=seconds + 1 if SIGN_EXPIRED.get() else 0)
+
+    def _check_age(self, moment: datetime, seconds: int) -> None:
+        if self.clock.now() >= moment + timedelta(seconds=seconds):
+            raise SignatureError("AccessDenied", "Request has expired")
 
     def _scope(self, moment: datetime) -> str:
         return f"{moment:%Y%m%d}/{_REGION}/{self.service}/aws4_request"
@@ -127,11 +138,6 @@ class Signer:
         return _hmac(key, text).hex()
 
 
-def _issued(seconds: int) -> datetime:
-    """Return the time of signing: now, or so long ago that the signature has expired."""
-    return datetime.now(UTC) - timedelta(seconds=seconds + 1 if SIGN_EXPIRED.get() else 0)
-
-
 def _hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
@@ -149,8 +155,3 @@ def _check_signature(expected: str, given: str) -> None:
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided.",
         )
-
-
-def _check_age(moment: datetime, seconds: int) -> None:
-    if datetime.now(UTC) >= moment + timedelta(seconds=seconds):
-        raise SignatureError("AccessDenied", "Request has expired")

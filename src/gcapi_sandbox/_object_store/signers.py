@@ -26,4 +26,4 @@ def dicom_signer(state: State) -> Signer:
 
 def _signer(state: State, service: str) -> Signer:
     host = state.storage_url.removeprefix("http://").rstrip("/")
-    return Signer(state.secret, host, service)
+    return Signer(state.secret, host, service, state.clock)

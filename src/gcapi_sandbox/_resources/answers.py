@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from gcapi_sandbox._database.records import Answer, DisplaySet, Question, ReaderStudy, User, now
+from gcapi_sandbox._database.records import Answer, DisplaySet, Question, ReaderStudy, User
 from gcapi_sandbox._http.calls import Call, Reply
 from gcapi_sandbox._http.errors import ForbiddenError, ServerError, non_field_error
 from gcapi_sandbox._http.fields import (
@@ -151,7 +151,7 @@ def update_answer(call: Call) -> Reply:
     if call.body.keys() & _WRITABLE - _MODIFIABLE:
         raise non_field_error("Only the answer and last_edit_duration field can be modified.")
     _check_answer(question, content)
-    answer.answer, answer.modified = content, now()
+    answer.answer, answer.modified = content, call.state.clock.text()
     _add_duration(answer, seconds)
     call.store.save(answer)
     return Reply(200, _render(call, answer))

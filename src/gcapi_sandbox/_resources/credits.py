@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._database.records import Algorithm, AlgorithmImage, Job, format_time
+from gcapi_sandbox._database.records import Algorithm, AlgorithmImage, Job
 from gcapi_sandbox._http.errors import non_field_error
 from gcapi_sandbox._http.permissions import has_role
+from gcapi_sandbox._util.clock import format_time
 
 if TYPE_CHECKING:
     from gcapi_sandbox._http.calls import Call
@@ -30,7 +31,7 @@ def check_credits(call: Call, algorithm: Algorithm, image: AlgorithmImage) -> No
 def _spent_credits(call: Call) -> int:
     """Return the cost of the caller's jobs in the last 30 days."""
     limits = call.state.limits
-    since = format_time(datetime.now(UTC) - _MONTH)
+    since = format_time(call.state.clock.now() - _MONTH)
     sql = """
         SELECT sum(max(n - iif(EXISTS (
             SELECT 1 FROM Membership

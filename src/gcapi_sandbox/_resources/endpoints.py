@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ _ACTIVE_STATUSES = ("Queued", "Started", "Running")
 
 
 def _render(call: Call, endpoint: Endpoint) -> Json:
-    left = timedelta(seconds=max(0, int(endpoint.expires - time.time())))
+    left = timedelta(seconds=max(0, int(endpoint.expires - call.state.clock.timestamp())))
     return {
         "api_url": call.api_url(f"algorithms/endpoints/{endpoint.pk}/"),
         "pk": endpoint.pk,
@@ -46,7 +45,7 @@ def create_endpoint(call: Call) -> Reply:
     algorithm = fields.require("algorithm", url_related(mine, "algorithms"))
     fields.check()
     ready_image(call, algorithm)
-    expires = time.time() + call.state.limits.endpoint_seconds
+    expires = call.state.clock.timestamp() + call.state.limits.endpoint_seconds
     endpoint = Endpoint(creator=call.user_id, algorithm=algorithm.pk, expires=expires)
     return Reply(201, _render(call, call.store.add(endpoint)))
 
@@ -55,7 +54,7 @@ def create_endpoint(call: Call) -> Reply:
 def keep_endpoint_alive(call: Call) -> Reply:
     """Extend the lifetime of an endpoint."""
     endpoint = call.lookup(Endpoint)
-    endpoint.expires = time.time() + call.state.limits.endpoint_seconds
+    endpoint.expires = call.state.clock.timestamp() + call.state.limits.endpoint_seconds
     call.store.save(endpoint)
     return Reply(200, _render(call, endpoint))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._database.records import Challenge, Evaluation, Socket, User, now
+from gcapi_sandbox._database.records import Challenge, Evaluation, Socket, User
 from gcapi_sandbox._http.calls import Call, Reply
 from gcapi_sandbox._http.errors import BadRequestError, ForbiddenError, ServerError, non_field_error
 from gcapi_sandbox._http.fields import FieldError, json_value, text
@@ -102,7 +102,7 @@ def claim(call: Call) -> Reply:
     if call.store.rows(Evaluation, "claimed_by = ?", call.user_id):
         raise BadRequestError({"status": "You can only claim one evaluation at a time."})
     evaluation.status, evaluation.claimed_by = _CLAIMED, call.user_id
-    evaluation.claimed = now()
+    evaluation.claimed = call.state.clock.text()
     call.store.save(evaluation)
     return Reply(200, _render_external(call, evaluation))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from gcapi_sandbox._database.records import Feedback, Session, Workstation, WorkstationConfig
 from gcapi_sandbox._http.calls import Call, Reply
 from gcapi_sandbox._http.errors import BadRequestError
@@ -111,7 +109,7 @@ def keep_session_alive(call: Call) -> Reply:
     """Extend a viewer session, up to its maximum duration."""
     session = call.lookup(Session)
     limits = call.state.limits
-    ends = time.time() + limits.session_extension_seconds
+    ends = call.state.clock.timestamp() + limits.session_extension_seconds
     if ends > session.created + limits.session_seconds:
         raise BadRequestError({"status": "session duration limit reached"})
     session.extended = ends

@@ -7,7 +7,6 @@ viewer of the real platform, and are only listed.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -84,7 +83,7 @@ def save_answers(
             query=[],
             content_type="application/json",
             raw=json.dumps(body).encode(),
-            began=datetime.now(UTC),
+            began=state.clock.now(),
             params={} if earlier is None else {"pk": earlier.pk},
         )
         try:
