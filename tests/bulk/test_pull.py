@@ -6,14 +6,16 @@ import json
 import threading
 from pathlib import Path
 from threading import Event
+from urllib.parse import urlsplit
 
 import pytest
 
 from gcapi import Client, SocketValueSpec
 from gcapi.bulk import PullProgress, TargetError, diff, pull, read_manifest, verify
 from gcapi.exceptions import AuthenticationError, ObjectNotFound, ProgressWarning, UnsafeName
-from gcapi_sandbox import Sandbox
+from gcapi_sandbox import Rule, Sandbox
 from tests.support.data import DEADLINE, unique, written
+from tests.support.lost_responses import REFUSED, always, faulty, in_turn
 from tests.support.pull import (
     Sockets,
     add_archive,
@@ -21,8 +23,9 @@ from tests.support.pull import (
     contents,
     leftovers,
 )
-from tests.support.servers.loopback import NO_TLS, Answer, Seen
-from tests.support.servers.relay import relay
+
+#: The paths of files, as the API redirects them to the store.
+MEDIA = ("/media/*",)
 
 
 def test_archive_comes_home_with_its_manifest(
@@ -98,15 +101,8 @@ def test_a_case_that_fails_does_not_stop_the_others(
     """A case that fails is reported; the others are pulled and in the manifest."""
     refused = archive_items(client, small)["case-0"]
     (file,) = [value.file for value in refused.values if value.file]
-
-    def fault(seen: Seen) -> Answer | None:
-        return Answer(403, b"<html>no</html>") if seen.path in file else None
-
-    with (
-        relay(sandbox, fault) as server,
-        Client(sandbox.token, server.base_url, verify=NO_TLS) as broken,
-    ):
-        report = pull(broken, f"archive:{small}", home)
+    with faulty(sandbox, *always("GET", (urlsplit(file).path,), REFUSED)) as hindered:
+        report = pull(hindered, f"archive:{small}", home)
     assert [(one.pk, one.title) for one in report.failed] == [(refused.pk, "case-0")]
     assert (report.cases, [row.title for row in read_manifest(report.manifest).rows]) == (
         1,
@@ -122,21 +118,17 @@ def test_a_value_that_is_replaced_while_it_is_pulled(
     table = tmp_path / "new.csv"
     table.write_text("new")
     case = archive_items(client, small)["case-0"]
-    listed = []
 
-    def fault(seen: Seen) -> None:
-        if "/media/" in seen.path and not listed:
-            listed.append(seen)
-            client.update_archive_item(
-                archive_item_pk=case.pk, values=[SocketValueSpec(sockets.table, file=table)]
-            )
-            sandbox.wait_idle(DEADLINE)
+    def replace_file(*_: object) -> None:
+        client.update_archive_item(
+            archive_item_pk=case.pk, values=[SocketValueSpec(sockets.table, file=table)]
+        )
+        sandbox.wait_idle(DEADLINE)
 
-    with (
-        relay(sandbox, fault) as server,
-        Client(sandbox.token, server.base_url, verify=NO_TLS) as through,
-    ):
-        report = pull(through, f"archive:{small}", home, workers=1)
+    with faulty(
+        sandbox, *in_turn("GET", MEDIA, Rule(origin="api")), on_strike=replace_file
+    ) as reader:
+        report = pull(reader, f"archive:{small}", home, workers=1)
     assert (report.cases, report.failed, verify(home)) == (2, [], [])
     assert (home / "case-0" / f"{sockets.table}.csv").read_text() == "new"
 
@@ -170,32 +162,28 @@ def test_nothing_is_sent_after_a_pull(
         for socket, file in zip((sockets.table, sockets.boxes), files, strict=True)
     ]
     slug = add_archive(sandbox, client, {"nothing": [], "files": values})
-    is_sent, may_answer, sent = Event(), Event(), []
+    is_sent, may_answer = Event(), Event()
 
-    def hold(seen: Seen) -> None:
-        if "/media/" in seen.path:
-            sent.append(seen.path)
-            is_sent.set()
-            may_answer.wait(DEADLINE)
+    def hold(*_: object) -> None:
+        is_sent.set()
+        may_answer.wait(DEADLINE)
 
     def interrupt(_: PullProgress) -> None:
         assert is_sent.wait(DEADLINE)
         raise KeyboardInterrupt
 
-    with (
-        relay(sandbox, hold) as server,
-        Client(
-            sandbox.token, server.base_url, verify=NO_TLS, max_concurrent_downloads=1
-        ) as through,
-    ):
+    options = {"timeout": DEADLINE, "max_concurrent_downloads": 1}
+    with faulty(
+        sandbox, *always("GET", MEDIA, Rule(origin="api")), on_strike=hold, **options
+    ) as slow:
         with pytest.raises(KeyboardInterrupt):
-            pull(through, f"archive:{slug}", home, workers=2, progress=interrupt)
+            pull(slow, f"archive:{slug}", home, workers=2, progress=interrupt)
         may_answer.set()
         for thread in threading.enumerate():
             if thread.name.startswith("gcapi-"):
                 thread.join(DEADLINE)
                 assert not thread.is_alive()
-    assert len(sent) == 1
+        assert sandbox.struck == [1]
 
 
 def test_what_the_listener_raises_ends_it(client: Client, small: str, home: Path) -> None:

@@ -20,7 +20,7 @@ from gcapi.bulk import (
     write_manifest,
 )
 from gcapi.exceptions import ImportFailed, ObjectNotFound, ProgressWarning
-from gcapi_sandbox import Sandbox
+from gcapi_sandbox import Rule, Sandbox
 from tests.support.data import (
     DEADLINE,
     CaseCollection,
@@ -33,6 +33,15 @@ from tests.support.data import (
     unique,
     value_of,
     written,
+)
+from tests.support.lost_responses import (
+    ACTED_CUT,
+    CHANGE,
+    CREATION,
+    CUT,
+    REFUSED,
+    faulty,
+    in_turn,
 )
 from tests.support.push import (
     Sockets,
@@ -47,12 +56,9 @@ from tests.support.push import (
     told,
     write_cases,
 )
-from tests.support.servers.loopback import Answer
-from tests.support.servers.relay import ACTED_CUT, CUT, FaultScript, through
 
-REFUSED = Answer(403, b'{"detail": "No."}', {"Content-Type": "application/json"})
-CREATION = r"/(archives/items|display-sets)/$"
-CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
+COMPLETION = ("*/complete-multipart-upload/",)
+JOBS = ("*/algorithms/jobs/",)
 
 
 @pytest.fixture(params=["archive", "reader study"])
@@ -268,7 +274,7 @@ def test_what_is_uploaded_is_not_sent_again(
 ) -> None:
     """Uploads of a run that could not create its cases are used by the next run, which sends no bytes."""
     manifest = write_cases(tmp_path, sockets, 3)
-    with through(collection.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 3)) as client:
+    with faulty(collection.sandbox, *in_turn("POST", CREATION, *[REFUSED] * 3)) as client:
         assert told(pushed(collection, manifest, client=client)) == (0, 0, 3, 0)
         collection.sandbox.requests.clear()
         assert told(pushed(collection, manifest, client=client)) == (3, 0, 0, 0)
@@ -283,7 +289,7 @@ def test_uploads_that_are_gone_are_made_anew(
 ) -> None:
     """An upload that was used elsewhere is replaced, and the others are used."""
     manifest = write_cases(tmp_path, sockets, 2)
-    with through(archive.sandbox, FaultScript("POST", CREATION, *[REFUSED] * 2)) as client:
+    with faulty(archive.sandbox, *in_turn("POST", CREATION, *[REFUSED] * 2)) as client:
         pushed(archive, manifest, client=client)
         use_up_one(archive)
         archive.sandbox.requests.clear()
@@ -314,9 +320,7 @@ def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
     series(tmp_path / "ct")
     manifest = tmp_path / "m.csv"
     write_manifest(manifest, [Row(0, "CT", None, {slug: "ct"})])
-    with through(
-        archive.sandbox, FaultScript("PATCH", "/complete-multipart-upload/$", REFUSED)
-    ) as client:
+    with faulty(archive.sandbox, *in_turn("PATCH", COMPLETION, REFUSED)) as client:
         assert told(pushed(archive, manifest, client=client)) == (0, 0, 1, 0)
         report = pushed(archive, manifest, client=client, wait=True, timeout=DEADLINE)
 
@@ -331,14 +335,14 @@ def test_an_image_set_that_is_there_in_part_is_uploaded_as_a_whole(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "answer"),
+    ("method", "paths", "failure"),
     [
         ("POST", CREATION, ACTED_CUT),
         ("POST", CREATION, CUT),
         ("PATCH", CHANGE, ACTED_CUT),
         ("PATCH", CHANGE, CUT),
-        ("POST", "/uploads/$", CUT),
-        ("PATCH", "/complete-multipart-upload/$", ACTED_CUT),
+        ("POST", ("*/uploads/",), CUT),
+        ("PATCH", COMPLETION, ACTED_CUT),
     ],
     ids=["created", "not created", "filled", "not filled", "upload", "completed"],
 )
@@ -347,16 +351,15 @@ def test_a_lost_answer_makes_nothing_twice(
     sockets: Sockets,
     tmp_path: Path,
     method: str,
-    path: str,
-    answer: Answer,
+    paths: tuple[str, ...],
+    failure: Rule,
 ) -> None:
     """Whichever response is lost, every case exists once and is complete after this run or the next."""
     manifest = write_cases(tmp_path, sockets, 2)
-    lost = FaultScript(method, path, answer)
-    with through(collection.sandbox, lost) as client:
+    with faulty(collection.sandbox, *in_turn(method, paths, failure)) as client:
         pushed(collection, manifest, client=client)
         report = pushed(collection, manifest, client=client)
-    assert lost.seen
+        assert sum(collection.sandbox.struck) == 1
     assert told(report)[2:] == (0, 0)
     check_cases(collection, sockets, 2)
 
@@ -367,17 +370,15 @@ def test_a_job_that_nobody_can_tell_about_is_reported(sandbox: Sandbox, tmp_path
     algorithm = sandbox.add_algorithm(unique("a"), interfaces=[([value], [])], run=lambda *_: None)
     manifest, journal = tmp_path / "m.jsonl", tmp_path / "j"
     write_manifest(manifest, [Row(0, "", None, {value: {"number": 1}})])
-    started = FaultScript("POST", "/algorithms/jobs/$", ACTED_CUT)
-    listed = FaultScript(
-        "GET", "/algorithms/jobs/.*offset=[^0]|/algorithms/jobs/.*limit=1000", *[REFUSED] * 2
-    )
-    with through(sandbox, started, listed) as cut:
+    # Three reads before the start; then each of two runs looks once.
+    looks = in_turn("GET", JOBS, REFUSED, REFUSED, skip=3)
+    with faulty(sandbox, *in_turn("POST", JOBS, ACTED_CUT), *looks) as cut:
         for _ in range(2):
             report = push(cut, manifest, f"algorithm:{algorithm}", journal=journal)
             assert told(report) == (0, 0, 0, 1)
             assert "was lost" in str(report.ambiguous[0])
         assert told(push(cut, manifest, f"algorithm:{algorithm}", journal=journal)) == (0, 1, 0, 0)
-    assert len(started.seen) == 1
+    assert len(found(sandbox, "POST", "/algorithms/jobs/$")) == 1
 
 
 # ---------------------------------------------------------------- waiting
@@ -536,7 +537,7 @@ def test_an_interrupted_push_says_how_to_go_on(
     archive.sandbox.requests.clear()
     process = start_push(archive.sandbox, manifest, target(archive), tmp_path / "j")
     end = time.monotonic() + DEADLINE
-    while not found(archive.sandbox, "PATCH", CHANGE):
+    while not found(archive.sandbox, "PATCH", r"/archives/items/[^/]+/$"):
         assert time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import signal
 import threading
 import time
@@ -14,34 +13,28 @@ import pytest
 
 from gcapi import Client
 from gcapi.bulk import JournalError, PushProgress, push
-from gcapi_sandbox import Sandbox
+from gcapi_sandbox import Rule, Sandbox
 from tests.support.data import CaseCollection, add_collection
+from tests.support.lost_responses import ACTED_CUT, CUT, faulty, in_turn
 from tests.support.push import check_cases, make_sockets, write_cases
-from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import AfterRequest, connected, relay
 
 ROWS, WORKERS = 12, 4
-CREATION = re.compile(r"/archives/items/$")
+CREATION = Rule(method="POST", path="*/archives/items/")
 
 
 class HeldCreations:
-    """A fault that holds back the creation of cases until it is told to let them pass."""
+    """Creations of cases that wait until they are told to pass; called with each of them."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
-        self.held = 0
         self.are_held = threading.Event()
         self.release = threading.Event()
+        self._counted = itertools.count(1)
 
-    def __call__(self, seen: Seen) -> Answer | None:
-        """Note a request, and hold a creation."""
-        self.seen.append(f"{seen.method} {seen.path}")
-        if seen.method == "POST" and CREATION.search(seen.path) and not self.release.is_set():
-            self.held += 1
-            if self.held == WORKERS:
-                self.are_held.set()
-            self.release.wait(15)
-        return None
+    def __call__(self, *_: object) -> None:
+        """Hold a creation."""
+        if next(self._counted) == WORKERS:
+            self.are_held.set()
+        self.release.wait(15)
 
 
 def push_threads() -> list[threading.Thread]:
@@ -51,10 +44,10 @@ def push_threads() -> list[threading.Thread]:
 
 @pytest.fixture
 def creations() -> Iterator[HeldCreations]:
-    """Yield the fault, and let everything pass at the end."""
-    fault = HeldCreations()
-    yield fault
-    fault.release.set()
+    """Yield the held creations, and let everything pass at the end."""
+    held = HeldCreations()
+    yield held
+    held.release.set()
 
 
 def interrupt(creations: HeldCreations) -> None:
@@ -70,14 +63,14 @@ def test_nothing_is_sent_after_ctrl_c(
     collection = add_collection(sandbox, client, "archive")
     manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
     target, journal = f"archive:{collection.slug}", tmp_path / "journal"
-    with relay(sandbox, creations) as server, connected(sandbox, server, timeout=20.0) as slow:
+    with faulty(sandbox, CREATION, on_strike=creations, timeout=20.0) as slow:
         presser = threading.Thread(target=interrupt, args=(creations,))
         presser.start()
         with pytest.raises(KeyboardInterrupt) as interrupted:
             push(slow, manifest, target, journal=journal, workers=WORKERS)
         presser.join()
         assert "Run the same command again" in interrupted.value.__notes__[0]
-        sent = len(creations.seen)
+        sent = len(sandbox.requests)
 
         with pytest.raises(JournalError, match="is just ending"):
             push(slow, manifest, target, journal=journal)
@@ -87,7 +80,7 @@ def test_nothing_is_sent_after_ctrl_c(
             assert time.monotonic() < released + 2.0
             time.sleep(0.01)
 
-        assert creations.seen[sent:] == []
+        assert sandbox.requests[sent:] == []
         finish(CaseCollection(slow, sandbox, collection.slug, True), manifest, target, journal)
 
 
@@ -121,14 +114,14 @@ def finish(collection: CaseCollection, manifest: Path, target: str, journal: Pat
     assert sorted(case.title for case in collection.all()) == [f"case {n:05}" for n in range(ROWS)]
 
 
-#: The steps of a push, by method and path.
+#: The steps of a push.
 STEPS = (
-    r"GET .*/archives/items/$",
-    r"POST .*/uploads/$",
-    r"PATCH .*/generate-presigned-urls/$",
-    r"PATCH .*/complete-multipart-upload/$",
-    r"POST .*/archives/items/$",
-    r"PATCH .*/archives/items/[^/]+/$",
+    Rule(method="GET", path="*/archives/items/"),
+    Rule(method="POST", path="*/uploads/"),
+    Rule(method="PATCH", path="*/generate-presigned-urls/"),
+    Rule(method="PATCH", path="*/complete-multipart-upload/"),
+    CREATION,
+    Rule(method="PATCH", path="*/archives/items/*/"),
 )
 
 
@@ -147,7 +140,7 @@ def test_a_rerun_at_once_finds_every_state_of_an_interruption(
     sandbox: Sandbox,
     client: Client,
     tmp_path: Path,
-    step: str,
+    step: Rule,
     number: int,
     *,
     is_carried_out: bool,
@@ -157,21 +150,16 @@ def test_a_rerun_at_once_finds_every_state_of_an_interruption(
     manifest = write_cases(tmp_path, sockets, ROWS)
     collection = add_collection(sandbox, client, "archive")
     target, journal = f"archive:{collection.slug}", tmp_path / "journal"
-    pressed = threading.Event()
-    counted = itertools.count(1)
+    failure = ACTED_CUT if is_carried_out else CUT
+    (lost,) = in_turn(step.method, (step.path,), failure, skip=number - 1)
 
-    def press(seen: Seen) -> Answer | None:
-        request = f"{seen.method} {seen.path.partition('?')[0]}"
-        if pressed.is_set() or not re.search(step, request) or next(counted) < number:
-            return None
-        pressed.set()
+    def press(*_: object) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        return AfterRequest(reset=True) if is_carried_out else Answer(reset=True)
 
-    with relay(sandbox, press) as server, connected(sandbox, server, timeout=5.0) as relayed:
+    with faulty(sandbox, lost, on_strike=press, timeout=5.0) as hasty:
         with pytest.raises(KeyboardInterrupt):
-            push(relayed, manifest, target, journal=journal, workers=WORKERS)
-        again = CaseCollection(relayed, sandbox, collection.slug, True)
+            push(hasty, manifest, target, journal=journal, workers=WORKERS)
+        again = CaseCollection(hasty, sandbox, collection.slug, True)
         end = time.monotonic() + 10
         while True:
             try:

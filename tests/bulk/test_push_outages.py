@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,40 +15,34 @@ from gcapi.cli.error_reports import exit_code_of
 from gcapi.cli.exit_codes import LIMIT
 from gcapi.exceptions import AuthenticationError, OutOfCredits, StatusError
 from gcapi.retries import PatientStrategy
-from gcapi_sandbox import Faults, Rule, Sandbox
+from gcapi_sandbox import Faults, RecordedRequest, Rule, Sandbox
 from tests.support.data import add_collection, found, unique
+from tests.support.lost_responses import faulty, in_turn
 from tests.support.push import make_sockets, pushed, told, write_cases
-from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import connected, relay
 
 ROWS, WORKERS = 32, 8
 #: Seconds before the first retry at most; long enough for the requests of all workers to fail meanwhile.
 QUICK = partial(PatientStrategy, backoff_factor=0.05, longest_delay=0.05, random=lambda: 1.0)
 
 
-class Outage:
-    """A fault that replaces the responses to a number of requests, once some creations have passed.
+@contextmanager
+def outage(sandbox: Sandbox, status: int, times: int | None = None) -> Iterator[Client]:
+    """Yield a client whose requests fail once some creations have arrived.
 
     Args:
-        answer: The response.
-        most: How many responses to replace.
+        sandbox: The sandbox.
+        status: The status of the responses.
+        times: How many requests fail at most.
     """
+    (fifth,) = in_turn("POST", ("*/archives/items/",), Rule(), skip=4)
+    failure = Rule(origin="api", failure="status", status=status, times=times)
 
-    def __init__(self, answer: Answer, most: int = 100_000) -> None:
-        self.count = 0
-        self._answer = answer
-        self._most = most
-        self._creations = 0
-        self._lock = threading.Lock()
+    def begin(rule: Rule, _: RecordedRequest) -> None:
+        if rule is fifth:
+            sandbox.faults = Faults(rules=(failure,))
 
-    def __call__(self, seen: Seen) -> Answer | None:
-        """Replace a response."""
-        with self._lock:
-            self._creations += seen.method == "POST" and seen.path.endswith("/archives/items/")
-            if self._creations < 5 or self.count >= self._most:
-                return None
-            self.count += 1
-            return self._answer
+    with faulty(sandbox, fifth, on_strike=begin, retry_strategy=QUICK) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -66,17 +61,13 @@ def test_a_push_ends_with_the_first_failure_that_all_rows_share(
     """A revoked token, or a server that stays down, ends a push after a few requests; run again, it continues."""
     collection = add_collection(sandbox, client, "archive")
     manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
-    outage = Outage(Answer(status))
-    with (
-        relay(sandbox, outage) as server,
-        connected(sandbox, server, retry_strategy=QUICK) as relayed,
-    ):
+    with outage(sandbox, status) as hindered:
         with pytest.raises(error, match=str(status)) as caught:
-            pushed(collection, manifest, client=relayed, workers=WORKERS)
+            pushed(collection, manifest, client=hindered, workers=WORKERS)
         assert "Run the same again to continue" in caught.value.__notes__[-1]
-        assert outage.count <= most
-        outage.count = 100_000
-        report = pushed(collection, manifest, client=relayed, workers=WORKERS)
+        assert 0 < sum(sandbox.struck) <= most
+        sandbox.faults = Faults()
+        report = pushed(collection, manifest, client=hindered, workers=WORKERS)
     assert report.is_complete
     assert len(collection.all()) == ROWS
 
@@ -85,14 +76,10 @@ def test_a_push_goes_on_after_an_outage(sandbox: Sandbox, client: Client, tmp_pa
     """A server that is down for a while delays a push, and no row fails."""
     collection = add_collection(sandbox, client, "archive")
     manifest = write_cases(tmp_path, make_sockets(sandbox), ROWS)
-    outage = Outage(Answer(503), most=WORKERS + 4)
-    with (
-        relay(sandbox, outage) as server,
-        connected(sandbox, server, retry_strategy=QUICK) as relayed,
-    ):
-        report = pushed(collection, manifest, client=relayed, workers=WORKERS)
+    with outage(sandbox, 503, times=WORKERS + 4) as hindered:
+        report = pushed(collection, manifest, client=hindered, workers=WORKERS)
+        assert sum(sandbox.struck) == WORKERS + 4
     assert told(report) == (ROWS, 0, 0, 0)
-    assert outage.count == WORKERS + 4
 
 
 def test_a_push_without_credits_ends_before_further_uploads(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,21 @@ from gcapi.exceptions import (
     AmbiguousWriteError,
     StatusError,
 )
-from gcapi_sandbox import Sandbox
-from tests.support.data import add_collection, unique, value_of, written
-from tests.support.lost_responses import Sockets, add_sockets, make_values
-from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import (
+from gcapi_sandbox import RecordedRequest, Rule, Sandbox
+from tests.support.data import add_collection, found, unique, value_of, written
+from tests.support.lost_responses import (
     ACTED_CUT,
     AFTER,
     CUT,
     LOST_RESPONSES,
-    FaultScript,
-    through,
+    REFUSED,
+    Sockets,
+    add_sockets,
+    always,
+    faulty,
+    in_turn,
+    make_values,
 )
-
-KINDS = ["archive", "reader study"]
-CREATION = r"/(archives/items|display-sets)/$"
-CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,8 @@ def algorithm(sandbox: Sandbox, sockets: Sockets, _credits: None) -> str:
     return slug
 
 
-JOBS = r"/algorithms/jobs/$"
+JOBS = ("*/algorithms/jobs/",)
+STARTS = r"/algorithms/jobs/$"
 
 
 def jobs_of(client: Client, algorithm: str) -> list[Any]:
@@ -104,6 +105,13 @@ def job_inputs(
     return make
 
 
+@pytest.fixture
+def other_process(sandbox: Sandbox) -> Iterator[Client]:
+    """Connect as another process does: by another address, since starts at one are made one by one."""
+    with Client(sandbox.token, sandbox.base_url.replace("127.0.0.1", "localhost")) as client:
+        yield client
+
+
 OTHER_CONTENTS = ["image", "image on the server", "file"]
 
 
@@ -115,8 +123,7 @@ def test_a_job_whose_answer_is_lost_is_found(
     sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, way: str
 ) -> None:
     """However the response is lost, the job that was started is returned, and is the only one."""
-    fault = FaultScript("POST", JOBS, AFTER[way])
-    with through(sandbox, fault) as client:
+    with faulty(sandbox, *in_turn("POST", JOBS, AFTER[way])) as client:
         inputs = job_inputs(content, client)
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         job = client.wait_for_job(started, timeout=30)
@@ -125,7 +132,7 @@ def test_a_job_whose_answer_is_lost_is_found(
         assert {value.interface for value in started.inputs} == {
             spec.socket_slug for spec in inputs
         }
-        assert (job.status, len(fault.seen)) == ("Succeeded", 1)
+        assert (job.status, len(found(sandbox, "POST", STARTS))) == ("Succeeded", 1)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +143,7 @@ def test_a_job_that_never_arrived_is_sent_again(
     sandbox: Sandbox, algorithm: str, job_inputs: Any, content: str, fault: str
 ) -> None:
     """If all uploads are unused and there is no new job, the job is sent again, and there is one."""
-    with through(sandbox, FaultScript("POST", JOBS, *LOST_RESPONSES[fault])) as client:
+    with faulty(sandbox, *in_turn("POST", JOBS, *LOST_RESPONSES[fault])) as client:
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs(content))
         assert client.wait_for_job(started, timeout=30).status == "Succeeded"
         assert [one.pk for one in jobs_of(client, algorithm)] == [started.pk]
@@ -147,17 +154,15 @@ def test_a_job_that_waits_for_its_inputs_is_waited_for(
 ) -> None:
     """A job that does not show its inputs yet is read again until it does."""
     held = sandbox.hold_background()
-    looks: list[Seen] = []
+    # The first look is the count before.
+    (third_look,) = in_turn("GET", JOBS, Rule(), skip=2)
 
-    class Releasing(FaultScript):
-        def __call__(self, seen: Seen) -> Answer | None:
-            if seen.method == "GET" and "/algorithms/jobs/?" in seen.path:
-                looks.append(seen)
-                if len(looks) == 3:  # the first is the count before
-                    held.__exit__(None, None, None)
-            return super().__call__(seen)
+    def release(rule: Rule, _: RecordedRequest) -> None:
+        if rule is third_look:
+            held.__exit__(None, None, None)
 
-    with through(sandbox, Releasing("POST", JOBS, ACTED_CUT), timeout=20.0) as client:
+    faults = [*in_turn("POST", JOBS, ACTED_CUT), third_look]
+    with faulty(sandbox, *faults, on_strike=release, timeout=20.0) as client:
         held.__enter__()
         started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs("all"))
         assert [one.pk for one in jobs_of(client, algorithm)] == [started.pk]
@@ -169,7 +174,7 @@ def test_a_job_whose_inputs_do_not_show_in_time_is_ambiguous(
     """A new job that may be ours and does not show its inputs is named, and no other is started."""
     with (
         sandbox.hold_background(),
-        through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client,
+        faulty(sandbox, *in_turn("POST", JOBS, ACTED_CUT)) as client,
     ):
         with pytest.raises(AmbiguousWriteError, match="not all inputs show") as unclear:
             client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs("all"))
@@ -182,7 +187,7 @@ def test_a_lost_job_that_was_cancelled_is_not_started_again(
 ) -> None:
     """A cancelled job, which never shows its inputs, is named, and no other is started."""
     bad = SocketValueSpec(sockets.image, file=written(tmp_path / "bad.mha", "no image"))
-    with through(sandbox, FaultScript("POST", JOBS, ACTED_CUT)) as client:
+    with faulty(sandbox, *in_turn("POST", JOBS, ACTED_CUT)) as client:
         with pytest.raises(AmbiguousWriteError) as unclear:
             client.start_algorithm_job(algorithm_slug=algorithm, inputs=[bad], inspect="off")
         (job,) = jobs_of(client, algorithm)
@@ -192,21 +197,17 @@ def test_a_lost_job_that_was_cancelled_is_not_started_again(
 
 @pytest.mark.parametrize("lost", ["before", "after"])
 def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
-    sandbox: Sandbox, client: Client, algorithm: str, job_inputs: Any, lost: str
+    sandbox: Sandbox, other_process: Client, algorithm: str, job_inputs: Any, lost: str
 ) -> None:
     """If another process starts a job with the same inputs, the result is ambiguous, and no third job is started."""
     inputs = job_inputs("all")
 
-    class Twin(FaultScript):
-        def __call__(self, seen: Seen) -> Answer | None:
-            answer = super().__call__(seen)
-            if answer:
-                client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
-                sandbox.wait_idle()
-            return answer
+    def start_twin(*_: object) -> None:
+        other_process.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+        sandbox.wait_idle()
 
-    answer = ACTED_CUT if lost == "after" else CUT
-    with through(sandbox, Twin("POST", JOBS, answer)) as ours:
+    failure = ACTED_CUT if lost == "after" else CUT
+    with faulty(sandbox, *in_turn("POST", JOBS, failure), on_strike=start_twin) as ours:
         with pytest.raises(AmbiguousWriteError, match="this is uncertain") as unclear:
             ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         sandbox.wait_idle()
@@ -216,20 +217,18 @@ def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
 
 
 def test_another_job_of_the_algorithm_is_not_taken_for_ours(
-    sandbox: Sandbox, client: Client, sockets: Sockets, algorithm: str
+    sandbox: Sandbox, other_process: Client, sockets: Sockets, algorithm: str
 ) -> None:
     """A new job with other inputs is ignored: ours is found beside it, or started again."""
     numbers = iter(range(9))
 
-    class Other(FaultScript):
-        def __call__(self, seen: Seen) -> Answer | None:
-            answer = super().__call__(seen)
-            if answer:
-                other = SocketValueSpec(sockets.number, value=["other", next(numbers)])
-                client.start_algorithm_job(algorithm_slug=algorithm, inputs=[other])
-            return answer
+    def start_other(*_: object) -> None:
+        other = SocketValueSpec(sockets.number, value=["other", next(numbers)])
+        other_process.start_algorithm_job(algorithm_slug=algorithm, inputs=[other])
 
-    with through(sandbox, Other("POST", JOBS, CUT, ACTED_CUT)) as ours:
+    # The second request is that of the other job.
+    faults = [*in_turn("POST", JOBS, CUT), *in_turn("POST", JOBS, ACTED_CUT, skip=2)]
+    with faulty(sandbox, *faults, on_strike=start_other) as ours:
         started = ours.start_algorithm_job(
             algorithm_slug=algorithm, inputs=[SocketValueSpec(sockets.number, value="ours")]
         )
@@ -243,46 +242,37 @@ def test_the_refusal_of_a_duplicate_comes_through(
     """A duplicate job is refused after a lost response as it would be without, and there is no second one."""
     inputs = job_inputs("value")
     client.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
-    with through(sandbox, FaultScript("POST", JOBS, CUT)) as ours:
+    with faulty(sandbox, *in_turn("POST", JOBS, CUT)) as ours:
         with pytest.raises(StatusError, match="A result for these inputs"):
             ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
         assert len(jobs_of(ours, algorithm)) == 1
 
 
 def test_a_job_that_arrives_late_is_found_by_its_refused_repeat(
-    sandbox: Sandbox, algorithm: str, job_inputs: Any
+    sandbox: Sandbox, other_process: Client, algorithm: str, job_inputs: Any
 ) -> None:
     """If the first request arrives late, its repeat is refused as a duplicate, and the job is found."""
+    inputs, late = job_inputs("value"), []
+    (repeat,) = in_turn("POST", JOBS, Rule(), skip=1)
 
-    class Late(FaultScript):
-        def __call__(self, seen: Seen) -> Answer | None:
-            answer = super().__call__(seen)
-            if len(self.seen) == 2 and seen is self.seen[1]:
-                late.append(sandbox_client("POST", path="algorithms/jobs/", json=seen.json()))
-            return answer
+    def arrive(rule: Rule, _: RecordedRequest) -> None:
+        if rule is repeat:
+            job = other_process.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+            late.append(job.pk)
 
-    late: list[Any] = []
-    with (
-        Client(sandbox.token, sandbox.base_url) as sandbox_client,
-        through(sandbox, Late("POST", JOBS, CUT)) as client,
-    ):
-        started = client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs("value"))
-        assert [job.pk for job in jobs_of(client, algorithm)] == [started.pk] == [late[0]["pk"]]
+    with faulty(sandbox, *in_turn("POST", JOBS, CUT), repeat, on_strike=arrive) as ours:
+        started = ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+        assert [job.pk for job in jobs_of(ours, algorithm)] == [started.pk] == late
 
 
 def test_a_job_that_cannot_be_looked_for_is_ambiguous(
     sandbox: Sandbox, algorithm: str, job_inputs: Any
 ) -> None:
     """If the list of jobs cannot be read after a lost response, the job may exist, and nothing is sent again."""
-
-    class Blind(FaultScript):
-        def __call__(self, seen: Seen) -> Answer | None:
-            if self.seen and seen.method == "GET" and "/jobs/" in seen.path:
-                return Answer(403, {"detail": "No."})
-            return super().__call__(seen)
-
+    # The first look is the count before.
+    blind = (replace(rule, skip=1) for rule in always("GET", JOBS, REFUSED))
     with (
-        through(sandbox, Blind("POST", JOBS, ACTED_CUT)) as client,
+        faulty(sandbox, *in_turn("POST", JOBS, ACTED_CUT), *blind) as client,
         pytest.raises(AmbiguousWriteError, match="Look at your latest jobs"),
     ):
         client.start_algorithm_job(algorithm_slug=algorithm, inputs=job_inputs("value"))
@@ -295,7 +285,7 @@ def test_jobs_of_one_algorithm_are_started_one_at_a_time(
 ) -> None:
     """The threads of a process start jobs of one algorithm one by one, so that a lost one can be identified."""
     together = threading.Barrier(6)
-    with through(sandbox) as client:
+    with faulty(sandbox) as client:
 
         def start(number: int) -> str:
             together.wait()
@@ -318,8 +308,8 @@ def test_an_invocation_whose_answer_is_lost_is_ambiguous(
 ) -> None:
     """Invocations cannot be identified, so a lost one is reported and not repeated."""
     endpoint = sandbox.add_endpoint(algorithm)
-    fault = FaultScript("POST", "/invocations/$", ACTED_CUT)
-    with through(sandbox, fault) as client:
+    with faulty(sandbox, *in_turn("POST", ("*/invocations/",), ACTED_CUT)) as client:
         with pytest.raises(AmbiguousWriteError, match="Look at your latest invocations"):
             client.invoke_algorithm_endpoint(endpoint_pk=endpoint, inputs=job_inputs("value"))
-        assert (client.algorithm_invocations.count(), len(fault.seen)) == (1, 1)
+        requests = found(sandbox, "POST", "/invocations/$")
+        assert (client.algorithm_invocations.count(), len(requests)) == (1, 1)

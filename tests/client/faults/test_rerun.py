@@ -25,12 +25,17 @@ from tests.support.data import (
     value_of,
     written,
 )
-from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import ACTED_CUT, CUT, FaultScript, through
+from tests.support.lost_responses import (
+    ACTED_CUT,
+    CHANGE,
+    CREATION,
+    CUT,
+    REFUSED,
+    faulty,
+    in_turn,
+)
 
 KINDS = ["archive", "reader study"]
-CREATION = r"/(archives/items|display-sets)/$"
-CHANGE = r"/(archives/items|display-sets)/[^/]+/$"
 COUNT = 4
 
 #: The loop that everybody has, as a program of its own.
@@ -64,23 +69,9 @@ def table(sandbox: Sandbox) -> str:
     return sandbox.add_socket(unique("table"), "CSV file")
 
 
-class Deadly(FaultScript):
-    """A fault that kills a process at its second matching request, before or after the server acts."""
-
-    victim: subprocess.Popen[str]
-
-    def __call__(self, seen: Seen) -> Answer | None:
-        """Decide what becomes of a request."""
-        answer = super().__call__(seen)
-        if answer and answer.reset:
-            os.kill(self.victim.pid, signal.SIGKILL)
-            self.victim.wait()
-        return answer
-
-
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize(("method", "path"), [("POST", CREATION), ("PATCH", CHANGE)])
+@pytest.mark.parametrize(("method", "paths"), [("POST", CREATION), ("PATCH", CHANGE)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loop_that_was_killed_is_run_again(
     sandbox: Sandbox,
@@ -89,17 +80,21 @@ def test_a_loop_that_was_killed_is_run_again(
     tmp_path: Path,
     kind: str,
     method: str,
-    path: str,
+    paths: tuple[str, ...],
     done: bool,
 ) -> None:
     """If a program is killed while it creates or fills a case, running it again completes every case, once."""
     for index in range(COUNT):
         written(tmp_path / f"P-{index}.csv", f"{index};ü")
-    deadly = Deadly(method, path)
-    with through(sandbox, deadly) as client:
+
+    def kill(*_: object) -> None:
+        victim.kill()
+        victim.wait()
+
+    # The first case passes, and the second is the end.
+    deadly = in_turn(method, paths, ACTED_CUT if done else CUT, skip=1)
+    with faulty(sandbox, *deadly, on_strike=kill) as client:
         collection = add_collection(sandbox, client, kind)
-        # The first case passes, and the second is the end.
-        deadly._left = [None, ACTED_CUT if done else CUT]  # type: ignore[list-item]
         arguments = [
             str(client.base_url),
             sandbox.token,
@@ -110,8 +105,8 @@ def test_a_loop_that_was_killed_is_run_again(
             str(tmp_path),
         ]
         command = [sys.executable, "-W", "error", "-c", LOOP, *arguments]
-        deadly.victim = subprocess.Popen(command, text=True)
-        assert deadly.victim.wait(DEADLINE) == -signal.SIGKILL
+        victim = subprocess.Popen(command)
+        assert victim.wait(DEADLINE) == -signal.SIGKILL
         sandbox.wait_idle()
         assert len(collection.all()) == (1 if (method, done) == ("POST", False) else 2)
 
@@ -180,8 +175,7 @@ def test_skip_fills_a_case_that_was_left_incomplete(
 ) -> None:
     """An incomplete case is filled by the same call, including its order."""
     order = {} if collection.is_archive else {"order": 3}
-    refused = FaultScript("PATCH", CHANGE, Answer(403, {"detail": "Not now."}))
-    with through(sandbox, refused) as client:
+    with faulty(sandbox, *in_turn("PATCH", CHANGE, REFUSED)) as client:
         hindered = CaseCollection(client, sandbox, collection.slug, collection.is_archive)
         with pytest.raises(IncompleteCase) as left:
             hindered.add(SocketValueSpec(number, value=1), title="P-0001", existing="skip", **order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from gcapi import Client, SocketValueSpec
 from gcapi.exceptions import AuthenticationError, GCAPIError, NotFoundError, UnexpectedAnswer
 from gcapi_sandbox import Sandbox
 from tests.support.servers.loopback import Answer, Loopback, Seen, connect
+from tests.support.servers.relay import relay
 
-#: Headers that the relay's server sets itself.
-_HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "date", "server"})
 #: Fields with arbitrary content: the user's values, and URLs by part number.
 _MAPS = frozenset({"value", "answer", "presigned_urls", "view_content"})
 #: A change to each JSON object of a response.
@@ -43,27 +43,17 @@ def drifted(sandbox: Sandbox, change: Change, gone: str = "") -> Iterator[Client
         change: The change to the objects of its responses.
         gone: Part of the paths of endpoints that do not exist.
     """
-    root = sandbox.base_url.removesuffix("/api/v1/")
-    with httpx.Client(trust_env=False) as upstream:
 
-        def script(seen: Seen) -> Answer:
-            if gone and gone in seen.path:
-                return Answer(404, b"<!doctype html>", {"Content-Type": "text/html"})
-            response = upstream.request(
-                seen.method, root + seen.path, content=seen.body, headers=dict(seen.headers)
-            )
-            headers = {
-                name: value
-                for name, value in response.headers.items()
-                if name.lower() not in _HOP_HEADERS
-            }
-            body = response.content
-            if response.is_success and "json" in headers.get("content-type", ""):
-                body = json.dumps(_objects(response.json(), change)).encode()
-            return Answer(response.status_code, body, headers)
+    def drift(seen: Seen, answer: Answer) -> Answer:
+        if gone and gone in seen.path:
+            return Answer(404, b"<!doctype html>", {"Content-Type": "text/html"})
+        if answer.status >= 400 or "json" not in answer.headers.get("content-type", ""):
+            return answer
+        body = _objects(json.loads(answer.content()), change)
+        return replace(answer, body=json.dumps(body).encode())
 
-        with Loopback(script) as server, connect(server, token=sandbox.token) as client:
-            yield client
+    with relay(sandbox, drift) as server, connect(server, token=sandbox.token) as client:
+        yield client
 
 
 def _objects(body: Any, change: Change) -> Any:

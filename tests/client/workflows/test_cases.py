@@ -42,8 +42,7 @@ from tests.support.data import (
     writes,
     written,
 )
-from tests.support.servers.loopback import Answer, Seen
-from tests.support.servers.relay import relay
+from tests.support.lost_responses import CHANGE, REFUSED, faulty, in_turn
 
 
 def stored(collection: CaseCollection, value: Any, directory: Path) -> bytes:
@@ -339,24 +338,10 @@ def test_everything_is_uploaded_before_anything_is_created(
 # ---------------------------------------------------------------- when the server fails
 
 
-def _refuse_first(pattern: str) -> Any:
-    """Make a fault: the first PATCH of a case is refused."""
-    left = [Answer(403, {"detail": "Not now."})]
-
-    def fault(seen: Seen) -> Answer | None:
-        return left.pop() if left and seen.method == "PATCH" and pattern in seen.path else None
-
-    return fault
-
-
 def _printed_call(error: BaseException) -> str:
     lines = [*str(error).splitlines(), *"\n".join(getattr(error, "__notes__", ())).splitlines()]
     (call,) = [line for line in lines if line.startswith("    ")]
     return call.strip()
-
-
-def _case_path(kind: str) -> str:
-    return "/archives/items/" if kind == "archive" else "/display-sets/"
 
 
 @pytest.mark.parametrize("kind", ["archive", "reader study"])
@@ -372,16 +357,13 @@ def test_the_printed_call_completes_a_case(sandbox: Sandbox, tmp_path: Path, kin
         SocketValueSpec(number, value={"a": [1.5, None, "ü\n"]}),
         SocketValueSpec(image, files=[noise(tmp_path / "noise.mha")]),
     ]
-    with (
-        relay(sandbox, _refuse_first(_case_path(kind))) as server,
-        Client(token=sandbox.token, base_url=server.base_url) as client,
-    ):
+    with faulty(sandbox, *in_turn("PATCH", CHANGE, REFUSED)) as client:
         collection = add_collection(sandbox, client, kind)
         with pytest.raises(IncompleteCase, match="was created and could not be filled") as made:
             collection.add(*specs, title="Half")
 
         assert isinstance(made.value.__cause__, StatusError)
-        assert "Not now." in str(made.value)
+        assert "No." in str(made.value)
         (before,) = collection.all()
         assert (before.pk, before.title, before.values) == (made.value.pk, "Half", [])
 
@@ -407,10 +389,7 @@ def test_the_printed_call_refers_to_values_that_cannot_be_written_out(
     if source == "an existing value":
         value = value_of(client.archive_items.detail(pk=first.pk), slug)
         values = [SocketValueSpec(slug, existing_socket_value=value)]
-    with (
-        relay(sandbox, _refuse_first("/archives/items/")) as server,
-        Client(token=sandbox.token, base_url=server.base_url) as hindered,
-    ):
+    with faulty(sandbox, *in_turn("PATCH", CHANGE, REFUSED)) as hindered:
         collection = add_collection(sandbox, hindered, "archive")
         with pytest.raises(IncompleteCase) as made:
             collection.add(*values, inspect="off")
@@ -434,8 +413,7 @@ def test_an_interruption_names_the_case_that_it_left(sandbox: Sandbox) -> None:
             raise KeyboardInterrupt
 
     with (
-        relay(sandbox, _refuse_first("/archives/items/")) as server,
-        Client(sandbox.token, server.base_url, retry_strategy=Interrupted) as hasty,
+        faulty(sandbox, *in_turn("PATCH", CHANGE, REFUSED), retry_strategy=Interrupted) as hasty,
         Client(sandbox.token, sandbox.base_url) as client,
     ):
         collection = add_collection(sandbox, hasty, "archive")

@@ -96,7 +96,7 @@ def test_no_byte_that_the_server_gets_names_the_patient(tmp_path: Path) -> None:
     kept = tmp_path / "sandbox"
     with (
         Sandbox(data=kept) as sandbox,
-        relay(sandbox, lambda _: None) as wire,
+        relay(sandbox) as wire,
         Client(sandbox.token, wire.base_url) as client,
     ):
         slug = sandbox.add_socket("dicom", "DICOM Image Set")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from gcapi.exceptions import (
     UploadLimitReached,
 )
 from gcapi.progress import ProgressEvent
-from gcapi_sandbox import Sandbox
+from gcapi_sandbox import Faults, Sandbox
 from tests.support.data import found, unique
+from tests.support.lost_responses import CUT, faulty, in_turn
 from tests.support.servers.api_and_store import upload
-from tests.support.servers.loopback import AT_ONCE, Answer, Seen
+from tests.support.servers.loopback import AT_ONCE
 from tests.support.servers.raw_http import wait_until
-from tests.support.servers.relay import relay
 
 PART = 1000
 CONTENT = os.urandom(5 * PART + 123)
@@ -90,17 +91,6 @@ def content_at_the_server(sandbox: Sandbox, client: Client, made: Any) -> bytes:
     return response.content
 
 
-def cut_off(after: int) -> Callable[[Seen], Answer | None]:
-    """Break every connection to the API after a number of requests for URLs."""
-    asked = [0]
-
-    def fault(seen: Seen) -> Answer | None:
-        asked[0] += "generate-presigned-urls" in seen.path
-        return Answer(reset=True) if asked[0] > after else None
-
-    return fault
-
-
 # ---------------------------------------------------------------- the printed call
 
 
@@ -113,13 +103,13 @@ def test_printed_call_sends_what_is_missing(
         sandbox.add_socket(unique("file"), "SQREG file"),
         sandbox.add_archive(unique("a")),
     )
-    sandbox.requests.clear()
-    with (
-        relay(sandbox, cut_off(2)) as server,
-        Client(
-            sandbox.token, server.base_url, retry_strategy=AT_ONCE, max_concurrent_uploads=2
-        ) as unlucky,
-    ):
+
+    def cut_off(*_: object) -> None:
+        sandbox.faults = Faults(rules=(replace(CUT, origin="api"),))
+
+    third_url = in_turn("PATCH", ("*/generate-presigned-urls/",), CUT, skip=2)
+    options = {"retry_strategy": AT_ONCE, "max_concurrent_uploads": 2}
+    with faulty(sandbox, *third_url, on_strike=cut_off, **options) as unlucky:
         unlucky.uploads._uploads.sleep = lambda _: None
         with pytest.raises(UploadInterrupted) as caught:
             unlucky.add_case_to_archive(

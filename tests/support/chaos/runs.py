@@ -8,17 +8,17 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 
-from gcapi import Client
 from gcapi.exceptions import GCAPIError
-from gcapi.retries import PatientStrategy
-from tests.support.chaos.faults import Schedule, faulty_relays
+from gcapi_sandbox import Faults, RecordedRequest, Rule
+from tests.support.chaos.clients import RemoteClient, connect
+from tests.support.chaos.faults import Schedule, describe, fails
 from tests.support.chaos.workflows import (
     WEIGHTS,
     WORKFLOWS,
@@ -29,11 +29,9 @@ from tests.support.chaos.workflows import (
     new_world,
 )
 from tests.support.data import DEADLINE
-from tests.support.servers.loopback import NO_TLS
+from tests.support.programs.suspension import suspended
 
 RUNS = 300
-#: The timeout of the client in seconds, which also bounds its search for the effect of a lost request.
-PATIENCE = 1.5
 
 
 @contextmanager
@@ -59,27 +57,46 @@ def run_once(world: World, seed: int) -> str:
         try:
             with (
                 temporary_files_in(temporary),
-                faulty_relays(world.sandbox, world.upstream, schedule) as url,
-                Client(
-                    world.sandbox.token,
-                    url,
-                    verify=NO_TLS,
-                    timeout=PATIENCE,
-                    retry_strategy=partial(
-                        PatientStrategy, backoff_factor=0.01, longest_delay=0.05
-                    ),
-                ) as client,
+                _faulty_client(world, schedule, temporary) as client,
             ):
-                WORKFLOWS[name](Run(world, client, rng, folder, log, schedule.is_hard))
+                may_expire = schedule.suspension is not None
+                run = Run(world, client, rng, folder, log, schedule.is_hard, may_expire)
+                WORKFLOWS[name](run)
                 world.sandbox.wait_idle(DEADLINE)
             _check_left_over(Path(base), temporary)
         except WrongResultError as error:
             wrong = str(error)
         except (GCAPIError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError):
             wrong = "".join(traceback.format_exc(limit=-4))
+    struck = [request for request in world.sandbox.requests if request.faults]
+    world.faults += sum(map(fails, struck))
+    world.suspensions += sum(schedule.suspension in request.faults for request in struck)
     if not wrong:
         return ""
-    return "\n  ".join([f"seed {seed}, {name}: {wrong}", *schedule.log, *log])
+    return "\n  ".join([f"seed {seed}, {name}: {wrong}", *map(describe, struck), *log])
+
+
+@contextmanager
+def _faulty_client(world: World, schedule: Schedule, temporary: Path) -> Iterator[Any]:
+    """Set the faults, paused, and yield a client that meets them once they are not."""
+    sandbox = world.sandbox
+    account = sandbox.token, sandbox.base_url
+    remote = RemoteClient(*account, temporary) if schedule.suspension else None
+
+    def suspend(rule: Rule, _: RecordedRequest) -> None:
+        if remote and rule is schedule.suspension:
+            with ExitStack() as awake:
+                for pid in remote.pids:
+                    awake.enter_context(suspended(pid))
+
+    sandbox.requests.clear()
+    sandbox.faults, sandbox.are_faults_paused = schedule.faults, True
+    sandbox.on_strike = suspend if remote else None
+    try:
+        with remote or connect(*account) as client:
+            yield client
+    finally:
+        sandbox.faults, sandbox.are_faults_paused, sandbox.on_strike = Faults(), False, None
 
 
 def _check_left_over(base: Path, temporary: Path) -> None:
@@ -90,10 +107,12 @@ def _check_left_over(base: Path, temporary: Path) -> None:
 def main() -> int:
     """Do the runs that the command line asks for; return 1 if one failed."""
     parser = argparse.ArgumentParser(description="Run workflows under random faults.")
-    parser.add_argument("--runs", type=int, default=RUNS, help="the number of seeds, from 0")
+    parser.add_argument("--runs", type=int, default=RUNS, help="the number of seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="run only this seed")
     options = parser.parse_args()
-    seeds = range(options.runs) if options.seed is None else [options.seed]
+    first, runs = (options.first, options.runs) if options.seed is None else (options.seed, 1)
+    seeds = range(first, first + runs)
     begin = time.monotonic()
     failed = 0
     with new_world() as world:
@@ -104,5 +123,8 @@ def main() -> int:
                 sys.stdout.write(f"{wrong}\n  again: python -m tests.support.chaos --seed {seed}\n")
                 sys.stdout.flush()
     seconds = time.monotonic() - begin
-    sys.stdout.write(f"{len(seeds)} runs, {failed} of them wrong, in {seconds:.0f} s\n")
+    sys.stdout.write(
+        f"{len(seeds)} runs with {world.faults} faults and {world.suspensions} suspensions, {failed} of them wrong, in"
+        f" {seconds:.0f} s\n"
+    )
     return 1 if failed else 0

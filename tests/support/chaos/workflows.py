@@ -47,6 +47,8 @@ DOCUMENTED = (
     StatusError,
     httpx.TransportError,
 )
+#: The statuses of faults, and of uploads that are gone.
+TRANSIENT, EXPIRED = {500, 502, 503, 504}, {400, 403, 404}
 
 
 class WrongResultError(AssertionError):
@@ -61,17 +63,25 @@ def must(holds: object, message: str) -> None:
 
 @dataclass
 class World:
-    """A sandbox with the sockets that all runs use."""
+    """A sandbox with the sockets that all runs use.
+
+    Attributes:
+        sandbox: The sandbox.
+        clean: A client for what happens between the faults.
+        faults: The number of requests that failed.
+        suspensions: The number of times that a client was suspended.
+    """
 
     sandbox: Sandbox
     clean: Client
-    upstream: httpx.Client
     number: str
     record: str
     table: str
     image: str
     result: str
     picture: str
+    faults: int = 0
+    suspensions: int = 0
 
     def specs(self, rng: Random, folder: Path, *, least: int = 0) -> list[SocketValueSpec]:
         """Return some specs: inline values, files and images."""
@@ -116,13 +126,11 @@ def new_world() -> Iterator[World]:
     with (
         Sandbox() as sandbox,
         Client(sandbox.token, sandbox.base_url, verify=NO_TLS) as clean,
-        httpx.Client(trust_env=False, verify=NO_TLS) as upstream,
     ):
         sandbox.limits.credits = 10**9
         yield World(
             sandbox,
             clean,
-            upstream,
             number=sandbox.add_socket(unique("number"), "Anything"),
             record=sandbox.add_socket(unique("record"), "Anything", store_in_database=False),
             table=sandbox.add_socket(unique("table"), "CSV file"),
@@ -138,31 +146,40 @@ class Run:
 
     Attributes:
         world: The sandbox.
-        client: A client whose requests meet the faults.
+        client: A client whose requests meet the faults during `attempt`.
         rng: The source of all choices.
         folder: A scratch folder.
         log: Descriptions of the outcomes of calls.
         may_fail: Whether there are enough faults for a call to raise a documented exception.
+        may_expire: Whether uploads can expire during a call, so that the server refuses them.
     """
 
     world: World
-    client: Client
+    client: Any
     rng: Random
     folder: Path
     log: list[str]
     may_fail: bool
+    may_expire: bool
 
     def attempt(self, call: Callable[[], Any]) -> tuple[Any, Exception | None]:
-        """Return the result of a call and its documented exception, one of them `None`; raise other exceptions."""
+        """Make a call with faults; return its result and its documented exception, one of them `None`.
+
+        Other exceptions are raised.
+        """
+        self.world.sandbox.are_faults_paused = False
         try:
             given = call()
         except DOCUMENTED as error:
             self.log.append(f"raised {type(error).__name__}: {error}")
             if not self.may_fail:
                 raise
-            if isinstance(error, StatusError) and error.status_code not in {500, 502, 503, 504}:
+            expired = EXPIRED if self.may_expire else set()
+            if isinstance(error, StatusError) and error.status_code not in TRANSIENT | expired:
                 raise
             return None, error
+        finally:
+            self.world.sandbox.are_faults_paused = True
         self.log.append("returned")
         return given, None
 
@@ -355,14 +372,11 @@ def _download(run: Run, values: Any, expected: dict[str, Any], image: Path) -> N
                 must(path.read_bytes() == "a;ü".encode(), f"{slug} came otherwise")
 
 
-def _fetch(run: Run, value: Any, folder: Path) -> list[Path]:
+def _fetch(run: Run, value: Any, folder: Path) -> Any:
     if value.image and run.rng.random() < 0.5:
         pk = value.image.rstrip("/").rpartition("/")[2]
         return run.client.images.download(pk=pk, output_directory=folder)
-    # The value as the client behind the relay would have parsed it.
-    root, own_root = (str(one.base_url.join("/")) for one in (run.world.clean, run.client))
-    moved = value.from_dict(json.loads(json.dumps(value.to_dict()).replace(root, own_root)))
-    return run.client.download_socket_value(moved, output_directory=folder)
+    return run.client.download_socket_value(value, output_directory=folder)
 
 
 def answer_a_question(run: Run) -> None:
