@@ -181,7 +181,7 @@ class Sandbox(SandboxBuilder):
 
     @property
     def are_faults_paused(self) -> bool:
-        """Whether requests pass without faults, and without being counted by the rules."""
+        """True if requests pass without faults, and without being counted by the rules."""
         return self._parts.injector.is_paused
 
     @are_faults_paused.setter
