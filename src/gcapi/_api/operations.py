@@ -212,7 +212,7 @@ def _json_body(model_class: type[Model] | None, fields: Mapping[str, Any]) -> An
     return model.to_dict()
 
 
-class LazyOperation(Generic[T_co]):
+class Lazy(Generic[T_co]):
     """An operation as an attribute of a class, imported on first use.
 
     Args:

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-from gcapi._api.page import DEFAULT_PAGE_SIZE
+from gcapi._api.page import DEFAULT_PAGE_SIZE, Page
 from gcapi._util.scheduler import Cancelled, Scheduler, result_of
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import StatusError, UnexpectedAnswer, UnstableListWarning
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 #: The number of objects of a page, and of pages that are requested while one is used: three of them take less memory
 #: than two of the largest, and hide the latency as well.
@@ -32,17 +31,7 @@ MAX_REPEATED_PAGES, MAX_GROWTH = 3, 10_000
 _TOOK_TOO_LONG = frozenset({502, 504})
 
 
-class Chunk(Protocol[T_co]):
-    """A page of a list."""
-
-    total_count: int
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[T_co]: ...
-
-
-Fetch = Callable[[int, int], Chunk[T]]
+Fetch = Callable[[int, int], Page[T]]
 
 
 def iterate(fetch: Fetch[T], *, name: str) -> Iterator[T]:
@@ -95,14 +84,14 @@ def _key_of(item: Any) -> Any:
     return getattr(item, "pk", None) or getattr(item, "slug", None)
 
 
-def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
+def _pages(fetch: Fetch[T]) -> Iterator[Page[T]]:
     """Yield the pages of a list, and fetch the next `PAGES_AHEAD` while one is used.
 
     After a page of `ITERATED_PAGE_SIZE` took the server too long, pages have `DEFAULT_PAGE_SIZE`.
     """
     limit = ITERATED_PAGE_SIZE
 
-    def get(offset: int) -> Chunk[T]:
+    def get(offset: int) -> Page[T]:
         nonlocal limit
         asked = limit
         try:
@@ -117,7 +106,7 @@ def _pages(fetch: Fetch[T]) -> Iterator[Chunk[T]]:
     with Scheduler(PAGES_AHEAD, "gcapi-list", grace=0.0) as scheduler:
         page = get(0)
         offset = length = len(page)
-        following: deque[Future[Chunk[T]]] = deque()
+        following: deque[Future[Page[T]]] = deque()
         while len(page) and offset < page.total_count:
             while len(following) < PAGES_AHEAD:
                 start = offset + len(following) * length

@@ -1,27 +1,19 @@
-"""Mixins for namespaces: list, retrieve, and create within a limit of the server."""
+"""Mixins for namespaces: list and retrieve."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from gcapi._api.dataframes import CATEGORIES, dataframe, object_rows
 from gcapi._api.identifiers import pk_of, slug_of
 from gcapi._api.notebook import namespace_html
-from gcapi._api.operations import LazyOperation, plain
-from gcapi._api.page import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Page
+from gcapi._api.operations import Lazy
+from gcapi._api.page import DEFAULT_PAGE_SIZE, Page
 from gcapi._api.pagination import iterate
-from gcapi._api.quota import (
-    MAX_QUOTA_WAIT,
-    MAX_USER_UPLOADS,
-    QuotaWait,
-    note_unused_uploads,
-    server_time,
-)
 from gcapi._api.similar_slugs import similar_slugs
-from gcapi._util.json_types import is_array, is_object
+from gcapi._util.json_types import is_array
 from gcapi._util.near_names import did_you_mean
 from gcapi._util.user_warnings import warn_user
 from gcapi.exceptions import (
@@ -31,13 +23,11 @@ from gcapi.exceptions import (
     UnexpectedAnswer,
     UnknownFilterWarning,
 )
-from grand_challenge_api import api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from gcapi._api.operations import Calls
-    from gcapi.exceptions import LimitReached
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,7 +35,6 @@ T_co = TypeVar("T_co", covariant=True)
 QueryT = TypeVar("QueryT", bound=Mapping[str, Any])
 Params = Mapping[str, Any]
 
-_UPLOAD_URL = re.compile(r"/uploads/([^/]+)/$")
 #: Query parameters that select a part of the list, rather than objects.
 _PAGING = frozenset({"limit", "offset"})
 _MAX_REPR_CHARACTERS = 190
@@ -100,7 +89,7 @@ class PageModel(Protocol[T_co]):
 class ListMixin(Namespace, Generic[T, QueryT]):
     """Objects that can be listed."""
 
-    list_operation: LazyOperation[PageModel[T]]
+    list_operation: Lazy[PageModel[T]]
     #: What an object is called in messages; by default the words of the class's name.
     noun: ClassVar[str] = ""
 
@@ -242,7 +231,7 @@ class ListMixin(Namespace, Generic[T, QueryT]):
 class ReadMixin(ListMixin[T, QueryT]):
     """Objects that can be listed, and retrieved one at a time."""
 
-    detail_operation: LazyOperation[T]
+    detail_operation: Lazy[T]
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> T: ...
@@ -316,58 +305,3 @@ def _plain_filters(filters: Params) -> dict[str, Any]:
     return {
         name: slug_of(value) if name == "slug" else pk_of(value) for name, value in filters.items()
     }
-
-
-def create_within_limit(calls: Calls, fields: Mapping[str, Any], create: Callable[[], T]) -> T:
-    """Create an object that the server limits per user; wait for the limit if the client is set up to wait.
-
-    Args:
-        calls: Calls the API.
-        fields: The fields of the object, which may refer to uploads.
-        create: Creates the object; called again after each `LimitReached` while waiting helps.
-    """
-    uploads = set(_upload_pks(plain(fields)))
-    wait = QuotaWait(calls.settings.on_limit, time_left=_remaining_lifetime(calls, uploads))
-    with note_unused_uploads(lambda: len(uploads)):
-        return wait.call(create)
-
-
-def _remaining_lifetime(calls: Calls, uploads: set[str]) -> Callable[[LimitReached], float]:
-    """Return a function that returns how long the given uploads stay valid, by the server's clock.
-
-    The creation times are read once, after the first refusal.
-    """
-    oldest: datetime | None = None
-
-    def remaining(refused: LimitReached) -> float:
-        nonlocal oldest
-        now = server_time(refused)
-        oldest = oldest or min((now, *_creation_times(calls, uploads)))
-        return MAX_QUOTA_WAIT - (now - oldest).total_seconds()
-
-    return remaining
-
-
-class _UserUploads(ListMixin[Any, Any]):
-    list_operation = LazyOperation(lambda: api.uploads_list)
-
-
-def _creation_times(calls: Calls, uploads: set[str]) -> Iterator[datetime]:
-    """Yield the creation times of uploads; listing all is quicker than one request for each."""
-    for offset in range(0, MAX_USER_UPLOADS if uploads else 0, MAX_PAGE_SIZE):
-        for upload in _UserUploads(calls).page(offset, MAX_PAGE_SIZE):
-            if upload.pk in uploads and isinstance(upload.created, datetime):
-                yield upload.created
-
-
-def _upload_pks(fields: Any) -> Iterator[str]:
-    """Yield the primary keys of the uploads whose URLs are among the fields of an object."""
-    if is_object(fields):
-        for key, value in fields.items():
-            if key != "value":  # the user's own data
-                yield from _upload_pks(value)
-    elif is_array(fields):
-        for value in fields:
-            yield from _upload_pks(value)
-    elif isinstance(fields, str) and (found := _UPLOAD_URL.search(fields)):
-        yield found[1]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import httpx
 
 from gcapi import models
+from gcapi._api.limited_creation import create_within_limit
 from gcapi._api.lost_writes import (
     WRITE_ERRORS,
     RecoveryPolicy,
@@ -28,7 +29,6 @@ from gcapi._api.lost_writes import (
 )
 from gcapi._api.operations import Calls, plain
 from gcapi._api.page import MAX_PAGE_SIZE
-from gcapi._api.resource_mixins import create_within_limit
 from gcapi._http.urls import last_segment, same_path
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.namespaces import Namespaces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from gcapi._api.operations import LazyOperation
+from gcapi._api.operations import Lazy
 from gcapi._api.resource_mixins import Namespace, PageModel, ReadMixin
 from grand_challenge_api import api
 
@@ -33,12 +33,8 @@ class Profiles(Namespace):
 class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]):
     """Your notifications; the API only shows whether each was read."""
 
-    list_operation: LazyOperation[PageModel[models.Notification]] = LazyOperation(
-        lambda: api.notifications_list
-    )
-    detail_operation: LazyOperation[models.Notification] = LazyOperation(
-        lambda: api.notifications_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Notification]] = Lazy(lambda: api.notifications_list)
+    detail_operation: Lazy[models.Notification] = Lazy(lambda: api.notifications_retrieve)
 
     def partial_update(
         self, pk: str, **fields: Unpack[notifications_partial_update.Body]
@@ -58,12 +54,8 @@ class Notifications(ReadMixin["models.Notification", "notifications_list.Query"]
 class Subscriptions(ReadMixin["models.Follow", "subscriptions_list.Query"]):
     """Your subscriptions."""
 
-    list_operation: LazyOperation[PageModel[models.Follow]] = LazyOperation(
-        lambda: api.subscriptions_list
-    )
-    detail_operation: LazyOperation[models.Follow] = LazyOperation(
-        lambda: api.subscriptions_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Follow]] = Lazy(lambda: api.subscriptions_list)
+    detail_operation: Lazy[models.Follow] = Lazy(lambda: api.subscriptions_retrieve)
 
     def partial_update(
         self, pk: str, **fields: Unpack[subscriptions_partial_update.Body]

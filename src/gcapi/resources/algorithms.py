@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gcapi._api.operations import LazyOperation
-from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin, create_within_limit
+from gcapi._api.limited_creation import create_within_limit
+from gcapi._api.operations import Lazy
+from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
@@ -28,23 +29,17 @@ if TYPE_CHECKING:
 class Algorithms(SlugMixin["models.Algorithm", "algorithms_list.Query"]):
     """Algorithms that can be run."""
 
-    list_operation: LazyOperation[PageModel[models.Algorithm]] = LazyOperation(
-        lambda: api.algorithms_list
-    )
-    detail_operation: LazyOperation[models.Algorithm] = LazyOperation(
-        lambda: api.algorithms_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Algorithm]] = Lazy(lambda: api.algorithms_list)
+    detail_operation: Lazy[models.Algorithm] = Lazy(lambda: api.algorithms_retrieve)
 
 
 class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list.Query"]):
     """The container images of algorithms, visible to their editors."""
 
-    list_operation: LazyOperation[PageModel[models.AlgorithmImage]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.AlgorithmImage]] = Lazy(
         lambda: api.algorithms_images_list
     )
-    detail_operation: LazyOperation[models.AlgorithmImage] = LazyOperation(
-        lambda: api.algorithms_images_retrieve
-    )
+    detail_operation: Lazy[models.AlgorithmImage] = Lazy(lambda: api.algorithms_images_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.AlgorithmImage: ...
@@ -71,12 +66,8 @@ class AlgorithmImages(ReadMixin["models.AlgorithmImage", "algorithms_images_list
 class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Query"]):
     """Algorithm jobs."""
 
-    list_operation: LazyOperation[PageModel[models.HyperlinkedJob]] = LazyOperation(
-        lambda: api.algorithms_jobs_list
-    )
-    detail_operation: LazyOperation[models.HyperlinkedJob] = LazyOperation(
-        lambda: api.algorithms_jobs_retrieve
-    )
+    list_operation: Lazy[PageModel[models.HyperlinkedJob]] = Lazy(lambda: api.algorithms_jobs_list)
+    detail_operation: Lazy[models.HyperlinkedJob] = Lazy(lambda: api.algorithms_jobs_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.HyperlinkedJob: ...
@@ -117,12 +108,8 @@ class AlgorithmJobs(ReadMixin["models.HyperlinkedJob", "algorithms_jobs_list.Que
 class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list.Query"]):
     """Algorithms that are kept running for immediate invocation (servers from July 2026)."""
 
-    list_operation: LazyOperation[PageModel[models.Endpoint]] = LazyOperation(
-        lambda: api.algorithms_endpoints_list
-    )
-    detail_operation: LazyOperation[models.Endpoint] = LazyOperation(
-        lambda: api.algorithms_endpoints_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Endpoint]] = Lazy(lambda: api.algorithms_endpoints_list)
+    detail_operation: Lazy[models.Endpoint] = Lazy(lambda: api.algorithms_endpoints_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Endpoint: ...
@@ -157,12 +144,10 @@ class AlgorithmEndpoints(ReadMixin["models.Endpoint", "algorithms_endpoints_list
 class AlgorithmInvocations(ReadMixin["models.Invocation", "algorithms_invocations_list.Query"]):
     """Invocations of algorithm endpoints (servers from July 2026)."""
 
-    list_operation: LazyOperation[PageModel[models.Invocation]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.Invocation]] = Lazy(
         lambda: api.algorithms_invocations_list
     )
-    detail_operation: LazyOperation[models.Invocation] = LazyOperation(
-        lambda: api.algorithms_invocations_retrieve
-    )
+    detail_operation: Lazy[models.Invocation] = Lazy(lambda: api.algorithms_invocations_retrieve)
 
     def create(self, **fields: Unpack[algorithms_invocations_create.Body]) -> models.InvocationPost:
         """Invoke an endpoint."""
@@ -173,9 +158,9 @@ class Interfaces(SlugMixin["models.ComponentInterface", "components_interfaces_l
     """Sockets, which the API calls component interfaces."""
 
     noun = "socket"
-    list_operation: LazyOperation[PageModel[models.ComponentInterface]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.ComponentInterface]] = Lazy(
         lambda: api.components_interfaces_list
     )
-    detail_operation: LazyOperation[models.ComponentInterface] = LazyOperation(
+    detail_operation: Lazy[models.ComponentInterface] = Lazy(
         lambda: api.components_interfaces_retrieve
     )

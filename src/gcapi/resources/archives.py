@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gcapi._api.operations import LazyOperation
+from gcapi._api.operations import Lazy
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._util.json_types import is_array
 from gcapi.exceptions import UnexpectedAnswer
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 class Archives(SlugMixin["models.Archive", "archives_list.Query"]):
     """Archives: collections of cases."""
 
-    list_operation: LazyOperation[PageModel[models.Archive]] = LazyOperation(
-        lambda: api.archives_list
-    )
-    detail_operation: LazyOperation[models.Archive] = LazyOperation(lambda: api.archives_retrieve)
+    list_operation: Lazy[PageModel[models.Archive]] = Lazy(lambda: api.archives_list)
+    detail_operation: Lazy[models.Archive] = Lazy(lambda: api.archives_retrieve)
 
     def patients(self, pk: str) -> list[str]:
         """List the patient IDs of an archive's images."""
@@ -44,17 +42,11 @@ class Archives(SlugMixin["models.Archive", "archives_list.Query"]):
         return _strings(self._calls.call(api.archives_studies_retrieve, pk, params=query))
 
 
-class ArchiveItems(
-    ReadMixin["models.ArchiveItem", "archives_items_list.Query"],
-):
+class ArchiveItems(ReadMixin["models.ArchiveItem", "archives_items_list.Query"]):
     """Archive items: the cases of an archive."""
 
-    list_operation: LazyOperation[PageModel[models.ArchiveItem]] = LazyOperation(
-        lambda: api.archives_items_list
-    )
-    detail_operation: LazyOperation[models.ArchiveItem] = LazyOperation(
-        lambda: api.archives_items_retrieve
-    )
+    list_operation: Lazy[PageModel[models.ArchiveItem]] = Lazy(lambda: api.archives_items_list)
+    detail_operation: Lazy[models.ArchiveItem] = Lazy(lambda: api.archives_items_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.ArchiveItem: ...

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gcapi._api.operations import LazyOperation
+from gcapi._api.operations import Lazy
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._util.json_types import is_array, is_object
 from grand_challenge_api import api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from gcapi import models
     from gcapi._api.resource_mixins import Params
@@ -26,12 +26,8 @@ _LEADERBOARD_COLUMNS = frozenset({"rank", "user", "created", "status", "publishe
 class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
     """Challenges, which have no primary key: `detail` takes the short name, as ``pk`` or as ``slug``."""
 
-    list_operation: LazyOperation[PageModel[models.PublicChallenge]] = LazyOperation(
-        lambda: api.challenges_list
-    )
-    detail_operation: LazyOperation[models.PublicChallenge] = LazyOperation(
-        lambda: api.challenges_retrieve
-    )
+    list_operation: Lazy[PageModel[models.PublicChallenge]] = Lazy(lambda: api.challenges_list)
+    detail_operation: Lazy[models.PublicChallenge] = Lazy(lambda: api.challenges_retrieve)
 
     def _one(self, pk: str | None, api_url: str | None, filters: Params) -> models.PublicChallenge:
         if set(filters) == {"slug"} and filters["slug"] and not pk and not api_url:
@@ -42,12 +38,8 @@ class Challenges(SlugMixin["models.PublicChallenge", "challenges_list.Query"]):
 class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
     """Evaluations of challenge submissions, including those that run outside the platform."""
 
-    list_operation: LazyOperation[PageModel[models.Evaluation]] = LazyOperation(
-        lambda: api.evaluations_list
-    )
-    detail_operation: LazyOperation[models.Evaluation] = LazyOperation(
-        lambda: api.evaluations_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Evaluation]] = Lazy(lambda: api.evaluations_list)
+    detail_operation: Lazy[models.Evaluation] = Lazy(lambda: api.evaluations_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Evaluation: ...
@@ -95,7 +87,7 @@ class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
                 **{
                     f"metrics.{name}" if name in _LEADERBOARD_COLUMNS else name: metric
                     for value in one.outputs
-                    for name, metric in _metrics(value)
+                    for name, metric in _metrics("", value.value)
                 },
             }
             for one in self.iterate_all()
@@ -138,15 +130,10 @@ class Evaluations(ReadMixin["models.Evaluation", "evaluations_list.Query"]):
         )
 
 
-def _metrics(value: models.ComponentInterfaceValue) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of metrics in an output of an evaluation."""
-    if is_object(value.value):
-        yield from _leaves("", value.value)
-
-
-def _leaves(prefix: str, inner: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, content in inner.items():
-        if is_object(content):
-            yield from _leaves(f"{prefix}{name}.", content)
-        elif not is_array(content):
-            yield f"{prefix}{name}", content
+def _metrics(name: str, content: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of metrics in an output of an evaluation, whose own name is empty."""
+    if is_object(content):
+        for inner, value in content.items():
+            yield from _metrics(f"{name}.{inner}" if name else inner, value)
+    elif name and not is_array(content):
+        yield name, content

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
 from gcapi._api.notebook import offer_pictures
-from gcapi._api.operations import LazyOperation
+from gcapi._api.operations import Lazy
 from gcapi._api.resource_mixins import PageModel, ReadMixin
 from gcapi._pictures.volumes import as_array
 from gcapi._transfer.image_files import choose_files, files_of_image
@@ -37,12 +37,8 @@ class _DownloadOptions(TypedDict):
 class Images(ReadMixin["models.HyperlinkedImage", "cases_images_list.Query"]):
     """Images and DICOM image sets."""
 
-    list_operation: LazyOperation[PageModel[models.HyperlinkedImage]] = LazyOperation(
-        lambda: api.cases_images_list
-    )
-    detail_operation: LazyOperation[models.HyperlinkedImage] = LazyOperation(
-        lambda: api.cases_images_retrieve
-    )
+    list_operation: Lazy[PageModel[models.HyperlinkedImage]] = Lazy(lambda: api.cases_images_list)
+    detail_operation: Lazy[models.HyperlinkedImage] = Lazy(lambda: api.cases_images_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.HyperlinkedImage: ...

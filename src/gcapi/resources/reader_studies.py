@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
-from gcapi._api.operations import LazyOperation, plain
+from gcapi._api.operations import Lazy, plain
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from gcapi._http.urls import is_pk, last_segment, same_path
 from grand_challenge_api import api
@@ -42,12 +42,10 @@ _ANSWER_REFERENCES = {
 class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve.Query"]):
     """Your own answers, without ground truth."""
 
-    list_operation: LazyOperation[PageModel[models.Answer]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.Answer]] = Lazy(
         lambda: api.reader_studies_answers_mine_retrieve
     )
-    detail_operation: LazyOperation[models.Answer] = LazyOperation(
-        lambda: api.reader_studies_answers_retrieve
-    )
+    detail_operation: Lazy[models.Answer] = Lazy(lambda: api.reader_studies_answers_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
@@ -76,12 +74,8 @@ class MyAnswers(ReadMixin["models.Answer", "reader_studies_answers_mine_retrieve
 class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
     """Answers to the questions of reader studies."""
 
-    list_operation: LazyOperation[PageModel[models.Answer]] = LazyOperation(
-        lambda: api.reader_studies_answers_list
-    )
-    detail_operation: LazyOperation[models.Answer] = LazyOperation(
-        lambda: api.reader_studies_answers_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Answer]] = Lazy(lambda: api.reader_studies_answers_list)
+    detail_operation: Lazy[models.Answer] = Lazy(lambda: api.reader_studies_answers_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Answer: ...
@@ -150,12 +144,10 @@ class Answers(ReadMixin["models.Answer", "reader_studies_answers_list.Query"]):
 class Questions(ReadMixin["models.Question", "reader_studies_questions_list.Query"]):
     """The questions of reader studies."""
 
-    list_operation: LazyOperation[PageModel[models.Question]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.Question]] = Lazy(
         lambda: api.reader_studies_questions_list
     )
-    detail_operation: LazyOperation[models.Question] = LazyOperation(
-        lambda: api.reader_studies_questions_retrieve
-    )
+    detail_operation: Lazy[models.Question] = Lazy(lambda: api.reader_studies_questions_retrieve)
 
     @overload
     def detail(self, pk: str, api_url: None = None) -> models.Question: ...
@@ -179,15 +171,13 @@ class Questions(ReadMixin["models.Question", "reader_studies_questions_list.Quer
         return self._one(pk, api_url, filters)
 
 
-class DisplaySets(
-    ReadMixin["models.DisplaySet", "reader_studies_display_sets_list.Query"],
-):
+class DisplaySets(ReadMixin["models.DisplaySet", "reader_studies_display_sets_list.Query"]):
     """Display sets: the cases of a reader study."""
 
-    list_operation: LazyOperation[PageModel[models.DisplaySet]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.DisplaySet]] = Lazy(
         lambda: api.reader_studies_display_sets_list
     )
-    detail_operation: LazyOperation[models.DisplaySet] = LazyOperation(
+    detail_operation: Lazy[models.DisplaySet] = Lazy(
         lambda: api.reader_studies_display_sets_retrieve
     )
 
@@ -236,12 +226,8 @@ class DisplaySets(
 class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]):
     """Reader studies: cases that readers assess."""
 
-    list_operation: LazyOperation[PageModel[models.ReaderStudy]] = LazyOperation(
-        lambda: api.reader_studies_list
-    )
-    detail_operation: LazyOperation[models.ReaderStudy] = LazyOperation(
-        lambda: api.reader_studies_retrieve
-    )
+    list_operation: Lazy[PageModel[models.ReaderStudy]] = Lazy(lambda: api.reader_studies_list)
+    detail_operation: Lazy[models.ReaderStudy] = Lazy(lambda: api.reader_studies_retrieve)
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)

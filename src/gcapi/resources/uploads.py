@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gcapi._api.operations import LazyOperation
+from gcapi._api.limited_creation import create_within_limit
+from gcapi._api.operations import Lazy
 from gcapi._api.quota import QuotaWait
-from gcapi._api.resource_mixins import PageModel, ReadMixin, create_within_limit
+from gcapi._api.resource_mixins import PageModel, ReadMixin
 from gcapi._transfer.open_files import file_object_source
 from grand_challenge_api import api
 
@@ -29,10 +30,8 @@ class UploadsNamespace(ReadMixin["models.UserUpload", "uploads_list.Query"]):
     """Your own uploads: the steps that `SocketValueSpec` with files takes for you."""
 
     noun = "upload"
-    list_operation: LazyOperation[PageModel[models.UserUpload]] = LazyOperation(
-        lambda: api.uploads_list
-    )
-    detail_operation: LazyOperation[models.UserUpload] = LazyOperation(lambda: api.uploads_retrieve)
+    list_operation: Lazy[PageModel[models.UserUpload]] = Lazy(lambda: api.uploads_list)
+    detail_operation: Lazy[models.UserUpload] = Lazy(lambda: api.uploads_retrieve)
 
     def __init__(self, calls: Calls, uploads: Uploads) -> None:
         super().__init__(calls)
@@ -162,10 +161,10 @@ class RawImageUploadSessions(
 ):
     """Imports of uploaded images, with the server's error message if one failed."""
 
-    list_operation: LazyOperation[PageModel[models.RawImageUploadSession]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.RawImageUploadSession]] = Lazy(
         lambda: api.cases_upload_sessions_list
     )
-    detail_operation: LazyOperation[models.RawImageUploadSession] = LazyOperation(
+    detail_operation: Lazy[models.RawImageUploadSession] = Lazy(
         lambda: api.cases_upload_sessions_retrieve
     )
 

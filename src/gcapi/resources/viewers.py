@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from gcapi._api.operations import LazyOperation
+from gcapi._api.operations import Lazy
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
 from grand_challenge_api import api
 
@@ -22,21 +22,17 @@ if TYPE_CHECKING:
 class Workstations(SlugMixin["models.Workstation", "workstations_list.Query"]):
     """Viewers."""
 
-    list_operation: LazyOperation[PageModel[models.Workstation]] = LazyOperation(
-        lambda: api.workstations_list
-    )
-    detail_operation: LazyOperation[models.Workstation] = LazyOperation(
-        lambda: api.workstations_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Workstation]] = Lazy(lambda: api.workstations_list)
+    detail_operation: Lazy[models.Workstation] = Lazy(lambda: api.workstations_retrieve)
 
 
 class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_configs_list.Query"]):
     """Viewer configurations."""
 
-    list_operation: LazyOperation[PageModel[models.WorkstationConfig]] = LazyOperation(
+    list_operation: Lazy[PageModel[models.WorkstationConfig]] = Lazy(
         lambda: api.workstations_configs_list
     )
-    detail_operation: LazyOperation[models.WorkstationConfig] = LazyOperation(
+    detail_operation: Lazy[models.WorkstationConfig] = Lazy(
         lambda: api.workstations_configs_retrieve
     )
 
@@ -44,12 +40,8 @@ class WorkstationConfigs(SlugMixin["models.WorkstationConfig", "workstations_con
 class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
     """Your viewer sessions."""
 
-    list_operation: LazyOperation[PageModel[models.Session]] = LazyOperation(
-        lambda: api.workstations_sessions_list
-    )
-    detail_operation: LazyOperation[models.Session] = LazyOperation(
-        lambda: api.workstations_sessions_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Session]] = Lazy(lambda: api.workstations_sessions_list)
+    detail_operation: Lazy[models.Session] = Lazy(lambda: api.workstations_sessions_retrieve)
 
     def keep_alive(self, pk: str) -> dict[str, Any]:
         """Extend a session to five minutes from now, and return the server's response."""
@@ -60,12 +52,8 @@ class Sessions(ReadMixin["models.Session", "workstations_sessions_list.Query"]):
 class Feedback(ReadMixin["models.Feedback", "workstations_feedback_list.Query"]):
     """User feedback on viewers."""
 
-    list_operation: LazyOperation[PageModel[models.Feedback]] = LazyOperation(
-        lambda: api.workstations_feedback_list
-    )
-    detail_operation: LazyOperation[models.Feedback] = LazyOperation(
-        lambda: api.workstations_feedback_retrieve
-    )
+    list_operation: Lazy[PageModel[models.Feedback]] = Lazy(lambda: api.workstations_feedback_list)
+    detail_operation: Lazy[models.Feedback] = Lazy(lambda: api.workstations_feedback_retrieve)
 
     def create(self, **fields: Unpack[workstations_feedback_create.Body]) -> models.Feedback:
         """Send feedback on a viewer."""
