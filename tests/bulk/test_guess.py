@@ -204,6 +204,13 @@ def test_nothing_to_guess(tmp_path: Path) -> None:
         guess_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["  ", "slice%q.raw 1 2 1", "slice%d.raw 1 999999999999 1"])
+def test_header_with_wrong_data_files(tmp_path: Path, name: str) -> None:
+    """A header whose data files cannot be found is an image, so that its check says what is wrong with it."""
+    write_tree(tmp_path, {"a.mhd": metaimage(name)})
+    assert [row.cells for row in guess_manifest(tmp_path).rows] == [{"image": "a.mhd"}]
+
+
 def test_each_file_is_read_once(tmp_path: Path) -> None:
     """The number of reads grows in proportion to the number of pairs of header and data in a folder."""
     counts = []

@@ -241,6 +241,10 @@ def _detached() -> Iterator[ImageCase]:
     yield ImageCase("data in a list", listed, "warning", "in other files")
     pattern = {"a.mhd": metaimage(file="s%d.raw 0 3 1"), **_SLICES}
     yield ImageCase("data in a pattern", pattern, "warning", "in other files")
+    endless = {"a.mhd": metaimage(file="s%d.raw 0 999999999999"), **_SLICES}
+    yield ImageCase("data in a pattern of many files", endless, "warning", "in other files")
+    wrong = {"a.mhd": metaimage(file="s%q.raw 0 3 1"), **_SLICES}
+    yield ImageCase("data in a wrong pattern", wrong, "error", "'s%q.raw 0 3 1'")
     partly = {name: data for name, data in listed.items() if name != "s2.raw"}
     yield ImageCase("a list with a missing file", partly, "error", "'s2.raw' does not exist")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -18,6 +19,8 @@ BLOCK_BYTES = 2**20
 Compression = Literal["gzip", "zlib"]
 #: What to do about a file that is damaged.
 COPY_AGAIN = "Copy or export it again"
+#: The largest number of data files that a header may number.
+_MAX_DATA_FILES = 100_000
 #: The last bytes of a gzip file: the length of its last member before compression, modulo 2**32.
 _GZIP_LENGTH_BYTES = 4
 
@@ -53,6 +56,25 @@ class ImageData:
     length: int | None = None
     compression: Compression | None = None
     is_whole_file: bool = False
+
+
+def numbered_names(text: str, *, default_step: str = "") -> list[str]:
+    """Return the data files that a header numbers.
+
+    Args:
+        text: A pattern, the first number, the last number and the step, such as ``slice%03d.raw 1 20 1``.
+        default_step: The step if there is none; empty if there has to be one.
+
+    Raises:
+        HeaderError: The text cannot be read.
+    """
+    try:
+        pattern, *numbers = [*text.split(), default_step][:4]
+        first, last, step = map(int, numbers)
+        wanted = range(first, last + (1 if step > 0 else -1), step)
+        return [pattern % number for number in islice(wanted, _MAX_DATA_FILES)]
+    except (TypeError, ValueError, OverflowError):
+        raise HeaderError(f"its header has the data files {text!r}, which cannot be read") from None
 
 
 def stored_length(path: Path, data: ImageData) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 
 from gcapi._inspect.formats import Head
-from gcapi._inspect.image_data import Compression, HeaderError, ImageData
+from gcapi._inspect.image_data import Compression, HeaderError, ImageData, numbered_names
 
 #: Bounds of a header, which ends with ElementDataFile; a list of data files may follow.
 _MAX_LINES, _MAX_LINE_BYTES = 10_000, 10_000
@@ -40,14 +40,7 @@ def read_metaimage(head: Head) -> list[ImageData]:
     words = name.split()
     if words[0] == "LIST":
         return _slices(fields, words[1:], [os.fsdecode(line) for line in others], start, length)
-    try:
-        first, last, step = (*(int(word) for word in words[1:]), 1)[:3]
-        names = [words[0] % number for number in range(first, last + 1, step)]
-    except (TypeError, ValueError):
-        raise HeaderError(
-            f"ElementDataFile in its header is {name!r}, which cannot be read"
-        ) from None
-    return _slices(fields, [], names, start, length)
+    return _slices(fields, [], numbered_names(name, default_step="1"), start, length)
 
 
 def _slices(

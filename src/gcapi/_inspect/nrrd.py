@@ -7,7 +7,7 @@ import os
 import re
 
 from gcapi._inspect.formats import Head
-from gcapi._inspect.image_data import Compression, HeaderError, ImageData
+from gcapi._inspect.image_data import Compression, HeaderError, ImageData, numbered_names
 
 #: Bounds of a header, which a list of data files ends.
 _MAX_LINES, _MAX_LINE_BYTES = 10_000, 10_000
@@ -60,18 +60,10 @@ def read_nrrd(head: Head) -> list[ImageData]:
 
 
 def _names(field: str, others: list[str]) -> list[str]:
-    words = field.removeprefix("./").split()
-    if words[:1] == ["LIST"]:
+    field = field.removeprefix("./")
+    if field.split()[:1] == ["LIST"]:
         return others
-    if "%" not in field:
-        return [field.removeprefix("./")]
-    try:
-        first, last, step = (int(word) for word in words[1:4])
-        return [words[0] % number for number in range(first, last + (1 if step > 0 else -1), step)]
-    except (ValueError, TypeError):
-        raise HeaderError(
-            f"its header has the data files {field!r}, which cannot be read"
-        ) from None
+    return numbered_names(field) if "%" in field else [field]
 
 
 def _read_fields(head: Head) -> tuple[dict[str, str], list[str], int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from gcapi._inspect.formats import (
@@ -20,6 +19,7 @@ from gcapi._inspect.formats import (
     Head,
     read_head,
 )
+from gcapi._inspect.image_data import HeaderError, numbered_names
 from gcapi._inspect.series import series_and_study
 from gcapi._transfer.file_names import full_suffix
 from gcapi._transfer.local_files import check_local_file
@@ -46,8 +46,6 @@ _DATA_FILES = re.compile(
 )
 #: The longest list of data files in a header, in bytes.
 _MAX_HEADER_BYTES = 2**20
-#: The number of data files that a header may number.
-_MAX_DATA_FILES = 100_000
 #: The SOP class of a DICOMDIR, with its length, in the file meta information.
 _DICOMDIR_CLASS = b"UI\x14\x001.2.840.10008.1.3.10"
 
@@ -172,10 +170,9 @@ def _named_data_files(head: Head) -> Iterator[Path]:
     match = _DATA_FILES.search(head.data)
     if match is None:
         return
-    value, rest = match[1].strip(), match[2]
-    words = value.decode("utf-8", "surrogateescape").split()
+    words, rest = match[1].decode("utf-8", "surrogateescape").split(), match[2]
     names: Iterable[str] = [" ".join(words)]
-    if words[0].upper() == "LOCAL":
+    if not words or words[0].upper() == "LOCAL":
         return
     if words[0].upper() == "LIST":
         if head.size > len(head.data):
@@ -183,17 +180,10 @@ def _named_data_files(head: Head) -> Iterator[Path]:
                 rest = file.read(_MAX_HEADER_BYTES)[match.start(2) :]
         names = rest.decode("utf-8", "surrogateescape").split("\n")
     elif "%" in words[0] and len(words) > 1:
-        names = _numbered_names(words[0], words[1:])
+        try:
+            names = numbered_names(" ".join(words), default_step="1")
+        except HeaderError:
+            return
     for name in names:
         if name.strip() and "\0" not in name:
             yield head.path.parent / name.strip()
-
-
-def _numbered_names(pattern: str, numbers: Sequence[str]) -> Iterator[str]:
-    """Yield names such as ``slice%03d.raw``, numbered from the first to the last number."""
-    try:
-        first, last, *step = map(int, numbers[:3])
-        for number in islice(range(first, last + 1, *step), _MAX_DATA_FILES):
-            yield pattern % number
-    except (ValueError, TypeError):  # of a damaged header
-        return
