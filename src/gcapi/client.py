@@ -486,10 +486,8 @@ class Client(Namespaces):
             ObjectNotFound: There is no such algorithm or socket, or no access to it; nothing was uploaded.
         """
         algorithm = self.workflows.lookup.algorithms.get(algorithm_slug)
-        plans = self.workflows.values.plan(
-            inputs, self.workflows.inspection(inspect), algorithm=algorithm
-        )
-        return self.workflows.jobs.start(algorithm, self.workflows.values.upload(plans))
+        values = self.workflows.upload_inputs(algorithm, inputs, inspect)
+        return self.workflows.jobs.start(algorithm, values)
 
     def wait_for_job(
         self, job: models.JobPost | models.HyperlinkedJob | str, *, timeout: float | None = A_DAY
@@ -582,10 +580,8 @@ class Client(Namespaces):
         """
         endpoint = self.algorithm_endpoints.detail(pk=endpoint_pk)
         algorithm = self.algorithms.detail(api_url=endpoint.algorithm)
-        plans = self.workflows.values.plan(
-            inputs, self.workflows.inspection(inspect), algorithm=algorithm
-        )
-        return self.workflows.jobs.invoke(endpoint, self.workflows.values.upload(plans))
+        values = self.workflows.upload_inputs(algorithm, inputs, inspect)
+        return self.workflows.jobs.invoke(endpoint, values)
 
     # ------------------------------------------------------------ results
 

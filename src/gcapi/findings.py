@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from gcapi._util.html import ShownAsTable
 
@@ -12,16 +12,6 @@ from gcapi._util.html import ShownAsTable
 Level = Literal["error", "warning"]
 #: What to do about findings: raise `FileInspectionError` for errors and warn of warnings, warn of both, or not inspect.
 InspectMode = Literal["error", "warn", "off"]
-
-
-def check_inspect_mode(mode: str) -> None:
-    """Check what to do about findings.
-
-    Raises:
-        ValueError: There is no such mode.
-    """
-    if mode not in get_args(InspectMode):
-        raise ValueError(f"inspect={mode!r} must be 'error', 'warn' or 'off'.")
 
 
 @dataclass(frozen=True, repr=False)

@@ -36,34 +36,6 @@ class AlgorithmRun(ShownAsTable):
     files: dict[str, list[Path]]
 
 
-def wait_for_job(
-    pk: str,
-    read: Callable[[], models.HyperlinkedJob],
-    *,
-    timeout: float | None,
-    reason: Callable[[models.HyperlinkedJob], str] = lambda _: "",
-) -> models.HyperlinkedJob:
-    """Wait until a job has succeeded, and return it.
-
-    Args:
-        pk: The job.
-        read: Reads the job from the server.
-        timeout: Seconds; `None` for no limit.
-        reason: Returns why the inputs of a job could not be used, if the API tells.
-
-    Raises:
-        JobFailed: The job failed or was cancelled.
-        JobTimeout: The job did not finish in time.
-    """
-    finished: list[models.HyperlinkedJob] = []
-    for late in watch_jobs([pk], lambda _: [read()], timeout=timeout, on_finish=finished.append):
-        raise late
-    job = finished[0]
-    if job.status != SUCCEEDED:
-        raise failure(job, reason(job))
-    return job
-
-
 def watch_jobs(
     pks: Iterable[str],
     read: Callable[[Collection[str]], Iterable[models.HyperlinkedJob]],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 
 import httpx
 
+from gcapi._util.error_chains import is_certificate_error
 from gcapi._util.http_dates import parse_http_date
 from gcapi.exceptions import ConfigurationError, UnreachableHostError
 
@@ -159,7 +159,8 @@ class PatientStrategy(BaseRetryStrategy):
 
     def get_error_delay(self, error: httpx.TransportError) -> Seconds | None:
         """Return the seconds to wait after a transport error."""
-        if _is_final(error):
+        is_invalid = isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol)
+        if is_invalid or is_certificate_error(error):  # a retry would fail in the same way
             return None
         is_first_contact = isinstance(error, UnreachableHostError) and not error.was_reached
         limit = RETRIES_OF_FIRST_CONTACT if is_first_contact else self._maximum
@@ -175,18 +176,6 @@ class PatientStrategy(BaseRetryStrategy):
         self._retries += 1
         self._bound = min(2 * self._bound, self._longest)
         return delay
-
-
-def _is_final(error: BaseException) -> bool:
-    """Return whether a retry would fail in the same way."""
-    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-        return True
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def check_factory(factory: RetryStrategyFactory | None) -> RetryStrategyFactory:

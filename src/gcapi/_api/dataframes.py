@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
+from gcapi._util.extras import import_extra
 from gcapi._util.json_types import is_array, is_object
 from gcapi.exceptions import MissingExtra
 
@@ -45,12 +45,8 @@ def dataframe(
     Raises:
         MissingExtra: pandas is not installed.
     """
-    try:
-        pandas: Any = import_module("pandas")
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "A data frame needs pandas. Install it with: pip install pandas"
-        ) from error
+    missing = MissingExtra("A data frame needs pandas. Install it with: pip install pandas")
+    pandas = import_extra("pandas", missing)
     given = list(rows)
     names = (
         columns if columns is not None else [*dict.fromkeys(key for row in given for key in row)]

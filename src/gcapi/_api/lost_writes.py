@@ -140,9 +140,7 @@ def is_refusal_with(error: BaseException, words: str) -> bool:
     )
 
 
-def as_written(
-    values: Iterable[models.HyperlinkedComponentInterfaceValue],
-) -> list[dict[str, Any]]:
+def as_written(values: Iterable[models.HyperlinkedComponentInterfaceValue]) -> list[dict[str, Any]]:
     """Return values, as read from the server, in the form in which a write returns them."""
     return [
         {**value.to_dict(), "interface": value.interface.slug, "image_name": None}

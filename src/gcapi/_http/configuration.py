@@ -145,21 +145,19 @@ def _read_profile(profile: str, *, required: bool) -> str:
     try:
         with path.open("rb") as file:
             return decode_line(file.readline())
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except OSError as error:
         if not required:
             return ""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise ConfigurationError(
+                f"The profile {path} cannot be read: {error.strerror}. Run 'gcapi login' again."
+            ) from error
         known = ""
         with suppress(OSError):
             known = ", ".join(sorted(one.name for one in path.parent.iterdir()))
         raise ConfigurationError(
             f"There is no profile {profile!r} (the profiles are: {known or 'none'}). Make it with"
             f" 'gcapi --profile {profile} login --base-url URL'."
-        ) from error
-    except OSError as error:
-        if not required:
-            return ""
-        raise ConfigurationError(
-            f"The profile {path} cannot be read: {error.strerror}. Run 'gcapi login' again."
         ) from error
 
 

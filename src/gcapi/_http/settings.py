@@ -7,11 +7,12 @@ import ssl
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import httpx
 
 from gcapi._http.urls import API_PREFIX, origin
+from gcapi._util.choices import check_choice
 from gcapi.exceptions import ConfigurationError, TokenError
 
 #: What to do when a temporary limit of the server is reached.
@@ -50,8 +51,7 @@ class Settings:
         _check_seconds("timeout", self.timeout)
         _check_positive("max_concurrent_uploads", self.max_concurrent_uploads)
         _check_positive("max_concurrent_downloads", self.max_concurrent_downloads)
-        if self.on_limit not in get_args(OnLimit):
-            raise ConfigurationError(f"on_limit={self.on_limit!r} must be 'wait' or 'raise'.")
+        check_choice("on_limit", self.on_limit, OnLimit, ConfigurationError)
 
     @property
     def root_url(self) -> str:

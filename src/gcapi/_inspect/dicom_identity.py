@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gcapi._transfer.local_files import local_file_error
+from gcapi._util.extras import import_extra
 from gcapi.exceptions import MissingExtra
 
 #: Elements that identify a patient or a visit, beside all names of persons.
@@ -36,13 +37,11 @@ def identifying_elements(path: Path) -> int:
         SpecFileError: The file cannot be read.
         ValueError: It is damaged, so that the elements cannot be counted.
     """
-    try:
-        pydicom: Any = import_module("pydicom")
-    except ImportError as error:
-        raise MissingExtra(
-            "Elements of DICOM files cannot be counted without an extra. Install it from the checkout of gcapi:"
-            " pip install '.[dicom]'"
-        ) from error
+    missing = MissingExtra(
+        "Elements of DICOM files cannot be counted without an extra. Install it from the checkout of gcapi:"
+        " pip install '.[dicom]'"
+    )
+    pydicom = import_extra("pydicom", missing)
     tags = _identifying_tags()
     try:
         dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)

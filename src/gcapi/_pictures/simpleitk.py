@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gcapi._util.extras import import_extra
 from gcapi.exceptions import MissingExtra
 
 
@@ -15,14 +16,17 @@ def load_sitk() -> Any:
     Raises:
         MissingExtra: It is not installed.
     """
-    try:
-        sitk: Any = import_module("SimpleITK")
-    except ImportError as error:
-        raise MissingExtra(
-            "Pictures of images need SimpleITK. Install it from the checkout of gcapi: pip install '.[images]'"
-        ) from error
+    missing = MissingExtra(
+        "Pictures of images need SimpleITK. Install it from the checkout of gcapi: pip install '.[images]'"
+    )
+    sitk = import_extra("SimpleITK", missing)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk
+
+
+def detached_headers(files: Sequence[Path]) -> list[Path]:
+    """Return the files that are headers of other files."""
+    return [path for path in files if path.suffix.lower() in {".mhd", ".nhdr", ".hdr"}]
 
 
 def read_header(sitk: Any, path: Path) -> Any:

@@ -6,6 +6,7 @@ Of a header, only the shape, the spacing and the modality are kept. Pixels that 
 from __future__ import annotations
 
 import array
+import math
 import re
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gcapi._pictures.dicom_series import Series, find_middle
-from gcapi._pictures.simpleitk import load_sitk, read_header
+from gcapi._pictures.simpleitk import detached_headers, load_sitk, read_header
 
 #: The longer side of a thumbnail in pixels.
 MAX_SIDE = 256
@@ -28,7 +29,6 @@ _MAX_DECOMPRESSED = 2**30
 _SLICE_READERS = frozenset({"MetaImageIO", "NiftiImageIO"})
 #: Readers of formats whose pixels have a size in mm.
 _SPACED_READERS = _SLICE_READERS | {"NrrdImageIO", "GDCMImageIO"}
-_DETACHED_HEADERS = frozenset({".mhd", ".nhdr", ".hdr"})
 _PLANE, _VOLUME = 2, 3
 _COLORS = (3, 4)
 #: The quantiles of the pixels that are shown black and white.
@@ -83,7 +83,7 @@ def draw_thumbnail(files: Sequence[Path], max_side: int = MAX_SIDE) -> Thumbnail
         MissingExtra: SimpleITK is not installed.
     """
     sitk = load_sitk()
-    headers = [path for path in files if path.suffix.lower() in _DETACHED_HEADERS]
+    headers = detached_headers(files)
     series = None if headers or len(files) == 1 else find_middle(sitk, files)
     path = headers[0] if headers else files[0] if series is None else series.middle
     try:
@@ -152,9 +152,7 @@ def _obstacle(sitk: Any, reader: Any, file_bytes: int) -> str:
     width, height, *others = reader.GetSize()
     pixel = sitk.Image([1, 1], reader.GetPixelID(), reader.GetNumberOfComponents())
     plane = width * height * pixel.GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
-    whole = plane
-    for size in others:
-        whole *= size
+    whole = plane * math.prod(others)
     limit = _MAX_WHOLE
     if reader.GetImageIOFromFileName(reader.GetFileName()) in _SLICE_READERS:
         limit = _MAX_DECOMPRESSED if file_bytes < whole else whole

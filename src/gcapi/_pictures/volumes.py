@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gcapi._pictures.simpleitk import load_sitk
+from gcapi._pictures.simpleitk import detached_headers, load_sitk
+from gcapi._util.extras import import_extra
 from gcapi.exceptions import MissingExtra
-
-_HEADERS = frozenset({".mhd", ".nhdr", ".hdr"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ def read_volume(files: Sequence[Path]) -> Any:
         RuntimeError: SimpleITK cannot read it.
     """
     sitk = load_sitk()
-    headers = [path for path in files if path.suffix.lower() in _HEADERS]
+    headers = detached_headers(files)
     if headers or len(files) == 1:
         return sitk.ReadImage(str((headers or files)[0]))
     folder = str(files[0].parent)
@@ -63,10 +61,8 @@ def as_array(image: Any) -> ImageArray:
     Raises:
         MissingExtra: NumPy is not installed.
     """
-    try:
-        import_module("numpy")
-    except ImportError as error:
-        raise MissingExtra(
-            "Arrays need NumPy. Install it from the checkout of gcapi: pip install '.[images]'"
-        ) from error
+    missing = MissingExtra(
+        "Arrays need NumPy. Install it from the checkout of gcapi: pip install '.[images]'"
+    )
+    import_extra("numpy", missing)
     return ImageArray(load_sitk().GetArrayFromImage(image), tuple(reversed(image.GetSpacing())))

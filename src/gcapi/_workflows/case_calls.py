@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gcapi._api.lost_writes import RecoveryPolicy
+from gcapi._util.choices import check_choice
 from gcapi._util.fork_safety import Lock
 from gcapi._workflows.case_kinds import (
     Case,
     CaseKind,
     CaseParent,
     ExistingCase,
-    check_existing_case,
     only_pk,
     pks_by_title,
 )
@@ -24,13 +25,10 @@ from gcapi._workflows.import_sessions import ImportSessions
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, ValuePreparer
-from gcapi.exceptions import IncompleteCase, TitleTaken
+from gcapi.exceptions import IncompleteCase, SpecError, TitleTaken
 from gcapi.findings import InspectMode
 from gcapi.resources import UploadsNamespace
 from gcapi.sockets import SocketValueSpec
-
-if TYPE_CHECKING:
-    from functools import _lru_cache_wrapper
 
 TEMPORARY_TITLE_PREFIX = "gcapi-incomplete-"
 #: The longest printed call that includes its values, in characters.
@@ -68,35 +66,29 @@ class MemoryRecorder:
                     pending[slug] = PendingValue(case.values.get(slug), values.files[slug])
 
 
+@dataclass(eq=False)
 class Cases:
     """Add and change cases, each in one call.
 
     Memory: the titles of the `REMEMBERED_TITLE_LISTS` parents used last, and the uploads of the `REMEMBERED_CASES`
     cases filled or waited for last, some 500 bytes each.
 
-    Args:
+    Attributes:
         values: Plans and uploads values.
         uploads: The namespace of uploads.
         imports: Shows the imports of other processes.
         recovery: How lost requests are repeated and looked for.
-
-    Attributes:
         pending: Returns the values of a case that this client knows to be imported, by socket slug.
     """
 
-    def __init__(
-        self,
-        values: ValuePreparer,
-        uploads: UploadsNamespace,
-        imports: ImportSessions,
-        recovery: RecoveryPolicy,
-    ) -> None:
-        self._imports = imports
-        self._values = values
-        self._uploads = uploads
-        self._recovery = recovery
+    values: ValuePreparer
+    uploads: UploadsNamespace
+    imports: ImportSessions
+    recovery: RecoveryPolicy
+
+    def __post_init__(self) -> None:
         self._titles = lru_cache(REMEMBERED_TITLE_LISTS)(_titles_of)
-        self.pending: _lru_cache_wrapper[dict[str, PendingValue]] = lru_cache(REMEMBERED_CASES)(
+        self.pending: Callable[[str], dict[str, PendingValue]] = lru_cache(REMEMBERED_CASES)(
             _pending_of
         )
 
@@ -108,10 +100,10 @@ class Cases:
         wait_for_others: Callable[[Sequence[Plan]], bool],
     ) -> CaseRun[Case]:
         """Return the state machine of a case."""
-        return CaseRun(kind, recorder, upload, self._uploads, self._recovery, wait_for_others)
+        return CaseRun(kind, recorder, upload, self.uploads, self.recovery, wait_for_others)
 
     def _wait_for_others(self, plans: Sequence[Plan]) -> bool:
-        return self._imports.wait_for_others(plans, lambda: {*self._values.uploads.created})
+        return self.imports.wait_for_others(plans, lambda: {*self.values.uploads.created})
 
     def update(
         self,
@@ -123,9 +115,9 @@ class Cases:
         inspect: InspectMode,
     ) -> Case:
         """Change the given values and fields of a case; the others stay."""
-        plans = self._values.plan(specs, Inspection(inspect))
+        plans = self.values.plan(specs, Inspection(inspect))
         recorder = MemoryRecorder(self.pending)
-        run = self.run(kind, recorder, self._values.upload, self._wait_for_others)
+        run = self.run(kind, recorder, self.values.upload, self._wait_for_others)
         return run.update(pk, fields, plans)
 
     def add(
@@ -147,8 +139,12 @@ class Cases:
             inspect: What to do about findings in its files.
         """
         title = str(fields.get("title", "")).strip()
-        check_existing_case(existing, title)
-        plans = self._values.plan(specs, Inspection(inspect))
+        check_choice("existing", existing, ExistingCase)
+        if existing != "error" and not title:
+            raise SpecError(
+                f"existing={existing!r} needs a title, because cases are found by their titles."
+            )
+        plans = self.values.plan(specs, Inspection(inspect))
         parent = find_parent()
         fields = {name: value for name, value in fields.items() if name != "title"}
         # A new case has been given the last place already where the order is 0.
@@ -156,7 +152,7 @@ class Cases:
         if not title:
             new_fields["title"] = ""
         recorder = MemoryRecorder(self.pending)
-        run = self.run(parent.kind, recorder, self._values.upload, self._wait_for_others)
+        run = self.run(parent.kind, recorder, self.values.upload, self._wait_for_others)
         titles = None if existing == "error" else self._titles(parent.pk)
         pk = None if titles is None else titles.find(title, parent)
         if pk is None:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from gcapi import models
 from gcapi._api.lost_writes import as_written
@@ -22,25 +22,6 @@ Case = TypeVar("Case", "models.ArchiveItemPost", "models.DisplaySetPost")
 
 #: What to do about a case that already has the title: refuse it, keep it and fill what is missing, or change it.
 ExistingCase = Literal["error", "skip", "update"]
-
-
-def check_existing_case(existing: str, title: str | None = None) -> None:
-    """Check the policy for existing cases.
-
-    Args:
-        existing: The policy.
-        title: The title by which a case would be found; `None` if it has one for certain.
-
-    Raises:
-        ValueError: There is no such policy.
-        SpecError: The policy needs a title.
-    """
-    if existing not in get_args(ExistingCase):
-        raise ValueError(f"existing={existing!r} must be 'error', 'skip' or 'update'.")
-    if existing != "error" and title == "":
-        raise SpecError(
-            f"existing={existing!r} needs a title, because cases are found by their titles."
-        )
 
 
 @dataclass(frozen=True)

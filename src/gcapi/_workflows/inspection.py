@@ -8,10 +8,11 @@ from pathlib import Path
 
 from gcapi import models
 from gcapi._inspect.inspector import inspect_files
+from gcapi._util.choices import check_choice
 from gcapi._util.user_warnings import warn_user
 from gcapi._workflows.plans import Plan, Upload
 from gcapi.exceptions import FileInspectionError, FileWarning
-from gcapi.findings import Finding, InspectMode, check_inspect_mode
+from gcapi.findings import Finding, InspectMode
 
 #: The number of findings that a message lists.
 SHOWN_FINDINGS = 10
@@ -45,7 +46,7 @@ class Inspection:
     warn: Callable[[models.ComponentInterface, Finding], None] = warn_at_calling_line
 
     def __post_init__(self) -> None:
-        check_inspect_mode(self.mode)
+        check_choice("inspect", self.mode, InspectMode)
 
     def inspect(
         self, plans: Iterable[Plan], sockets: Mapping[str, models.ComponentInterface]
@@ -64,7 +65,8 @@ class Inspection:
             return
         errors: list[tuple[models.ComponentInterface, Finding]] = []
         for plan in plans:
-            paths = [file for file in _files_of(plan) if isinstance(file, Path)]
+            files = plan.files if isinstance(plan, Upload) else ()
+            paths = [file for file in files if isinstance(file, Path)]
             socket = sockets[plan.slug]
             for finding in inspect_files(paths, socket, deep=self.deep) if paths else ():
                 if finding.level == "error" and self.mode == "error":
@@ -76,7 +78,3 @@ class Inspection:
             if len(errors) > SHOWN_FINDINGS:
                 lines.append(f"And {len(errors) - SHOWN_FINDINGS} more.")
             raise FileInspectionError("\n".join(lines), findings=(each for _, each in errors))
-
-
-def _files_of(plan: Plan) -> tuple[object, ...]:
-    return plan.files if isinstance(plan, Upload) else ()

@@ -66,24 +66,22 @@ class Outputs:
         if any(value.interface is None for value in values or ()):
             raise UnexpectedAnswer("The server sent a value without its socket.")
         planned = {
-            value.interface.slug: self.files_of_value(value, directory) for value in values or ()
+            value.interface.slug: self.named_files_of_value(value, directory)[1]
+            for value in values or ()
         }
         self.write([output for group in planned.values() for output in group], existing=existing)
         return {slug: [target for _, target in group] for slug, group in planned.items()}
 
-    def files_of_value(
-        self, value: models.HyperlinkedComponentInterfaceValue, directory: Path
-    ) -> list[OutputFile]:
-        """Return the files of a socket value, at its socket's relative path below a directory."""
-        return self.named_files_of_value(value, directory)[1]
-
     def named_files_of_value(
         self, value: models.HyperlinkedComponentInterfaceValue, directory: Path
     ) -> tuple[str, list[OutputFile]]:
-        """Return the name that the image or the uploaded file had, empty for JSON values, and the files of a value."""
+        """Return the name that the image or the uploaded file of a value had, empty for JSON values, and its files.
+
+        The files are at the relative path of its socket below a directory.
+        """
         if isinstance(value.image, str):
             target = inside(directory, value.interface.relative_path)
-            image = self._calls.get(api.cases_images_retrieve, str(parse_server_url(value.image)))
+            image = self._image(value.image)
             return image.name, [*files_of_image(self._calls, image, target)]
         # Some old sockets have no path, but a file needs a name.
         target = inside(directory, value.interface.relative_path or value.interface.slug)
@@ -109,11 +107,12 @@ class Outputs:
     def name_of_value(self, value: models.HyperlinkedComponentInterfaceValue) -> str:
         """Return the name that the image or the uploaded file of a value had; empty for JSON values."""
         if isinstance(value.image, str):
-            url = str(parse_server_url(value.image))
-            return self._calls.get(api.cases_images_retrieve, url).name
+            return self._image(value.image).name
         return name_of(parse_server_url(value.file).path) if isinstance(value.file, str) else ""
 
     def files_of_image(self, url: str, directory: Path) -> list[OutputFile]:
         """Return the files of the image at an API URL."""
-        image = self._calls.get(api.cases_images_retrieve, str(parse_server_url(url)))
-        return [*files_of_image(self._calls, image, directory)]
+        return [*files_of_image(self._calls, self._image(url), directory)]
+
+    def _image(self, url: str) -> models.HyperlinkedImage:
+        return self._calls.get(api.cases_images_retrieve, str(parse_server_url(url)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from gcapi import models
@@ -11,7 +10,6 @@ from gcapi._api.resource_mixins import ReadMixin
 from gcapi._api.similar_slugs import similar_slugs
 from gcapi._workflows.namespaces import Namespaces
 from gcapi.exceptions import ObjectNotFound, SocketNotFound
-from gcapi.sockets import SocketValueSpec
 
 T = TypeVar("T")
 
@@ -40,15 +38,13 @@ class SlugLookup(Generic[T]):
                 raise ObjectNotFound(f"'' is not a slug: it cannot name {self._namespace.noun}.")
             page = self._namespace.page(0, 1, {"slug": slug})
             if not page:
-                raise self._not_found(slug)
+                advice = similar_slugs(slug, self._namespace.page)
+                raise ObjectNotFound(
+                    f"There is no {self._namespace.noun} {slug!r}, or no access to it."
+                    f" {advice or 'A slug is the last part of a URL.'}"
+                )
             self._known[slug] = page[0]
         return self._known[slug]
-
-    def _not_found(self, slug: str) -> ObjectNotFound:
-        advice = similar_slugs(slug, self._namespace.page) or "A slug is the last part of a URL."
-        return ObjectNotFound(
-            f"There is no {self._namespace.noun} {slug!r}, or no access to it. {advice}"
-        )
 
 
 class Lookup:
@@ -74,7 +70,3 @@ class Lookup:
             return self._sockets.get(slug)
         except ObjectNotFound as error:
             raise SocketNotFound(*error.args, slug=slug) from None
-
-    def sockets(self, specs: Iterable[SocketValueSpec]) -> dict[str, models.ComponentInterface]:
-        """Return the socket of each specification, by slug."""
-        return {spec.socket_slug: self.socket(spec.socket_slug) for spec in specs}

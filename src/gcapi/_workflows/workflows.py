@@ -21,10 +21,11 @@ from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.job_start import JobStarter
 from gcapi._workflows.namespaces import Namespaces
 from gcapi._workflows.outputs import Outputs
-from gcapi._workflows.prepare import ValuePreparer
+from gcapi._workflows.prepare import PreparedValues, ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
 from gcapi.exceptions import PartialImportWarning
-from gcapi.jobs import CANCELLED, wait_for_job
+from gcapi.findings import InspectMode
+from gcapi.jobs import CANCELLED, SUCCEEDED, failure, watch_jobs
 from gcapi.progress import ClientListener, Progress, given_up_on_error
 from gcapi.sockets import SocketValueSpec
 
@@ -53,9 +54,6 @@ class Workflows:
         display_sets: The kind of the cases of reader studies.
         jobs: Starts jobs.
     """
-
-    #: How the files of values are inspected.
-    inspection = Inspection
 
     def __init__(
         self, calls: Calls, file_uploads: Uploads, downloads: Downloads, listener: ClientListener
@@ -99,6 +97,18 @@ class Workflows:
         study = self.lookup.reader_studies.get(slug)
         return CaseParent(self.display_sets, study.pk, {"reader_study": study.slug})
 
+    def upload_inputs(
+        self, algorithm: models.Algorithm, inputs: Iterable[SocketValueSpec], inspect: InspectMode
+    ) -> PreparedValues:
+        """Check the inputs of an algorithm, and upload their files.
+
+        Raises:
+            InterfaceMismatch: They match no interface; nothing was sent.
+            SpecError: A value cannot be sent; nothing was sent.
+        """
+        plans = self.values.plan(inputs, Inspection(inspect), algorithm=algorithm)
+        return self.values.upload(plans)
+
     def wait_for_job(self, pk: str, timeout: float | None) -> models.HyperlinkedJob:
         """Return a job once it has succeeded, and warn of files that the server left out.
 
@@ -107,15 +117,18 @@ class Workflows:
             JobTimeout: The job did not finish in time.
         """
         uploaded = self.jobs.uploaded(pk)
-
-        def read() -> models.HyperlinkedJob:
-            return self.resources.algorithm_jobs.detail(pk=pk)
-
-        def reason(job: models.HyperlinkedJob) -> str:
+        ended: list[models.HyperlinkedJob] = []
+        detail = self.resources.algorithm_jobs.detail
+        for late in watch_jobs(
+            [pk], lambda _: [detail(pk=pk)], timeout=timeout, on_finish=ended.append
+        ):
+            raise late
+        (job,) = ended
+        if job.status != SUCCEEDED:
             is_told = uploaded and job.status == CANCELLED
-            return self.imports.reason(uploaded, self.imports.read()) if is_told else ""
-
-        job = wait_for_job(pk, read, timeout=timeout, reason=reason)
+            raise failure(
+                job, self.imports.reason(uploaded, self.imports.read()) if is_told else ""
+            )
         for words in self.imports.left_out(images_of(job.inputs, uploaded)).values():
             warn_user(f"The server says of an input of job {pk}: {words}", PartialImportWarning)
         return job

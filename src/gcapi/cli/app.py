@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from gcapi.cli.help_texts import Context
-from gcapi.cli.log_messages import count_verbosity
+from gcapi.cli.log_messages import VERBOSE_OPTION
 from gcapi.cli.messages import tell
 
 PROGRAM = "gcapi"
@@ -93,17 +93,10 @@ def _load(module: str, name: str) -> Any:
 
 @click.group(
     cls=_LazyGroup,
+    params=[VERBOSE_OPTION],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 failure, 2 usage error, 3 not found or no access, 4 invalid input, 5 temporary"
     " error (run it again), 6 partial failure or difference, 7 server limit, 8 authentication, 130 interrupted.",
-)
-@click.option(
-    "-v",
-    "--verbose",
-    count=True,
-    expose_value=False,
-    callback=count_verbosity,
-    help="Show every retry; -vv shows every request.",
 )
 @click.version_option(package_name="gcapi", message="%(prog)s %(version)s")
 @click.option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import httpx
 
 from gcapi import exceptions
 from gcapi._util.disk_space import is_disk_full
+from gcapi._util.error_chains import is_certificate_error
 from gcapi._util.messages import printable, printable_lines
 from gcapi.bulk._executors import WorkerLost
 from gcapi.bulk._pull.json_lines import PulledFolderError
@@ -108,7 +108,7 @@ def exit_code_of(error: BaseException) -> int:
 
 def _exit_of(error: BaseException) -> tuple[int, str]:
     """Return the exit code of an error, and what to do next."""
-    if isinstance(error, httpx.TransportError) and _is_about_certificate(error):
+    if isinstance(error, httpx.TransportError) and is_certificate_error(error):
         return exit_codes.USAGE, _CERTIFICATE_ADVICE
     if is_disk_full(error):
         return exit_codes.TEMPORARY, "Free some space and run the command again; it continues."
@@ -120,12 +120,6 @@ def _exit_of(error: BaseException) -> tuple[int, str]:
         return exit_codes.INVALID_INPUT if is_refusal else exit_codes.FAILED, _DOCTOR_ADVICE
     known = (EXITS[cls] for cls in type(error).__mro__ if cls in EXITS)
     return next(known, (exit_codes.FAILED, _BUG_ADVICE))
-
-
-def _is_about_certificate(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def error_message(error: BaseException, *, in_doctor: bool = False) -> str:

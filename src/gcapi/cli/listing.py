@@ -115,9 +115,7 @@ class ObjectKind(Generic[T]):
 
         @command(group)
         @click.argument(
-            "name",
-            metavar="SLUG|PK|URL" if self.has_slug else "PK|URL",
-            shell_complete=complete,
+            "name", metavar="SLUG|PK|URL" if self.has_slug else "PK|URL", shell_complete=complete
         )
         def show(session: Session, *, name: str) -> None:
             with session.client() as client:

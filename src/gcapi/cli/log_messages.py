@@ -16,9 +16,18 @@ SILENCE_SECONDS = 5.0
 _VERBOSITY = "gcapi.verbosity"
 
 
-def count_verbosity(ctx: click.Context, _: click.Parameter, value: int) -> None:
+def _count_verbosity(ctx: click.Context, _: click.Parameter, value: int) -> None:
     """Add up the options ``-v`` before and after the command: a callback of click."""
     ctx.meta[_VERBOSITY] = ctx.meta.get(_VERBOSITY, 0) + value
+
+
+VERBOSE_OPTION = click.Option(
+    ["-v", "--verbose"],
+    count=True,
+    expose_value=False,
+    callback=_count_verbosity,
+    help="Show every retry; -vv shows every request.",
+)
 
 
 class LogMessages(logging.Handler):

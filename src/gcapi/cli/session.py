@@ -18,7 +18,7 @@ import click
 
 import gcapi
 from gcapi.cli.help_texts import Command
-from gcapi.cli.log_messages import count_verbosity, log_messages
+from gcapi.cli.log_messages import VERBOSE_OPTION, log_messages
 from gcapi.cli.messages import tell
 from gcapi.cli.output import (
     Column,
@@ -38,13 +38,7 @@ T = TypeVar("T")
 _OUTPUT_OPTIONS = [
     click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
     click.Option(["-q", "--quiet"], is_flag=True, help="Print no messages except errors."),
-    click.Option(
-        ["-v", "--verbose"],
-        count=True,
-        expose_value=False,
-        callback=count_verbosity,
-        help="Show every retry; -vv shows every request.",
-    ),
+    VERBOSE_OPTION,
     # `gcapi.cli.app` reads it from the arguments.
     click.Option(
         ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."

@@ -93,10 +93,7 @@ def pull(
             _show_planned_cases(session, bulk.plan_pull(client, source, folder, **options))
         return DONE
     try:
-        with (
-            session.client(token) as client,
-            transfer_arguments(session, token, dask) as shared,
-        ):
+        with session.client(token) as client, transfer_arguments(session, token, dask) as shared:
             report = bulk.pull(
                 client,
                 source,
