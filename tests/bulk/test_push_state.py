@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gcapi import Client
-from gcapi.bulk import JournalError, Row, push, write_manifest
+from gcapi.bulk import JournalError, Manifest, Row, push, write_manifest
 from gcapi.bulk.pushing import JobExistsError
 from gcapi_sandbox import Sandbox
-from tests.support.data import add_collection, unique
+from tests.support.data import DEADLINE, add_collection, unique
 from tests.support.programs.cli_program import VARIABLE, Program
 from tests.support.push import Sockets, make_sockets, told, write_cases
 
@@ -85,6 +85,22 @@ def test_a_damaged_journal_is_named(
     with pytest.raises(JournalError, match=words) as refused:
         push(client, manifest, target, journal=journal)
     assert str(journal) in str(refused.value)
+
+
+def test_rows_that_are_in_no_file(
+    sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
+) -> None:
+    """Rows without lines of their own are told apart: equal titles are refused, and all imports are waited for."""
+    write_cases(tmp_path, sockets, 2)
+    files = {"a": "0.csv", "b": "1.csv"}
+    rows = [Row(0, title, None, {sockets.file: file}) for title, file in files.items()]
+    manifest = Manifest((*rows, Row(0, "a", None, {sockets.value: "1"})), tmp_path)
+    target = f"archive:{add_collection(sandbox, client, 'archive').slug}"
+    journal = tmp_path / "journal"
+    report = push(client, manifest, target, journal=journal, wait=True, timeout=DEADLINE)
+    assert told(report) == (2, 0, 1, 0)
+    assert "has the title 'a' already" in str(report.failed[0])
+    assert push(client, manifest, target, journal=journal).pending == 0
 
 
 def test_what_was_done_is_told_where_nothing_can_be_written(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from gcapi._http.retrying import GAVE_UP
+from gcapi._util.error_chains import error_chain
 from gcapi.exceptions import AuthenticationError, OutOfCredits, StatusError, UnreachableHostError
 
 
@@ -14,10 +15,9 @@ def common_cause(error: BaseException | None) -> httpx.HTTPError | None:
     These are a token that is not accepted, a host that cannot be reached, a server that is down after all retries, and
     credits that are used up for the month.
     """
-    while error is not None:
-        if isinstance(error, AuthenticationError | UnreachableHostError | OutOfCredits):
-            return error
-        if isinstance(error, StatusError) and error.response.extensions.get(GAVE_UP):
-            return error
-        error = error.__cause__ or error.__context__
+    for one in error_chain(error):
+        if isinstance(one, AuthenticationError | UnreachableHostError | OutOfCredits):
+            return one
+        if isinstance(one, StatusError) and one.response.extensions.get(GAVE_UP):
+            return one
     return None

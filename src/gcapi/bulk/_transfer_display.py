@@ -6,29 +6,12 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from gcapi.bulk._pull.reports import PullProgress
+from gcapi.bulk._push.reports import PushProgress
 from gcapi.client import Client
 from gcapi.progress import GuardedListener, ProgressBar, ProgressEvent
-
-
-class Ended(Protocol):
-    """The end of a row or case."""
-
-    @property
-    def ended(self) -> int:
-        """The number that have ended."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """The number of all."""
-        ...
-
-    @property
-    def how(self) -> str:
-        """The result."""
-        ...
 
 
 class TransferDisplay:
@@ -59,7 +42,7 @@ class TransferDisplay:
         """Note how many rows there are."""
         self._rows = rows
 
-    def row_ended(self, event: Ended) -> None:
+    def row_ended(self, event: PushProgress | PullProgress) -> None:
         """Show that a row has ended."""
         with self._lock:
             self._ended, self._rows = event.ended, event.total

@@ -26,13 +26,7 @@ from typing import Any
 
 from gcapi import models
 from gcapi._inspect.folders import is_folder, is_litter, list_folder
-from gcapi._inspect.socket_kinds import (
-    StorageKind,
-    decode,
-    shape_problems,
-    shortened,
-    storage_kind,
-)
+from gcapi._inspect.socket_kinds import StorageKind, decode, shape_problems, shortened, storage_kind
 from gcapi._transfer.local_files import local_file_error
 from gcapi._util.json_types import is_array
 from gcapi.bulk._unicode_paths import existing_paths, unicode_forms

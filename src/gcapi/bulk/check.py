@@ -6,7 +6,7 @@ Values are planned and their files are inspected as for a push, so that both ref
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -14,25 +14,18 @@ from pathlib import Path
 
 from gcapi import models
 from gcapi._transfer.parts import part_size, split
+from gcapi._util.choices import check_choice
 from gcapi._util.html import ShownAsTable
-from gcapi._workflows.inspection import Inspection
-from gcapi._workflows.plans import Plan
-from gcapi.bulk._push.case_worker import find_parent
-from gcapi.bulk._push.rows import COLUMN_FIX, RowReader, check_file_count, upload_sizes
+from gcapi._workflows.prepare import ValuePreparer
+from gcapi.bulk._push.case_worker import find_owner
+from gcapi.bulk._push.rows import COLUMN_FIX, RowPlanner, RowReader, upload_sizes
 from gcapi.bulk.cells import CellError, ValueCellError
 from gcapi.bulk.manifest import Manifest, Problem, Row, column_of, parse_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-from gcapi.exceptions import (
-    FileInspectionError,
-    InterfaceMismatch,
-    ObjectNotFound,
-    SocketNotFound,
-    SpecError,
-)
-from gcapi.findings import Finding, InspectMode, Level, check_inspect_mode
+from gcapi.exceptions import FileInspectionError, InterfaceMismatch, ObjectNotFound, SocketNotFound
+from gcapi.findings import Finding, InspectMode, Level
 from gcapi.progress import Progress, given_up_on_error
-from gcapi.sockets import SocketValueSpec
 
 #: The quota of unused uploads of an account that is not verified, and of a verified one, in bytes.
 UNVERIFIED_QUOTA, VERIFIED_QUOTA = 2 * 2**30, 128 * 2**30
@@ -105,22 +98,20 @@ def check_manifest(
         ManifestError: The file is not a table at all.
         TargetError: The target does not have one of its three forms.
     """
-    check_inspect_mode(inspect)
+    check_choice("inspect", inspect, InspectMode)
     problems: list[Problem] = []
     if not isinstance(manifest, Manifest):
         manifest, problems = parse_manifest(manifest)
     report = CheckReport(problems, rows=len(manifest.rows))
     goal = None if target is None else Target.of(target)
-    algorithm: models.Algorithm | None = None
+    owner = None
     try:
-        if goal is not None and goal.kind == "algorithm":
-            algorithm = client.workflows.lookup.algorithms.get(goal.slug)
-        elif goal is not None:
-            find_parent(client, goal)
+        owner = goal and find_owner(client, goal)
     except ObjectNotFound as error:
         report.problems += _problems_of(0, "", error)
+    algorithm = owner if isinstance(owner, models.Algorithm) else None
     reader = RowReader(client.workflows.lookup, manifest, algorithm)
-    checker = _RowChecker(client, reader, inspect, deep, report)
+    checker = _RowChecker(reader, client.workflows.values, report, inspect, deep=deep)
     name = manifest.folder.name if manifest.path is None else manifest.path.name
     progress = Progress(client.workflows.listener, "check", name, len(manifest.rows))
     with given_up_on_error([progress]):
@@ -129,20 +120,23 @@ def check_manifest(
             progress.add(1)
     if any(row.order is not None for row in manifest.rows) and goal and goal.kind != "study":
         report.notes.append(f"The column order is ignored for {goal}.")
+    report.notes += _general_notes(report, deep=deep)
+    merged = _merged(report.problems, checker.value_columns)
+    report.problems = manifest.origin.located(merged)
+    return report
+
+
+def _general_notes(report: CheckReport, *, deep: bool) -> Iterator[str]:
+    """Yield what concerns the check and the push as a whole."""
     if report.bytes > UNVERIFIED_QUOTA:
         is_large = report.bytes > VERIFIED_QUOTA
         quota = "128 GiB" if is_large else "2 GiB if your account is not verified"
-        report.notes.append(
+        yield (
             f"The files have {report.bytes / 2**30:.1f} GiB, and the quota of uploads that are not imported yet is"
             f" {quota}. A push waits for imports if that is not enough."
         )
     if deep and find_spec("SimpleITK") is None:
-        report.notes.append(
-            "SimpleITK is not installed, so images were not decoded. Install it with: pip install SimpleITK"
-        )
-    merged = _merged(report.problems, checker.value_columns)
-    report.problems = manifest.origin.located(merged)
-    return report
+        yield "SimpleITK is not installed, so images were not decoded. Install it with: pip install SimpleITK"
 
 
 def _merged(problems: Iterable[Problem], value_columns: AbstractSet[str]) -> list[Problem]:
@@ -168,62 +162,53 @@ def _merged_group(group: Sequence[Problem]) -> Problem:
     return replace(group[0], line=lines[0], lines=lines, what=what)
 
 
-@dataclass(frozen=True)
 class _RowChecker:
     """Checks the rows of a manifest, and adds what it finds to a report.
 
-    Attributes:
-        client: Finds sockets.
+    Args:
         reader: Turns rows into specifications.
+        values: Plans the values of rows.
+        report: The report.
         inspect: What to do about findings.
         deep: Whether to read all of the files' content.
-        report: The report.
-        value_columns: The columns in which a cell is not a value of the socket's kind.
     """
 
-    client: Client
-    reader: RowReader
-    inspect: InspectMode
-    deep: bool
-    report: CheckReport
-    value_columns: set[str] = field(default_factory=set[str])
+    def __init__(
+        self,
+        reader: RowReader,
+        values: ValuePreparer,
+        report: CheckReport,
+        inspect: InspectMode,
+        *,
+        deep: bool,
+    ) -> None:
+        self._reader = reader
+        self._planner = RowPlanner(values, inspect, self._warn, deep)
+        self._report = report
+        #: The columns in which a cell is not a value of the socket's kind.
+        self.value_columns: set[str] = set()
 
     def check(self, row: Row) -> None:
-        parsed, errors = self.reader.read_valid(row)
+        report = self._report
+        parsed, errors = self._reader.read_valid(row)
         if not row.cells:  # a pulled archive has such rows, so a push accepts them
             what, fix = "the row has no values", "Fill a cell, or remove the row"
-            self.report.problems.append(Problem(row.line, "", what, fix, "warning"))
-        plans: list[Plan] = []
-        for slug, finding in parsed.findings.items():
-            column = column_of(slug)
-            self.report.problems.append(_problem_of_finding(row.line, column, finding, "warning"))
-        for spec in parsed.specs:
-            try:
-                plans += self._plan(row, spec)
-            except (SpecError, OSError) as error:
-                errors.append((column_of(spec.socket_slug), error))
-        sizes = upload_sizes(plans)
-        try:
-            check_file_count(sizes)
-        except CellError as error:
-            errors.append(("", error))
-        for column, found in errors:
-            if isinstance(found, ValueCellError):
+            report.problems.append(Problem(row.line, "", what, fix, "warning"))
+        plans, others = self._planner.plan_valid(parsed, parsed.slugs)
+        for column, error in (*errors, *others):
+            if isinstance(error, ValueCellError):
                 self.value_columns.add(column)
-            self.report.problems += _problems_of(row.line, column, found)
-        self.report.files += len(sizes)
-        self.report.bytes += sum(sizes)
-        self.report.requests += _REQUESTS_PER_CASE + sum(
+            report.problems += _problems_of(row.line, column, error)
+        sizes = upload_sizes(plans)
+        report.files += len(sizes)
+        report.bytes += sum(sizes)
+        report.requests += _REQUESTS_PER_CASE + sum(
             _REQUESTS_PER_UPLOAD + len(split(size, part_size(size, 1))) for size in sizes
         )
 
-    def _plan(self, row: Row, spec: SocketValueSpec) -> list[Plan]:
-        def warn(socket: models.ComponentInterface, finding: Finding) -> None:
-            column = column_of(socket.slug)
-            self.report.problems.append(_problem_of_finding(row.line, column, finding, "warning"))
-
-        inspection = Inspection(self.inspect, self.deep, warn)
-        return self.client.workflows.values.plan([spec], inspection)
+    def _warn(self, row: Row, socket: models.ComponentInterface, finding: Finding) -> None:
+        column = column_of(socket.slug)
+        self._report.problems.append(_problem_of_finding(row.line, column, finding, "warning"))
 
 
 def _problems_of(line: int, column: str, error: Exception) -> list[Problem]:

@@ -23,9 +23,9 @@ from xml.etree.ElementTree import Element, tostring
 
 from gcapi._inspect.socket_kinds import StorageKind, storage_kind
 from gcapi._pictures.thumbnails import Thumbnail, draw_thumbnail
-from gcapi._transfer.atomic_file import AtomicFile
 from gcapi._util.messages import printable
 from gcapi.bulk._push.rows import RowReader
+from gcapi.bulk._text_files import write_parts
 from gcapi.bulk.check import CheckReport
 from gcapi.bulk.manifest import Manifest, Problem, Row, column_of, parse_manifest
 from gcapi.client import Client
@@ -77,16 +77,7 @@ def write_check_page(
         manifest, _ = parse_manifest(manifest)
     path = Path(path)
     page = _Page(client, manifest, report)
-    file = AtomicFile(path, overwrite=True)
-    try:
-        written = 0
-        for text in page.parts(path.name):
-            data = text.encode()
-            file.write(written, memoryview(data))
-            written += len(data)
-        return file.publish()
-    finally:
-        file.discard()
+    return write_parts(path, page.parts(path.name))
 
 
 # ---------------------------------------------------------------- HTML

@@ -29,7 +29,7 @@ from gcapi.bulk._guess.columns import ColumnNaming
 from gcapi.bulk._guess.file_groups import DICOM, group_files
 from gcapi.bulk._guess.file_tree import LeftOut as LeftOut
 from gcapi.bulk._guess.file_tree import LeftOutList, escaped, read_tree
-from gcapi.bulk._guess.layouts import CaseFinder
+from gcapi.bulk._guess.layouts import CaseFinder, FolderCase
 from gcapi.bulk._pull.remote_cases import find_source, sockets_of_cases
 from gcapi.bulk._tables.formats import SUFFIXES
 from gcapi.bulk.manifest import Manifest, Problem, Row, manifest_error
@@ -96,15 +96,7 @@ def guess_manifest(
     writer = CellWriter(folder, files, left_out)
     rows: list[Row] = []
     for case in cases:
-        for value in case.values:
-            if not naming.takes(value):
-                left_out.add_all(value.group.files, f"no socket takes a {value.group.kind} file")
-        cells = {
-            column: cell
-            for column, value in naming.columns(filter(naming.takes, case.values)).items()
-            if (cell := writer.cell(value.group.files)) is not None
-        }
-        if cells:
+        if cells := _cells(case, naming, writer, left_out):
             rows.append(Row(len(rows) + 2, escaped(case.title), cells=cells))
     if not rows:
         fix = "Name a folder with one file or one subfolder per case"
@@ -120,6 +112,18 @@ def guess_manifest(
     guessed = {column: why for column, why in naming.guessed.items() if column in used}
     entries = tuple(sorted(left_out.entries, key=lambda entry: entry.path))
     return GuessedManifest(tuple(rows), folder, None, entries, guessed, tuple(notes))
+
+
+def _cells(
+    case: FolderCase, naming: ColumnNaming, writer: CellWriter, left_out: LeftOutList
+) -> dict[str, str | list[str]]:
+    """Return the cells of a case; files that no socket takes are left out."""
+    for value in case.values:
+        if not naming.takes(value):
+            left_out.add_all(value.group.files, f"no socket takes a {value.group.kind} file")
+    columns = naming.columns(filter(naming.takes, case.values))
+    cells = {column: writer.cell(value.group.files) for column, value in columns.items()}
+    return {column: cell for column, cell in cells.items() if cell is not None}
 
 
 Sockets = Iterable[models.ComponentInterface]

@@ -15,24 +15,18 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from gcapi import models
 from gcapi._http.urls import last_segment
 from gcapi._inspect.folders import is_litter
+from gcapi._util.choices import check_choice
 from gcapi._util.disk_space import is_disk_full
-from gcapi._util.html import ShownAsTable
 from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
 from gcapi._util.user_dirs import private_state_dir
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
-from gcapi.bulk._pull.answers import (
-    MASK_SOCKET,
-    is_mask,
-    mask_name,
-    mask_of,
-    write_answers,
-)
+from gcapi.bulk._pull.answers import MASK_SOCKET, is_mask, mask_name, mask_of, write_answers
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, INDEX, MANIFEST, name_folders
 from gcapi.bulk._pull.case_pull import CasePull, PulledCase, PullPolicy
 from gcapi.bulk._pull.file_naming import Names
@@ -49,6 +43,9 @@ from gcapi.bulk._pull.planning import plan_case
 from gcapi.bulk._pull.pull_index import CaseRecord, PullIndex
 from gcapi.bulk._pull.pulled_manifest import row_of_case, write_pulled_manifest
 from gcapi.bulk._pull.remote_cases import PullSource, RemoteCase, find_source, iterate_cases
+from gcapi.bulk._pull.reports import CaseFailure as CaseFailure
+from gcapi.bulk._pull.reports import PullProgress as PullProgress
+from gcapi.bulk._pull.reports import PullReport as PullReport
 from gcapi.bulk._pull.selection import Selection
 from gcapi.bulk._tables.formats import TableFormat, check_table_format
 from gcapi.bulk._transfer_display import RowListener, row_listener
@@ -64,75 +61,6 @@ T = TypeVar("T")
 #: What happens if the folder is not empty: an earlier pull of the same source goes on; an error; or its files are kept,
 #: downloaded again, or checked.
 ExistingFolder = Literal["resume", "error", "skip", "overwrite", "verify"]
-
-
-@dataclass(frozen=True)
-class CaseFailure:
-    """A case that was not pulled, or not in its current state.
-
-    Attributes:
-        pk: The pk of the case.
-        title: The title of the case; empty for none.
-        error: The error.
-    """
-
-    pk: str
-    title: str
-    error: Exception
-
-    def __str__(self) -> str:
-        return f"{self.title or self.pk}: {self.error or type(self.error).__name__}"
-
-
-@dataclass(frozen=True)
-class PullProgress:
-    """The end of one case.
-
-    Attributes:
-        pk: The pk of the case.
-        title: The title of the case; empty for none.
-        how: Whether files were fetched, all files were there, or the case failed.
-        ended: The number of cases that have ended.
-        total: The number of cases.
-    """
-
-    pk: str
-    title: str
-    how: Literal["fetched", "there", "failed"]
-    ended: int
-    total: int
-
-
-@dataclass(repr=False)
-class PullReport(ShownAsTable):
-    """The result of a pull.
-
-    Attributes:
-        source: The source, such as ``archive:slug``.
-        folder: The folder.
-        manifest: The manifest of the folder.
-        cases: The number of cases that are complete.
-        fetched: The number of complete cases for which files were downloaded.
-        files: The number of files that were downloaded.
-        size: Their size in bytes.
-        answers: The number of answers; `None` if the source is not a reader study.
-        failed: The cases that are not complete, with their errors.
-        remarks: The changes here and on the server since an earlier pull, which were left, and the names that were
-            changed, since others would be the same.
-        unmatched: The patterns to include that no case or no socket matches.
-    """
-
-    source: str
-    folder: Path
-    manifest: Path
-    cases: int = 0
-    fetched: int = 0
-    files: int = 0
-    size: int = 0
-    answers: int | None = None
-    failed: list[CaseFailure] = field(default_factory=list[CaseFailure])
-    remarks: list[Difference] = field(default_factory=list[Difference])
-    unmatched: list[str] = field(default_factory=list[str])
 
 
 def pull(
@@ -194,7 +122,8 @@ def pull(
         MissingExtra: The package that writes the format is not installed; nothing was pulled.
     """
     check_table_format(table_format)
-    _check_names(names)
+    if names is not None:
+        check_choice("names", names, Names)
     target = Target.of(source)
     root = Path(folder).absolute()
     policy = _policy(root, existing)
@@ -247,7 +176,8 @@ def plan_pull(
         FileExistsError: The folder is not empty, and `existing` refuses it; or it holds another source.
         PulledFolderError: A pull into the folder is running, or its index cannot be read.
     """
-    _check_names(names)
+    if names is not None:
+        check_choice("names", names, Names)
     target = Target.of(source)
     root = Path(folder).absolute()
     policy, selection = _policy(root, existing), Selection.of(include, exclude)
@@ -269,26 +199,13 @@ def plan_pull(
         ]
 
 
-def _check_names(names: str | None) -> None:
-    """Check how folders and files are named.
-
-    Raises:
-        ValueError: There is no such way.
-    """
-    if names is not None and names not in get_args(Names):
-        known = ", ".join(map(repr, get_args(Names)))
-        raise ValueError(f"names={names!r} must be one of {known}, or None.")
-
-
 def _policy(root: Path, existing: ExistingFolder) -> PullPolicy:
     """Return the policy for the files of a folder.
 
     Raises:
         FileExistsError: The folder is refused.
     """
-    if existing not in get_args(ExistingFolder):
-        names = ", ".join(map(repr, get_args(ExistingFolder)))
-        raise ValueError(f"existing={existing!r} must be one of {names}.")
+    check_choice("existing", existing, ExistingFolder)
     if existing != "resume" and existing != "error":  # noqa: PLR1714 - type checkers narrow it
         return existing
     if root.exists() and any(

@@ -16,189 +16,43 @@ plans of `workers` rows hold: JSON values and paths. Files are read in blocks of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from gcapi import models
+from gcapi._util.choices import check_choice
 from gcapi._util.disk_space import is_disk_full
-from gcapi._util.html import ShownAsTable
-from gcapi._util.scheduler import Scheduler, TaskResult, cancel_scope
-from gcapi._util.user_dirs import private_state_dir
+from gcapi._util.scheduler import Scheduler, cancel_scope
 from gcapi._util.user_warnings import calling_line, warn_at
-from gcapi._workflows.case_kinds import ExistingCase, check_existing_case
+from gcapi._workflows.case_kinds import ExistingCase
+from gcapi._workflows.inspection import message_of
 from gcapi.bulk._common_cause import common_cause
 from gcapi.bulk._executors import Runner
-from gcapi.bulk._push.case_worker import CaseWorker, find_parent
+from gcapi.bulk._push.case_worker import CaseWorker, find_owner
 from gcapi.bulk._push.decisions import Decision
 from gcapi.bulk._push.job_worker import JobExistsError as JobExistsError
 from gcapi.bulk._push.job_worker import JobWorker
+from gcapi.bulk._push.reports import PlannedRow as PlannedRow
+from gcapi.bulk._push.reports import PushListener, add_result
+from gcapi.bulk._push.reports import PushProgress as PushProgress
+from gcapi.bulk._push.reports import PushReport as PushReport
+from gcapi.bulk._push.reports import RowDone as RowDone
+from gcapi.bulk._push.reports import RowFailure as RowFailure
 from gcapi.bulk._push.row_uploads import RowUploads
 from gcapi.bulk._push.rows import ParsedRow, RowPlanner, RowReader, upload_sizes
 from gcapi.bulk._transfer_display import RowListener, row_listener
 from gcapi.bulk.journal import Journal, JournalError, journal_path
-from gcapi.bulk.manifest import Manifest, Row, read_manifest, write_manifest
+from gcapi.bulk.manifest import Manifest, Row, read_manifest
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
-from gcapi.exceptions import AmbiguousWriteError, ObjectNotFound, RepeatWarning, SpecError
-from gcapi.findings import InspectMode, check_inspect_mode
+from gcapi.exceptions import FileWarning, ObjectNotFound, RepeatWarning, SpecError
+from gcapi.findings import Finding, InspectMode
 
-#: The note column with the reason why a row failed.
-ERROR_NOTE = "gc:error"
 #: The number of rows that a warning lists.
 SHOWN_REPEATS = 10
-#: How a row ended: done, skipped because nothing was left to do, failed, of unknown result, or still waiting.
-Ending = Literal["done", "skipped", "failed", "ambiguous", "waiting"]
-
-
-@dataclass(frozen=True)
-class RowDone:
-    """A row that has its case or job.
-
-    Attributes:
-        row: The row.
-        pk: The case or the job.
-        note: What the user should know; usually empty.
-    """
-
-    row: Row
-    pk: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class RowFailure:
-    """A row that failed, or whose values or job did not arrive.
-
-    Attributes:
-        row: The row.
-        error: The reason.
-    """
-
-    row: Row
-    error: BaseException
-
-    def __str__(self) -> str:
-        return f"{self.row.name}: {_one_line(self.error)}"
-
-
-@dataclass(frozen=True)
-class PushProgress:
-    """The progress of a push when a row has ended.
-
-    Attributes:
-        row: The row.
-        how: How it ended.
-        ended: How many rows have ended.
-        total: How many rows there are.
-    """
-
-    row: Row
-    how: Ending
-    ended: int
-    total: int
-
-
-PushListener = Callable[[PushProgress], None]
-
-
-@dataclass(repr=False)
-class PushReport(ShownAsTable):
-    """The result of a push.
-
-    Attributes:
-        done: Rows for which something was created, changed or finished.
-        skipped: Rows with nothing left to do, and why where the user should know.
-        failed: Rows that failed; the same command tries them again.
-        ambiguous: Rows of which it is unknown whether their job was started, which is not sent again; or whether their
-            case was created or filled, which the next run finds out by its title.
-        waiting: Rows whose values or jobs did not arrive in time.
-        manifest: The manifest.
-        journal: The file of the journal.
-        pending: How many rows have files whose import, or jobs whose end, has not been waited for.
-    """
-
-    manifest: Manifest
-    journal: Path
-    done: list[RowDone] = field(default_factory=list[RowDone])
-    skipped: list[RowDone] = field(default_factory=list[RowDone])
-    failed: list[RowFailure] = field(default_factory=list[RowFailure])
-    ambiguous: list[RowFailure] = field(default_factory=list[RowFailure])
-    waiting: list[RowFailure] = field(default_factory=list[RowFailure])
-    pending: int = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """True if every row has its case or job, with all values."""
-        return not (self.failed or self.ambiguous or self.waiting)
-
-    def failed_manifest(self, path: Path | None = None) -> Path | None:
-        """Write the rows that failed to a manifest of their own, with the reasons in the column ``gc:error``.
-
-        Args:
-            path: The file, in the manifest's folder, which its relative paths refer to; `None` for
-                ``<name>.failed.<suffix>`` beside the manifest, or in the folder ``failed`` of your state directory if
-                that cannot be written, from where you copy it beside the manifest.
-
-        Returns:
-            The file; `None` if no row failed, in which case none is written.
-
-        Raises:
-            ValueError: The file is in another folder.
-            OSError: The file cannot be written.
-        """
-        source = self.manifest.path or self.manifest.folder / "manifest.csv"
-        target = path or source.with_name(f"{source.stem}.failed{source.suffix}")
-        if target.absolute().parent != self.manifest.folder.absolute():
-            raise ValueError(
-                f"{target} must be in {self.manifest.folder}, because the paths in it are relative to that folder."
-            )
-        if not self.failed:
-            return None
-        rows = [
-            replace(each.row, notes={**each.row.notes, ERROR_NOTE: _one_line(each.error)})
-            for each in sorted(self.failed, key=lambda each: each.row.line)
-        ]
-        # So that decimal commas are read again.
-        delimiter = ";" if self.manifest.origin.has_decimal_commas else ","
-        try:
-            write_manifest(target, rows, delimiter=delimiter)
-        except OSError:
-            if path is not None:
-                raise
-            target = private_state_dir("failed") / target.name
-            write_manifest(target, rows, delimiter=delimiter)
-        return target
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join((str(error) or type(error).__name__).split())
-
-
-@dataclass(frozen=True)
-class PlannedRow:
-    """The action of a push for a row.
-
-    Attributes:
-        row: The row.
-        what: ``"make"`` a case or job, ``"finish"`` what an earlier run began, ``"take"`` an existing case,
-            ``"nothing"``, or ``"fail"``.
-        files: How many files it would upload at most; the server may have some of them already.
-        size: Their size in bytes.
-        note: The reason.
-    """
-
-    row: Row
-    what: Literal["make", "finish", "take", "nothing", "fail"]
-    files: int = 0
-    size: int = 0
-    note: str = ""
-
-
-# ---------------------------------------------------------------- the two functions
 
 
 def push(  # noqa: PLR0913 - each is an option of one command
@@ -260,13 +114,12 @@ def push(  # noqa: PLR0913 - each is an option of one command
     if workers < 1:
         raise ValueError(f"workers={workers!r} must be at least 1.")
     runner = Runner(client, executor, token_file)
-    planner = RowPlanner(client.workflows.values, inspect, calling_line())
     try:
         with (
             cancel_scope(),
             row_listener(client, progress, "rows", workers) as listener,
             _opened_run(
-                client, manifest, target, existing, journal, runner, workers, planner
+                client, manifest, target, existing, journal, runner, workers, inspect
             ) as run,
         ):
             report = run.push(workers, listener, again=again)
@@ -309,10 +162,9 @@ def plan_push(
         JournalError: Another push to this target is running, or the journal cannot be written.
     """
     runner = Runner(client)
-    planner = RowPlanner(client.workflows.values, inspect, calling_line())
     with (
         cancel_scope(),
-        _opened_run(client, manifest, target, existing, journal, runner, 1, planner) as run,
+        _opened_run(client, manifest, target, existing, journal, runner, 1, inspect) as run,
     ):
         if not again:
             run.find_existing()
@@ -328,20 +180,24 @@ def _opened_run(
     journal: Path | None,
     runner: Runner,
     workers: int,
-    planner: RowPlanner,
+    inspect: InspectMode,
 ) -> Generator[_PushRun]:
     """Yield a push with an open journal, which is closed at the end."""
-    check_existing_case(existing)
-    check_inspect_mode(planner.inspect)
+    check_choice("existing", existing, ExistingCase)
+    check_choice("inspect", inspect, InspectMode)
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     goal = Target.of(target)
-    workflows = client.workflows
-    is_algorithm = goal.kind == "algorithm"
-    algorithm = workflows.lookup.algorithms.get(goal.slug) if is_algorithm else None
-    owner = algorithm or find_parent(client, goal)
+    workflows, line = client.workflows, calling_line()
+
+    def warn(row: Row, socket: models.ComponentInterface, finding: Finding) -> None:
+        warn_at(line, f"{row.name}: {message_of(socket, finding)}", FileWarning)
+
+    planner = RowPlanner(workflows.values, inspect, warn)
+    owner = find_owner(client, goal)
+    algorithm = owner if isinstance(owner, models.Algorithm) else None
     path = journal or journal_path(str(goal), owner.pk)
     facts = {"target": str(goal), "pk": owner.pk}
-    with closing(Journal(path, facts, durable=is_algorithm)) as opened:
+    with closing(Journal(path, facts, durable=algorithm is not None)) as opened:
         uploads = RowUploads(client, opened, runner)
         worker: CaseWorker | JobWorker
         if isinstance(owner, models.Algorithm):
@@ -349,7 +205,7 @@ def _opened_run(
         else:
             worker = CaseWorker(workflows, owner, planner, uploads, existing)
         reader = RowReader(workflows.lookup, manifest, algorithm)
-        yield _PushRun(manifest, reader, planner, opened, uploads, worker)
+        yield _PushRun(manifest, reader, planner, opened, uploads, worker, line)
 
 
 @dataclass(frozen=True)
@@ -363,6 +219,7 @@ class _PushRun:
         journal: The journal.
         uploads: Uploads the files of rows.
         worker: Makes the cases or jobs.
+        line: The user's line of code, which warnings point at.
     """
 
     manifest: Manifest
@@ -371,6 +228,7 @@ class _PushRun:
     journal: Journal
     uploads: RowUploads
     worker: CaseWorker | JobWorker
+    line: tuple[str, int]
 
     def _usable_rows(self) -> Iterator[ParsedRow]:
         """Yield the rows whose cells can be used; the others fail in their turn."""
@@ -397,7 +255,7 @@ class _PushRun:
                 if error is not None and (isinstance(error, JournalError) or is_disk_full(error)):
                     # Without its journal, the push could not continue after the next interruption.
                     raise error
-                how = _reported(report, result)
+                how = add_result(report, result)
                 listener.ended(PushProgress(result.item, how, count, len(rows)))
                 reason = common_cause(result.error)
                 if reason is not None:
@@ -423,7 +281,7 @@ class _PushRun:
         if repeats:
             shown = "; ".join(repeats[:SHOWN_REPEATS])
             more = f"; and {len(repeats) - SHOWN_REPEATS} more" * (len(repeats) > SHOWN_REPEATS)
-            warn_at(self.planner.line, f"{shown}{more}.", RepeatWarning)
+            warn_at(self.line, f"{shown}{more}.", RepeatWarning)
 
     def _repeats(self) -> Iterator[str]:
         for row in self._usable_rows():
@@ -443,9 +301,10 @@ class _PushRun:
 
     def wait(self, report: PushReport, timeout: float | None) -> None:
         """Wait for imports and jobs, and move the rows that failed or took too long in the report."""
-        by_line = {parsed.row.line: parsed for parsed in self._usable_rows()}
+        # Rows that no file has may be of the same line.
+        usable = {id(parsed.row): parsed for parsed in self._usable_rows()}
         ended = {each.pk: each.row for each in (*report.done, *report.skipped)}
-        rows = {pk: by_line[row.line] for pk, row in ended.items() if row.line in by_line}
+        rows = {pk: usable[id(row)] for pk, row in ended.items() if id(row) in usable}
         result = self.worker.wait(rows, timeout)
         report.failed += [RowFailure(ended[pk], error) for pk, error in result.failed.items()]
         report.waiting += [RowFailure(ended[pk], error) for pk, error in result.late.items()]
@@ -468,18 +327,3 @@ class _PushRun:
             return PlannedRow(row, "fail", note=str(error))
         sizes = upload_sizes(plans)
         return PlannedRow(row, decision.action, len(sizes), sum(sizes), decision.note)
-
-
-def _reported(report: PushReport, result: TaskResult[Row, Decision]) -> Ending:
-    """Add a row to a report, and return how it ended."""
-    if result.result is not None:
-        skipped = result.result.action == "nothing"
-        ended = RowDone(result.item, result.result.pk, result.result.note)
-        (report.skipped if skipped else report.done).append(ended)
-        return "skipped" if skipped else "done"
-    assert result.error is not None
-    is_ambiguous = isinstance(result.error, AmbiguousWriteError)
-    (report.ambiguous if is_ambiguous else report.failed).append(
-        RowFailure(result.item, result.error)
-    )
-    return "ambiguous" if is_ambiguous else "failed"

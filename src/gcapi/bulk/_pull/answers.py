@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gcapi._http.urls import last_segment
-from gcapi._transfer.atomic_file import AtomicFile, ExistingFile, write_atomically
+from gcapi._transfer.atomic_file import ExistingFile, write_atomically
 from gcapi._transfer.file_names import case_folded, folder_name, full_suffix
 from gcapi._util.file_digests import sha256_of
 from gcapi._workflows.outputs import OutputFile
 from gcapi.bulk._pull.case_folders import ANSWERS, ANSWERS_JSONL
 from gcapi.bulk._pull.json_lines import invalid_file, read_json_lines
 from gcapi.bulk._pull.remote_cases import RemoteCase, RemoteValue
-from gcapi.bulk._tables.delimited import BYTE_ORDER_MARK, csv_lines
+from gcapi.bulk._tables.delimited import csv_lines
 from gcapi.bulk._tables.formats import TableFormat, encoder_of
 from gcapi.bulk._tables.table import as_text
 from gcapi.bulk._tables.workbook import MAX_CELL_LENGTH
+from gcapi.bulk._text_files import write_parts
 from gcapi.client import Client
 from gcapi.resources._answer_rows import COLUMNS
 from gcapi.resources.answer_table import AnswerTable
@@ -58,15 +58,10 @@ def write_answers(
     """
     target = folder / f"{ANSWERS}.{table_format}"
     records = folder / ANSWERS_JSONL
-    with _atomic_writer(records) as write_json:
-        for row in rows:
-            write_json(json.dumps(row, ensure_ascii=False) + "\n")
+    write_parts(records, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     shown: Iterable[Mapping[str, Any]] = map(_flat, read_json_lines(records))
     if table_format in {"csv", "tsv"}:
-        with _atomic_writer(target) as write_table:
-            write_table(BYTE_ORDER_MARK)
-            for line in csv_lines(COLUMNS, shown, "\t" if table_format == "tsv" else ","):
-                write_table(line)
+        write_parts(target, csv_lines(COLUMNS, shown, "\t" if table_format == "tsv" else ","))
     elif table_format != "jsonl":
         if table_format == "xlsx":
             shown = (cut_cells(row, f"see {ANSWERS_JSONL}") for row in shown)
@@ -159,22 +154,3 @@ def mask_name(row: Mapping[str, Any]) -> str:
     """Return the name of the mask of an answer: its case, question and reader."""
     names = (row["display_set"] or row["display_set_pk"], row["question"], row["creator"])
     return "_".join(folder_name(str(name))[:_MAX_NAME_PART] for name in names)
-
-
-@contextmanager
-def _atomic_writer(target: Path) -> Generator[Callable[[str], None]]:
-    """Yield a function that appends text to a file, which replaces the target when the block ends."""
-    file = AtomicFile(target, overwrite=True)
-    offset = 0
-
-    def write(text: str) -> None:
-        nonlocal offset
-        data = text.encode()
-        file.write(offset, memoryview(data))
-        offset += len(data)
-
-    try:
-        yield write
-        file.publish()
-    finally:
-        file.discard()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from gcapi import models
 from gcapi._workflows.case_kinds import CaseParent, ExistingCase
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue
 from gcapi._workflows.import_watch import MAX_SINGLE_READS, ImportWatch
@@ -28,12 +29,14 @@ ADDED_AGAIN = (
 CHANGED = "its values, files or order have changed since it was pushed; existing='update' brings the case up to date"
 
 
-def find_parent(client: Client, target: Target) -> CaseParent[Any]:
-    """Return the archive or reader study of a target.
+def find_owner(client: Client, target: Target) -> models.Algorithm | CaseParent[Any]:
+    """Return what the jobs or the cases of a target belong to.
 
     Raises:
         ObjectNotFound: There is none, or no access to it; the message lists similar slugs.
     """
+    if target.kind == "algorithm":
+        return client.workflows.lookup.algorithms.get(target.slug)
     if target.kind == "archive":
         return client.workflows.archive(target.slug)
     return client.workflows.reader_study(target.slug)
@@ -71,10 +74,11 @@ class JournalRecorder:
         )
 
 
+@dataclass(eq=False)
 class CaseWorker:
     """Make the cases of an archive or a reader study.
 
-    Args:
+    Attributes:
         workflows: The workflows of the client.
         parent: The archive or the reader study.
         planner: Plans the values of rows.
@@ -82,21 +86,15 @@ class CaseWorker:
         existing: What to do about cases that this journal did not make.
     """
 
-    def __init__(
-        self,
-        workflows: Workflows,
-        parent: CaseParent[Any],
-        planner: RowPlanner,
-        uploads: RowUploads,
-        existing: ExistingCase,
-    ) -> None:
-        self._workflows = workflows
-        self._parent = parent
-        self._planner = planner
-        self._uploads = uploads
-        self._journal = uploads.journal
-        self._existing: ExistingCase = existing
-        self._index = CaseIndex(parent.cases())
+    workflows: Workflows
+    parent: CaseParent[Any]
+    planner: RowPlanner
+    uploads: RowUploads
+    existing: ExistingCase
+
+    def __post_init__(self) -> None:
+        self._journal = self.uploads.journal
+        self._index = CaseIndex(self.parent.cases())
 
     def decide(self, row: ParsedRow) -> Decision:
         """Return what to do about a row."""
@@ -127,11 +125,11 @@ class CaseWorker:
                 " rename one of them"
             )
             return Decision("refuse", case.pk, note=note)
-        if self._existing == "update":
+        if self.existing == "update":
             return Decision("take", case.pk, row.slugs)
         # The journal made or filled it for a row, this one or an earlier version.
         is_known = self._journal.owner(case.pk) is not None
-        if self._existing == "error":
+        if self.existing == "error":
             note = (
                 CHANGED if is_known else "choose another title, or say existing='skip' or 'update'"
             )
@@ -153,20 +151,20 @@ class CaseWorker:
             return decision
         if decision.action == "refuse":
             raise SpecError(decision.note)
-        run: CaseRun[Any] = self._workflows.cases.run(
-            self._parent.kind,
+        run: CaseRun[Any] = self.workflows.cases.run(
+            self.parent.kind,
             JournalRecorder(self._journal, row.fingerprint),
-            partial(self._uploads.upload, row.identity),
-            self._uploads.wait_for_others,
+            partial(self.uploads.upload, row.identity),
+            self.uploads.wait_for_others,
         )
         if decision.action == "finish":
             self._finish(run, row, decision.pk)
             return replace(decision, note="an earlier run created it")
         fields = {"order": row.row.order} if row.row.order else {}
-        plans = self._planner.plan(row, decision.slugs)
+        plans = self.planner.plan(row, decision.slugs)
         if decision.action == "make":
             return replace(decision, pk=self._make(run, row, fields, plans))
-        if self._existing == "skip":
+        if self.existing == "skip":
             run.complete(decision.pk, fields, plans)
             return replace(decision, note="it was there already; what it lacked was filled in")
         run.update(decision.pk, fields, plans)
@@ -179,7 +177,7 @@ class CaseWorker:
         if record is not None and record.pk:
             self._journal.forget(row.fingerprint)  # its case is no longer on the server
         was_requested = record is not None and record.state == "creating"
-        case = run.make(self._parent, row.title, fields, plans, was_requested=was_requested)
+        case = run.make(self.parent, row.title, fields, plans, was_requested=was_requested)
         return str(case.pk)
 
     def _finish(self, run: CaseRun[Any], row: ParsedRow, pk: str) -> None:
@@ -189,15 +187,15 @@ class CaseWorker:
         if record.before:
             before = CaseSnapshot(pk, row.title, record.before["order"], record.before["values"])
         else:
-            before = CaseSnapshot.of(self._parent.kind.namespace.detail(pk=pk))
+            before = CaseSnapshot.of(self.parent.kind.namespace.detail(pk=pk))
         # The order is set together with the values, so a case that has values has its order too.
-        has_order = bool(row.row.order) and (self._existing == "update" or not before.values)
+        has_order = bool(row.row.order) and (self.existing == "update" or not before.values)
         fields = {"order": row.row.order} if has_order else {}
         slugs = frozenset(record.before.get("slugs", row.slugs))
-        plans = self._planner.plan(row, slugs)
+        plans = self.planner.plan(row, slugs)
         sent = None
         if record.state == "filling":
-            sent = self._uploads.known(row.fingerprint, plans)
+            sent = self.uploads.known(row.fingerprint, plans)
         run.finish(before, fields, plans, sent)
 
     def wait(self, rows: Mapping[str, ParsedRow], timeout: float | None) -> WaitResult:
@@ -214,7 +212,7 @@ class CaseWorker:
             if record is None or record.state != "filled":
                 continue
             before = record.before.get("values", {})
-            for slug, files in self._uploads.noted_files(row).items():
+            for slug, files in self.uploads.noted_files(row).items():
                 pending.setdefault(pk, {})[slug] = PendingValue(before.get(slug), files)
             if pk not in pending:
                 self._journal.note(row.fingerprint, "imported")
@@ -231,9 +229,9 @@ class CaseWorker:
         watch = ImportWatch(
             pending,
             self._read,
-            self._workflows.resources,
-            self._workflows.imports,
-            self._workflows.settings.timeout,
+            self.workflows.resources,
+            self.workflows.imports,
+            self.workflows.settings.timeout,
             on_complete=complete,
             on_failure=failed,
             on_partial=notes.__setitem__,
@@ -242,5 +240,5 @@ class CaseWorker:
 
     def _read(self, pks: Sequence[str]) -> Iterable[Any]:
         if len(pks) > MAX_SINGLE_READS:
-            return self._parent.cases()
-        return (self._parent.kind.namespace.detail(pk=pk) for pk in pks)
+            return self.parent.cases()
+        return (self.parent.kind.namespace.detail(pk=pk) for pk in pks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -41,10 +41,11 @@ class JobExistsError(GCAPIError):
     """Raised when a job with the inputs of a row exists, which the journal does not know; nothing was sent."""
 
 
+@dataclass(eq=False)
 class JobWorker:
     """Start jobs of an algorithm.
 
-    Args:
+    Attributes:
         workflows: The workflows of the client.
         algorithm: The algorithm.
         planner: Plans the values of rows.
@@ -52,20 +53,14 @@ class JobWorker:
         workers: How many jobs are read at once.
     """
 
-    def __init__(
-        self,
-        workflows: Workflows,
-        algorithm: models.Algorithm,
-        planner: RowPlanner,
-        uploads: RowUploads,
-        workers: int,
-    ) -> None:
-        self._workflows = workflows
-        self._algorithm = algorithm
-        self._planner = planner
-        self._uploads = uploads
-        self._journal = uploads.journal
-        self._workers = workers
+    workflows: Workflows
+    algorithm: models.Algorithm
+    planner: RowPlanner
+    uploads: RowUploads
+    workers: int
+
+    def __post_init__(self) -> None:
+        self._journal = self.uploads.journal
         #: The rows of which it is unknown whether they have a job.
         self._ambiguous: dict[bytes, Exception] = {}
         #: Why rows are refused whose inputs a job of another journal has.
@@ -83,10 +78,10 @@ class JobWorker:
             if record is not None and record.state == "posting":
                 try:
                     # Nothing is sent for this, so the files need not be inspected.
-                    plans = self._workflows.values.plan(row.specs, Inspection("off"))
-                    inputs = self._uploads.known(row.fingerprint, plans)
-                    self._workflows.jobs.find(
-                        self._algorithm, inputs, record.before["jobs"], self._recorder(row)
+                    plans = self.workflows.values.plan(row.specs, Inspection("off"))
+                    inputs = self.uploads.known(row.fingerprint, plans)
+                    self.workflows.jobs.find(
+                        self.algorithm, inputs, record.before["jobs"], self._recorder(row)
                     )
                 except JournalError:
                     raise
@@ -103,22 +98,22 @@ class JobWorker:
         first = next(unknown, None)
         if first is None:
             return
-        starter = self._workflows.jobs
+        starter = self.workflows.jobs
         recent = [
             job
-            for job in starter.recent_jobs(self._algorithm)
+            for job in starter.recent_jobs(self.algorithm)
             if self._journal.owner(job.pk) is None
         ]
         names: dict[str, str] = {}
         for row in chain([first], unknown) if recent else ():
             with suppress(SpecError, ObjectNotFound, OSError):  # the row fails in its turn
-                inputs = self._uploads.unsent(
-                    self._workflows.values.plan(row.specs, Inspection("off"))
+                inputs = self.uploads.unsent(
+                    self.workflows.values.plan(row.specs, Inspection("off"))
                 )
-                job = starter.job_with_inputs(self._algorithm, inputs, recent, names)
+                job = starter.job_with_inputs(self.algorithm, inputs, recent, names)
                 if job is not None:
                     self._existing[row.fingerprint] = (
-                        f"job {job.pk} of {self._algorithm.slug!r} has the same values and file names, and this journal"
+                        f"job {job.pk} of {self.algorithm.slug!r} has the same values and file names, and this journal"
                         " did not start it"
                     )
 
@@ -170,12 +165,12 @@ class JobWorker:
         decision = self.decide(row)
         if decision.action == "nothing":
             return decision
-        plans = self._planner.plan(row, row.slugs)
+        plans = self.planner.plan(row, row.slugs)
         if self._journal.record(row.fingerprint) is None:
             self._journal.note(row.fingerprint, "uploading")
-        inputs = self._uploads.upload(row.identity, plans)
+        inputs = self.uploads.upload(row.identity, plans)
         self._journal.note(row.fingerprint, "uploaded")
-        job = self._workflows.jobs.start(self._algorithm, inputs, self._recorder(row))
+        job = self.workflows.jobs.start(self.algorithm, inputs, self._recorder(row))
         return replace(decision, action="make", pk=job.pk)
 
     def wait(self, rows: Mapping[str, ParsedRow], timeout: float | None) -> WaitResult:
@@ -187,12 +182,12 @@ class JobWorker:
         """
         failed: dict[str, tuple[models.HyperlinkedJob, dict[str, UploadedFiles]]] = {}
         images: dict[str, tuple[str, UploadedFiles]] = {}
-        imports = self._workflows.imports
+        imports = self.workflows.imports
         ended = self._journal.rows_in("ended")
         pks = [pk for pk, row in rows.items() if row.fingerprint not in ended]
 
         def finished(job: models.HyperlinkedJob) -> None:
-            files = self._uploads.noted_files(rows[job.pk])
+            files = self.uploads.noted_files(rows[job.pk])
             if job.status == SUCCEEDED:
                 images.update(
                     {url: (job.pk, one) for url, one in images_of(job.inputs, files).items()}
@@ -203,9 +198,9 @@ class JobWorker:
                 failed[job.pk] = job, files
 
         def read(pk: str) -> models.HyperlinkedJob:
-            return self._workflows.resources.algorithm_jobs.detail(pk=pk)
+            return self.workflows.resources.algorithm_jobs.detail(pk=pk)
 
-        with Scheduler(self._workers, "gcapi-push-wait") as scheduler:
+        with Scheduler(self.workers, "gcapi-push-wait") as scheduler:
             read_all = partial(scheduler.run_all, read)
             late = watch_jobs(pks, read_all, timeout=timeout, on_finish=finished)
         are_cancelled = any(job.status == CANCELLED for job, _ in failed.values())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,12 +27,7 @@ from gcapi._util.polling import poll
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi._workflows.import_sessions import names_of
 from gcapi._workflows.plans import Plan, Upload
-from gcapi._workflows.prepare import (
-    IncompleteImageSet,
-    PreparedValues,
-    UploadedFiles,
-    upload_names,
-)
+from gcapi._workflows.prepare import IncompleteImageSet, PreparedValues, UploadedFiles, upload_names
 from gcapi.bulk._executors import Runner
 from gcapi.bulk._push.identity import RowIdentity
 from gcapi.bulk._push.rows import ParsedRow
@@ -119,22 +114,7 @@ class RowUploads:
     def known(self, fingerprint: bytes, plans: Sequence[Plan]) -> PreparedValues:
         """Return the values that an earlier run sent."""
         noted = self.journal.uploads(fingerprint)
-        uploads = {
-            plan.slug: [
-                models.UserUpload.from_dict(
-                    {
-                        "pk": upload.pk,
-                        "filename": name,
-                        "api_url": "",
-                        "created": datetime.fromtimestamp(upload.created, UTC).isoformat(),
-                    }
-                )
-                for upload, name in zip(noted[plan.slug].values(), upload_names(plan), strict=True)
-            ]
-            for plan in plans
-            if isinstance(plan, Upload)
-        }
-        return PreparedValues.of(plans, uploads)
+        return _as_uploaded(plans, lambda plan: noted[plan.slug].values())
 
     def noted_files(self, row: ParsedRow) -> dict[str, UploadedFiles]:
         """Return the uploads of a row that the journal knows, by socket slug."""
@@ -152,15 +132,7 @@ class RowUploads:
     @staticmethod
     def unsent(plans: Sequence[Plan]) -> PreparedValues:
         """Return the values of plans as they will be sent, with uploads that have names only."""
-        uploads = {
-            plan.slug: [
-                models.UserUpload.from_dict({"pk": "", "filename": name, "api_url": ""})
-                for name in upload_names(plan)
-            ]
-            for plan in plans
-            if isinstance(plan, Upload)
-        }
-        return PreparedValues.of(plans, uploads)
+        return _as_uploaded(plans, lambda plan: [NotedUpload("", 0)] * len(plan.files))
 
     def upload(self, row: RowIdentity, plans: Sequence[Plan]) -> PreparedValues:
         """Upload the files of a row, which is in the journal, each once.
@@ -272,6 +244,28 @@ class RowUploads:
             # The other files will be de-identified now, and would not match those that are complete.
             return {number: uploads[number] for number in uploads.keys() - complete}
         return uploads
+
+
+def _as_uploaded(
+    plans: Sequence[Plan], uploads_of: Callable[[Upload], Iterable[NotedUpload]]
+) -> PreparedValues:
+    """Return values as they are after the given uploads of their files."""
+    uploads = {
+        plan.slug: [
+            models.UserUpload.from_dict(
+                {
+                    "pk": upload.pk,
+                    "filename": name,
+                    "api_url": "",
+                    "created": datetime.fromtimestamp(upload.created, UTC).isoformat(),
+                }
+            )
+            for upload, name in zip(uploads_of(plan), upload_names(plan), strict=True)
+        ]
+        for plan in plans
+        if isinstance(plan, Upload)
+    }
+    return PreparedValues.of(plans, uploads)
 
 
 class UploadQuota:

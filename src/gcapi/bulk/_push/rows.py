@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gcapi import models
 from gcapi._api.quota import MAX_USER_UPLOADS
 from gcapi._transfer.local_files import check_local_file
-from gcapi._util.user_warnings import warn_at
 from gcapi._workflows.checks import check_interface, check_order, check_title
-from gcapi._workflows.inspection import Inspection, message_of
+from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan, Upload
 from gcapi._workflows.prepare import ValuePreparer
 from gcapi._workflows.slug_lookup import Lookup
@@ -29,7 +29,7 @@ from gcapi.bulk._push.identity import RowIdentity
 from gcapi.bulk._unicode_paths import existing_paths
 from gcapi.bulk.cells import CellError, spec_of_cell
 from gcapi.bulk.manifest import Manifest, Row, column_of
-from gcapi.exceptions import FileWarning, SocketNotFound, SpecError
+from gcapi.exceptions import SocketNotFound, SpecError
 from gcapi.findings import Finding, InspectMode
 from gcapi.sockets import MAX_IMAGE_NAME, SocketValueSpec
 
@@ -70,24 +70,22 @@ class ParsedRow:
         """The sockets that it has a value for."""
         return frozenset(spec.socket_slug for spec in self.specs)
 
-    def only(self, slugs: frozenset[str]) -> list[SocketValueSpec]:
-        """Return the values of some sockets."""
-        return [spec for spec in self.specs if spec.socket_slug in slugs]
-
 
 @dataclass(frozen=True)
 class RowPlanner:
-    """Plans the values of rows, and inspects their files: the same for a dry run and a push.
+    """Plans the values of rows, and inspects their files: the same for a check, a dry run and a push.
 
     Attributes:
         values: Plans values.
         inspect: What to do about findings.
-        line: The user's line of code, which warnings point at.
+        warn: Called with each finding that does not stop its row.
+        deep: Whether to read all of the files' content.
     """
 
     values: ValuePreparer
     inspect: InspectMode
-    line: tuple[str, int]
+    warn: Callable[[Row, models.ComponentInterface, Finding], None]
+    deep: bool = False
 
     def plan(self, row: ParsedRow, slugs: frozenset[str]) -> list[Plan]:
         """Return the plans of a row's values of some sockets.
@@ -112,19 +110,17 @@ class RowPlanner:
         self, row: ParsedRow, slugs: frozenset[str]
     ) -> tuple[list[Plan], list[tuple[str, Exception]]]:
         """Return the plans of a row's values of some sockets, and the errors of the others by column."""
-
-        def warn(socket: models.ComponentInterface, finding: Finding) -> None:
-            message = f"{row.row.name}: {message_of(socket, finding)}"
-            warn_at(self.line, message, FileWarning)
-
-        for slug in slugs & row.findings.keys():
-            warn(self.values.lookup.socket(slug), row.findings[slug])
-        inspection = Inspection(self.inspect, warn=warn)
+        warn = partial(self.warn, row.row)
+        for slug, finding in row.findings.items():
+            if slug in slugs:
+                warn(self.values.lookup.socket(slug), finding)
+        inspection = Inspection(self.inspect, self.deep, warn)
         plans: list[Plan] = []
         errors: list[tuple[str, Exception]] = []
-        for spec in row.only(slugs):
-            with _collected(errors, column_of(spec.socket_slug)):
-                plans += self.values.plan([spec], inspection)
+        for spec in row.specs:
+            if spec.socket_slug in slugs:
+                with _collected(errors, column_of(spec.socket_slug)):
+                    plans += self.values.plan([spec], inspection)
         with _collected(errors, ""):
             check_file_count(upload_sizes(plans))
         return plans, errors
@@ -168,8 +164,8 @@ class RowReader:
     def read_valid(self, row: Row) -> tuple[ParsedRow, list[tuple[str, Exception]]]:
         """Return the valid cells of a row, and the errors of the others by column."""
         errors: list[tuple[str, Exception]] = []
-        if row.line in self._duplicates:
-            what, fix = self._duplicates[row.line], "Give every row a title of its own"
+        if id(row) in self._duplicates:
+            what, fix = self._duplicates[id(row)], "Give every row a title of its own"
             errors.append(("title", CellError(what=what, fix=fix)))
         elif self._algorithm is None:
             with _collected(errors, "title"):
@@ -194,12 +190,12 @@ class RowReader:
                 )
                 if self._pulled is not None:
                     self._pulled.check_paths(spec.paths)
-                if finding := _finding_of_forms(spec.paths, self._folder):
-                    findings[slug] = finding
                 if spec.paths:
                     files[slug] = {path: check_local_file(path) for path in spec.paths}
                 else:
                     values[slug] = spec.value
+                if finding := _finding_of_forms(spec.paths, self._folder):
+                    findings[slug] = finding
                 specs.append(spec)
         if self._algorithm is not None and not errors:
             with _collected(errors, ""):
@@ -260,15 +256,15 @@ def _finding_of_forms(paths: Iterable[Path], folder: Path) -> Finding | None:
 
 
 def _duplicates(rows: Iterable[Row]) -> dict[int, str]:
-    """Return what is wrong with rows that are the same as an earlier one, by line."""
-    seen: dict[str, int] = {}
+    """Return what is wrong with rows that are the same as an earlier one, by the id of the object."""
+    seen: dict[str, Row] = {}
     found: dict[int, str] = {}
     for row in rows:
         key = _nfc(row.title) or repr((row.order, sorted(row.cells.items(), key=str)))
-        first = seen.setdefault(key, row.line)
-        if first != row.line:
+        first = seen.setdefault(key, row)
+        if first is not row:
             same = f"has the title {row.title!r} already" if row.title else "has the same content"
-            found[row.line] = f"line {first} {same}"
+            found[id(row)] = f"line {first.line} {same}"
     return found
 
 

@@ -29,8 +29,6 @@ from gcapi.bulk._tables.table import (
 
 #: What separates cells, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-#: Tells Excel that a file is UTF-8.
-BYTE_ORDER_MARK = "\ufeff"
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: The line with which a file tells Excel its separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
@@ -45,27 +43,13 @@ _ENCODING_FIX = "Save it as UTF-8; in Excel, choose 'CSV UTF-8'"
 # ---------------------------------------------------------------- reading
 
 
-def read_csv(path: Path) -> Table:
-    """Read a CSV file; its first line decides what separates the cells.
+def read_csv(path: Path, separator: str = "") -> Table:
+    """Read a CSV file; its first line decides what separates the cells, unless that is given.
 
     Raises:
         ManifestError: The file is not text, or the separator is ambiguous.
         OSError: The file cannot be read.
     """
-    return _read_delimited(path, None)
-
-
-def read_tsv(path: Path) -> Table:
-    """Read a file whose cells are separated by tabs.
-
-    Raises:
-        ManifestError: The file is not text.
-        OSError: The file cannot be read.
-    """
-    return _read_delimited(path, "\t")
-
-
-def _read_delimited(path: Path, separator: str | None) -> Table:
     text = _decoded(path)
     first = _SEPARATOR_LINE.match(text)
     delimiter: str = first[1] if first else separator or _separator(path, text)
@@ -93,6 +77,16 @@ def _read_delimited(path: Path, separator: str | None) -> Table:
         problems.append(Problem(line, "", f"the rest of the CSV cannot be read: {error}", fix))
     columns = {name: position for position, name in enumerate(header) if name}
     return Table(records, problems, Origin(columns, delimiter=delimiter))
+
+
+def read_tsv(path: Path) -> Table:
+    """Read a file whose cells are separated by tabs.
+
+    Raises:
+        ManifestError: The file is not text.
+        OSError: The file cannot be read.
+    """
+    return read_csv(path, "\t")
 
 
 def _decoded(path: Path) -> str:
@@ -139,7 +133,6 @@ def _separator(path: Path, text: str) -> str:
 def encode_csv(columns: Sequence[str], records: Iterable[Record], delimiter: str = ",") -> bytes:
     """Return the table as CSV with a byte order mark, without which Excel does not read it as UTF-8."""
     content = io.BytesIO()
-    content.write(codecs.BOM_UTF8)
     # One by one, because the lines of a large archive take more memory than its table.
     content.writelines(line.encode() for line in csv_lines(columns, records, delimiter))
     return content.getvalue()
@@ -153,7 +146,8 @@ def encode_tsv(columns: Sequence[str], records: Iterable[Record]) -> bytes:
 def csv_lines(
     columns: Sequence[str], records: Iterable[Record], delimiter: str = ","
 ) -> Iterator[str]:
-    """Yield the header and each row as CSV, without a byte order mark."""
+    """Yield a byte order mark, the header and each row as CSV."""
+    yield "\ufeff"  # tells Excel that a file is UTF-8
     yield csv_line(columns, delimiter)
     for record in records:
         yield csv_line([record.get(name) for name in columns], delimiter)

@@ -5,36 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal
 
+from gcapi._util.choices import check_choice
 from gcapi.bulk._tables.delimited import encode_csv, encode_tsv, read_csv, read_tsv
 from gcapi.bulk._tables.json_rows import encode_json_rows, read_json_rows
 from gcapi.bulk._tables.parquet import encode_parquet, read_parquet
 from gcapi.bulk._tables.table import Problem, Record, Table, manifest_error
 from gcapi.bulk._tables.workbook import encode_workbook, read_workbook
 
-_T = TypeVar("_T")
 #: A format of a table that is written, which is the suffix of its file.
 TableFormat = Literal["csv", "tsv", "xlsx", "jsonl", "parquet"]
-_Encoder = Callable[[Sequence[str], Iterable[Record]], bytes]
-_TABLE_READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".xlsx": read_workbook,
-    ".jsonl": read_json_rows,
-    ".ndjson": read_json_rows,
-    ".parquet": read_parquet,
+_TableReader = Callable[[Path], Table]
+_TableEncoder = Callable[[Sequence[str], Iterable[Record]], bytes]
+_TABLE_FORMATS: dict[str, tuple[_TableReader, _TableEncoder]] = {
+    ".csv": (read_csv, encode_csv),
+    ".tsv": (read_tsv, encode_tsv),
+    ".xlsx": (read_workbook, encode_workbook),
+    ".jsonl": (read_json_rows, encode_json_rows),
+    ".ndjson": (read_json_rows, encode_json_rows),
+    ".parquet": (read_parquet, encode_parquet),
 }
 #: The suffixes of tables.
-SUFFIXES = tuple(_TABLE_READERS)
-_TABLE_ENCODERS: dict[str, _Encoder] = {
-    ".csv": encode_csv,
-    ".tsv": encode_tsv,
-    ".xlsx": encode_workbook,
-    ".jsonl": encode_json_rows,
-    ".ndjson": encode_json_rows,
-    ".parquet": encode_parquet,
-}
+SUFFIXES = tuple(_TABLE_FORMATS)
 #: A workbook and the name of a sheet, which has none of these characters.
 _SHEET_PATH = re.compile(r"(?P<file>.*\.xlsx)#(?P<sheet>[^/\\?*\[\]:]+)", re.IGNORECASE | re.DOTALL)
 
@@ -59,7 +52,7 @@ def read_table(path: Path) -> Table:
     file, sheet = split_sheet(path)
     if sheet:
         return read_workbook(file, sheet)
-    return _of_suffix(_TABLE_READERS, file)(file)
+    return _of_suffix(file)[0](file)
 
 
 def check_table_format(name: str) -> None:
@@ -69,26 +62,23 @@ def check_table_format(name: str) -> None:
         ValueError: There is no such format.
         MissingExtra: The package that writes it is not installed.
     """
-    if name not in get_args(TableFormat):
-        raise ValueError(
-            f"table_format={name!r} must be one of {', '.join(get_args(TableFormat))}."
-        )
+    check_choice("table_format", name, TableFormat)
     if name in {"xlsx", "parquet"}:
         encoder_of(Path(f"table.{name}"))((), ())
 
 
-def encoder_of(path: Path) -> _Encoder:
+def encoder_of(path: Path) -> _TableEncoder:
     """Return the function that makes the content of a file of the suffix.
 
     Raises:
         ManifestError: The suffix is unknown.
     """
-    return _of_suffix(_TABLE_ENCODERS, path)
+    return _of_suffix(path)[1]
 
 
-def _of_suffix(formats: dict[str, _T], path: Path) -> _T:
-    found = formats.get(path.suffix.lower())
+def _of_suffix(path: Path) -> tuple[_TableReader, _TableEncoder]:
+    found = _TABLE_FORMATS.get(path.suffix.lower())
     if found is None:
         what = f"the suffix {path.suffix!r} is not that of a table"
-        raise manifest_error(path, Problem(0, "", what, f"Use one of {', '.join(formats)}"))
+        raise manifest_error(path, Problem(0, "", what, f"Use one of {', '.join(SUFFIXES)}"))
     return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gcapi._util.extras import import_extra
 from gcapi.bulk._tables.table import Problem, Record, Table, as_json
 from gcapi.exceptions import MissingExtra
 
@@ -59,9 +59,7 @@ def encode_parquet(columns: Sequence[str], records: Iterable[Record]) -> bytes:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
-        return import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtra(
-            "A Parquet table needs pyarrow. Install it with 'pip install pyarrow', or use CSV or JSON Lines."
-        ) from error
+    missing = MissingExtra(
+        "A Parquet table needs pyarrow. Install it with 'pip install pyarrow', or use CSV or JSON Lines."
+    )
+    return import_extra("pyarrow", missing), import_extra("pyarrow.parquet", missing)

@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gcapi._util.extras import import_extra
 from gcapi.bulk._tables.table import (
     Origin,
     Problem,
@@ -55,12 +56,10 @@ def openpyxl() -> Any:
     Raises:
         MissingExtra: It is not installed.
     """
-    try:
-        return import_module("openpyxl")
-    except ImportError as error:
-        raise MissingExtra(
-            "An Excel workbook needs openpyxl. Install it with 'pip install openpyxl', or use CSV or JSON Lines."
-        ) from error
+    missing = MissingExtra(
+        "An Excel workbook needs openpyxl. Install it with 'pip install openpyxl', or use CSV or JSON Lines."
+    )
+    return import_extra("openpyxl", missing)
 
 
 # ---------------------------------------------------------------- reading
