@@ -17,6 +17,7 @@ from functools import partial
 from typing import Generic, Literal, TextIO, TypeVar
 
 from gcapi._util.progress_bar import ProgressBar as ProgressBar
+from gcapi._util.scheduler import CancelToken, cancel_scope, current_token
 from gcapi._util.user_warnings import calling_line, warn_at
 from gcapi.exceptions import ProgressWarning
 
@@ -185,7 +186,7 @@ def ignore_progress(_: ProgressEvent) -> None:
 
 
 class ClientListener:
-    """The listener of a client, in place of which the display of a push or a pull can be called.
+    """The listener of a client, in place of which the display of a push or a pull is called for its files.
 
     Args:
         listener: Called with each event.
@@ -195,23 +196,27 @@ class ClientListener:
     def __init__(self, listener: Listener, *, displays: bool = False) -> None:
         self._listener = listener
         self.displays = displays
-        self._display: Listener | None = None
+        #: The other displays by the tokens of their blocks; several, if pushes run at once.
+        self._others: dict[CancelToken, Listener] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Call the listener, or the display that is shown, with an event."""
-        if self._display is not None:
-            self._display(event)
-        if self._display is None or not self.displays:
+        """Call the listener, or the display of the block that this thread works for, with an event."""
+        found = map(self._others.get, current_token().lineage() if self._others else ())
+        display = next(filter(None, found), None)
+        if display is not None:
+            display(event)
+        if display is None or not self.displays:
             self._listener(event)
 
     @contextmanager
     def shown_by(self, display: Listener) -> Generator[None]:
-        """Call another display during the block; a listener that is none is called too."""
-        self._display = GuardedListener(display)
-        try:
-            yield
-        finally:
-            self._display = None
+        """Call another display with the events of the block; a listener that is none is called too."""
+        with cancel_scope() as token:
+            self._others[token] = GuardedListener(display)
+            try:
+                yield
+            finally:
+                del self._others[token]
 
 
 def listener_for(progress: Listener | bool | None) -> ClientListener:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gcapi import Client
-from gcapi.bulk import pull, push
+from gcapi._util.scheduler import Scheduler
+from gcapi.bulk import PushProgress, Row, pull, push
+from gcapi.bulk._push.reports import Ending
 from gcapi.bulk._transfer_display import TransferDisplay
-from gcapi.progress import Progress, ProgressBar
+from gcapi.progress import Progress, ProgressBar, listener_for
 from gcapi_sandbox import Sandbox
 from tests.support.pull import add_archive, add_sockets, many_cases
 
@@ -35,8 +38,8 @@ class Shown:
     def file(self, size: int) -> Progress:
         return Progress(self.display.file_moved, "upload", "a.mha", size)
 
-    def end_row(self, number: int, how: str = "done") -> None:
-        self.display.row_ended(SimpleNamespace(ended=number, total=self._rows, how=how))
+    def end_row(self, number: int, how: Ending = "done") -> None:
+        self.display.row_ended(PushProgress(Row(number), how, number, self._rows))
 
     @property
     def lines(self) -> list[str]:
@@ -111,6 +114,29 @@ def test_progress_of_a_pull_and_a_push(
         pushed, *_ = capsys.readouterr().err.splitlines()
         pull(showing, f"archive:{slug}", tmp_path / "b", progress=False)
     assert pushed == line.replace("cases", "rows")
+
+
+def test_two_displays_at_once() -> None:
+    """Of two pushes or pulls of one client, each shows its own files, also after the other has ended."""
+    listener = listener_for(None)
+    shown: dict[str, list[str]] = {"first": [], "second": []}
+    are_open, has_ended = threading.Barrier(2), threading.Event()
+
+    def send(name: str) -> None:
+        with listener.shown_by(lambda event: shown[name].append(event.name)):
+            are_open.wait(10)
+            with Scheduler(1, "test") as scheduler:
+                scheduler.run_all(lambda file: Progress(listener, "upload", file), ["a", name])
+            if name == "first":
+                assert has_ended.wait(10)
+                Progress(listener, "upload", "last")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(send, "first")
+        pool.submit(send, "second").result()
+        has_ended.set()
+        first.result()
+    assert shown == {"first": ["a", "first", "last"], "second": ["a", "second"]}
 
 
 @pytest.mark.parametrize("progress", [1, "yes"])

@@ -12,7 +12,7 @@ import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -69,6 +69,12 @@ class CancelToken:
         if self.is_cancelled:
             token.cancel()
         return token
+
+    def lineage(self) -> Iterator[CancelToken]:
+        """Yield this token, that which it is a child of, and so on."""
+        yield self
+        if self._parent is not None:
+            yield from self._parent.lineage()
 
     def cancel(self, error: BaseException | None = None) -> None:
         """Cancel the token and its children.
