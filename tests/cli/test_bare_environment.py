@@ -17,11 +17,15 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of a PO
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_streams(
-    config: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, redirection: str
+    config: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    redirection: str,
 ) -> None:
     """Without standard streams, the work is done, and no file gets what is printed."""
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
-    file = config.parent / "token"
+    file = tmp_path / "token"
     file.write_text(sandbox.token)
     file.chmod(0o600)
     command = f"{shlex.join(command_line('login', '--token-file', file))} {redirection}"
