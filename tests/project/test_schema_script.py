@@ -27,6 +27,7 @@ from tests.support.generated import (
 )
 from tests.support.generated_responses import RESPONSES
 from tests.support.servers.loopback import Answer, Loopback, in_turn
+from tests.support.type_checks import copy_mypy_cache
 
 Layout = generate.Layout
 
@@ -35,8 +36,11 @@ Layout = generate.Layout
 def _shared_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Let mypy read the packages that gcapi uses once for all tests."""
-    monkeypatch.setattr(schema, "CACHE_DIRECTORY", tmp_path_factory.getbasetemp() / "mypy-cache")
+    """Let mypy read the packages that gcapi uses once for all tests, if `make check` has not read them already."""
+    cache = tmp_path_factory.getbasetemp() / "mypy-cache"
+    if not cache.exists():
+        copy_mypy_cache(cache)
+    monkeypatch.setattr(schema, "CACHE_DIRECTORY", cache)
 
 
 @pytest.fixture

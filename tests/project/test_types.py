@@ -11,7 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.support.type_checks import ROOT, copy_mypy_cache
+
 SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TYPED = {"src", "generated", "examples", "tests/typing"}
 
@@ -54,7 +55,13 @@ def test_every_wrong_use_is_expected_by_its_code() -> None:
 
 def test_downstream_programs_are_checked(tmp_path: Path) -> None:
     """In a project of its own, the example passes both checkers in strict mode, and each misspelt name of it fails."""
-    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n")
+    options = SETTINGS["tool"]["mypy"]
+    (tmp_path / "mypy.ini").write_text(
+        # All options that mypy keeps in its cache, so that the copy of the cache can be used.
+        "[mypy]\nstrict = true\n"
+        f"warn_unreachable = {options['warn_unreachable']}\n"
+        f"untyped_calls_exclude = {', '.join(options['untyped_calls_exclude'])}\n"
+    )
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     example = (ROOT / "examples" / "failed_jobs.py").read_text(encoding="utf-8")
     (tmp_path / "failed_jobs.py").write_text(example)
@@ -70,11 +77,8 @@ def test_downstream_programs_are_checked(tmp_path: Path) -> None:
         misspelt = example.replace(name, name[:-2] + name[-1])
         (tmp_path / f"misspelt_{number}.py").write_text(misspelt)
     binaries = Path(sys.executable).parent
-    # Mypy needs 15 s without a cache.
-    for checker in (
-        ["mypy", f"--cache-dir={ROOT / '.mypy_cache' / 'downstream'}", "."],
-        ["pyright"],
-    ):
+    copy_mypy_cache(tmp_path / ".mypy_cache")
+    for checker in (["mypy", "."], ["pyright"]):
         run = subprocess.run(
             [str(binaries / checker[0]), *checker[1:]],
             cwd=tmp_path,
