@@ -1,4 +1,4 @@
-"""Archives to pull, and the folder to pull into."""
+"""Archives to pull and the folder to pull into, and collections to push to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from gcapi import Client
 from gcapi_sandbox import Sandbox
+from tests.support.data import CaseCollection, add_collection
 from tests.support.pull import (
     Sockets,
     add_archive,
@@ -15,6 +16,8 @@ from tests.support.pull import (
     many_cases,
     real_cases,
 )
+from tests.support.push import Sockets as PushSockets
+from tests.support.push import make_sockets
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,21 @@ def small(sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path) ->
 def home(tmp_path: Path) -> Path:
     """Return a folder to pull into."""
     return tmp_path / "home"
+
+
+@pytest.fixture(params=["archive", "reader study"])
+def collection(request: pytest.FixtureRequest, sandbox: Sandbox, client: Client) -> CaseCollection:
+    """Return an archive to push to, and then a reader study."""
+    return add_collection(sandbox, client, request.param)
+
+
+@pytest.fixture
+def empty_archive(sandbox: Sandbox, client: Client) -> CaseCollection:
+    """Return an archive to push to."""
+    return add_collection(sandbox, client, "archive")
+
+
+@pytest.fixture
+def push_sockets(sandbox: Sandbox) -> PushSockets:
+    """Return the sockets of a case of one value and one file."""
+    return make_sockets(sandbox)

@@ -17,17 +17,10 @@ from tests.support.folders import write_tree
 from tests.support.pull import (
     Sockets,
     add_archive,
-    add_sockets,
     archive_items,
     contents,
     many_cases,
 )
-
-
-@pytest.fixture(scope="module")
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Return a socket of each kind."""
-    return add_sockets(sandbox)
 
 
 @pytest.fixture

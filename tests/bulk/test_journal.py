@@ -1,4 +1,4 @@
-"""Journals that cannot be written: what failed, why, what to do, and nothing is lost."""
+"""Journals: one push at a time, of one target, and what to do if a journal cannot be written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from gcapi import Client
-from gcapi.bulk import JournalError, plan_push, push
+from gcapi.bulk import JournalError, PushProgress, plan_push, push
 from gcapi.bulk.journal import _explained
 from gcapi_sandbox import Sandbox
-from tests.support.data import DEADLINE, add_collection, unique
-from tests.support.push import PROGRAM, make_sockets, write_cases
+from tests.support.data import DEADLINE, CaseCollection, add_collection, unique
+from tests.support.push import PROGRAM, Sockets, make_sockets, pushed, target, write_cases
 
 ROWS = 30
 #: Runs a program whose files cannot grow beyond a size, as on a full disk.
@@ -90,3 +90,45 @@ def test_a_full_disk_that_is_gone_is_told_without_its_free_space(tmp_path: Path)
     """If the free space cannot be found out, the message says what to do all the same."""
     message = _explained(tmp_path / "gone" / "journal", OSError(errno.ENOSPC, "No space left"))
     assert "cannot be written ([Errno 28] No space left). Make room" in message
+
+
+def test_one_push_of_a_manifest_at_a_time(
+    empty_archive: CaseCollection, push_sockets: Sockets, tmp_path: Path
+) -> None:
+    """A second push to the same target is refused while the first has the journal open."""
+    manifest = write_cases(tmp_path, push_sockets, 1)
+    refusals = []
+
+    def second(_: PushProgress) -> None:
+        with pytest.raises(JournalError, match="Another push to this target") as refused:
+            pushed(empty_archive, manifest)
+        refusals.append(refused)
+
+    pushed(empty_archive, manifest, progress=second)
+    assert len(refusals) == 1
+
+
+def test_a_journal_is_of_one_target_and_holds_no_token(
+    empty_archive: CaseCollection,
+    push_sockets: Sockets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default journal is in the state directory and named after its target; that of another target is refused."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    manifest = write_cases(tmp_path, push_sockets, 1)
+    report = push(empty_archive.client, manifest, target(empty_archive))
+
+    (path,) = (tmp_path / "state").rglob("*.sqlite3")
+    assert report.journal == path
+    assert path.name.startswith(f"archive-{empty_archive.slug}-")
+    assert all(
+        empty_archive.sandbox.token.encode() not in each.read_bytes()
+        for each in path.parent.iterdir()
+    )
+    other = empty_archive.sandbox.add_archive(unique("other"))
+    with pytest.raises(JournalError, match="Choose another file"):
+        push(empty_archive.client, manifest, f"archive:{other}", journal=path)
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(JournalError, match="is not a journal, or is damaged"):
+        push(empty_archive.client, manifest, target(empty_archive))

@@ -23,18 +23,11 @@ from tests.support.data import (
 from tests.support.push import (
     Sockets,
     check_cases,
-    make_sockets,
     parts_sent,
     pushed,
     told,
     write_cases,
 )
-
-
-@pytest.fixture
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Add the sockets of a case of one value and one file."""
-    return make_sockets(sandbox)
 
 
 def test_rows_wait_for_room_and_say_so() -> None:
@@ -95,10 +88,10 @@ def own_archive(sandbox: Sandbox) -> Iterator[CaseCollection]:
 
 
 def test_rows_wait_for_room_for_their_bytes(
-    own_archive: CaseCollection, sockets: Sockets, tmp_path: Path
+    own_archive: CaseCollection, push_sockets: Sockets, tmp_path: Path
 ) -> None:
     """If uploads take all the space of a user, rows wait until earlier ones are used, and nothing is sent twice."""
-    manifest = write_cases(tmp_path, sockets, 6)
+    manifest = write_cases(tmp_path, push_sockets, 6)
     sandbox = own_archive.sandbox
     sandbox.requests.clear()
     before, sandbox.limits.upload_bytes = sandbox.limits.upload_bytes, 60
@@ -120,5 +113,5 @@ def test_rows_wait_for_room_for_their_bytes(
         watcher.join()
         sandbox.limits.upload_bytes = before
     assert told(report) == (6, 0, 0, 0)
-    check_cases(own_archive, sockets, 6)
+    check_cases(own_archive, push_sockets, 6)
     assert max(parts_sent(sandbox).values()) == 1

@@ -14,28 +14,22 @@ from gcapi.bulk.pushing import JobExistsError
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, add_collection, unique
 from tests.support.programs.cli_program import VARIABLE, Program
-from tests.support.push import Sockets, make_sockets, told, write_cases
+from tests.support.push import Sockets, told, write_cases
 
 
 @pytest.fixture
-def sockets(sandbox: Sandbox) -> Sockets:
-    """Return the sockets of the cases."""
-    return make_sockets(sandbox)
-
-
-@pytest.fixture
-def algorithm(sandbox: Sandbox, sockets: Sockets) -> str:
+def algorithm(sandbox: Sandbox, push_sockets: Sockets) -> str:
     """Return the target of an algorithm."""
-    interfaces: Any = [([sockets.value, sockets.file], [])]
+    interfaces: Any = [([push_sockets.value, push_sockets.file], [])]
     run = {"interfaces": interfaces, "run": lambda *_: None}
     return f"algorithm:{sandbox.add_algorithm(unique('algorithm'), **run)}"
 
 
 def test_jobs_without_a_journal_are_started_again_only_if_wanted(
-    sandbox: Sandbox, client: Client, algorithm: str, sockets: Sockets, tmp_path: Path
+    sandbox: Sandbox, client: Client, algorithm: str, push_sockets: Sockets, tmp_path: Path
 ) -> None:
     """With another journal, a push stops before it starts a job of equal inputs, unless `again` is true."""
-    manifest = write_cases(tmp_path, sockets, 2)
+    manifest = write_cases(tmp_path, push_sockets, 2)
     push(client, manifest, algorithm, journal=tmp_path / "first")
     sandbox.wait_idle(20)
     sandbox.requests.clear()
@@ -48,23 +42,23 @@ def test_jobs_without_a_journal_are_started_again_only_if_wanted(
 
 
 def test_jobs_of_other_inputs_do_not_stop_a_push(
-    sandbox: Sandbox, client: Client, algorithm: str, sockets: Sockets, tmp_path: Path
+    sandbox: Sandbox, client: Client, algorithm: str, push_sockets: Sockets, tmp_path: Path
 ) -> None:
     """Rows whose inputs no recent job has are started with any journal."""
-    manifest = write_cases(tmp_path, sockets, 1)
+    manifest = write_cases(tmp_path, push_sockets, 1)
     push(client, manifest, algorithm, journal=tmp_path / "first")
     sandbox.wait_idle(20)
-    cells = {sockets.value: '{"case": 7}', sockets.file: "0.csv"}
+    cells = {push_sockets.value: '{"case": 7}', push_sockets.file: "0.csv"}
     write_manifest(manifest, [Row(0, "", None, cells)])
     assert told(push(client, manifest, algorithm, journal=tmp_path / "second")) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("damage", ["pages", "state", "format"])
 def test_a_damaged_journal_is_named(
-    sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path, damage: str
+    sandbox: Sandbox, client: Client, push_sockets: Sockets, tmp_path: Path, damage: str
 ) -> None:
     """Garbled pages, an unknown state and another format are errors of the journal, with what to do."""
-    manifest = write_cases(tmp_path, sockets, 3)
+    manifest = write_cases(tmp_path, push_sockets, 3)
     target = f"archive:{add_collection(sandbox, client, 'archive').slug}"
     journal = tmp_path / "journal"
     push(client, manifest, target, journal=journal)
@@ -108,14 +102,14 @@ def test_what_was_done_is_told_where_nothing_can_be_written(
     monkeypatch: pytest.MonkeyPatch,
     sandbox: Sandbox,
     client: Client,
-    sockets: Sockets,
+    push_sockets: Sockets,
     tmp_path: Path,
 ) -> None:
     """Rows that failed go to the state directory if the manifest's folder refuses the file, after the report."""
     monkeypatch.setenv("GCAPI_BASE_URL", sandbox.base_url)
     monkeypatch.setenv(VARIABLE, sandbox.token)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    manifest = write_cases(tmp_path, sockets, 2)
+    manifest = write_cases(tmp_path, push_sockets, 2)
     (tmp_path / "1.csv").unlink()
     (tmp_path / "manifest.failed.csv").mkdir()  # the superuser can write into a read-only folder
     collection = add_collection(sandbox, client, "archive")
