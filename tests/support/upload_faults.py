@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gcapi import Client
+from gcapi._transfer.multipart import COMPLETE_PAUSES
 from gcapi._transfer.parts import split
 from gcapi._transfer.upload_sources import BytesSource, FileObjectSource, PathSource, Source
 from tests.support.servers.api_and_store import OnPut, UploadServer, etag_of
@@ -24,6 +27,14 @@ REFUSED = Answer(
     body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
 )
 RESET = Answer(reset=True)
+
+
+def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts have `PART` bytes, and retry completing without a pause."""
+    for name in ("parts.MIN_PART_SIZE", "parts.STREAM_PART_SIZE", "uploads.MIN_PART_SIZE"):
+        monkeypatch.setattr(f"gcapi._transfer.{name}", PART)
+    pauses = (0.0,) * len(COMPLETE_PAUSES)
+    monkeypatch.setattr("gcapi._transfer.multipart.COMPLETE_PAUSES", pauses)
 
 
 SOURCES: dict[str, Callable[[Path], Source]] = {

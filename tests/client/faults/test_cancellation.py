@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from gcapi_sandbox import Sandbox
 from gcapi_sandbox.faults import Faults, Rule
 from tests.support.data import DEADLINE, noise, series, unique
 from tests.support.push import Sockets, make_sockets, write_cases
+from tests.support.servers.loopback import NO_TLS
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix", reason="elsewhere Ctrl-C does not interrupt a wait for a lock"
@@ -201,46 +202,51 @@ def own_threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("gcapi")]
 
 
-@dataclass
-class Trap:
-    """Interrupts the main thread when the server receives one of the requests.
+class CtrlC:
+    """Interrupts the main thread at one of the requests of a call.
+
+    The server holds this request and all later ones, so that it is under way when the call is interrupted.
+
+    Attributes:
+        pressed_at: The time of the interrupt, by the monotonic clock; 0 before it.
 
     Args:
         sandbox: The server.
         number: The number of the request, from 1.
-        monkeypatch: Puts the trap in place.
     """
 
-    sandbox: Sandbox
-    number: int
-    monkeypatch: pytest.MonkeyPatch
+    def __init__(self, sandbox: Sandbox, number: int) -> None:
+        self.pressed_at = 0.0
+        self._sandbox = sandbox
+        self._at = Rule(skip=number - 1, times=1)
+        self._held = Rule(skip=number - 1, latency=HELD)
 
-    def __post_init__(self) -> None:
-        self.sprung_at = 0.0
-        self.sandbox.requests.clear()
-        self.sandbox.faults = Faults(rules=(Rule(skip=self.number - 1, latency=HELD),))
-        append = self.sandbox.requests.append
+    def _press(self, rule: Rule, _: object) -> None:
+        if rule == self._at:
+            self.pressed_at = time.monotonic()
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
 
-        def append_and_interrupt(record: Any) -> None:
-            append(record)
-            if len(self.sandbox.requests) == self.number:
-                self.sprung_at = time.monotonic()
-                main = threading.main_thread().ident
-                assert main is not None
-                signal.pthread_kill(main, signal.SIGINT)
+    def __enter__(self) -> Self:
+        self._sandbox.requests.clear()
+        self._sandbox.faults = Faults(rules=(self._at, self._held))
+        self._sandbox.on_strike = self._press
+        return self
 
-        self.monkeypatch.setattr(self.sandbox.requests, "append", append_and_interrupt)
+    def __exit__(self, *_: object) -> None:
+        self._sandbox.on_strike = None
 
 
 @pytest.fixture
-def trap(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Trap]]:
-    """Give a function that sets a trap for a request."""
+def ctrl_c(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], CtrlC]]:
+    """Give a function that presses Ctrl-C at a request."""
     # The grace period ends before the held requests do: what is checked does not depend on waiting for them.
     monkeypatch.setattr("gcapi._util.scheduler.GRACE_SECONDS", HELD / 8)
     # A larger page would hold the whole list.
     monkeypatch.setattr("gcapi._api.pagination.ITERATED_PAGE_SIZE", 2)
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda number: Trap(sandbox, number, monkeypatch)
+    yield lambda number: CtrlC(sandbox, number)
     signal.signal(signal.SIGINT, former)
 
 
@@ -265,14 +271,13 @@ def test_nothing_of_an_interrupted_call_goes_on(
     prepare: Callable[[Stage], Call],
     number: int,
     stage: Stage,
-    trap: Callable[[int], Trap],
+    ctrl_c: Callable[[int], CtrlC],
 ) -> None:
     """After Ctrl-C has ended a call, it sends nothing more, and its threads end with their current read or write."""
     call = prepare(stage)
-    set_trap = trap(number)
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c(number) as interrupt, pytest.raises(KeyboardInterrupt):
         call()
-    assert time.monotonic() - set_trap.sprung_at < HELD + PROMISED
+    assert time.monotonic() - interrupt.pressed_at < HELD + PROMISED
     check_that_nothing_goes_on(stage)
 
 
@@ -303,7 +308,7 @@ def check_that_nothing_goes_on(stage: Stage) -> None:
     """Check that a call that has ended sends nothing more and ends its threads, and that its client can be used."""
     # What was sent before this request, which is not delayed, has arrived when it is answered.
     control = stage.sandbox.base_url.replace("/api/v1/", "/_sandbox/faults")
-    httpx.get(control, trust_env=False).raise_for_status()
+    httpx.get(control, trust_env=False, verify=NO_TLS).raise_for_status()
     sent = len(stage.sandbox.requests)
     deadline = time.monotonic() + HELD + PROMISED
     while left := own_threads():

@@ -27,10 +27,11 @@ from gcapi.exceptions import (
     StatusError,
     UnexpectedAnswer,
 )
-from gcapi.retries import SelectiveBackoffStrategy, check_factory
+from gcapi.retries import check_factory
 from grand_challenge_api import api
 from tests.support.api_objects import ARCHIVE_ITEM, JOB
 from tests.support.servers.loopback import (
+    NO_RETRIES,
     RAW_CHUNK,
     TOKEN,
     Answer,
@@ -45,7 +46,6 @@ from tests.support.servers.loopback import (
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 JSON = {"Content-Type": "application/json"}
 EMPTY = b'{"count": 0, "next": null, "previous": null, "results": []}'
-ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=0)
 CALLS: dict[str, Callable[[Client], Any]] = {
     "operation": lambda client: client.uploads.detail(pk=PK),
     "list": lambda client: client.archives.page(),
@@ -59,7 +59,7 @@ def failure(answer: Answer, call: str, **options: Any) -> Exception:
     """Return the error of a call that gets this response."""
     with (
         Loopback(in_turn(answer)) as server,
-        connect(server, **{"retry_strategy": ONCE, **options}) as client,
+        connect(server, **{"retry_strategy": NO_RETRIES, **options}) as client,
         pytest.raises((GCAPIError, httpx.TransportError)) as caught,
     ):
         CALLS[call](client)
@@ -86,7 +86,7 @@ def give_up_on_an_endless_answer(call: str, words: str) -> None:
     """Make a call whose response does not end."""
     with (
         Loopback(endless("200 OK\nContent-Type: application/json")) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(UnexpectedAnswer, match=words),
     ):
         CALLS[call](client)
@@ -111,7 +111,7 @@ def test_endless_error_bodies_are_cut(call: str, status: str) -> None:
     """An error body that does not end is cut, and raises the usual status error."""
     with (
         Loopback(endless(f"{status}\nContent-Type: application/json")) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(StatusError, match=status) as caught,
     ):
         CALLS[call](client)
@@ -124,7 +124,7 @@ def test_endless_headers_are_a_transport_error() -> None:
     head = itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.repeat(header))
     with (
         Loopback(in_turn(Answer(blocks=head))) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(httpx.RemoteProtocolError),
     ):
         client.archives.count()
@@ -229,7 +229,7 @@ def test_slow_bodies_are_read() -> None:
 
     with (
         Loopback(script) as server,
-        connect(server, timeout=0.3, retry_strategy=ONCE) as client,
+        connect(server, timeout=0.3, retry_strategy=NO_RETRIES) as client,
     ):
         assert client(path="whole/")["count"] == 0
         with pytest.raises(httpx.ReadTimeout):
@@ -250,7 +250,7 @@ def test_headers_that_drip_do_not_outlive_the_timeout(before: str) -> None:
 
     with (
         Loopback(lambda _: Answer(blocks=drops())) as server,
-        connect(server, timeout=0.2, retry_strategy=ONCE) as client,
+        connect(server, timeout=0.2, retry_strategy=NO_RETRIES) as client,
     ):
         begun = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
@@ -457,7 +457,7 @@ def test_primary_keys_that_are_paths_are_refused(pk: str) -> None:
     for body, call in calls.items():
         with (
             Loopback(in_turn(Answer(body=body.encode(), headers=JSON))) as server,
-            connect(server, retry_strategy=ONCE) as client,
+            connect(server, retry_strategy=NO_RETRIES) as client,
             pytest.raises(UnexpectedAnswer, match="is not a primary key"),
         ):
             call(client)
@@ -475,7 +475,7 @@ def test_lists_without_end_are_refused(way: str) -> None:
 
     with (
         Loopback(answer) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(UnexpectedAnswer, match="grows without end"),
     ):
         for _ in client.archive_items.iterate_all():

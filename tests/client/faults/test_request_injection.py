@@ -11,20 +11,18 @@ import httpx
 import pytest
 
 from gcapi.exceptions import GCAPIError, InvalidTarget, ObjectNotFound
-from gcapi.retries import SelectiveBackoffStrategy
-from tests.support.servers.loopback import TOKEN, Answer, Loopback, Seen, connect, in_turn
+from tests.support.retried_calls import UPLOAD
+from tests.support.servers.loopback import (
+    NO_RETRIES,
+    TOKEN,
+    Answer,
+    Loopback,
+    Seen,
+    connect,
+    in_turn,
+)
 
 PK = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
-ONCE = SelectiveBackoffStrategy(backoff_factor=0.0, maximum_number_of_retries=0)
-UPLOAD: dict[str, Any] = {
-    "pk": PK,
-    "created": "2026-11-22T00:56:50Z",
-    "filename": "a",
-    "key": "k",
-    "s3_upload_id": "s3",
-    "status": "Initialized",
-    "api_url": f"https://gc.localhost/api/v1/uploads/{PK}/",
-}
 
 
 @pytest.mark.parametrize("name", ["a\r\nX-Evil: 1", "a\nb", 'a"; x="y', "ü\u202egnp", "a" * 128])
@@ -53,7 +51,7 @@ def test_headers_with_line_breaks_are_not_sent(value: str) -> None:
     """A header with a line break is refused by httpx, and nothing is sent."""
     with (
         Loopback(in_turn(Answer(body=1))) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(httpx.LocalProtocolError),
     ):
         client(path="x/", extra_headers={"X-Mine": value})
@@ -134,7 +132,7 @@ def test_parts_are_not_sent_to_insecure_urls(target: str) -> None:
 
     with (
         Loopback(script) as server,
-        connect(server, retry_strategy=ONCE) as client,
+        connect(server, retry_strategy=NO_RETRIES) as client,
         pytest.raises(InvalidTarget, match="not https"),
     ):
         client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="a")
@@ -158,7 +156,7 @@ def test_recipes_with_line_breaks_are_not_sent(tmp_path: Path, header: str) -> N
 
         with (
             Loopback(script) as server,
-            connect(server, retry_strategy=ONCE) as client,
+            connect(server, retry_strategy=NO_RETRIES) as client,
             pytest.raises((GCAPIError, httpx.TransportError)),
         ):
             client.images.download(pk=PK, output_directory=tmp_path)

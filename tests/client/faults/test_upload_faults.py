@@ -28,7 +28,6 @@ from tests.support.data import DEADLINE
 from tests.support.servers.api_and_store import (
     UploadServer,
     etag_of,
-    own_threads,
     upload,
     upload_and_part,
 )
@@ -47,28 +46,7 @@ from tests.support.upload_faults import (
     resumed,
 )
 
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let parts be small."""
-    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART_SIZE", PART)
-    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART_SIZE", PART)
-    monkeypatch.setattr("gcapi._transfer.parts.STREAM_PART_SIZE", PART)
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Any:
-    """Check after every test that uploads have ended their threads."""
-    yield
-    assert own_threads() == []
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give a file of five parts."""
-    file = tmp_path / "a.bin"
-    file.write_bytes(CONTENT)
-    return file
+pytestmark = pytest.mark.usefixtures("small_parts", "no_thread_is_left")
 
 
 # ---------------------------------------------------------------- how many at once

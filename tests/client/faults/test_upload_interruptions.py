@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -29,14 +28,12 @@ from tests.support.data import DEADLINE
 from tests.support.servers.api_and_store import (
     UploadServer,
     as_usual,
-    own_threads,
     upload,
     upload_and_part,
 )
 from tests.support.servers.loopback import NO_RETRIES, TOKEN, Answer, Seen
 from tests.support.upload_faults import (
     CONTENT,
-    PART,
     REFUSED,
     RESET,
     SOURCES,
@@ -49,28 +46,7 @@ from tests.support.upload_faults import (
     resumed,
 )
 
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let parts be small."""
-    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART_SIZE", PART)
-    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART_SIZE", PART)
-    monkeypatch.setattr("gcapi._transfer.parts.STREAM_PART_SIZE", PART)
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Any:
-    """Check after every test that uploads have ended their threads."""
-    yield
-    assert own_threads() == []
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give a file of five parts."""
-    file = tmp_path / "a.bin"
-    file.write_bytes(CONTENT)
-    return file
+pytestmark = pytest.mark.usefixtures("small_parts", "no_thread_is_left")
 
 
 # ---------------------------------------------------------------- interruptions
@@ -138,21 +114,14 @@ def test_interruption_names_every_upload(tmp_path: Path) -> None:
     with (
         UploadServer(on_put) as server,
         # A file has one part here, so that four connections hold one of each.
-        server.client(max_concurrent_uploads=4, retry_strategy=None) as client,
+        server.client(max_concurrent_uploads=4, retry_strategy=NO_RETRIES) as client,
+        pytest.raises(UploadInterrupted) as caught,
     ):
-        client._transport.strategy_factory = _never
-        with pytest.raises(UploadInterrupted) as caught:
-            upload(client, *sources)
+        upload(client, *sources)
     assert Counter(caught.value.uploads.values()) == {"a.bin": 2, "b.bin": 1, "copy.bin": 1}
     assert set(caught.value.uploads) == set(server.uploads)
     assert str(caught.value).count("client.uploads.resume(") == 2
     assert all(str(path) in str(caught.value) for path in paths)
-
-
-def _never() -> Any:
-    from gcapi.retries import SelectiveBackoffStrategy
-
-    return SelectiveBackoffStrategy(0.0, 0)
 
 
 def test_keyboard_interrupt_leaves_the_upload(path: Path) -> None:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -155,17 +155,22 @@ def _private(directory: Path) -> list[tuple[int, int]]:
     ]
 
 
+def looking(directory: Path, found: list[tuple[int, int]]) -> Callable[[ProgressEvent], None]:
+    """Return a listener that adds what is in the temporary directories during uploads."""
+
+    def look(event: ProgressEvent) -> None:
+        if event.phase == "upload":
+            found.extend(_private(directory))
+
+    return look
+
+
 def test_temporary_files_are_private_and_gone_afterwards(
     sandbox: Sandbox, slug: str, temporary: Path, tmp_path: Path
 ) -> None:
     """De-identified files are in a directory of mode 0700 during the upload, and removed afterwards."""
     during: list[tuple[int, int]] = []
-
-    def look(event: ProgressEvent) -> None:
-        if event.phase == "upload":
-            during.extend(_private(temporary))
-
-    with Client(sandbox.token, sandbox.base_url, progress=look) as client:
+    with Client(sandbox.token, sandbox.base_url, progress=looking(temporary, during)) as client:
         collection = add_collection(sandbox, client, "archive")
         collection.add(SocketValueSpec(slug, files=series(tmp_path), image_name="CT"))
 
@@ -216,12 +221,7 @@ def test_a_copied_file_is_private_and_gone_afterwards(sandbox: Sandbox, temporar
     """The copy of a file on the server is in a private directory, too, and removed afterwards."""
     table = sandbox.add_socket(unique("table"), "CSV file")
     during: list[tuple[int, int]] = []
-
-    def look(event: ProgressEvent) -> None:
-        if event.phase == "upload":
-            during.extend(_private(temporary))
-
-    with Client(sandbox.token, sandbox.base_url, progress=look) as client:
+    with Client(sandbox.token, sandbox.base_url, progress=looking(temporary, during)) as client:
         collection = add_collection(sandbox, client, "archive")
         first = collection.filled(collection.add(SocketValueSpec(table, value="a;b")).pk)
         assert during == []

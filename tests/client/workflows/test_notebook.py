@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gcapi import Client, SocketValueSpec, models
+from gcapi._api.page import Page
 from gcapi.bulk import CheckReport, PullReport
 from gcapi.findings import Finding
 from gcapi.jobs import AlgorithmRun
@@ -155,12 +156,10 @@ def test_cases_show_values_and_thumbnails(
     assert len(repr(case)) < 200
 
 
-def test_at_most_a_dozen_thumbnails_are_shown(
-    client: Client, image: models.HyperlinkedImage
-) -> None:
+@pytest.mark.usefixtures("client")
+def test_at_most_a_dozen_thumbnails_are_shown(image: models.HyperlinkedImage) -> None:
     """A page of many images shows twelve thumbnails."""
-    page = client.images.page()
-    page._results = [image] * 20
+    page = Page([image] * 20, offset=0, limit=20, total_count=20)
     assert page._repr_html_().count("data:image/png") == 12
 
 

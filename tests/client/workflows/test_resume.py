@@ -28,8 +28,8 @@ from tests.support.lost_responses import CUT, faulty, in_turn
 from tests.support.servers.api_and_store import upload
 from tests.support.servers.loopback import AT_ONCE
 from tests.support.servers.raw_http import wait_until
+from tests.support.upload_faults import PART, make_parts_small
 
-PART = 1000
 CONTENT = os.urandom(5 * PART + 123)
 UNKNOWN = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 
@@ -37,8 +37,7 @@ UNKNOWN = "0fd8c0bb-46ea-4f3c-b9f8-6ab0f2fd3b5d"
 @pytest.fixture(autouse=True)
 def _small_parts(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let parts be small, on both sides."""
-    monkeypatch.setattr("gcapi._transfer.parts.MIN_PART_SIZE", PART)
-    monkeypatch.setattr("gcapi._transfer.uploads.MIN_PART_SIZE", PART)
+    make_parts_small(monkeypatch)
     before, sandbox.limits.smallest_part = sandbox.limits.smallest_part, PART
     yield
     sandbox.limits.smallest_part = before
@@ -109,12 +108,11 @@ def test_printed_call_sends_what_is_missing(
 
     third_url = in_turn("PATCH", ("*/generate-presigned-urls/",), CUT, skip=2)
     options = {"retry_strategy": AT_ONCE, "max_concurrent_uploads": 2}
-    with faulty(sandbox, *third_url, on_strike=cut_off, **options) as unlucky:
-        unlucky.uploads._uploads.sleep = lambda _: None
-        with pytest.raises(UploadInterrupted) as caught:
-            unlucky.add_case_to_archive(
-                archive_slug=archive, values=[SocketValueSpec(slug, file=path)]
-            )
+    with (
+        faulty(sandbox, *third_url, on_strike=cut_off, **options) as unlucky,
+        pytest.raises(UploadInterrupted) as caught,
+    ):
+        unlucky.add_case_to_archive(archive_slug=archive, values=[SocketValueSpec(slug, file=path)])
     ((pk, name),) = caught.value.uploads.items()
     assert name == path.name
     # A part may have been on its way when the call ended: the store is still at it, or got a piece of it.

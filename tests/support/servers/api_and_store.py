@@ -20,7 +20,7 @@ from typing import Any, Self
 from gcapi import Client
 from gcapi.models import ImageFile, UserUploadComplete
 from tests.support.api_objects import image_file
-from tests.support.servers.loopback import AT_ONCE, Answer, Loopback, Script, Seen, connect
+from tests.support.servers.loopback import Answer, Loopback, Script, Seen, connect
 
 # ---------------------------------------------------------------- downloads
 
@@ -149,9 +149,7 @@ class UploadServer:
 
     def client(self, **options: Any) -> Client:
         """Return a client that retries without delay."""
-        made = connect(self.api, **{"retry_strategy": AT_ONCE, **options})
-        made.uploads._uploads.sleep = lambda _: None
-        return made
+        return connect(self.api, **options)
 
     def count(self, step: str) -> int:
         return Counter(self.steps)[step]
