@@ -34,7 +34,6 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 #: The formats of tables that are written.
 TABLE_FORMATS: tuple[TableFormat, ...] = ("csv", "tsv", "xlsx", "jsonl", "parquet")
-SECONDS = click.FloatRange(min=0)
 
 dask_option: OptionDecorator = click.option(
     "--dask",
@@ -65,6 +64,37 @@ existing_option: OptionDecorator = click.option(
     show_default=True,
     help="Policy for output files that already exist.",
 )
+
+
+def format_option(
+    name: str, text: str, default: TableFormat | None = None
+) -> Callable[[Decorated], Decorated]:
+    """Return the option for the format of a table.
+
+    Args:
+        name: The parameter of the command.
+        text: Its help.
+        default: The default; `None` for none.
+    """
+    return click.option(
+        "--format",
+        name,
+        type=click.Choice(TABLE_FORMATS),
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def output_option(text: str, default: Path | None = None) -> Callable[[Decorated], Decorated]:
+    """Return the option for a directory to download to, with its help."""
+    return click.option("-o", "--output", type=FOLDER, default=default, metavar="DIR", help=text)
+
+
+def timeout_option(text: str, default: float | None = None) -> Callable[[Decorated], Decorated]:
+    """Return the option for the longest wait, with its help."""
+    seconds = click.FloatRange(min=0)
+    return click.option("--timeout", type=seconds, metavar="SECONDS", default=default, help=text)
 
 
 def workers_option(default: int) -> Callable[[Decorated], Decorated]:

@@ -14,7 +14,7 @@ from gcapi._util.messages import counted
 from gcapi.cli.commands.objects import STUDIES
 from gcapi.cli.exit_codes import InvalidInput
 from gcapi.cli.listing import field
-from gcapi.cli.options import FILE, FOLDER, TABLE_FORMATS
+from gcapi.cli.options import FILE, FOLDER, TABLE_FORMATS, format_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_slug
 
@@ -28,11 +28,9 @@ _SUMMARY_COLUMNS = ("question", "answers", "summary", "missing", "agreement")
 
 @command()
 @click.argument("study", metavar="STUDY", shell_complete=complete_slug("study"))
-@click.option(
-    "--format",
+@format_option(
     "suffix",
-    type=click.Choice(TABLE_FORMATS),
-    help="Write a table with all columns in this format; by default that of the suffix of --output.",
+    "Write a table with all columns in this format; by default that of the suffix of --output.",
 )
 @click.option(
     "-o",

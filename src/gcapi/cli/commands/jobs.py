@@ -14,7 +14,7 @@ import click
 import gcapi
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
-from gcapi.cli.options import FOLDER, SECONDS, OptionDecorator, existing_option
+from gcapi.cli.options import existing_option, output_option, timeout_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_slug
 
@@ -50,13 +50,7 @@ def _with_titles(client: gcapi.Client) -> ObjectKind[gcapi.models.HyperlinkedJob
     return replace(JOBS, columns=(*columns, (header, value)))
 
 
-timeout_option: OptionDecorator = click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    default=86_400.0,
-    help="Wait at most this long; by default a day.",
-)
+day_option = timeout_option("Wait at most this long; by default a day.", 86_400.0)
 
 
 @click.group()
@@ -103,7 +97,7 @@ def jobs_list(
 
 @command(jobs, lists=True)
 @click.argument("pks", nargs=-1, required=True, metavar="PK...")
-@timeout_option
+@day_option
 def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
     """Wait until jobs have finished."""
     end, failures = time.monotonic() + timeout, session.failures(len(pks))
@@ -120,22 +114,9 @@ def wait(session: Session, *, pks: tuple[str, ...], timeout: float) -> int:
 
 @command(jobs, "pull")
 @click.argument("pks", nargs=-1, required=True, metavar="PK...")
-@click.option(
-    "-o",
-    "--output",
-    type=FOLDER,
-    default=Path(),
-    metavar="DIR",
-    help="Download to DIR/PK for each job; by default DIR is the current directory.",
-)
+@output_option("Download to DIR/PK for each job; by default DIR is the current directory.", Path())
 @existing_option
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait this long for the jobs to finish; by default not at all.",
-)
+@timeout_option("Wait this long for the jobs to finish; by default not at all.", 0.0)
 def jobs_pull(
     session: Session, *, pks: tuple[str, ...], output: Path, existing: ExistingFile, timeout: float
 ) -> int:

@@ -14,7 +14,7 @@ import gcapi
 from gcapi import bulk
 from gcapi._util.messages import printable_lines
 from gcapi.cli.exit_codes import DONE, INVALID_INPUT, InvalidInput
-from gcapi.cli.options import FILE, TABLE_FORMATS, inspect_options
+from gcapi.cli.options import FILE, format_option, inspect_options
 from gcapi.cli.output import write
 from gcapi.cli.session import Session, command
 from gcapi.findings import InspectMode
@@ -45,14 +45,7 @@ def manifest() -> None:
     metavar="KIND:SLUG",
     help="Use the inputs of an algorithm, or the sockets that the cases of an archive or a study have, as columns.",
 )
-@click.option(
-    "--format",
-    "suffix",
-    type=click.Choice(TABLE_FORMATS),
-    default="csv",
-    show_default=True,
-    help="File format of the manifest.",
-)
+@format_option("suffix", "File format of the manifest.", "csv")
 @click.option(
     "--xlsx",
     "suffix",

@@ -12,7 +12,7 @@ import click
 import gcapi
 from gcapi.cli.dates import local_date
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
-from gcapi.cli.options import FOLDER, existing_option
+from gcapi.cli.options import existing_option, output_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_slug
 
@@ -103,14 +103,7 @@ IMAGES.add_show(images, "Show an image and its files.")
 
 @command(images)
 @click.argument("names", nargs=-1, required=True, metavar="PK|URL...")
-@click.option(
-    "-o",
-    "--output",
-    type=FOLDER,
-    default=Path(),
-    metavar="DIR",
-    help="Download to this directory; by default the current one.",
-)
+@output_option("Download to this directory; by default the current one.", Path())
 @existing_option
 def download(
     session: Session, *, names: tuple[str, ...], output: Path, existing: ExistingFile

@@ -12,7 +12,7 @@ from gcapi import bulk
 from gcapi._util.messages import counted, size_text
 from gcapi.cli.exit_codes import DONE, PART_FAILED
 from gcapi.cli.listing import field
-from gcapi.cli.options import FOLDER, TABLE_FORMATS, dask_option, transfer_arguments, workers_option
+from gcapi.cli.options import FOLDER, dask_option, format_option, transfer_arguments, workers_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_target
 
@@ -58,14 +58,7 @@ _PLANNED_CASE_COLUMNS = tuple(map(field, ("what", "values", "title", "folder", "
     help="Name folders and images after the titles of cases, or after pks; or images and files as they were uploaded."
     " By default folders after titles and images after pks.",
 )
-@click.option(
-    "--format",
-    "table_format",
-    type=click.Choice(TABLE_FORMATS),
-    default="csv",
-    show_default=True,
-    help="File format of the manifest and of the answers.",
-)
+@format_option("table_format", "File format of the manifest and of the answers.", "csv")
 @workers_option(4)
 @dask_option
 def pull(

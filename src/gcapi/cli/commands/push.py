@@ -15,9 +15,9 @@ from gcapi.cli.exit_codes import DONE, INVALID_INPUT, TEMPORARY
 from gcapi.cli.listing import field
 from gcapi.cli.options import (
     FILE,
-    SECONDS,
     dask_option,
     inspect_options,
+    timeout_option,
     transfer_arguments,
     workers_option,
 )
@@ -44,12 +44,7 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
     is_flag=True,
     help="Wait until the server has imported all images, or until all jobs have finished.",
 )
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="Wait at most this long after the last row; by default without a limit.",
-)
+@timeout_option("Wait at most this long after the last row; by default without a limit.")
 @click.option(
     "--again",
     is_flag=True,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gcapi.cli.commands.jobs import download_outputs, show_files, timeout_option
-from gcapi.cli.options import FOLDER, collect_pairs, existing_option, inspect_options
+from gcapi.cli.commands.jobs import day_option, download_outputs, show_files
+from gcapi.cli.options import collect_pairs, existing_option, inspect_options, output_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_slug
 from gcapi.findings import InspectMode
@@ -31,15 +31,9 @@ if TYPE_CHECKING:
 )
 @inspect_options
 @click.option("--wait", is_flag=True, help="Wait until the job has finished.")
-@click.option(
-    "-o",
-    "--output",
-    type=FOLDER,
-    metavar="DIR",
-    help="Wait, and download all outputs to this directory.",
-)
+@output_option("Wait, and download all outputs to this directory.")
 @existing_option
-@timeout_option
+@day_option
 def run(
     session: Session,
     *,
