@@ -25,15 +25,28 @@ LOCK_NAME = ".lock"
 ABANDONED_SECONDS = 60.0
 
 
-def lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, without waiting; return whether that was possible."""
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed, without waiting.
+
+    Returns:
+        True if it is locked now; false if another process has locked it; `None` where there are no locks.
+    """
     if sys.platform == "win32":
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # locked, or a file system without locks
+    except BlockingIOError:
         return False
+    except OSError:  # a file system without locks
+        return None
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Unlock an open file, whose lock processes that were forked meanwhile would keep."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def remove_if_abandoned(path: Path) -> None:
@@ -72,6 +85,6 @@ def _abandoned(path: Path) -> Generator[bool]:
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     try:
         age = time.time() - os.fstat(descriptor).st_mtime
-        yield age > ABANDONED_SECONDS and lock(descriptor)
+        yield age > ABANDONED_SECONDS and lock(descriptor) is True
     finally:
         os.close(descriptor)

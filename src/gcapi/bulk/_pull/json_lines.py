@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,10 +11,8 @@ from typing import Any
 
 from gcapi._util.disk_space import is_disk_full
 from gcapi._util.json_types import is_object
+from gcapi._util.owner_locks import lock, unlock
 from gcapi.exceptions import GCAPIError
-
-if sys.platform != "win32":
-    import fcntl
 
 
 class PulledFolderError(GCAPIError, OSError):
@@ -48,22 +45,14 @@ class JsonLinesFile:
         Raises:
             PulledFolderError: It is locked already.
         """
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if lock(self._file.fileno()) is False:
             raise PulledFolderError(
                 f"Another pull into {self._path.parent} is running. Wait for its end or stop it, then pull again."
-            ) from error
-        except OSError:
-            return
+            )
 
     def close(self) -> None:
         """Close the file; a temporary file is deleted."""
-        if sys.platform != "win32":
-            with suppress(OSError):  # processes that were forked meanwhile would keep the lock
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        unlock(self._file.fileno())
         with suppress(OSError):  # `append` has raised it for the same bytes
             self._file.close()
 
