@@ -1,8 +1,8 @@
 """The wheel, tested with the lowest and the newest versions of its dependencies.
 
 The tests of the source distribution run against the installed package; nothing of the checkout is used. Tests of the
-generator, the documentation and the browser are left out, because the dependencies of their tools would decide which
-versions are tested, and so are tests of faults, which do not depend on versions.
+generator, the documentation, the browser and `moto` are left out, because the dependencies of their tools would decide
+which versions are tested, and so are tests of faults, which do not depend on versions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TESTED = (
     "tests/bulk",
     "tests/cli",
 )
-LEFT_OUT = ("tests/sandbox/test_pages_in_browser.py",)
+LEFT_OUT = ("tests/sandbox/test_pages_in_browser.py", "tests/sandbox/test_s3_conformance.py")
 #: The limit for the packages that the core installs, itself included.
 MOST_PACKAGES = 12
 
