@@ -9,6 +9,7 @@ from typing import Any
 
 from gcapi_sandbox import Faults, RecordedRequest, Rule
 from gcapi_sandbox.limits import Limits
+from tests.support.lost_responses import always
 
 #: A client tolerates this many faults wherever they occur: a lost write is retried four times.
 TOLERATED_FAULTS = 4
@@ -58,8 +59,8 @@ class Schedule:
 
     Attributes:
         is_hard: Whether a call may raise a documented exception.
-        suspension: The rule at which the client's process is suspended for longer than the server keeps unused uploads;
-            `None` for a run without it.
+        suspensions: The rules at which the client's process is suspended for longer than the server keeps unused
+            uploads; at most one of them strikes.
         faults: The faults of the sandbox.
     """
 
@@ -81,13 +82,12 @@ class Schedule:
         for jump in (rng.uniform(60, 10 * HOUR), -rng.uniform(60, 10 * HOUR)):
             if rng.random() < 0.2:
                 rules.append(Rule(clock_jump=jump, skip=rng.randint(0, 20), times=1))
-        self.suspension = _suspension(rng) if rng.random() < 0.25 else None
-        if self.suspension:
-            self.is_hard = True
-            rules.insert(0, self.suspension)
+        can_suspend = hasattr(signal, "SIGSTOP")
+        self.suspensions = _suspensions(rng) if can_suspend and rng.random() < 0.25 else ()
+        self.is_hard = self.is_hard or bool(self.suspensions)
         self.faults = Faults(
             seed=seed,
-            rules=tuple(rules),
+            rules=(*self.suspensions, *rules),
             budget=rng.randint(TOLERATED_FAULTS + 1, MOST_FAULTS)
             if self.is_hard
             else rng.randint(1, TOLERATED_FAULTS),
@@ -109,19 +109,24 @@ def _one_of(
         yield Rule(**{**selected, **failure}, per="kind", probability=probability)
 
 
-def _suspension(rng: Random) -> Rule | None:
-    """Return the loss of a connection whose client sleeps for more than a day, where processes can be suspended."""
-    method, most = rng.choice((("", 20), ("POST", 5), ("PATCH", 8)))
-    if not hasattr(signal, "SIGSTOP"):
-        return None
-    return Rule(
-        method=method,
-        skip=rng.randint(0, most),
+def _suspensions(rng: Random) -> tuple[Rule, ...]:
+    """Return the loss of a connection whose client sleeps for more than a day."""
+    method, paths, most_before = rng.choice(
+        (
+            ("", ("*",), 20),
+            ("POST", ("*/items/", "*/display-sets/", "*/jobs/"), 0),
+            ("PATCH", ("*/items/*", "*/display-sets/*"), 0),
+            ("PATCH", ("*/complete-multipart-upload/",), 1),
+        )
+    )
+    lost = Rule(
+        skip=rng.randint(0, most_before),
         times=1,
         clock_jump=UPLOAD_LIFETIME + HOUR,
         failure="reset",
         when=rng.choice(("before", "after", "later")),
     )
+    return always(method, paths, lost)
 
 
 def fails(request: RecordedRequest) -> bool:

@@ -59,7 +59,7 @@ def run_once(world: World, seed: int) -> str:
                 temporary_files_in(temporary),
                 _faulty_client(world, schedule, temporary) as client,
             ):
-                may_expire = schedule.suspension is not None
+                may_expire = bool(schedule.suspensions)
                 run = Run(world, client, rng, folder, log, schedule.is_hard, may_expire)
                 WORKFLOWS[name](run)
                 world.sandbox.wait_idle(DEADLINE)
@@ -70,7 +70,9 @@ def run_once(world: World, seed: int) -> str:
             wrong = "".join(traceback.format_exc(limit=-4))
     struck = [request for request in world.sandbox.requests if request.faults]
     world.faults += sum(map(fails, struck))
-    world.suspensions += sum(schedule.suspension in request.faults for request in struck)
+    world.suspensions += sum(
+        rule in schedule.suspensions for request in struck for rule in request.faults
+    )
     if not wrong:
         return ""
     return "\n  ".join([f"seed {seed}, {name}: {wrong}", *map(describe, struck), *log])
@@ -81,10 +83,10 @@ def _faulty_client(world: World, schedule: Schedule, temporary: Path) -> Iterato
     """Set the faults, paused, and yield a client that meets them once they are not."""
     sandbox = world.sandbox
     account = sandbox.token, sandbox.base_url
-    remote = RemoteClient(*account, temporary) if schedule.suspension else None
+    remote = RemoteClient(*account, temporary) if schedule.suspensions else None
 
     def suspend(rule: Rule, _: RecordedRequest) -> None:
-        if remote and rule is schedule.suspension:
+        if remote and rule in schedule.suspensions:
             with ExitStack() as awake:
                 for pid in remote.pids:
                     awake.enter_context(suspended(pid))
