@@ -247,7 +247,9 @@ class _JobSearch:
         """
         with ambiguous_on_failure(self.message):
             found = self._recovery.look_for(self._certain)
-            if found is None and (self._possible or self._are_uploads_gone()):
+            if found is None and (
+                self._possible or self._inputs.are_used(self._resources.uploads) is not False
+            ):
                 raise AmbiguousWriteError(f"{self.message} {self._findings()}")
             return found
 
@@ -257,12 +259,9 @@ class _JobSearch:
         self._possible = [job for job in jobs if self._may_be_ours(job)]
         if len(self._possible) != 1 or len(self._possible[0].inputs) < len(self._values):
             return None
-        is_certain = not self._inputs.files or self._are_uploads_gone()
+        # Uploads that may have expired were perhaps not used by this job.
+        is_certain = not self._inputs.files or self._inputs.are_used(self._resources.uploads)
         return self._possible[0] if is_certain else None
-
-    def _are_uploads_gone(self) -> bool:
-        """Return whether the uploads may be used, by the job or by another one."""
-        return self._inputs.are_used(self._resources.uploads) is not False
 
     def _findings(self) -> str:
         """Return why the search is not decided."""

@@ -216,6 +216,24 @@ def test_a_job_that_somebody_else_started_meanwhile_is_not_taken_for_ours(
         assert all(job.pk in str(unclear.value) for job in jobs)
 
 
+def test_a_job_of_somebody_else_is_not_taken_for_ours_after_our_uploads_expired(
+    sandbox: Sandbox, other_process: Client, algorithm: str, job_inputs: Any
+) -> None:
+    """Uploads that are gone, and may be a day old by the server's clock, do not show that our job was started."""
+    inputs = job_inputs("all")
+
+    def start_twin(*_: object) -> None:
+        other_process.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+        sandbox.wait_idle()
+
+    lost = in_turn("POST", JOBS, replace(CUT, clock_jump=25 * 3600))
+    with faulty(sandbox, *lost, on_strike=start_twin) as ours:
+        with pytest.raises(AmbiguousWriteError, match="this is uncertain") as unclear:
+            ours.start_algorithm_job(algorithm_slug=algorithm, inputs=inputs)
+        (job,) = jobs_of(ours, algorithm)
+        assert job.pk in str(unclear.value)
+
+
 def test_another_job_of_the_algorithm_is_not_taken_for_ours(
     sandbox: Sandbox, other_process: Client, sockets: Sockets, algorithm: str
 ) -> None:

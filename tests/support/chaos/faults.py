@@ -122,7 +122,7 @@ def _suspensions(rng: Random) -> tuple[Rule, ...]:
     lost = Rule(
         skip=rng.randint(0, most_before),
         times=1,
-        clock_jump=UPLOAD_LIFETIME + HOUR,
+        clock_jump=UPLOAD_LIFETIME + 12 * HOUR,  # also after a jump back
         failure="reset",
         when=rng.choice(("before", "after", "later")),
     )
