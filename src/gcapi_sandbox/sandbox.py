@@ -105,11 +105,8 @@ class Sandbox(SandboxBuilder):
         _check_installed()
         seed = (load_seed(self._seed), self._seed) if self._seed else None
         from gcapi_sandbox._app.api_origin import ApiOrigin
-        from gcapi_sandbox._app.fault_middleware import (
-            FaultControlMiddleware,
-            FaultInjector,
-            FaultMiddleware,
-        )
+        from gcapi_sandbox._app.fault_control import FaultControlMiddleware
+        from gcapi_sandbox._app.fault_middleware import FaultInjector, FaultMiddleware
         from gcapi_sandbox._app.server import ServerThread, listen, url_of
         from gcapi_sandbox._app.storage_origin import StorageOrigin
 
