@@ -76,7 +76,7 @@ bench: $(INSTALLED) ## Compare the speed with gcapi 0.16.1 (about 12 minutes)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/run.py
 
-bench-scale: $(INSTALLED) ## Measure bulk transfers of up to 50,000 rows (less than 15 minutes)
+bench-scale: $(INSTALLED) ## Measure bulk transfers of up to 50,000 rows (about 6 minutes)
 	$(BIN)/python benchmarks/scale.py
 
 generate: $(INSTALLED) ## Generate generated/ from openapi/ (offline, reproducible)

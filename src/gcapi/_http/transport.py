@@ -185,11 +185,13 @@ class _RetryingClient(httpx.Client):
     _accept: ClassVar[str] = "*/*"
     #: The part of a file can take minutes, for which others would wait.
     _shares_outages: ClassVar[bool] = False
+    _connections_per_transfer: ClassVar[int] = 1
 
     def __init__(self, transport: Transport, tls: ssl.SSLContext) -> None:
         settings = transport.settings
         # Either pool serves the threads of uploads and downloads, and a few calls beside them.
-        connections = max(settings.max_concurrent_uploads, settings.max_concurrent_downloads) + 2
+        transfers = max(settings.max_concurrent_uploads, settings.max_concurrent_downloads)
+        connections = self._connections_per_transfer * transfers + 2
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         proxy = environment_proxy()
         super().__init__(
@@ -271,6 +273,8 @@ class _ApiClient(_RetryingClient):
 
     _accept: ClassVar[str] = "application/json"
     _shares_outages: ClassVar[bool] = True
+    #: Sending a small file takes as long as the three calls around it.
+    _connections_per_transfer: ClassVar[int] = 2
 
     def _prepare(self, request: httpx.Request) -> None:
         """Add the token.

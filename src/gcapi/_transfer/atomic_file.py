@@ -75,19 +75,32 @@ class AtomicFile:
             while block:
                 block = block[file.write(block) :]
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Return bytes that were written.
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Read bytes that were written, and return how many.
 
         Raises:
             ValueError: The file is already published or discarded.
-            OSError: The file has fewer bytes.
+            OSError: The file has no bytes there.
         """
         with self._opened() as file:
             file.seek(offset)
-            data = file.read(length)
-            if not data:
+            length = file.readinto(buffer)
+            if not length:
                 raise OSError(f"{self.target} lost bytes while it was written.")
-            return data
+            return length
+
+    def flush(self) -> None:
+        """Flush to the disk what was written; meanwhile other threads may use the file.
+
+        Raises:
+            ValueError: The file is already published or discarded.
+        """
+        with self._opened() as file:
+            descriptor = os.dup(file.fileno())
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def clear(self) -> None:
         """Remove everything written so far."""

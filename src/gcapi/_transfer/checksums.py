@@ -142,12 +142,16 @@ class OrderedDigest:
 
     Args:
         checksum: What the digest should be; `None` if it is unknown, so that nothing is hashed.
-        read: Called with an offset and a length, returns that part of what was written.
+        read_into: Called with an offset and a buffer, reads what was written there, and returns the number of bytes.
     """
 
-    def __init__(self, checksum: Checksum | None, read: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self, checksum: Checksum | None, read_into: Callable[[int, memoryview], int]
+    ) -> None:
         self._checksum = checksum
-        self._read = read
+        self._read_into = read_into
+        #: Kept, because new memory costs more than what is read into it.
+        self._buffer = memoryview(b"")
         self._position = 0
         #: The blocks that are not hashed yet, as a heap of the first byte and the byte after the last.
         self._waiting: list[tuple[int, int]] = []
@@ -188,10 +192,17 @@ class OrderedDigest:
                     self._waiting and self._waiting[0][0] == end < self._position + READ_BACK_BLOCK
                 ):
                     _, end = heapq.heappop(self._waiting)
+            self._buffer = self._buffer or memoryview(bytearray(READ_BACK_BLOCK))
             while self._position < end:
-                block = self._read(self._position, min(READ_BACK_BLOCK, end - self._position))
-                self._digest.update(block)
-                self._position += len(block)
+                length = self._read_into(self._position, self._buffer[: end - self._position])
+                self._digest.update(self._buffer[:length])
+                self._position += length
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether blocks that were written are not hashed yet."""
+        with self._lock:
+            return self._is_hashing or bool(self._waiting)
 
     def _is_next_waiting(self) -> bool:
         return bool(self._waiting) and self._waiting[0][0] == self._position

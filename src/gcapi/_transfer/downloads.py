@@ -110,6 +110,7 @@ class _FileDownload:
     restarts: int = 0
     #: The checksum of what arrived before the last restart, if it differed from the store's.
     wrong_checksum: Checksum | None = None
+    unread_ranges: int = 0
     #: The ranges, and the hashing of blocks that were written before their turn.
     unfinished_tasks: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -119,18 +120,18 @@ class _FileDownload:
         self.reader = reader = RangeReader(self.remote, self.file.target.name, self._write)
         with self.connections.hold_one():
             response, first = reader.open_first()
-            self.digest = OrderedDigest(reader.checksum, self.file.read)
+            self.digest = OrderedDigest(reader.checksum, self.file.read_into)
             with closing(response):
                 self.progress.set_total(reader.size)
                 others: list[Part] = []
                 if reader.size is not None and first.end != reader.size:
                     others = split_for_reading(reader.size, FIRST_RANGE, self.connections.count)
-                self.unfinished_tasks = 1 + len(others)
+                self.unread_ranges = self.unfinished_tasks = 1 + len(others)
                 self.others = iter(others)
                 for _ in range(self.connections.count):
                     self._submit_next()
                 reader.read(first, response)
-        self._end_task()
+        self._end_range()
 
     def _submit_next(self) -> None:
         """Submit the next range; not all at once, so that a thread is left for `_catch_up`."""
@@ -144,6 +145,14 @@ class _FileDownload:
         with self.connections.hold_one():
             self.reader.read(wanted)
         self._submit_next()
+        self._end_range()
+
+    def _end_range(self) -> None:
+        with self.lock:
+            self.unread_ranges -= 1
+            is_last = not self.unread_ranges
+        if is_last and self.digest.is_behind:
+            self.file.flush()  # while another thread hashes the rest
         self._end_task()
 
     def _write(self, offset: int, block: memoryview) -> None:

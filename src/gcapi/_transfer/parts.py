@@ -11,6 +11,8 @@ MAX_PARTS, MIN_PART_SIZE = 10_000, 5 * MEBI
 PREFERRED_PART_SIZE = 64 * MEBI
 #: The smallest range that is worth a request of its own, in bytes.
 MIN_RANGE_SIZE = 4 * MEBI
+#: The largest range of the last round of a download, in bytes.
+LAST_RANGE_SIZE = 12 * MEBI
 #: The part size of a file object of unknown length, in bytes, doubled after every `STREAM_STEP` parts: 10,000 parts
 #: hold more than the store's largest object.
 STREAM_PART_SIZE, STREAM_STEP = 8 * MEBI, 1_000
@@ -63,7 +65,10 @@ def split(size: int, part_length: int, *, start: int = 0) -> list[Part]:
 
 
 def split_for_reading(size: int, start: int, connections: int) -> list[Part]:
-    """Split the rest of a file into ranges, each a third of a connection's share of what is left.
+    """Split the rest of a file into rounds of one range for each connection.
+
+    A round is three quarters of what is left, and the last one what is left then, so that there are few requests, all
+    connections end together, and little is left to be hashed after the last byte.
 
     Args:
         size: The file's length in bytes.
@@ -72,10 +77,14 @@ def split_for_reading(size: int, start: int, connections: int) -> list[Part]:
     """
     ranges: list[Part] = []
     while start < size:
-        share = -(-(size - start) // (3 * connections))
-        length = min(max(share, MIN_RANGE_SIZE), PREFERRED_PART_SIZE, size - start)
-        ranges.append(Part(len(ranges) + 1, start, length))
-        start += length
+        share = -(-(size - start) // connections)
+        if share > LAST_RANGE_SIZE:
+            share = -(-3 * share // 4)
+        length = min(max(share, MIN_RANGE_SIZE), PREFERRED_PART_SIZE)
+        end = min(size, start + connections * length)
+        for offset in range(start, end, length):
+            ranges.append(Part(len(ranges) + 1, offset, min(length, end - offset)))
+        start = end
     return ranges
 
 

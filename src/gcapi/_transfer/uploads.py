@@ -2,7 +2,8 @@
 
 An upload is created when a thread is free and no part of another file is waiting, its parts are sent to the store, and
 the thread that sends the last one completes it. A scheduler has twice as many threads as there are connections to the
-store, so that requests to the API do not keep the connections waiting.
+store, so that requests to the API do not keep the connections waiting, and three times as many for several files, which
+may be small; but not for file objects, since each thread may hold a part of one.
 
 Memory: at most `max_concurrent_uploads` × `READ_SIZE` (256 KiB) for files and bytes; for file objects, which can be
 read only once, twice `max_concurrent_uploads` parts of 8 MiB (more beyond the first 8,000 MiB).
@@ -170,19 +171,21 @@ class Uploads(UploadCalls):
         counter = Progress(self._listener, "upload", source.name, source.size)
         return FileUpload(self, source, counter, upload)
 
-    def _scheduler(self) -> Scheduler:
-        return Scheduler(2 * self.settings.max_concurrent_uploads, "gcapi-upload")
+    def _scheduler(self, per_connection: int = 2) -> Scheduler:
+        return Scheduler(per_connection * self.settings.max_concurrent_uploads, "gcapi-upload")
 
     def _run(
         self, files: Sequence[FileUpload], *, keep: bool = False
     ) -> list[models.UserUploadComplete]:
         time_left = partial(self._time_left, files, time.monotonic())
         quota = QuotaWait(self.settings.on_limit, time_left=time_left)
+        has_objects = any(isinstance(file.source, FileObjectSource) for file in files)
+        per_connection = 2 if has_objects or len(files) == 1 else 3
         try:
             with (
                 given_up_on_error([file.counter for file in files]),
                 note_unused_uploads(lambda: sum(file.completed is not None for file in files)),
-                self._scheduler() as scheduler,
+                self._scheduler(per_connection) as scheduler,
             ):
                 for file in files:
                     scheduler.submit(self._start, file, scheduler, quota, priority=CREATE_PRIORITY)

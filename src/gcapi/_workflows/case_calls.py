@@ -12,6 +12,7 @@ from typing import Any
 from gcapi._api.lost_writes import RecoveryPolicy
 from gcapi._util.choices import check_choice
 from gcapi._util.fork_safety import Lock
+from gcapi._util.scheduler import Scheduler, result_of
 from gcapi._workflows.case_kinds import (
     Case,
     CaseKind,
@@ -21,6 +22,7 @@ from gcapi._workflows.case_kinds import (
     pks_by_title,
 )
 from gcapi._workflows.cases import CaseRun, CaseSnapshot, CaseStep, PendingValue, StepRecorder
+from gcapi._workflows.checks import check_specs
 from gcapi._workflows.import_sessions import ImportSessions
 from gcapi._workflows.inspection import Inspection
 from gcapi._workflows.plans import Plan
@@ -144,8 +146,11 @@ class Cases:
             raise SpecError(
                 f"existing={existing!r} needs a title, because cases are found by their titles."
             )
-        plans = self.values.plan(specs, Inspection(inspect))
-        parent = find_parent()
+        specs = check_specs(specs)
+        with Scheduler(1, "gcapi-parent") as scheduler:
+            found = scheduler.submit(find_parent)
+            plans = self.values.plan(specs, Inspection(inspect))
+            parent = result_of(found)
         fields = {name: value for name, value in fields.items() if name != "title"}
         # A new case has been given the last place already where the order is 0.
         new_fields = {name: value for name, value in fields.items() if value}

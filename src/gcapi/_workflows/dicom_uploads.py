@@ -6,7 +6,7 @@ uploaded while the others are de-identified, and each temporary copy is deleted 
 The processes run this module as a program rather than `multiprocessing`, which would run the user's script again if
 it does not guard its main part. They end with their standard input, so also when this process is killed.
 
-Disk: the copies of as many files as a scheduler of uploads has threads, 2 × `max_concurrent_uploads`.
+Disk: the copies of as many files as a scheduler of uploads has threads, 3 × `max_concurrent_uploads`.
 """
 
 from __future__ import annotations

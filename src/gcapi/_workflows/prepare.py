@@ -178,7 +178,7 @@ class ValuePreparer:
             algorithm: The algorithm whose inputs they are; `None` for the values of a case.
         """
         specs = check_specs(specs)
-        sockets = {spec.socket_slug: self.lookup.socket(spec.socket_slug) for spec in specs}
+        sockets = self.lookup.sockets(spec.socket_slug for spec in specs)
         if algorithm is not None:
             check_interface(algorithm, specs)
         plans = [plan_value(spec, sockets[spec.socket_slug]) for spec in specs]

@@ -13,7 +13,12 @@ from gcapi.bulk._pull.answers import read_answer_files
 from gcapi.bulk._pull.case_folders import ANSWERS_JSONL, RESERVED_NAMES
 from gcapi.bulk._pull.file_records import files_below
 from gcapi.bulk._pull.pull_index import read_source
-from gcapi.bulk._pull.pulled_manifest import PulledRow, read_pulled_manifest
+from gcapi.bulk._pull.pulled_manifest import (
+    PulledRow,
+    case_pk,
+    read_pulled_manifest,
+    source_of,
+)
 from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
 from gcapi.bulk.targets import Target
@@ -36,7 +41,7 @@ def verify(folder: str | Path) -> list[Difference]:
     """
     root = Path(folder).absolute()
     expected: dict[str, str] = {}
-    for row in read_pulled_manifest(root):
+    for row in read_pulled_manifest(root).parsed_rows():
         expected |= row.sha256
     for files in read_answer_files(root):
         expected |= files
@@ -77,8 +82,8 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
     root = Path(folder).absolute()
     pulled = read_pulled_manifest(root)
     # A manifest without rows does not name its source.
-    target = next((row.source for row in pulled if row.source), None) or read_source(root)
-    rows = {row.pk: row for row in pulled if row.pk}
+    target = next(filter(None, map(source_of, pulled.rows)), None) or read_source(root)
+    rows = {case_pk(row): row for row in pulled.rows if case_pk(row)}
     differences: list[Difference] = []
     with cancel_scope():
         source = find_source(client, Target.parse(target))
@@ -88,10 +93,10 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
                 name = case.title or case.pk
                 differences.append(Difference("only there", name, "this case was not pulled"))
             else:
-                differences += _compare_case(row, case)
+                differences += _compare_case(pulled.parse(row), case)
         differences += [
-            Difference("only here", one.row.title or pk, "the server no longer has this case")
-            for pk, one in rows.items()
+            Difference("only here", row.title or pk, "the server no longer has this case")
+            for pk, row in rows.items()
         ]
         if source.study is not None:
             here = len(read_answer_files(root))

@@ -61,7 +61,7 @@ def push(  # noqa: PLR0913 - each is an option of one command
     target: Target | str,
     *,
     journal: Path | None = None,
-    workers: int = 8,
+    workers: int = 10,
     executor: Executor | None = None,
     existing: ExistingCase = "skip",
     inspect: InspectMode = "error",

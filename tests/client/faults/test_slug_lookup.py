@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,6 +112,64 @@ def test_slow_list_is_not_waited_for(
             CALLS[noun](client)
         assert not release.is_set()
         release.set()
+
+
+def found(seen: Seen) -> Answer:
+    """Answer a search for a slug with a socket of it."""
+    slug = query(seen)["slug"]
+    return Answer(body={**EMPTY, "count": 1, "results": [{**SOCKET, "slug": slug}]})
+
+
+def test_threads_request_a_socket_once() -> None:
+    """Threads that look for the same socket at the same time send one request."""
+    are_ready = threading.Barrier(8)
+
+    with Loopback(found) as server, connect(server) as client:
+
+        def look_for(slug: str) -> str:
+            are_ready.wait()
+            return client.workflows.lookup.socket(slug).slug
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(look_for, ["lung-volume"] * 8)) == {"lung-volume"}
+    assert [query(seen)["slug"] for seen in server.seen] == ["lung-volume"]
+
+
+def test_sockets_of_a_call_are_requested_at_once() -> None:
+    """The requests for the sockets of a call do not wait for each other, and are sent once."""
+    are_all_there = threading.Barrier(4)
+
+    def answer(seen: Seen) -> Answer:
+        are_all_there.wait(30)
+        return found(seen)
+
+    with Loopback(answer) as server, connect(server) as client:
+        for _ in range(2):
+            sockets = client.workflows.lookup.sockets("abcd")
+            assert {slug: socket.slug for slug, socket in sockets.items()} == {
+                slug: slug for slug in "abcd"
+            }
+    assert sorted(query(seen)["slug"] for seen in server.seen) == [*"abcd"]
+
+
+def test_first_missing_socket_is_named() -> None:
+    """Of several sockets that are missing, the first one of the call is named, whichever answer arrives first."""
+    is_late = threading.Event()
+
+    def answer(seen: Seen) -> Answer:
+        slug = query(seen).get("slug")
+        if slug == "b" and not is_late.is_set():
+            is_late.wait(30)
+        if slug == "c":
+            is_late.set()
+        return found(seen) if slug == "a" else Answer(body=EMPTY)
+
+    with (
+        Loopback(answer) as server,
+        connect(server) as client,
+        pytest.raises(SocketNotFound, match="no socket 'b'"),
+    ):
+        client.workflows.lookup.sockets("abc")
 
 
 def test_suggestions_are_bounded_as_documented() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ class PulledRow:
 
     Attributes:
         row: The row, with its title and order.
-        pk: The pk of the case; empty if the row was added later.
-        source: The source, such as ``archive:slug``.
         status: The status of a job; empty for others.
         value_pks: The pk of each value.
         cells: The cell of each value.
@@ -43,8 +41,6 @@ class PulledRow:
     """
 
     row: Row
-    pk: str
-    source: str
     status: str
     value_pks: Mapping[ValueKey, str]
     cells: Mapping[ValueKey, Any]
@@ -115,23 +111,56 @@ def write_pulled_manifest(
 # ---------------------------------------------------------------- reading
 
 
-def read_pulled_manifest(folder: Path) -> list[PulledRow]:
-    """Return the rows of the manifest of a pulled folder.
+@dataclass(frozen=True)
+class PulledManifest:
+    """The manifest of a pulled folder, whose rows are parsed one by one to save memory.
+
+    Attributes:
+        path: Its path.
+        rows: Its rows, as they were read.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+
+    def parsed_rows(self) -> Iterator[PulledRow]:
+        """Yield the parsed rows."""
+        return map(self.parse, self.rows)
+
+    def parse(self, row: Row) -> PulledRow:
+        """Return a parsed row.
+
+        Raises:
+            PulledFolderError: Its notes are damaged.
+        """
+        try:
+            return _parse_row(row)
+        except (KeyError, ValueError) as error:
+            raise invalid_file(self.path) from error
+
+
+def read_pulled_manifest(folder: Path) -> PulledManifest:
+    """Return the manifest of a pulled folder.
 
     Raises:
         FileNotFoundError: There is no manifest.
         ManifestError: It cannot be read.
-        PulledFolderError: Its notes are damaged.
     """
     paths = (folder / name for name in MANIFESTS)
     path = next((path for path in paths if path.is_file()), folder / MANIFEST)
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}. Name a folder that a pull has made.")
-    rows = read_manifest(path).rows
-    try:
-        return [_parse_row(row) for row in rows]
-    except (KeyError, ValueError) as error:
-        raise invalid_file(path) from error
+    return PulledManifest(path, read_manifest(path).rows)
+
+
+def case_pk(row: Row) -> str:
+    """Return the pk of the case of a row; empty if the row was added later."""
+    return str(row.notes.get(PK, ""))
+
+
+def source_of(row: Row) -> str:
+    """Return the source of a row, such as ``archive:slug``; empty if the row was added later."""
+    return str(row.notes.get(SOURCE, ""))
 
 
 def _parse_row(row: Row) -> PulledRow:
@@ -146,8 +175,6 @@ def _parse_row(row: Row) -> PulledRow:
             sha256 |= object_note(row, name)
     return PulledRow(
         row=row,
-        pk=str(row.notes.get(PK, "")),
-        source=str(row.notes.get(SOURCE, "")),
         status=str(row.notes.get(STATUS, "")),
         value_pks=_by_key(object_note(row, VALUE_PKS), object_note(row, OUTPUT_PKS)),
         cells=_by_key(row.cells, object_note(row, OUTPUTS)),

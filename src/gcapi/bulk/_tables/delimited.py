@@ -53,7 +53,9 @@ def read_csv(path: Path, separator: str = "") -> Table:
     text = _decoded(path)
     first = _SEPARATOR_LINE.match(text)
     delimiter: str = first[1] if first else separator or _separator(path, text)
-    lines = io.StringIO(text, newline="")
+    # A `StringIO` of it would take four bytes for each character.
+    lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+    del text
     skipped = int(bool(first) and bool(next(lines)))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     problems: list[Problem] = []

@@ -50,7 +50,7 @@ _PLAN_COLUMNS = tuple(map(field, ("line", "what", "files", "bytes", "title", "no
     is_flag=True,
     help="Start jobs although the algorithm's latest jobs include one with the same inputs.",
 )
-@workers_option(8)
+@workers_option(10)
 @click.option(
     "--journal",
     type=FILE,

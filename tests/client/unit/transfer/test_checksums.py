@@ -7,6 +7,7 @@ import itertools
 import os
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -62,10 +63,21 @@ def test_encryption_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.name for record in caplog.records] == ["gcapi"]
 
 
+def read_of(content: bytes) -> Callable[[int, memoryview], int]:
+    """Return a function that reads from content as from a file."""
+
+    def read_into(offset: int, buffer: memoryview) -> int:
+        data = content[offset : offset + len(buffer)]
+        buffer[: len(data)] = data
+        return len(data)
+
+    return read_into
+
+
 def digest_in_random_order(checksum: Checksum, content: bytes, seed: int) -> OrderedDigest:
     """Return the digest of content that was written in random ranges and blocks."""
     random = Random(seed)
-    digest = OrderedDigest(checksum, lambda offset, length: content[offset : offset + length])
+    digest = OrderedDigest(checksum, read_of(content))
     cuts = sorted({0, len(content), *(random.randrange(len(content)) for _ in range(12))})
     ranges = list(itertools.pairwise(cuts))
     blocks = {one: one[0] for one in ranges}
@@ -99,9 +111,9 @@ def test_blocks_are_hashed_before_the_last_one_arrives() -> None:
     """Of a file whose ranges arrive at once, only what follows the first gap is left to be hashed."""
     read: list[tuple[int, int]] = []
 
-    def read_back(offset: int, length: int) -> bytes:
-        read.append((offset, length))
-        return CONTENT[offset : offset + length]
+    def read_back(offset: int, buffer: memoryview) -> int:
+        read.append((offset, len(buffer)))
+        return read_of(CONTENT)(offset, buffer)
 
     digest = OrderedDigest(Checksum("md5", MD5), read_back)
     content = memoryview(CONTENT)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcapi._transfer.parts import (
+    LAST_RANGE_SIZE,
     MAX_PARTS,
     MEBI,
     MIN_PART_SIZE,
@@ -114,7 +115,7 @@ def test_streams_have_room_for_the_largest_object() -> None:
 @settings(max_examples=30)
 @given(st.integers(0, TEBI // 64), st.integers(0, MEBI), CONNECTIONS)
 def test_ranges_get_shorter(size: int, start: int, connections: int) -> None:
-    """Ranges cover the rest of a file, have 4 to 64 MiB, and the last round is a small part of it."""
+    """Ranges cover the rest of a file, have 4 to 64 MiB, and the last round has at most 12 MiB for each connection."""
     ranges = split_for_reading(size, min(start, size), connections)
     lengths = [one.length for one in ranges]
     assert [one.offset for one in ranges] == list(accumulate(lengths, initial=min(start, size)))[
@@ -123,13 +124,14 @@ def test_ranges_get_shorter(size: int, start: int, connections: int) -> None:
     assert sum(lengths) == size - min(start, size)
     assert all(MIN_RANGE_SIZE <= length <= PREFERRED_PART_SIZE for length in lengths[:-1])
     assert lengths == sorted(lengths, reverse=True)
-    assert sum(lengths[-connections:]) <= max(connections * MIN_RANGE_SIZE, sum(lengths) / 3)
+    assert sum(lengths[-connections:]) <= connections * LAST_RANGE_SIZE
 
 
 def test_ranges_of_the_benchmark() -> None:
-    """A file of 256 MiB takes about five rounds of the connections, the last of which is 40 MiB."""
+    """A file of 256 MiB takes two rounds of ten connections, the second of which is a quarter of it."""
     lengths = [one.length for one in split_for_reading(256 * MEBI, MEBI, 10)]
-    assert (len(lengths), lengths[-2]) == (53, 4 * MEBI)
+    assert len(lengths) == 20
+    assert sum(lengths[10:]) == pytest.approx(255 * MEBI / 4, abs=20)
 
 
 @given(st.lists(st.integers(0, TEBI), min_size=1), CONNECTIONS)
