@@ -40,6 +40,16 @@ def test_cases_are_listed_and_shown(
     assert ready("cases", "list", slug).code == 4
 
 
+def test_titles_are_compared_in_one_form(ready: Program, sandbox: Sandbox, client: Client) -> None:
+    """A case is found by its title in either Unicode form, whichever the terminal or the server has."""
+    slug = sandbox.add_archive(unique("archive"))
+    pk = client.add_case_to_archive(archive_slug=slug, title="Fu\u00df", values=[]).pk
+    other = client.add_case_to_archive(archive_slug=slug, title="Hu\u0308fte", values=[]).pk
+    for title, found in (("Fu\u00df", pk), ("H\u00fcfte", other), ("Hu\u0308fte", other)):
+        shown = ready("cases", "show", f"archive:{slug}", title, "--json")
+        assert (shown.code, shown.json["pk"]) == (0, found)
+
+
 def test_jobs_are_the_cases_of_an_algorithm(ready: Program, sandbox: Sandbox) -> None:
     """An algorithm without jobs has no cases, and that is a success."""
     number = sandbox.add_socket(unique("number"), "Float")

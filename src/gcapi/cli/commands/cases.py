@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
@@ -34,7 +35,8 @@ class _CaseList:
 
 
 def _title(case: Any) -> str:
-    return case.title if isinstance(case.title, str) else unescape(case.title_safe)
+    title = case.title if isinstance(case.title, str) else unescape(case.title_safe)
+    return unicodedata.normalize("NFC", title)
 
 
 def _sockets_of(name: str) -> Callable[[Any], str]:
@@ -103,14 +105,13 @@ def cases_show(session: Session, *, source: str, case: str) -> None:
     with session.client() as client:
         parent = kind.parents.find(client, target.slug).pk
         found = kind.cases.namespace(client).iterate_all({kind.parameter: parent})
+        title = unicodedata.normalize("NFC", case)
         for one in found:
-            if case == one.pk or case.rstrip("/").endswith(f"/{one.pk}"):
-                break
-            if target.kind != "algorithm" and case == _title(one):
-                break
-        else:
-            raise gcapi.exceptions.ObjectNotFound(
-                f"{target} has no case with the title or pk {case!r} that you can see."
-                f" 'gcapi cases list {target}' lists them."
-            )
-        session.show(one.to_dict())
+            has_title = target.kind != "algorithm" and _title(one) == title
+            if has_title or case.rstrip("/").rpartition("/")[2] == one.pk:
+                session.show(one.to_dict())
+                return
+        raise gcapi.exceptions.ObjectNotFound(
+            f"{target} has no case with the title or pk {case!r} that you can see."
+            f" 'gcapi cases list {target}' lists them."
+        )
