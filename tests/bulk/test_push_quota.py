@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gcapi import Client
-from gcapi.bulk._push.row_uploads import UploadQuota
+from gcapi.bulk._push.upload_quota import UploadQuota
 from gcapi.exceptions import LimitWarning
 from gcapi_sandbox import Sandbox
 from tests.support.data import (
