@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 from itertools import count
@@ -27,6 +28,17 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # The same examples in every run, however slow the machine is.
 settings.register_profile("gcapi", derandomize=True, database=None, deadline=None, max_examples=50)
 settings.load_profile("gcapi")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Spare the garbage collector the tests themselves, which are thousands and stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
