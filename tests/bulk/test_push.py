@@ -212,10 +212,10 @@ def test_every_row_becomes_a_job(
     sandbox: Sandbox, client: Client, push_sockets: Sockets, tmp_path: Path
 ) -> None:
     """Each row becomes one job that is waited for; a second run starts none."""
-    output = sandbox.add_socket(unique("output"), "Anything")
+    given, output = push_sockets.value, sandbox.add_socket(unique("output"), "Anything")
 
     def run(inputs: Path, outputs: Path) -> None:
-        case = json.loads((inputs / f"{push_sockets.value}.json").read_text())["case"]
+        case = json.loads((inputs / f"{given}.json").read_text())["case"]
         if case == 1:
             raise ValueError(case)
         (outputs / f"{output}.json").write_text(json.dumps(case))

@@ -138,7 +138,7 @@ def test_every_keyword_of_the_schema_is_known() -> None:
     ("operation", "status", "schema"), ANSWERS, ids=[answer[0] for answer in ANSWERS]
 )
 @settings(
-    max_examples=15,
+    max_examples=10,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())

@@ -195,7 +195,7 @@ def test_responses_conform_to_the_schema(
     filled: FilledSandbox, operation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A valid request succeeds, and every response is described by the schema."""
-    explore(filled, operation, 5, caplog)
+    explore(filled, operation, 3, caplog)
 
 
 def _page_model(operation: str) -> str:
