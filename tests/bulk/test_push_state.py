@@ -82,13 +82,13 @@ def test_a_damaged_journal_is_named(
 
 
 def test_rows_that_are_in_no_file(
-    sandbox: Sandbox, client: Client, sockets: Sockets, tmp_path: Path
+    sandbox: Sandbox, client: Client, push_sockets: Sockets, tmp_path: Path
 ) -> None:
     """Rows without lines of their own are told apart: equal titles are refused, and all imports are waited for."""
-    write_cases(tmp_path, sockets, 2)
+    write_cases(tmp_path, push_sockets, 2)
     files = {"a": "0.csv", "b": "1.csv"}
-    rows = [Row(0, title, None, {sockets.file: file}) for title, file in files.items()]
-    manifest = Manifest((*rows, Row(0, "a", None, {sockets.value: "1"})), tmp_path)
+    rows = [Row(0, title, None, {push_sockets.file: file}) for title, file in files.items()]
+    manifest = Manifest((*rows, Row(0, "a", None, {push_sockets.value: "1"})), tmp_path)
     target = f"archive:{add_collection(sandbox, client, 'archive').slug}"
     journal = tmp_path / "journal"
     report = push(client, manifest, target, journal=journal, wait=True, timeout=DEADLINE)
