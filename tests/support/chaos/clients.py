@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -58,11 +59,11 @@ class RemoteClient:
     def __copy__(self) -> Self:
         return type(self)(*self._arguments)
 
-    def call(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a method, and return its result or raise its exception."""
+    def apply(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a function with the client, and return its result or raise its exception."""
         assert self._process.stdin
         assert self._process.stdout
-        pickle.dump((name, args, options), self._process.stdin)
+        pickle.dump((function, args, options), self._process.stdin)
         self._process.stdin.flush()
         result, error = pickle.load(self._process.stdout)
         if error is not None:
@@ -95,7 +96,20 @@ class _RemoteAttribute:
         return _RemoteAttribute(self.client, f"{self.name}.{name}")
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.client.call(self.name, *args, **options)
+        return self.client.apply(_call_method, self.name, *args, **options)
+
+
+def _call_method(client: Client, name: str, *args: Any, **options: Any) -> Any:
+    return attrgetter(name)(client)(*args, **options)
+
+
+def apply(
+    client: Client | RemoteClient, function: Callable[..., Any], *args: Any, **options: Any
+) -> Any:
+    """Call a function with a client, in the client's process."""
+    if isinstance(client, RemoteClient):
+        return client.apply(function, *args, **options)
+    return function(client, *args, **options)
 
 
 def main() -> None:
@@ -105,11 +119,11 @@ def main() -> None:
     with connect(*sys.argv[1:]) as client:
         while True:
             try:
-                name, args, options = pickle.load(sys.stdin.buffer)
+                function, args, options = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
             try:
-                outcome = attrgetter(name)(client)(*args, **options), None
+                outcome = function(client, *args, **options), None
             except Exception as error:  # noqa: BLE001 - raised by the caller
                 outcome = None, error
             pickle.dump(outcome, results)

@@ -66,7 +66,15 @@ def run_once(world: World, seed: int) -> str:
             _check_left_over(Path(base), temporary)
         except WrongResultError as error:
             wrong = str(error)
-        except (GCAPIError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError):
+        except (
+            AssertionError,
+            GCAPIError,
+            httpx.HTTPError,
+            OSError,
+            ValueError,
+            TypeError,
+            LookupError,
+        ):
             wrong = "".join(traceback.format_exc(limit=-4))
     struck = [request for request in world.sandbox.requests if request.faults]
     world.faults += sum(map(fails, struck))

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from gcapi import Client, SocketValueSpec
+from gcapi.bulk import push
 from gcapi.exceptions import (
     AmbiguousWriteError,
     IncompleteCase,
@@ -23,6 +24,7 @@ from gcapi.exceptions import (
     UploadInterrupted,
 )
 from gcapi_sandbox import Sandbox
+from tests.support.chaos.clients import apply
 from tests.support.chaos.faults import MOST_FAULTS
 from tests.support.data import (
     DEADLINE,
@@ -35,6 +37,7 @@ from tests.support.data import (
     voxels,
     written,
 )
+from tests.support.push import Sockets, check_cases, target, write_cases
 from tests.support.servers.loopback import NO_TLS
 
 #: The exceptions that a call may raise after network faults.
@@ -294,6 +297,35 @@ def run_a_loop_again(run: Run) -> None:
         run.world.check_case(cases[title], specs, run.folder)
 
 
+def push_a_manifest(run: Run) -> None:
+    """Push a manifest again and again until it is complete."""
+    collection = run.collection(run.rng.choice(["archive", "reader study"]))
+    sockets = Sockets(run.world.number, run.world.table)
+    manifest = write_cases(run.folder, sockets, 3)
+    journal, workers = run.folder / "journal", run.rng.choice([1, 3])
+    for _ in range(MOST_FAULTS + 1):
+        report, error = run.attempt(
+            partial(
+                *(apply, run.client, push, manifest, target(collection)),
+                journal=journal,
+                workers=workers,
+            )
+        )
+        cases = run.all_of(collection)
+        complete = [case for case in cases if len(case.values) == len(vars(sockets))]
+        if error is None:
+            done = len(report.done) + len(report.skipped)
+            must(done <= len(complete), f"{done} rows are done, and {len(complete)} cases complete")
+            left = [*report.failed, *report.ambiguous]
+            run.log.extend(str(each) for each in left)
+            if not left:
+                break
+            must(run.may_fail, f"rows failed: {left}")
+    else:
+        raise WrongResultError("the push never ends well")
+    check_cases(collection, sockets, 3)
+
+
 def start_a_job(run: Run) -> None:
     """Start a job, wait for it and download its outputs."""
     world = run.world
@@ -400,9 +432,10 @@ WORKFLOWS: dict[str, Callable[[Run], None]] = {
     "add to reader study": partial(add_a_case, kind="reader study"),
     "change a case": change_a_case,
     "loop again": run_a_loop_again,
+    "push": push_a_manifest,
     "start a job": start_a_job,
     "download": download,
     "answer a question": answer_a_question,
 }
 #: The relative frequency of each workflow.
-WEIGHTS = (2, 2, 2, 2, 4, 1, 1)
+WEIGHTS = (2, 2, 2, 2, 2, 4, 1, 1)
