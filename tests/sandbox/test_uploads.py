@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gcapi_sandbox import Faults
+from tests.support.servers.raw_http import image_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -284,3 +287,22 @@ def test_old_uploads_are_deleted(web: Web) -> None:
     assert web.api.post("cases/upload-sessions/", json=body).json() == {
         "uploads": ["Invalid hyperlink - Object does not exist."]
     }
+
+
+def test_uploads_that_wait_for_their_import_are_kept(web: Web) -> None:
+    """An upload that was given to a case does not expire before it is imported."""
+    web.sandbox.add_socket("Waiting", "CSV file")
+    web.sandbox.add_socket("Waiting image")
+    path = web.item()
+    given = [
+        {"interface": "waiting", "user_upload": web.upload("a.csv", b"a;b")},
+        {"interface": "waiting-image", "user_uploads": [web.upload("a.mha", image_bytes())]},
+    ]
+    with web.sandbox.hold_background():
+        assert web.patch(path, *given).is_success
+        web.sandbox.faults = Faults(clock_offset=2 * 86_400)
+        unused = web.upload("unused.csv")
+        web.sandbox.faults = Faults(clock_offset=4 * 86_400)
+        assert web.api.get(unused).status_code == 404
+    web.sandbox.faults = Faults()
+    assert web.values(path).keys() == {"waiting", "waiting-image"}

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gcapi_sandbox._database.records import Evaluation, Upload
+from gcapi_sandbox._database.records import Evaluation, Task, Upload, UploadSession
 from gcapi_sandbox._object_store import objects
 
 if TYPE_CHECKING:
@@ -38,14 +38,23 @@ class Housekeeping:
             self._cancel_claims(limits.evaluation_seconds)
 
     def _delete_uploads(self, lifetime: float) -> None:
-        uploads = self._state.store.rows(Upload)
+        awaited = self._awaited_uploads()
         old = [
             upload.pk
-            for upload in uploads
-            if self._is_older(upload.created, lifetime)
-            and not objects.is_claimed(self._state, upload.pk)
+            for upload in self._state.store.rows(Upload)
+            if upload.pk not in awaited and self._is_older(upload.created, lifetime)
         ]
         objects.delete_uploads(self._state, old)
+
+    def _awaited_uploads(self) -> set[str]:
+        """Return the uploads of background tasks, for which the server's clock may have jumped."""
+        store = self._state.store
+        awaited: set[str] = set()
+        for task in store.rows(Task):
+            awaited |= {task.payload.get("upload", ""), *task.payload.get("uploads", ())}
+            if "session" in task.payload:
+                awaited |= {*store.get(UploadSession, task.payload["session"]).uploads}
+        return awaited
 
     def _cancel_claims(self, lifetime: float) -> None:
         claimed = "status = 'External Execution In Progress'"
