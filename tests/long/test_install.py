@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.mixed_installation import PUBLISHED, assert_stops
+
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +146,24 @@ def test_tests_pass_on_the_installed_wheel(
     assert Path(where.strip()).is_relative_to(tmp_path)
     ignored = [f"--ignore={path}" for path in LEFT_OUT]
     run(python, "-m", "pytest", "-n", "2", "-q", *ignored, *TESTED, cwd=unpacked)
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_the_published_wheel_and_this_one_in_one_folder(
+    built: Path, tmp_path: Path, is_over: bool
+) -> None:
+    """Unpacked over each other, whichever came last, all that only this client has says what to do."""
+    run(
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--dest", tmp_path, "gcapi==0.16.1"),
+    )
+    published, ours = only(tmp_path, "*.whl"), only(built, "*.whl")
+    for wheel in (ours, published) if is_over else (published, ours):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / "site")
+    modules = {name for name in contents(published) if name.startswith("gcapi/")}
+    assert modules == {f"gcapi/{name}.py" for name in PUBLISHED}
+    assert_stops(tmp_path / "site" / "gcapi", is_over=is_over)
 
 
 def test_few_packages_are_resolved(built: Path, tmp_path: Path) -> None:

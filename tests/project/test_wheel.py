@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import gcapi
+from tests.support.mixed_installation import PUBLISHED, assert_stops
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("src/gcapi", "src/gcapi_sandbox", "generated/grand_challenge_api")
@@ -67,33 +68,6 @@ def test_the_metadata_has_commands_addresses_and_absolute_links(wheel: zipfile.P
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
 
 
-#: The modules of the published wheel, of 0.16.1 and of every release that this client replaces.
-PUBLISHED = (
-    *("__init__", "apibase", "check_version", "client", "create_strategies", "exceptions"),
-    *("models", "retries", "transports", "typing"),
-)
-#: What only this client has, and what both have.
-OURS = (
-    "from gcapi.bulk import push",
-    "from gcapi import findings, jobs, progress, resources, sockets",
-    "from gcapi.sockets import SocketValueSpec",
-)
-BOTH = ("from gcapi import Client", "from gcapi import SocketValueSpec")
-
-
-def outcomes(folder: Path, statements: tuple[str, ...]) -> list[str]:
-    """Return the last line that each statement, and at last the command line, writes to standard error."""
-    command = "import sys; from gcapi.cli import main; sys.exit(main(['--help']))"
-    done = [
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-        )
-        for code in (*statements, command)
-    ]
-    assert done[-1].returncode == 2
-    return [one.stderr.strip().rpartition("\n")[2] for one in done]
-
-
 @pytest.mark.parametrize("is_over", [True, False])
 def test_two_releases_over_each_other_say_what_to_do(tmp_path: Path, is_over: bool) -> None:
     """Whichever was put over the other, all that only this client has names the folder to delete."""
@@ -102,7 +76,4 @@ def test_two_releases_over_each_other_say_what_to_do(tmp_path: Path, is_over: bo
     for name in PUBLISHED:
         if is_over or not (folder / f"{name}.py").exists():
             (folder / f"{name}.py").write_text("Client = SocketValueSpec = object\n")
-    words = f"{folder} has files of two releases of gcapi, which are installed over each other."
-    *imports, command = outcomes(tmp_path, OURS if is_over else OURS + BOTH)
-    assert [line.startswith(f"ImportError: {words}") for line in imports] == [True] * len(imports)
-    assert command.startswith(f"gcapi: {words} Run `pip uninstall gcapi`")
+    assert_stops(folder, is_over=is_over)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,17 @@ def test_upload(web: Web) -> None:
     reply = web.complete(path, (1, etag.strip('"')))
     assert reply.json() == {**upload, "status": "Completed"}
     assert web.get(upload["api_url"])["status"] == "Completed"
+
+
+def test_parts_are_compared_with_their_checksum(web: Web) -> None:
+    """A part whose bytes are not those of its `Content-MD5` is refused as S3 does, and not kept."""
+    _, path = web.create_upload()
+    url = web.presign(path, 1)["1"]
+    told = b64encode(hashlib.md5(b"bytes").digest()).decode()
+    refused = web.storage.put(url, content=b"other", headers={"Content-MD5": told})
+    assert (refused.status_code, "<Code>BadDigest</Code>" in refused.text) == (400, True)
+    assert web.get(f"{path}list-parts/")["parts"] == []
+    assert web.storage.put(url, content=b"bytes", headers={"Content-MD5": told}).is_success
 
 
 def test_parts_can_be_replaced(web: Web) -> None:
