@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 import click
 
 import gcapi
+from gcapi._util.extras import import_extra
 from gcapi.cli.session import Session
 from gcapi.findings import InspectMode
 
@@ -137,20 +138,18 @@ def dask_executor(address: str | None) -> Generator[Executor | None]:
     if address is None:
         yield None
         return
+    missing = gcapi.exceptions.MissingExtra(
+        "--dask needs the package distributed: pip install '.[dask]' in a checkout of gcapi."
+    )
+    distributed = import_extra("distributed", missing)
     try:
-        from distributed import Client as DaskClient
-    except ModuleNotFoundError as error:
-        raise gcapi.exceptions.MissingExtra(
-            "--dask needs the package distributed: pip install '.[dask]' in a checkout of gcapi."
-        ) from error
-    try:
-        cluster = DaskClient(address)  # type: ignore[no-untyped-call]
+        cluster = distributed.Client(address)
     except (OSError, ValueError) as error:
         raise gcapi.exceptions.ConfigurationError(
             f"There is no Dask scheduler at {address}: {error}. Correct the address, or start 'dask scheduler'."
         ) from error
     with cluster:
-        yield cluster.get_executor()  # type: ignore[no-untyped-call]
+        yield cluster.get_executor()
 
 
 @contextmanager

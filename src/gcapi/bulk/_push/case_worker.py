@@ -107,16 +107,13 @@ class CaseWorker:
         has_title = bool(row.row.title) or self._index.has_generated
         case = self._index.by_title.get(row.title) if has_title else None
         if case is None:
-            return Decision("make", slugs=row.slugs, note=self._repeat_of(row))
+            replaced = self._journal.replaced(row.identity)
+            note = ADDED_AGAIN.format(replaced) if replaced in self._index.pks else ""
+            return Decision("make", slugs=row.slugs, note=note)
         if record is not None and record.state == "creating" and not case.slugs:
             # The run that requested this case ended before it received the response.
             return Decision("finish", case.pk, row.slugs)
         return self._decide_existing(row, case)
-
-    def _repeat_of(self, row: ParsedRow) -> str:
-        """Return why a case is added again, though an earlier one was made of the row; empty if none was."""
-        pk = self._journal.replaced(row.identity)
-        return ADDED_AGAIN.format(pk) if pk in self._index.pks else ""
 
     def _decide_existing(self, row: ParsedRow, case: IndexedCase) -> Decision:
         if case.alike:

@@ -25,12 +25,11 @@ def read_parquet(path: Path) -> Table:
     except arrow.ArrowInvalid as error:
         problem = Problem(0, "", f"it is not a Parquet file: {error}", "Save it again")
         return Table([], [problem])
-    records = [{name: _value(cell) for name, cell in row.items()} for row in rows]
+    records = [
+        {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.items()}
+        for row in rows
+    ]
     return Table(list(enumerate(records, start=1)), [])
-
-
-def _value(cell: Any) -> Any:
-    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def encode_parquet(columns: Sequence[str], records: Iterable[Record]) -> bytes:
