@@ -14,7 +14,7 @@ import pytest
 
 from gcapi import Client
 from gcapi.bulk import JournalError, PushProgress, plan_push, push
-from gcapi.bulk.journal import _explained
+from gcapi.bulk._push.journal_errors import explain_journal_error
 from gcapi_sandbox import Sandbox
 from tests.support.data import DEADLINE, CaseCollection, add_collection, unique
 from tests.support.push import PROGRAM, Sockets, make_sockets, pushed, target, write_cases
@@ -88,7 +88,9 @@ def test_a_journal_that_cannot_be_opened_is_named(
 
 def test_a_full_disk_that_is_gone_is_told_without_its_free_space(tmp_path: Path) -> None:
     """If the free space cannot be found out, the message says what to do all the same."""
-    message = _explained(tmp_path / "gone" / "journal", OSError(errno.ENOSPC, "No space left"))
+    message = explain_journal_error(
+        tmp_path / "gone" / "journal", OSError(errno.ENOSPC, "No space left")
+    )
     assert "cannot be written ([Errno 28] No space left). Make room" in message
 
 

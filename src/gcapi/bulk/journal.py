@@ -24,22 +24,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gcapi import models
-from gcapi._util.disk_space import is_disk_full
 from gcapi._util.json_types import is_object
 from gcapi._util.user_dirs import state_dir
 from gcapi._workflows.cases import CaseStep
 from gcapi._workflows.job_start import JobStep
 from gcapi.bulk._push.identity import RowIdentity
+from gcapi.bulk._push.journal_errors import describe_damage, explain_journal_error
 from gcapi.exceptions import GCAPIError
 
 #: The states of a row. A case: uploading → uploaded → creating → created → filling → filled → imported; a job:
@@ -145,7 +144,7 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(_explained(self.path, error)) from error
+            raise JournalError(explain_journal_error(self.path, error)) from error
 
     def _set_up(self, facts: Mapping[str, str], *, durable: bool) -> None:
         # Otherwise a second process could read and write between the transactions of the first.
@@ -154,7 +153,7 @@ class Journal:
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         (damage,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if damage != "ok":
-            raise JournalError(_damaged(self.path, damage))
+            raise JournalError(describe_damage(self.path, damage))
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _TABLES.split(";"):
             self._connection.execute(statement)
@@ -210,9 +209,9 @@ class Journal:
             try:
                 found = json.loads(before or "{}")
             except (TypeError, ValueError) as error:
-                raise JournalError(_damaged(self.path, error)) from error
+                raise JournalError(describe_damage(self.path, error)) from error
             if state not in _STATES or not isinstance(pk, str | None) or not is_object(found):
-                raise JournalError(_damaged(self.path, f"a row is in the state {state!r}"))
+                raise JournalError(describe_damage(self.path, f"a row is in the state {state!r}"))
             return RowRecord(state, pk or "", found)
         return None
 
@@ -374,37 +373,6 @@ class Journal:
 
 def _listed(facts: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(facts.items()))
-
-
-def _explained(path: Path, error: sqlite3.Error | OSError) -> str:
-    """Return what failed, why, and what to do."""
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return (
-            f"Another push to this target is running, or is just ending: it has the journal {path} open. Wait until it"
-            " has ended, or end it, and run the same command again."
-        )
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return _damaged(path, error)
-    if is_disk_full(error) or name.startswith("SQLITE_IOERR"):
-        free = ""
-        with suppress(OSError):  # of a disk that is no longer there
-            free = f"; its disk has {shutil.disk_usage(path.parent).free / 2**20:,.1f} MiB free"
-        return (
-            f"The journal {path} cannot be written ({error}){free}. Make room, or raise"
-            " your quota or file size limit, and run the same command again: it continues, and nothing is lost."
-        )
-    return (
-        f"The journal {path} cannot be used ({error}). Make it a file that you can write, or choose another one with"
-        " journal= (on the command line --journal), and run the same command again."
-    )
-
-
-def _damaged(path: Path, why: object) -> str:
-    return (
-        f"{path} is not a journal, or is damaged ({why}). Move it away, and run the same command again. Cases are found"
-        " on the server by their titles; jobs have none: only the algorithm's latest jobs are compared with the rows."
-    )
 
 
 # ---------------------------------------------------------------- its place
