@@ -36,7 +36,7 @@ test: $(INSTALLED) ## Run the tests
 test-long: $(INSTALLED) ## Run the slow tests: files of gigabytes, 10,000 items, dozens of kills
 	$(BIN)/python -m pytest -m long
 
-chaos: $(INSTALLED) ## Run workflows under 300 seeded fault schedules (about 2 minutes; RUNS=, FIRST=, SEED=)
+chaos: $(INSTALLED) ## Run workflows under 300 seeded fault schedules (about 3 minutes; RUNS=, FIRST=, SEED=)
 	$(BIN)/python -m tests.support.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED))
 
 # uv is not among the tools: CONTRIBUTING.md says how to get it. It resolves for all systems and Python versions at once.
