@@ -8,7 +8,6 @@ from __future__ import annotations
 import array
 import math
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from gcapi._pictures.dicom_series import Series, find_middle
 from gcapi._pictures.simpleitk import detached_headers, load_sitk, read_header
+from gcapi._util.owner_locks import private_directory
 
 #: The longer side of a thumbnail in pixels.
 MAX_SIDE = 256
@@ -104,10 +104,10 @@ def _draw(
     reason = _obstacle(sitk, reader, sum(file.stat().st_size for file in {path, *files}))
     if reason:
         return replace(thumbnail, reason=reason)
-    with tempfile.TemporaryDirectory(prefix="gcapi-") as folder:
-        target = Path(folder) / "thumbnail.png"
+    with private_directory() as folder:
+        target = folder / "thumbnail.png"
         plane = _fitted(sitk, _middle_slice(sitk, reader), max_side)
-        shown = _as_bytes(sitk, plane, Path(folder))
+        shown = _as_bytes(sitk, plane, folder)
         sitk.WriteImage(shown, str(target), useCompression=True, compressionLevel=9)
         return replace(thumbnail, png=target.read_bytes())
 

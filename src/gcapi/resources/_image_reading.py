@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from gcapi._pictures.thumbnails import Thumbnail, draw_thumbnail
 from gcapi._pictures.volumes import read_volume
 from gcapi._transfer.file_cache import FileCache
 from gcapi._transfer.image_files import files_of_image, one_instance
+from gcapi._util.owner_locks import private_directory
 from gcapi._util.scheduler import Cancelled, cancel_scope
 from gcapi._util.user_dirs import cache_dir
 from gcapi.exceptions import ConfigurationError, GCAPIError
@@ -123,8 +123,8 @@ class ImageReader:
 
     def _thumbnail_of_instance(self, image: models.HyperlinkedImage) -> Thumbnail:
         """Return the picture of one slice of a DICOM image set, which may have thousands."""
-        with tempfile.TemporaryDirectory(prefix="gcapi-") as folder:
-            file = one_instance(self._calls, image, Path(folder))
+        with private_directory() as folder:
+            file = one_instance(self._calls, image, folder)
             if file is None:
                 return Thumbnail(reason="it has several frames in one file")
             return draw_thumbnail(self._downloads.fetch([file]), _THUMBNAIL_SIDE)
