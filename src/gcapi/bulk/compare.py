@@ -82,7 +82,8 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
     root = Path(folder).absolute()
     pulled = read_pulled_manifest(root)
     # A manifest without rows does not name its source.
-    target = next(filter(None, map(source_of, pulled.rows)), None) or read_source(root)
+    sources = (source_of(row) for row in pulled.rows)
+    target = next((source for source in sources if source), "") or read_source(root)
     rows = {case_pk(row): row for row in pulled.rows if case_pk(row)}
     differences: list[Difference] = []
     with cancel_scope():

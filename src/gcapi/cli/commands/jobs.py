@@ -14,7 +14,7 @@ import click
 import gcapi
 from gcapi.cli.commands.objects import ALGORITHMS
 from gcapi.cli.listing import ObjectKind, field, last_segment_of, limit_option
-from gcapi.cli.options import existing_option, output_option, timeout_option
+from gcapi.cli.options import OptionDecorator, existing_option, output_option, timeout_option
 from gcapi.cli.session import Session, command
 from gcapi.cli.value_completion import complete_slug
 
@@ -50,7 +50,7 @@ def _with_titles(client: gcapi.Client) -> ObjectKind[gcapi.models.HyperlinkedJob
     return replace(JOBS, columns=(*columns, (header, value)))
 
 
-day_option = timeout_option("Wait at most this long; by default a day.", 86_400.0)
+day_option: OptionDecorator = timeout_option("Wait at most this long; by default a day.", 86_400.0)
 
 
 @click.group()
