@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import unescape
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from gcapi import models
 from gcapi._api.lost_writes import as_written
 from gcapi._api.page import DEFAULT_PAGE_SIZE
+from gcapi._api.titles import title_of
 from gcapi.exceptions import SpecError
 from gcapi.resources import ArchiveItems, ReaderStudies
 
@@ -114,13 +113,6 @@ def display_sets(studies: ReaderStudies) -> CaseKind[models.DisplaySetPost]:
         is_newest_last=True,
         parent_fields=lambda case: {"reader_study": studies.detail(api_url=case.reader_study).slug},
     )
-
-
-def title_of(case: CaseRead) -> str:
-    """Return the title of a case in NFC; newer servers show that of a display set only as HTML."""
-    html = getattr(case, "title_safe", None) or ""
-    title = case.title if isinstance(case.title, str) else unescape(html)
-    return unicodedata.normalize("NFC", title)
 
 
 def pks_by_title(cases: Iterable[CaseRead]) -> dict[str, list[str]]:

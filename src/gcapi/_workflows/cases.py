@@ -29,8 +29,9 @@ from gcapi._api.lost_writes import (
     is_unanswered,
 )
 from gcapi._api.operations import plain
+from gcapi._api.titles import title_of
 from gcapi._http.urls import same_path
-from gcapi._workflows.case_kinds import Case, CaseKind, CaseParent, title_of
+from gcapi._workflows.case_kinds import Case, CaseKind, CaseParent
 from gcapi._workflows.plans import Plan
 from gcapi._workflows.prepare import PreparedValues, UploadedFiles
 from gcapi.exceptions import StatusError, TitleTaken

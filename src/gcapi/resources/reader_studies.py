@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 from gcapi._api.lost_writes import RecoveryPolicy, is_refusal_with
 from gcapi._api.operations import Lazy, plain
 from gcapi._api.resource_mixins import PageModel, ReadMixin, SlugMixin
+from gcapi._api.titles import title_of
 from gcapi._http.urls import is_pk, last_segment, same_path
 from grand_challenge_api import api
 
@@ -250,13 +251,11 @@ class ReaderStudies(SlugMixin["models.ReaderStudy", "reader_studies_list.Query"]
         Raises:
             ObjectNotFound: The study does not exist, or you have no access.
         """
-        from html import unescape  # loads a table of all entities
-
         from gcapi.resources.answer_table import answer_table
 
         study = self.detail(slug=slug)
         titles = {
-            case.pk: case.title if isinstance(case.title, str) else unescape(case.title_safe)
+            case.pk: title_of(case)
             for case in self.display_sets.iterate_all({"reader_study": study.pk})
         }
         answers = self.answers.iterate_all({STUDY_PARAMETER: study.pk})

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from gcapi import models
 from gcapi._api.resource_mixins import ReadMixin
+from gcapi._api.titles import title_of
 from gcapi._util.json_types import is_object
-from gcapi._workflows.case_kinds import title_of
 from gcapi.bulk.cells import value_cell
 from gcapi.bulk.targets import Target
 from gcapi.client import Client

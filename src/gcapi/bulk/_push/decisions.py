@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gcapi._workflows.case_kinds import title_of
+from gcapi._api.titles import title_of
 from gcapi.bulk._push.identity import GENERATED_TITLE_PREFIX
 
 #: Nothing; make a case; finish one that an earlier run began; fill or change an existing one; refuse the row.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 
 import click
 
 import gcapi
 from gcapi import bulk
+from gcapi._api.titles import title_of
 from gcapi.cli.commands.objects import ALGORITHMS, ARCHIVES, STUDIES
 from gcapi.cli.listing import ObjectKind, limit_option
 from gcapi.cli.output import Column
@@ -34,11 +34,6 @@ class _CaseList:
     cases: ObjectKind[Any]
 
 
-def _title(case: Any) -> str:
-    title = case.title if isinstance(case.title, str) else unescape(case.title_safe)
-    return unicodedata.normalize("NFC", title)
-
-
 def _sockets_of(name: str) -> Callable[[Any], str]:
     """Return the function that lists the sockets of the values in a field."""
     return lambda case: ", ".join(value.interface.slug for value in getattr(case, name))
@@ -46,7 +41,7 @@ def _sockets_of(name: str) -> Callable[[Any], str]:
 
 _CASES: tuple[Column[Any], ...] = (
     ("pk", lambda one: one.pk),
-    ("title", _title),
+    ("title", title_of),
     ("values", _sockets_of("values")),
 )
 _JOBS: tuple[Column[Any], ...] = (
@@ -107,7 +102,7 @@ def cases_show(session: Session, *, source: str, case: str) -> None:
         found = kind.cases.namespace(client).iterate_all({kind.parameter: parent})
         title = unicodedata.normalize("NFC", case)
         for one in found:
-            has_title = target.kind != "algorithm" and _title(one) == title
+            has_title = target.kind != "algorithm" and title_of(one) == title
             if has_title or case.rstrip("/").rpartition("/")[2] == one.pk:
                 session.show(one.to_dict())
                 return
