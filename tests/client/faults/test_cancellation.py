@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 #: The number of cases, files and objects that a call deals with.
 COUNT = 12
 #: Seconds for which the server holds the requests that are under way when a call is interrupted.
-HELD = 0.4
+HELD = 0.2
 #: Seconds within which threads end after their current read or write.
 PROMISED = 1.0
 

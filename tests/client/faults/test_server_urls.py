@@ -91,9 +91,9 @@ def test_five_hops_are_followed(tmp_path: Path, hops: int) -> None:
 def test_redirects_back_to_the_api_give_the_token_to_nobody_else(tmp_path: Path) -> None:
     """When redirects lead from the API to the store and back, only the API gets the token."""
     with Loopback(in_turn(Answer(status=302))) as store, Loopback(in_turn(Answer())) as api:
-        store._script = in_turn(Answer(status=302, headers={"Location": f"{api.origin}/c"}))
+        store.script = in_turn(Answer(status=302, headers={"Location": f"{api.origin}/c"}))
         away = Answer(status=302, headers={"Location": f"{store.origin}/b"})
-        api._script = lambda seen: Answer(body=b"content") if seen.path == "/c" else away
+        api.script = lambda seen: Answer(body=b"content") if seen.path == "/c" else away
         with connect(api) as client:
             client.images.download(
                 files=[image_file(f"{api.origin}/media/a.mha")], output_directory=tmp_path

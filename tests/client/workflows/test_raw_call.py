@@ -408,7 +408,7 @@ def test_the_token_comes_back_to_the_api_alone() -> None:
 
         with Loopback(script) as server, connect(server) as client:
             home = Answer(status=302, headers={"Location": f"{server.base_url}y/"})
-            away._script = in_turn(home)
+            away.script = in_turn(home)
             assert client(path="x/", follow_redirects=True) == 1
     assert [seen.header("Authorization") for seen in away.seen] == [""]
     assert [seen.header("Authorization") for seen in server.seen] == [f"Bearer {TOKEN}"] * 2

@@ -450,12 +450,12 @@ def test_one_failure_stops_the_others() -> None:
 def test_failed_abort_does_not_hide_the_error() -> None:
     """The first error is raised even if aborting fails too."""
     with faulty_store(Answer(status=403)) as (api, _):
-        answer = api._script
+        answer = api.script
 
         def script(seen: Seen) -> Answer:
             return Answer(status=500) if "abort" in seen.path else answer(seen)
 
-        api._script = script
+        api.script = script
         with connect(api) as client, pytest.raises(StorageError):
             client.uploads.upload_fileobj(fileobj=io.BytesIO(b"x"), filename="x")
     assert ends(api)[-1] == "abort-multipart-upload"

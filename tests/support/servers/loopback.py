@@ -172,11 +172,12 @@ class Loopback:
     """A server that answers every request with a script and records it.
 
     Attributes:
+        script: Returns the answer to a request.
         seen: The requests that the script answered, in the order of their arrival.
         connections: The number of connections that were opened.
 
     Args:
-        script: Returns the answer to a request.
+        script: See the attribute.
         with_version: Answer the version check without asking the script or recording the request.
         tls: Serve https on localhost with this context.
     """
@@ -187,7 +188,7 @@ class Loopback:
         self.seen: list[Seen] = []
         self.connections = 0
         self._lock = threading.Lock()
-        self._script = script
+        self.script = script
         self._with_version = with_version
         self._tls = tls
         self._server = _Server(self)
@@ -217,7 +218,7 @@ class Loopback:
         if self._with_version and seen.path == "/api/v1/gcapi/":
             return Answer(body=VERSION)
         self.seen.append(seen)
-        return self._script(seen)
+        return self.script(seen)
 
     def __enter__(self) -> Self:
         self._thread.start()
