@@ -4,9 +4,10 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/.installed
 # pyright finds the environment through PATH; the variable disables its check for a newest version.
 PYRIGHT := PATH="$$(cd $(BIN) && pwd):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-# Work stealing keeps the tests of a module in one process, where they share a sandbox.
+# Three processes fill two CPUs, because many tests wait for something. Work stealing keeps the tests of a module in one
+# process, where they share a sandbox.
 # `make test PYTEST="-n0 -k …"` runs a single test in one process.
-PYTEST ?= -n 2 --dist worksteal
+PYTEST ?= -n 3 --dist worksteal
 # Without bytecode, every program that a test starts would compile the project again.
 unexport PYTHONDONTWRITEBYTECODE
 
