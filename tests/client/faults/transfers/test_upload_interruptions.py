@@ -220,15 +220,20 @@ def test_first_error_is_the_one_that_is_raised(attempt: int) -> None:
         def read(self, size: int) -> bytes:
             return bytes(size)
 
-    def refuse(_: int, seen: Seen) -> Answer | None:
-        return (
-            REFUSED if server.uploads[upload_and_part(seen)[0]]["filename"] == "refused" else None
-        )
+    are_others_sent = threading.Event()
 
+    def refuse(_: int, seen: Seen) -> Answer | None:
+        if server.uploads[upload_and_part(seen)[0]]["filename"] != "refused":
+            are_others_sent.set()
+            return None
+        assert are_others_sent.wait(DEADLINE)
+        return REFUSED
+
+    # Parts are sent before further uploads are created, and those of the others have no end.
     sources = [
+        BytesSource(b"x", "refused"),
         FileObjectSource(Endless(), "endless"),
         FileObjectSource(Endless(), "endless too"),
-        BytesSource(b"x", "refused"),
     ]
     with (
         UploadServer(refuse) as server,
