@@ -39,12 +39,12 @@ CACHE_DIRECTORY: Path | None = None
 READ_BY_NAME = {
     "_api/identifiers.py": "Archive.url Archive.pk Algorithm.slug ComponentInterface.slug ReaderStudy.slug",
     "_api/resource_mixins.py": "Paginated*.count Paginated*.results",
+    "_api/titles.py": "DisplaySet.title_safe",
     "_api/version_check.py": "GCAPIVersion.lowest_supported_version GCAPIVersion.latest_version",
     "_transfer/image_files.py": """DICOMInstances.instances DICOMInstance.sop_instance_uid DICOMInstance.get_instance
         DICOMRequest.url DICOMRequest.method DICOMRequest.headers""",
     "_transfer/multipart.py": "Part.ETag Part.Size PartRequest.ETag PartRequest.PartNumber",
     "_transfer/uploads.py": "UserUploadParts.parts Part.PartNumber Part.Size",
-    "_workflows/case_kinds.py": "DisplaySet.title_safe",
     "_workflows/cases.py": "DisplaySet.order DisplaySetPost.order",
     "_workflows/prepare.py": "UserUpload.created UserUploadComplete.created",
     "_workflows/plans.py": """HyperlinkedComponentInterfaceValue.interface HyperlinkedComponentInterfaceValue.value
