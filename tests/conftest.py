@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from gcapi import Client
     from gcapi_sandbox import Sandbox
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # Shells start background jobs so, and the programs that tests interrupt would inherit it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Shells start background jobs with SIGINT ignored, and nohup does so with SIGHUP; the programs that tests interrupt
+# would inherit it.
+for name, action in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    number = getattr(signal, name, None)  # Windows has no SIGHUP
+    if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, action)
 
 # The same examples in every run, however slow the machine is.
 settings.register_profile("gcapi", derandomize=True, database=None, deadline=None, max_examples=50)
