@@ -95,7 +95,8 @@ def test_connections_are_filled(kind: str, connections: int, tmp_path: Path) -> 
     ):
         made = upload(client, *sources[kind])
     assert [one.filename for one in made] == [source.name for source in sources[kind]]
-    assert {one["status"] for one in server.uploads.values()} == {"Completed"}
+    # Not of all uploads: a busy machine may lose the answer to a creation, which is then repeated.
+    assert {server.uploads[one.pk]["status"] for one in made} == {"Completed"}
     assert crowd.most == connections
     if kind == "one large":
         assert len(server.puts()) % connections == 0
