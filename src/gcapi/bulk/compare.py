@@ -16,11 +16,13 @@ from gcapi.bulk._pull.pull_index import read_source
 from gcapi.bulk._pull.pulled_manifest import (
     PulledRow,
     case_pk,
-    read_pulled_manifest,
+    find_pulled_manifest,
     source_of,
+    without_files,
 )
 from gcapi.bulk._pull.remote_cases import RemoteCase, find_source, iterate_cases
 from gcapi.bulk.differences import Difference
+from gcapi.bulk.manifest import Row
 from gcapi.bulk.targets import Target
 from gcapi.client import Client
 from gcapi.resources.reader_studies import STUDY_PARAMETER
@@ -41,8 +43,9 @@ def verify(folder: str | Path) -> list[Difference]:
     """
     root = Path(folder).absolute()
     expected: dict[str, str] = {}
-    for row in read_pulled_manifest(root).parsed_rows():
-        expected |= row.sha256
+    manifest = find_pulled_manifest(root)
+    for row in manifest.rows():
+        expected |= manifest.parse(row).sha256
     for files in read_answer_files(root):
         expected |= files
     differences: list[Difference] = []
@@ -80,21 +83,24 @@ def diff(client: Client, folder: str | Path) -> list[Difference]:
         ObjectNotFound: The source no longer exists, or you have no access.
     """
     root = Path(folder).absolute()
-    pulled = read_pulled_manifest(root)
-    # A manifest without rows does not name its source.
-    sources = (source_of(row) for row in pulled.rows)
-    target = next((source for source in sources if source), "") or read_source(root)
-    rows = {case_pk(row): row for row in pulled.rows if case_pk(row)}
+    manifest = find_pulled_manifest(root)
+    target = ""
+    rows: dict[str, Row] = {}
+    for row in manifest.rows():
+        target = target or source_of(row)
+        if pk := case_pk(row):
+            rows[pk] = without_files(row)
+    target = target or read_source(root)  # a manifest without rows does not name its source
     differences: list[Difference] = []
     with cancel_scope():
         source = find_source(client, Target.parse(target))
         for case in iterate_cases(client, source):
-            row = rows.pop(case.pk, None)
-            if row is None:
+            pulled = rows.pop(case.pk, None)
+            if pulled is None:
                 name = case.title or case.pk
                 differences.append(Difference("only there", name, "this case was not pulled"))
             else:
-                differences += _compare_case(pulled.parse(row), case)
+                differences += _compare_case(manifest.parse(pulled), case)
         differences += [
             Difference("only here", row.title or pk, "the server no longer has this case")
             for pk, row in rows.items()

@@ -24,7 +24,7 @@ from gcapi.bulk._tables.delimited import encode_csv
 from gcapi.bulk._tables.formats import encoder_of, read_table, split_sheet
 from gcapi.bulk._tables.input_workbook import encode_input_workbook, encode_marked_copy
 from gcapi.bulk._tables.table import ManifestError as ManifestError
-from gcapi.bulk._tables.table import Origin
+from gcapi.bulk._tables.table import Origin, Table
 from gcapi.bulk._tables.table import Problem as Problem
 from gcapi.bulk._tables.table import manifest_error as manifest_error
 from gcapi.exceptions import SpecFileError
@@ -105,6 +105,19 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def iterate_manifest(path: Path) -> Iterator[Row]:
+    """Yield the rows of a manifest one by one, which takes less memory than all of them.
+
+    Raises:
+        ManifestError: As `read_manifest`; what is wrong with rows is raised after the last one.
+    """
+    table = _read(path)
+    for line, record in table.records:
+        yield _row(line, record, table.problems)
+    if table.problems:
+        raise manifest_error(path, *table.origin.located(_by_line(table.problems)))
+
+
 def parse_manifest(path: Path) -> tuple[Manifest, list[Problem]]:
     """Return the readable part of a manifest, and the problems of the rest.
 
@@ -114,18 +127,24 @@ def parse_manifest(path: Path) -> tuple[Manifest, list[Problem]]:
         SpecFileError: The file cannot be read (also an `OSError`).
     """
     path = Path(path)
+    table = _read(path)
+    rows = tuple(_row(line, record, table.problems) for line, record in table.records)
+    file, _ = split_sheet(path)
+    manifest = Manifest(rows, file.absolute().parent, file, origin=table.origin)
+    return manifest, table.origin.located(_by_line(table.problems))
+
+
+def _read(path: Path) -> Table:
     try:
-        table = read_table(path)
+        return read_table(path)
     except SpecFileError:
         raise
     except OSError as error:
         raise local_file_error(path, error) from error
-    problems = table.problems
-    rows = tuple(_row(line, record, problems) for line, record in table.records)
-    problems.sort(key=lambda problem: problem.line)
-    file, _ = split_sheet(path)
-    manifest = Manifest(rows, file.absolute().parent, file, origin=table.origin)
-    return manifest, table.origin.located(problems)
+
+
+def _by_line(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line)
 
 
 def _row(line: int, record: Mapping[str, Any], problems: list[Problem]) -> Row:

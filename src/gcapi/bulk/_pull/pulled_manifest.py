@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gcapi.bulk._pull.remote_cases import ValueKey
 from gcapi.bulk._tables.formats import TableFormat
 from gcapi.bulk._tables.table import as_text
 from gcapi.bulk._tables.workbook import MAX_CELL_LENGTH
-from gcapi.bulk.manifest import Row, read_manifest, write_manifest
+from gcapi.bulk.manifest import Row, iterate_manifest, write_manifest
 
 PK, API_URL, SOURCE = "gc:pk", "gc:api_url", "gc:source"
 VALUE_PKS, STATUS, ALGORITHM_IMAGE = "gc:value_pks", "gc:status", "gc:algorithm_image"
@@ -26,6 +26,8 @@ OUTPUTS, OUTPUT_PKS, OUTPUT_SHA256 = "gc:outputs", "gc:output_pks", "gc:output_s
 KINDS = "gc:kinds"
 OUTPUT_NAMES = "gc:output_names"
 SHA256_PREFIX, NAME_PREFIX = "sha256:", "name:"
+#: The notes that a comparison with the server needs.
+_COMPARED = (STATUS, VALUE_PKS, OUTPUT_PKS, OUTPUTS)
 
 
 @dataclass(frozen=True)
@@ -113,19 +115,21 @@ def write_pulled_manifest(
 
 @dataclass(frozen=True)
 class PulledManifest:
-    """The manifest of a pulled folder, whose rows are parsed one by one to save memory.
+    """The manifest of a pulled folder, which is read row by row to save memory.
 
     Attributes:
         path: Its path.
-        rows: Its rows, as they were read.
     """
 
     path: Path
-    rows: tuple[Row, ...]
 
-    def parsed_rows(self) -> Iterator[PulledRow]:
-        """Yield the parsed rows."""
-        return map(self.parse, self.rows)
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows as they are in the file.
+
+        Raises:
+            ManifestError: It cannot be read.
+        """
+        return iterate_manifest(self.path)
 
     def parse(self, row: Row) -> PulledRow:
         """Return a parsed row.
@@ -139,18 +143,17 @@ class PulledManifest:
             raise invalid_file(self.path) from error
 
 
-def read_pulled_manifest(folder: Path) -> PulledManifest:
+def find_pulled_manifest(folder: Path) -> PulledManifest:
     """Return the manifest of a pulled folder.
 
     Raises:
         FileNotFoundError: There is no manifest.
-        ManifestError: It cannot be read.
     """
     paths = (folder / name for name in MANIFESTS)
     path = next((path for path in paths if path.is_file()), folder / MANIFEST)
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}. Name a folder that a pull has made.")
-    return PulledManifest(path, read_manifest(path).rows)
+    return PulledManifest(path)
 
 
 def case_pk(row: Row) -> str:
@@ -161,6 +164,12 @@ def case_pk(row: Row) -> str:
 def source_of(row: Row) -> str:
     """Return the source of a row, such as ``archive:slug``; empty if the row was added later."""
     return str(row.notes.get(SOURCE, ""))
+
+
+def without_files(row: Row) -> Row:
+    """Return a row with the notes that a comparison with the server needs."""
+    notes = {name: row.notes[name] for name in _COMPARED if name in row.notes}
+    return replace(row, notes=notes)
 
 
 def _parse_row(row: Row) -> PulledRow:

@@ -53,31 +53,19 @@ def read_csv(path: Path, separator: str = "") -> Table:
     text = _decoded(path)
     first = _SEPARATOR_LINE.match(text)
     delimiter: str = first[1] if first else separator or _separator(path, text)
-    # A `StringIO` of it would take four bytes for each character.
-    lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
-    del text
+    lines = _lines_of(text)
+    del text  # which may have 100 MB
     skipped = int(bool(first) and bool(next(lines)))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     problems: list[Problem] = []
-    records: list[tuple[int, Record]] = []
-    header: list[str] = []
     line = 1 + skipped
     try:
         header = [without_apostrophe(name.strip()) for name in next(reader, list[str]())]
-        problems += header_problems(header, line)
-        line = reader.line_num + skipped + 1
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                problems += row_problems(line, header, cells)
-                pairs = zip(header, cells, strict=False)
-                records.append(
-                    (line, {name: without_apostrophe(cell) for name, cell in pairs if name})
-                )
-            line = reader.line_num + skipped + 1
     except csv.Error as error:
-        fix = "Correct the quotes from there on; a cell of more than 128 KiB needs JSON Lines"
-        problems.append(Problem(line, "", f"the rest of the CSV cannot be read: {error}", fix))
+        return Table([], [_unreadable_rest(line, error)])
+    problems += header_problems(header, line)
     columns = {name: position for position, name in enumerate(header) if name}
+    records = _records(reader, header, skipped, problems)
     return Table(records, problems, Origin(columns, delimiter=delimiter))
 
 
@@ -89,6 +77,32 @@ def read_tsv(path: Path) -> Table:
         OSError: The file cannot be read.
     """
     return read_csv(path, "\t")
+
+
+def _records(
+    reader: Any, header: Sequence[str], skipped: int, problems: list[Problem]
+) -> Iterator[tuple[int, Record]]:
+    """Yield the line of each row and its cells, one by one, because a table may have 100,000 rows."""
+    line = reader.line_num + skipped + 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                problems += row_problems(line, header, cells)
+                pairs = zip(header, cells, strict=False)
+                yield line, {name: without_apostrophe(cell) for name, cell in pairs if name}
+            line = reader.line_num + skipped + 1
+    except csv.Error as error:
+        problems.append(_unreadable_rest(line, error))
+
+
+def _unreadable_rest(line: int, error: csv.Error) -> Problem:
+    fix = "Correct the quotes from there on; a cell of more than 128 KiB needs JSON Lines"
+    return Problem(line, "", f"the rest of the CSV cannot be read: {error}", fix)
+
+
+def _lines_of(text: str) -> io.TextIOWrapper:
+    """Return the lines of a text with their ends; a `StringIO` would take four bytes for each character."""
+    return io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
 
 
 def _decoded(path: Path) -> str:
@@ -110,7 +124,7 @@ def _separator(path: Path, text: str) -> str:
     headers: dict[str, list[str]] = {}
     for separator in SEPARATORS:
         try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            reader = csv.reader(_lines_of(text), delimiter=separator)
             names = next(reader, list[str]())
         except csv.Error:
             continue

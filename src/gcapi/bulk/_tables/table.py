@@ -142,12 +142,13 @@ class Table:
     """A table that was read.
 
     Attributes:
-        records: The line of each row that is not empty, and its cells by column: text, or a JSON value.
-        problems: What is wrong with the table.
+        records: The line of each row that is not empty, and its cells by column: text, or a JSON value. They may be
+            read one by one.
+        problems: What is wrong with the table; complete once all records were taken.
         origin: Where the cells are.
     """
 
-    records: list[tuple[int, Record]]
+    records: Iterable[tuple[int, Record]]
     problems: list[Problem]
     origin: Origin = field(default_factory=Origin)
 
