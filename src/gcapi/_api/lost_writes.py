@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 import httpx
 
 from gcapi._http.retrying import was_never_sent
+from gcapi._util.messages import is_json
 from gcapi._util.polling import poll
 from gcapi._util.scheduler import sleep
 from gcapi.exceptions import AmbiguousWriteError, StatusError, TitleTaken, UnexpectedAnswer
@@ -116,8 +117,19 @@ def ambiguous_on_failure(message: str) -> Generator[None]:
 def is_unanswered(error: BaseException) -> bool:
     """Return whether an error leaves open what the server did or would do."""
     if isinstance(error, StatusError):
-        return error.status_code in _GATEWAY_STATUSES
+        return error.status_code in _GATEWAY_STATUSES or _is_damaged(error.response)
     return isinstance(error, WRITE_ERRORS)
+
+
+def _is_damaged(response: httpx.Response) -> bool:
+    """Return whether the JSON of a response was cut on its way, so that the reason of a refusal is lost."""
+    if not (is_json(response) and response.content):
+        return False
+    try:
+        response.json()
+    except ValueError:
+        return True
+    return False
 
 
 def is_lost(error: BaseException) -> bool:

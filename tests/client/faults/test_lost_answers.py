@@ -133,6 +133,21 @@ def test_a_creation_that_fails_at_once_is_not_repeated(sandbox: Sandbox, kind: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_refusal_that_was_cut_is_asked_for_again(
+    sandbox: Sandbox, values: Any, kind: str
+) -> None:
+    """A refusal whose JSON was cut on its way says nothing for certain, so the request is repeated."""
+    rules = in_turn("POST", CREATION, Rule(failure="half"), skip=1)
+    with faulty(sandbox, *rules) as client:
+        collection = add_collection(sandbox, client, kind)
+        first = collection.add(*values["inline"], title="P-0001")
+        with pytest.raises(TitleTaken, match="has the title 'P-0001'; nothing was created"):
+            collection.add(*values["inline"], title="P-0001")
+        assert [case.pk for case in collection.all()] == [first.pk]
+        assert len(found(sandbox, "POST", CREATIONS)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: str) -> None:
     """A taken title raises an error that is a ValueError and a StatusError, and the other case stays as it is."""
     with faulty(sandbox) as client:
