@@ -129,6 +129,8 @@ def _is_damaged(response: httpx.Response) -> bool:
         response.json()
     except ValueError:
         return True
+    except RecursionError:  # whole, but nested too deeply
+        return False
     return False
 
 

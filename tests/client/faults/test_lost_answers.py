@@ -147,6 +147,17 @@ def test_a_refusal_that_was_cut_is_asked_for_again(
         assert len(found(sandbox, "POST", CREATIONS)) == 3
 
 
+def test_a_refusal_that_is_nested_deeply_is_a_refusal(sandbox: Sandbox) -> None:
+    """A refusal whose JSON is nested too deeply to be parsed is raised as what it is, and not repeated."""
+    nested = "[" * 5_000 + "]" * 5_000
+    refusal = Rule(failure="status", status=400, body=nested, content_type="application/json")
+    with faulty(sandbox, *always("POST", CREATION, refusal)) as client:
+        collection = add_collection(sandbox, client, "archive")
+        with pytest.raises(StatusError, match="400"):
+            collection.add(title="P-0001")
+        assert len(found(sandbox, "POST", CREATIONS)) == 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_title_that_is_taken_is_refused(sandbox: Sandbox, values: Any, kind: str) -> None:
     """A taken title raises an error that is a ValueError and a StatusError, and the other case stays as it is."""
